@@ -1,0 +1,66 @@
+"""The exporter of ``models/``: graphs that import, the right weights, no traces of the machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from zktrain.circuit.onnx_import import import_onnx
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+
+
+@pytest.fixture(scope="module")
+def exporter() -> ModuleType:
+    pytest.importorskip("onnxscript")
+    spec = importlib.util.spec_from_file_location("models_export", MODELS / "export.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["models_export"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("mlp-64-64-10", (64, 64, 10)),
+        ("mlp-784-128-10", (784, 128, 10)),
+        ("mlp-784-1024-1024-10", (784, 1024, 1024, 10)),
+    ],
+)
+def test_stored_models(name: str, widths: tuple[int, ...]) -> None:
+    path = MODELS / f"{name}.onnx"
+    assert path.stat().st_size < 2048
+    layers, weights = import_onnx(path)
+    assert weights == {}
+    assert [layer.name for layer in layers] == [f"fc{i}" for i in range(1, len(widths))]
+    assert (*(layer.inputs for layer in layers), layers[-1].outputs) == widths
+    assert [layer.bias for layer in layers] == [f"fc{i}.bias" for i in range(1, len(widths))]
+
+
+def test_export_with_weights(exporter: ModuleType, tmp_path: Path) -> None:
+    data = exporter.export((12, 7, 3), with_weights=True)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(data)
+    layers, weights = import_onnx(path)
+    torch.manual_seed(0)
+    module = exporter.MLP(12, 7, 3)
+    assert len(layers) == 2
+    for name, value in module.state_dict().items():
+        np.testing.assert_array_equal(weights[name], value.numpy().astype(np.float64))
+
+
+def test_export_is_the_same_each_time_and_names_no_path(exporter: ModuleType) -> None:
+    for with_weights in (False, True):
+        data = exporter.export((12, 7, 3), with_weights=with_weights)
+        assert data == exporter.export((12, 7, 3), with_weights=with_weights)
+        for trace in (b"stack_trace", b"export.py", b"pkg.torch", str(MODELS.parent).encode()):
+            assert trace not in data

@@ -1,0 +1,103 @@
+"""Proves that a weight file is the result of training a stated network on a committed dataset.
+
+Importing this package and verifying need numpy alone; the other verbs load what they need when
+they are called.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .commit import DatasetCommitment, commit
+    from .compile import CompiledRecipe, compile
+    from .errors import (
+        ChainBroken,
+        CommitmentMismatch,
+        InputError,
+        LookupMismatch,
+        MalformedProof,
+        OpeningMismatch,
+        RangeOverflow,
+        RecipeError,
+        Rejected,
+        StatementMismatch,
+        SumcheckMismatch,
+        ZktrainError,
+    )
+    from .progress import Progress
+    from .prove import Proved, prove
+    from .train import TrainedRun, train
+    from .transcript.bundle import Inspection, inspect_bundle
+    from .verify import Verdict, verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ChainBroken",
+    "CommitmentMismatch",
+    "CompiledRecipe",
+    "DatasetCommitment",
+    "InputError",
+    "Inspection",
+    "LookupMismatch",
+    "MalformedProof",
+    "OpeningMismatch",
+    "Progress",
+    "Proved",
+    "RangeOverflow",
+    "RecipeError",
+    "Rejected",
+    "StatementMismatch",
+    "SumcheckMismatch",
+    "TrainedRun",
+    "Verdict",
+    "ZktrainError",
+    "__version__",
+    "commit",
+    "compile",
+    "inspect_bundle",
+    "prove",
+    "train",
+    "verify",
+]
+
+_VERBS = ("commit", "compile", "prove", "train", "verify")
+_HOMES = {
+    "CompiledRecipe": "compile",
+    "DatasetCommitment": "commit",
+    "Inspection": "transcript.bundle",
+    "Progress": "progress",
+    "Proved": "prove",
+    "TrainedRun": "train",
+    "Verdict": "verify",
+    "inspect_bundle": "transcript.bundle",
+    **{verb: verb for verb in _VERBS},
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'zktrain' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps ``zktrain.verify`` the function when the module of the same name is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _VERBS and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

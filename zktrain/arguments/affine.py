@@ -1,0 +1,186 @@
+"""Matrix products with weights that change at every step and are never materialised.
+
+Forward: ``acc(r) = sum_{t,i} eq(r_t, t) A(t, r_b, i) W_t(i, r_j) + 2^f LT_B(r_b) sum_{t<K} eq(r_t, t) b_t(r_j)``.
+Backward: ``bac(r) = sum_{t,j} eq(r_t, t) E(t, r_b, j) W_t(r_i, j)``. One sumcheck each, over ``(unit, t)``. The prover gets
+``W_t(., r_j) = W_0(., r_j) - sum_{tau<t} m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
+claims on the activation (or error) and on the weights at step-coordinates. Error ``3 (n + log K) / |E|``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..channel import ProverChannel, VerifierChannel
+from ..circuit.operations import Accumulate, Affine, AffineTransposed
+from ..errors import SumcheckMismatch
+from ..field import extension as ext
+from ..field import goldilocks as gl
+from ..field import multilinear as ml
+from ..field.extension import Ext, ExtVec, Point
+from . import sumcheck
+from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
+
+Multipliers = NDArray[np.uint64]
+"""``m_t`` for the padded steps of the segment; 0 beyond the real ones."""
+
+
+def decay(multipliers: Multipliers, omega: ExtVec) -> ExtVec:
+    """``m_tau sum_{t > tau} omega(t)`` for all ``tau``."""
+    values = ext.scalars(omega)
+    after = ext.ZERO
+    tails: list[Ext] = []
+    for value in reversed(values):
+        tails.append(after)
+        after = after + value
+    tails.reverse()
+    return ext.mul_base(ext.vector(tails), multipliers)
+
+
+def _at_point(multipliers: Multipliers, t: Point, row: Point, column: Point, value: Ext) -> WeightClaim:
+    """Claim on ``W(t, row, column)``, the extension over all padded steps."""
+    return WeightClaim(ext.ONE, decay(multipliers, ml.eq_table(t)), row, column, value)
+
+
+def _bias_claim(
+    shape: Shape, multipliers: Multipliers, t: Point, column: Point, value: Ext
+) -> WeightClaim:
+    """Claim on ``sum_{t < K} eq(t) b_t(column)``, over the real steps only."""
+    omega = ml.eq_table(t)
+    omega[:, shape.steps :] = 0
+    return WeightClaim(ml.less_than(t, shape.steps), decay(multipliers, omega), (), column, value)
+
+
+def _steps_first(table: ExtVec, repeat: int) -> ExtVec:
+    return np.ascontiguousarray(np.repeat(table, repeat, axis=1))
+
+
+def prove_affine(
+    channel: ProverChannel,
+    op: Affine,
+    update: Accumulate,
+    shape: Shape,
+    multipliers: Multipliers,
+    start: NDArray[np.int64],
+    start_bias: NDArray[np.int64] | None,
+    ledger: Ledger,
+    weights: WeightLedger,
+    witness: Witness,
+) -> None:
+    """``start`` are the padded first weights ``(2^n_in, 2^n_out)`` of the segment, ``start_bias`` ``(2^n_out,)``."""
+    from ..kernels import field as kf
+    from ..kernels.training import contract_samples, weight_history
+
+    label = f"affine/{op.output}"
+    activation, error = witness.tensor(op.source), witness.tensor(update.error)
+    for point, _ in ledger.of(op.output):
+        j, b, t = shape.split(point)
+        units = kf.eq_table(j)
+        errors = kf.contract_last(error.reshape(-1, error.shape[-1]), units)
+        if op.bias is not None and start_bias is not None:
+            first = kf.contract_last(start_bias.reshape(1, -1), units)
+            per_step = ext.vector([kf.total(np.ascontiguousarray(errors[:, k : k + error.shape[1]]))
+                                   for k in range(0, errors.shape[1], error.shape[1])])
+            scaled = ext.scale(per_step, Ext(1 << op.bias_shift))
+            history = weight_history(first, multipliers, np.ascontiguousarray(scaled))
+            omega = kf.eq_table(t)
+            omega[:, shape.steps :] = 0
+            bias = kf.total(kf.product(omega, history))
+            channel.send(f"{label}/bias", [bias])  # P -> V
+            weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
+        gradients = contract_samples(activation, errors)
+        history = weight_history(kf.contract_last(start, units), multipliers, gradients)
+        samples = np.ascontiguousarray(np.tile(kf.eq_table(b), activation.shape[0]))
+        folded = contract_samples(activation, samples)
+        selector = _steps_first(kf.eq_table(t), activation.shape[2])
+        machine = sumcheck.ProductMachine([(selector, folded, history)])
+        rho = sumcheck.prove(channel, label, machine)
+        _, a, w = machine.finals()[0]
+        channel.send(f"{label}/factors", [a, w])  # P -> V
+        n = len(rho) - shape.log_steps
+        ledger.add(op.source, rho[:n] + b + rho[n:], a)
+        weights.add(op.weight, _at_point(multipliers, rho[n:], rho[:n], j, w))
+
+
+def verify_affine(
+    channel: VerifierChannel,
+    op: Affine,
+    shape: Shape,
+    source_width: int,
+    multipliers: Multipliers,
+    ledger: Ledger,
+    weights: WeightLedger,
+) -> None:
+    label = f"affine/{op.output}"
+    for point, value in ledger.of(op.output):
+        j, b, t = shape.split(point)
+        target = value
+        if op.bias is not None:
+            (bias,) = channel.receive(f"{label}/bias", 1)  # P -> V
+            weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
+            target = target - ml.less_than(b, shape.batch) * bias * (1 << op.bias_shift)
+        n = log_width(source_width)
+        reduced, rho = sumcheck.verify(channel, label, target, n + shape.log_steps, 3)
+        a, w = channel.receive(f"{label}/factors", 2)  # P -> V
+        if ml.eq(t, rho[n:]) * a * w != reduced:
+            raise SumcheckMismatch(f"the product '{op.output}' does not match", stage="affine")
+        ledger.add(op.source, rho[:n] + b + rho[n:], a)
+        weights.add(op.weight, _at_point(multipliers, rho[n:], rho[:n], j, w))
+
+
+def prove_transposed(
+    channel: ProverChannel,
+    op: AffineTransposed,
+    update: Accumulate,
+    shape: Shape,
+    multipliers: Multipliers,
+    start: NDArray[np.int64],
+    ledger: Ledger,
+    weights: WeightLedger,
+    witness: Witness,
+) -> None:
+    from ..kernels import field as kf
+    from ..kernels.training import contract_samples, weight_history
+
+    label = f"transposed/{op.output}"
+    activation, error = witness.tensor(update.activation), witness.tensor(op.source)
+    for point, _ in ledger.of(op.output):
+        i, b, t = shape.split(point)
+        units = kf.eq_table(i)
+        activations = kf.contract_last(activation.reshape(-1, activation.shape[-1]), units)
+        gradients = contract_samples(error, activations)
+        history = weight_history(kf.contract_first(start, units), multipliers, gradients)
+        samples = np.ascontiguousarray(np.tile(kf.eq_table(b), error.shape[0]))
+        folded = contract_samples(error, samples)
+        selector = _steps_first(kf.eq_table(t), error.shape[2])
+        machine = sumcheck.ProductMachine([(selector, folded, history)])
+        rho = sumcheck.prove(channel, label, machine)
+        _, e, w = machine.finals()[0]
+        channel.send(f"{label}/factors", [e, w])  # P -> V
+        n = len(rho) - shape.log_steps
+        ledger.add(op.source, rho[:n] + b + rho[n:], e)
+        weights.add(op.weight, _at_point(multipliers, rho[n:], i, rho[:n], w))
+
+
+def verify_transposed(
+    channel: VerifierChannel,
+    op: AffineTransposed,
+    shape: Shape,
+    source_width: int,
+    multipliers: Multipliers,
+    ledger: Ledger,
+    weights: WeightLedger,
+) -> None:
+    label = f"transposed/{op.output}"
+    for point, value in ledger.of(op.output):
+        i, b, t = shape.split(point)
+        n = log_width(source_width)
+        reduced, rho = sumcheck.verify(channel, label, value, n + shape.log_steps, 3)
+        e, w = channel.receive(f"{label}/factors", 2)  # P -> V
+        if ml.eq(t, rho[n:]) * e * w != reduced:
+            raise SumcheckMismatch(f"the product '{op.output}' does not match", stage="transposed")
+        ledger.add(op.source, rho[:n] + b + rho[n:], e)
+        weights.add(op.weight, _at_point(multipliers, rho[n:], i, rho[:n], w))
+
+
+__all__ = ["gl", "decay", "prove_affine", "prove_transposed", "verify_affine", "verify_transposed"]

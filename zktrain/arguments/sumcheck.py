@@ -1,0 +1,125 @@
+"""The sumcheck protocol, lowest variable first.
+
+Claim: ``sum_{x in {0,1}^n} g(x) = v`` for a polynomial ``g`` of degree ``d`` in each variable. After ``n``
+rounds it is reduced to ``g(r) = v'`` at a random ``r``, which the caller still has to check. Error: ``n d / |E|``.
+[LFKN92]
+
+Provers are machines without IO, ``message()`` then ``bind(challenge)``; messages of machines that hold
+disjoint parts of the cube add up.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+from ..channel import ProverChannel, VerifierChannel
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from ..field.goldilocks import P
+
+
+class Machine(Protocol):
+    """A sumcheck prover: ``rounds`` variables left, degree ``degree``."""
+
+    rounds: int
+    degree: int
+
+    def message(self) -> list[Ext]:
+        """Round polynomial at ``0, 2, 3, ..., degree``; its value at 1 follows from the claim."""
+        ...
+
+    def bind(self, challenge: Ext) -> None:
+        """Fix the lowest variable."""
+        ...
+
+
+@lru_cache(maxsize=16)
+def _lagrange_denominators(degree: int) -> tuple[int, ...]:
+    out = []
+    for i in range(degree + 1):
+        product = 1
+        for j in range(degree + 1):
+            if j != i:
+                product = product * (i - j) % P
+        out.append(pow(product, -1, P))
+    return tuple(out)
+
+
+def interpolate(values: list[Ext], x: Ext) -> Ext:
+    """Value at ``x`` of the polynomial with ``values`` at ``0, 1, ..., d``."""
+    degree = len(values) - 1
+    inverses = _lagrange_denominators(degree)
+    prefix = [ONE]
+    for i in range(degree):
+        prefix.append(prefix[-1] * (x - i))
+    suffix = ONE
+    out = ZERO
+    for i in range(degree, -1, -1):
+        out = out + values[i] * (prefix[i] * suffix) * inverses[i]
+        suffix = suffix * (x - i)
+    return out
+
+
+def next_claim(claim: Ext, message: list[Ext], challenge: Ext) -> Ext:
+    """Value at the challenge, the value at 1 being ``claim - message(0)``."""
+    return interpolate([message[0], claim - message[0], *message[1:]], challenge)
+
+
+def prove(channel: ProverChannel, label: str, machine: Machine) -> Point:
+    """Run the machine to its end; returns the point, lowest variable first."""
+    point: list[Ext] = []
+    for _ in range(machine.rounds):
+        channel.send(f"{label}/round", machine.message())  # P -> V
+        challenge = channel.challenger.element(f"{label}/point")  # V -> P
+        machine.bind(challenge)
+        point.append(challenge)
+    return tuple(point)
+
+
+def verify(
+    channel: VerifierChannel, label: str, claim: Ext, rounds: int, degree: int
+) -> tuple[Ext, Point]:
+    """Returns ``(v', r)``; the caller must check ``g(r) = v'``."""
+    point: list[Ext] = []
+    for _ in range(rounds):
+        message = channel.receive(f"{label}/round", degree)  # P -> V
+        challenge = channel.challenger.element(f"{label}/point")  # V -> P
+        claim = next_claim(claim, message, challenge)
+        point.append(challenge)
+    return claim, tuple(point)
+
+
+class ProductMachine:
+    """``sum_x sum_k prod_i f_{k,i}(x)``: terms of two or of three E tables of one size."""
+
+    def __init__(self, terms: list[tuple[ExtVec, ...]]) -> None:
+        self.terms = terms
+        self.degree = max(len(term) for term in terms)
+        self.rounds = (terms[0][0].shape[1] - 1).bit_length()
+
+    def message(self) -> list[Ext]:
+        from ..kernels.sumcheck import round_message
+
+        out = [ZERO] * self.degree
+        for term in self.terms:
+            values = round_message(term)
+            if len(values) < self.degree:  # degree 2: value at 3 by extrapolation needs value at 1
+                raise ValueError("terms of one machine must have the same number of factors")
+            out = [a + b for a, b in zip(out, values, strict=True)]
+        return out
+
+    def bind(self, challenge: Ext) -> None:
+        from ..kernels.field import fold
+
+        shared: dict[int, ExtVec] = {}
+        folded = []
+        for term in self.terms:
+            for table in term:
+                if id(table) not in shared:
+                    shared[id(table)] = fold(table, challenge)
+            folded.append(tuple(shared[id(table)] for table in term))
+        self.terms = folded
+
+    def finals(self) -> list[tuple[Ext, ...]]:
+        """After the last round: the value of every factor."""
+        return [tuple(Ext(int(t[0, 0]), int(t[1, 0])) for t in term) for term in self.terms]

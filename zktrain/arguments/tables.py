@@ -1,0 +1,106 @@
+"""The lookup tables, as columns for the prover and as extensions for the verifier.
+
+A new table needs an entry in :data:`TABLES` with a new number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..circuit.exp_table import exp_table
+from ..field import multilinear as ml
+from ..field.extension import ONE, Ext, Point
+
+MAX_COLUMNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``columns()`` gives ``2^log_size`` rows; ``evaluate(point)`` the extension of every column.
+
+    ``row(columns)`` maps looked-up values (one array per column) to row numbers.
+    """
+
+    number: int
+    log_size: int
+    columns: Callable[[], list[NDArray[Any]]]
+    evaluate: Callable[[Point], list[Ext]]
+    row: Callable[[list[NDArray[Any]]], tuple[NDArray[Any], int]]
+
+
+def _range_columns(log_size: int) -> list[NDArray[Any]]:
+    return [np.arange(1 << log_size, dtype=np.int32)]
+
+
+def _relu_columns() -> list[NDArray[Any]]:
+    z = np.arange(-(1 << 15), 1 << 15, dtype=np.int32)
+    return [z, (z > 0).astype(np.int8)]
+
+
+def _relu_evaluate(point: Point) -> list[Ext]:
+    return [ml.identity(point) - (1 << 15), ONE - ml.less_than(point, (1 << 15) + 1)]
+
+
+def _exp_columns() -> list[NDArray[Any]]:
+    at, before = exp_table()
+    d = np.arange(1 << 16, dtype=np.int32)
+    d[-1] = 0
+    real = np.ones(1 << 16, dtype=np.int8)
+    real[-1] = 0
+    return [d, at.astype(np.int32), before.astype(np.int32), real]
+
+
+@lru_cache(maxsize=1)
+def _exp_residues() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    at, before = exp_table()
+    return at.astype(np.uint64), before.astype(np.uint64)
+
+
+def _exp_evaluate(point: Point) -> list[Ext]:
+    at, before = _exp_residues()
+    last = ml.eq_index(point, (1 << 16) - 1)
+    return [
+        ml.identity(point) - last * ((1 << 16) - 1),
+        ml.evaluate_base(at, point),
+        ml.evaluate_base(before, point),
+        ONE - last,
+    ]
+
+
+def _exp_row(columns: list[NDArray[Any]]) -> tuple[NDArray[Any], int]:
+    d, real = columns[0], columns[3]
+    return np.where(real != 0, d.astype(np.int64), (1 << 16) - 1), 0
+
+
+def _byte_columns() -> list[NDArray[Any]]:
+    v = np.arange(512, dtype=np.int32)
+    return [np.where(v < 256, v, 0).astype(np.int32), (v < 256).astype(np.int8)]
+
+
+def _byte_evaluate(point: Point) -> list[Ext]:
+    return [ml.identity(point[:8]) * (1 - point[8]), 1 - point[8]]
+
+
+def _byte_row(columns: list[NDArray[Any]]) -> tuple[NDArray[Any], int]:
+    value, real = columns
+    return np.where(real != 0, value.astype(np.int32), 256), 0
+
+
+TABLES: dict[str, Table] = {
+    "range16": Table(
+        0,
+        16,
+        lambda: _range_columns(16),
+        lambda point: [ml.identity(point)],
+        lambda columns: (columns[0], 0),
+    ),
+    "relu": Table(1, 16, _relu_columns, _relu_evaluate, lambda columns: (columns[0], 1 << 15)),
+    "exp": Table(2, 16, _exp_columns, _exp_evaluate, _exp_row),
+    "byte": Table(3, 9, _byte_columns, _byte_evaluate, _byte_row),
+}

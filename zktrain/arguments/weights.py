@@ -1,0 +1,143 @@
+"""Accumulated weights: claims on weights inside or at the end of a segment become claims on its first
+weights and on activations and errors.
+
+``W_t = W_0 - sum_{tau < t} m_tau A_tau^T E_tau``, so for claim ``k`` with step weights ``omega_k``
+
+    total_k W_0(row_k, col_k) - v_k = sum_{tau,b} decay_k(tau) A(tau, b, row_k) E(tau, b, col_k),
+
+biases alike with ``A = 2^f``. All claims of a layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the
+claim on the segment's last weights has ``omega`` at the end: ``total = 1``, ``decay = m``. Error
+``(#claims + 3 (log B + log K)) / |E|``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..channel import ProverChannel, VerifierChannel
+from ..circuit.operations import Accumulate
+from ..errors import SumcheckMismatch
+from ..field import extension as ext
+from ..field import multilinear as ml
+from ..field.extension import ONE, ZERO, Ext, Point
+from . import sumcheck
+from .affine import Multipliers
+from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
+
+Boundary = Callable[[str, Point], Ext]
+"""Value of a parameter's extension at the start or the end of the segment: evaluated where it is
+public, sent and opened where it is committed."""
+
+
+def _gather(
+    challenger_elements: Callable[[str, int], list[Ext]],
+    op: Accumulate,
+    widths: tuple[int, int],
+    multipliers: Multipliers,
+    weights: WeightLedger,
+    start: Boundary,
+    end: Boundary,
+) -> tuple[list[tuple[bool, WeightClaim]], Ext, Ext]:
+    """All claims of one layer (flag: bias), their batching challenge and the sumcheck's target."""
+    label = f"weights/{op.weight}"
+    rows, columns = (log_width(w) for w in widths)
+    point = tuple(challenger_elements(f"{label}/end", rows + columns))  # V -> P
+    column, row = point[:columns], point[columns:]
+    last = ext.from_base(multipliers)
+    claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
+    claims.append((False, WeightClaim(ONE, last, row, column, end(op.weight, column + row))))
+    if op.bias is not None:
+        claims += [(True, claim) for claim in weights.claims.get(op.bias, [])]
+        claims.append((True, WeightClaim(ONE, last, (), column, end(op.bias, column))))
+    starts = [
+        start(op.bias if bias and op.bias is not None else op.weight, claim.column + claim.row)
+        for bias, claim in claims
+    ]
+    (gamma,) = challenger_elements(f"{label}/gamma", 1)  # V -> P
+    target = ZERO
+    for power, (_, claim), first in zip(ext.powers(gamma, len(claims)), claims, starts, strict=True):
+        target = target + power * (claim.total * first - claim.value)
+    return claims, gamma, target
+
+
+def prove(
+    channel: ProverChannel,
+    op: Accumulate,
+    widths: tuple[int, int],
+    multipliers: Multipliers,
+    weights: WeightLedger,
+    start: Boundary,
+    end: Boundary,
+    shape: Shape,
+    ledger: Ledger,
+    witness: Witness,
+) -> None:
+    from ..kernels import field as kf
+
+    label = f"weights/{op.weight}"
+    claims, gamma, _ = _gather(
+        channel.challenger.elements, op, widths, multipliers, weights, start, end
+    )
+    activation, error = witness.tensor(op.activation), witness.tensor(op.error)
+    batch = 1 << shape.log_batch
+    terms = []
+    for power, (bias, claim) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
+        if bias:
+            a = np.zeros((2, activation.shape[0] * batch), dtype=np.uint64)
+            a[0] = 1 << op.bias_shift
+        else:
+            a = kf.contract_last(
+                activation.reshape(-1, activation.shape[-1]), kf.eq_table(claim.row)
+            )
+        e = kf.contract_last(error.reshape(-1, error.shape[-1]), kf.eq_table(claim.column))
+        decay = np.ascontiguousarray(np.repeat(ext.scale(claim.decay, power), batch, axis=1))
+        terms.append((decay, a, e))
+    machine = sumcheck.ProductMachine(terms)
+    point = sumcheck.prove(channel, label, machine)
+    finals = machine.finals()
+    sent: list[Ext] = []
+    for (bias, _), (_, a, e) in zip(claims, finals, strict=True):
+        sent += [e] if bias else [a, e]
+    channel.send(f"{label}/factors", sent)  # P -> V
+    for (bias, claim), (_, a, e) in zip(claims, finals, strict=True):
+        if not bias:
+            ledger.add(op.activation, claim.row + point, a)
+        ledger.add(op.error, claim.column + point, e)
+
+
+def verify(
+    channel: VerifierChannel,
+    op: Accumulate,
+    widths: tuple[int, int],
+    multipliers: Multipliers,
+    weights: WeightLedger,
+    start: Boundary,
+    end: Boundary,
+    shape: Shape,
+    ledger: Ledger,
+) -> None:
+    label = f"weights/{op.weight}"
+    claims, gamma, target = _gather(
+        channel.challenger.elements, op, widths, multipliers, weights, start, end
+    )
+    rounds = shape.log_batch + shape.log_steps
+    reduced, point = sumcheck.verify(channel, label, target, rounds, 3)
+    count = sum(1 if bias else 2 for bias, _ in claims)
+    received = channel.receive(f"{label}/factors", count)  # P -> V
+    steps = ml.eq_table(point[shape.log_batch :])
+    total, at = ZERO, 0
+    for power, (bias, claim) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
+        if bias:
+            a = Ext(1 << op.bias_shift)
+        else:
+            a = received[at]
+            at += 1
+            ledger.add(op.activation, claim.row + point, a)
+        e = received[at]
+        at += 1
+        ledger.add(op.error, claim.column + point, e)
+        total = total + power * ext.dot(claim.decay, steps) * a * e
+    if total != reduced:
+        raise SumcheckMismatch(f"the update of '{op.weight}' does not match", stage="weights")

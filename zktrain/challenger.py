@@ -1,0 +1,97 @@
+"""Fiat-Shamir: one hash state that everything is absorbed into and all challenges come from.
+
+Absorbs are typed and length-prefixed and carry a label, so that no two different transcripts of
+values have the same bytes. With ``trace`` a list collects ``(action, label, size)`` for inventories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from .field.extension import Ext
+from .field.goldilocks import P
+
+_ABSORB = b"zktrain challenger absorb v1"
+_OUTPUT = b"zktrain challenger output v1"
+_WORK = b"zktrain challenger work v1"
+
+
+class Challenger:
+    """State ``h``; a challenge hashes ``h`` with all absorbs since the last one, then expands."""
+
+    def __init__(self, protocol: str, trace: list[tuple[str, str, int]] | None = None) -> None:
+        self._state = hashlib.sha256(_ABSORB + protocol.encode()).digest()
+        self._pending = bytearray()
+        self.trace = trace
+
+    def absorb(self, label: str, data: bytes) -> None:
+        """Absorb bytes under a label (at most 255 bytes of ASCII)."""
+        name = label.encode("ascii")
+        if self.trace is not None:
+            self.trace.append(("absorb", label, len(data)))
+        self._pending += bytes([len(name)]) + name + len(data).to_bytes(8, "little") + data
+
+    def _advance(self, label: str) -> bytes:
+        name = label.encode("ascii")
+        data = _ABSORB + self._state + bytes([len(name)]) + name + bytes(self._pending)
+        self._state = hashlib.sha256(data).digest()
+        self._pending.clear()
+        return self._state
+
+    def _words(self, label: str):  # type: ignore[no-untyped-def]
+        seed = self._advance(label)
+        counter = 0
+        while True:
+            block = hashlib.sha256(_OUTPUT + seed + counter.to_bytes(8, "little")).digest()
+            for i in range(0, 32, 8):
+                yield int.from_bytes(block[i : i + 8], "little")
+            counter += 1
+
+    def elements(self, label: str, count: int) -> list[Ext]:
+        """``count`` uniform elements of E (each coordinate by rejection)."""
+        if self.trace is not None:
+            self.trace.append(("challenge", label, count))
+        coordinates: list[int] = []
+        for word in self._words(label):
+            if word < P:
+                coordinates.append(word)
+            if len(coordinates) >= 2 * count:
+                break
+        return [Ext(coordinates[2 * i], coordinates[2 * i + 1]) for i in range(count)]
+
+    def element(self, label: str) -> Ext:
+        """One uniform element of E."""
+        return self.elements(label, 1)[0]
+
+    def distinct_indices(self, label: str, count: int, bound: int) -> list[int]:
+        """``count`` different uniform indices below ``bound`` (a power of two), ascending."""
+        if bound & (bound - 1) or count > bound:
+            raise ValueError("the bound must be a power of two, at least as large as the count")
+        if self.trace is not None:
+            self.trace.append(("indices", label, count))
+        found: set[int] = set()
+        for word in self._words(label):
+            if len(found) >= count:
+                break
+            found.add(word & (bound - 1))
+        return sorted(found)
+
+    def work_seed(self, label: str) -> bytes:
+        """What a proof of work is bound to: everything absorbed so far."""
+        if self.trace is not None:
+            self.trace.append(("work", label, 0))
+        return self._advance(label)
+
+
+def work_done(seed: bytes, nonce: int, bits: int) -> bool:
+    """Whether ``nonce`` has ``bits`` leading zero bits of work."""
+    digest = hashlib.sha256(_WORK + seed + nonce.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - bits) == 0 if bits else True
+
+
+def find_work(seed: bytes, bits: int) -> int:
+    """Smallest nonce with ``bits`` leading zero bits."""
+    nonce = 0
+    while not work_done(seed, nonce, bits):
+        nonce += 1
+    return nonce

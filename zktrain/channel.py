@@ -1,0 +1,116 @@
+"""The one way values travel from prover to verifier.
+
+A value read from a proof is absorbed by being read; a value sent is absorbed by being sent.
+Every scalar of sumchecks and claims goes through :meth:`ProverChannel.send` and
+:meth:`VerifierChannel.receive` and through nothing else, so that hiding them is one change in one place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .challenger import Challenger, find_work, work_done
+from .errors import MalformedProof, Rejected
+from .field.extension import Ext
+from .field.goldilocks import P
+
+DIGEST_BYTES = 32
+
+
+class ProverChannel:
+    """Collects the proof bytes."""
+
+    def __init__(self, challenger: Challenger) -> None:
+        self.challenger = challenger
+        self._parts: list[bytes] = []
+        self.sizes: dict[str, int] = {}
+
+    def _append(self, label: str, data: bytes) -> None:
+        self._parts.append(data)
+        part = label.split("/")[0]
+        self.sizes[part] = self.sizes.get(part, 0) + len(data)
+        self.challenger.absorb(label, data)
+
+    def send(self, label: str, values: list[Ext]) -> None:
+        """P -> V: scalars of E."""
+        data = b"".join(v.a.to_bytes(8, "little") + v.b.to_bytes(8, "little") for v in values)
+        self._append(label, data)
+
+    def send_digest(self, label: str, digest: bytes) -> None:
+        """P -> V: a hash."""
+        self._append(label, digest)
+
+    def send_cells(self, label: str, cells: NDArray[np.uint64]) -> None:
+        """P -> V: field cells checked by a hash or a code, not by a sumcheck."""
+        self._append(label, np.ascontiguousarray(cells).astype("<u8", copy=False).tobytes())
+
+    def send_work(self, label: str, bits: int) -> None:
+        """P -> V: a nonce bound to everything before it."""
+        if bits:
+            nonce = find_work(self.challenger.work_seed(label), bits)
+            self._append(label, nonce.to_bytes(8, "little"))
+
+    def proof(self) -> bytes:
+        return b"".join(self._parts)
+
+
+class VerifierChannel:
+    """Reads proof bytes front to back; sizes come from the statement only."""
+
+    def __init__(self, challenger: Challenger, proof: bytes) -> None:
+        self.challenger = challenger
+        self._proof = proof
+        self._at = 0
+        self.sizes: dict[str, int] = {}
+
+    def _take(self, label: str, size: int) -> bytes:
+        if size > len(self._proof) - self._at:
+            raise MalformedProof(
+                f"the proof ends inside '{label}'",
+                expected=f"{size} more bytes",
+                got=len(self._proof) - self._at,
+            )
+        data = self._proof[self._at : self._at + size]
+        self._at += size
+        part = label.split("/")[0]
+        self.sizes[part] = self.sizes.get(part, 0) + size
+        self.challenger.absorb(label, data)
+        return data
+
+    def receive(self, label: str, count: int) -> list[Ext]:
+        """P -> V: scalars of E, canonical."""
+        data = self._take(label, 16 * count)
+        words = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
+        if any(word >= P for word in words):
+            raise MalformedProof(f"a field element in '{label}' is not below p")
+        return [Ext(words[2 * i], words[2 * i + 1]) for i in range(count)]
+
+    def receive_digest(self, label: str) -> bytes:
+        """P -> V: a hash."""
+        return self._take(label, DIGEST_BYTES)
+
+    def receive_cells(self, label: str, shape: tuple[int, ...]) -> NDArray[np.uint64]:
+        """P -> V: field cells, canonical."""
+        count = 1
+        for n in shape:
+            count *= n
+        cells = np.frombuffer(self._take(label, 8 * count), dtype="<u8").astype(np.uint64)
+        if cells.size and int(cells.max()) >= P:
+            raise MalformedProof(f"a field element in '{label}' is not below p")
+        return cells.reshape(shape)
+
+    def receive_work(self, label: str, bits: int) -> None:
+        """P -> V: a nonce, checked."""
+        if bits:
+            seed = self.challenger.work_seed(label)
+            nonce = int.from_bytes(self._take(label, 8), "little")
+            if not work_done(seed, nonce, bits):
+                raise Rejected(f"the proof of work '{label}' has fewer than {bits} zero bits")
+
+    def finish(self) -> None:
+        """No byte may be left."""
+        if self._at != len(self._proof):
+            raise MalformedProof(
+                "the proof goes on after its end", expected=self._at, got=len(self._proof)
+            )

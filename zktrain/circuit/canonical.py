@@ -1,0 +1,301 @@
+"""The canonical JSON text of a circuit: its encoder, its strict decoder and its limits.
+
+The text has a stated part, from which a circuit is made, and a derived part for readers
+(tensors and operations of a step, sizes, bounds), which is never read back: whoever decodes
+encodes the result again and compares bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from ..errors import MalformedProof
+from .network import FixedPoint, Initialisation, Layer
+from .operations import Operation
+
+if TYPE_CHECKING:
+    from .circuit import Circuit
+
+_T = TypeVar("_T")
+
+FORMAT = "zktrain-circuit-1"
+LOSSES = ("cross_entropy", "mse")
+
+MAX_BYTES = 1 << 20
+MAX_LAYERS = 64
+MAX_WIDTH = 1 << 16
+MAX_CLASSES = 1 << 14
+MAX_BATCH = 1 << 14
+MAX_STEPS = 1 << 24
+MAX_MULTIPLIER = 1 << 20
+MAX_SCHEDULE = 4096
+MAX_STRING = 1024
+_MAX_DIGITS = 20
+
+_STATED = (
+    "batch_size",
+    "fixed_point",
+    "format",
+    "initialisation",
+    "layers",
+    "loss",
+    "optimizer",
+    "order_seed",
+    "steps",
+)
+_DERIVED = (
+    "cells_per_step",
+    "lookups_per_step",
+    "no_wrap_bound_bits",
+    "operations",
+    "parameters",
+    "shifts",
+    "tensors",
+)
+
+
+def encode(circuit: Circuit) -> bytes:
+    """The canonical text of ``circuit``."""
+    graph = circuit.graph()
+    fixed_point = circuit.fixed_point
+    document = {
+        "format": FORMAT,
+        "layers": [_plain(layer) for layer in circuit.layers],
+        "loss": circuit.loss,
+        "optimizer": {
+            "kind": "sgd",
+            "rate_bits": fixed_point.rate_bits,
+            "multipliers": circuit.multipliers,
+        },
+        "fixed_point": {
+            "activation_bits": fixed_point.activation_bits,
+            "error_bits": fixed_point.error_bits,
+        },
+        "batch_size": circuit.batch_size,
+        "steps": circuit.steps,
+        "order_seed": circuit.order_seed,
+        "initialisation": _plain(circuit.initialisation),
+        "tensors": [_plain(tensor) for tensor in graph.tensors],
+        "operations": [_operation(operation) for operation in graph.operations],
+        "shifts": {"forward": fixed_point.shift, "backward": fixed_point.shift},
+        "cells_per_step": circuit.cells_per_step,
+        "lookups_per_step": circuit.lookups_per_step,
+        "parameters": circuit.parameters,
+        "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {"kind": type(operation).__name__, **_plain(operation)}
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """The arguments of ``Circuit`` that ``data`` states, each of the right type but not yet
+    checked by ``violation``. Raises ``MalformedProof`` and nothing else."""
+    document = _object(_parse(data), "the circuit", _STATED + _DERIVED)
+    if document["format"] != FORMAT:
+        _malformed(f"the format is not {FORMAT}")
+    optimizer = _object(document["optimizer"], "optimizer", ("kind", "rate_bits", "multipliers"))
+    if optimizer["kind"] != "sgd":
+        _malformed("the optimizer is not sgd")
+    fixed_point = _object(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
+    initialisation = _object(document["initialisation"], "initialisation", ("kind", "value"))
+    return {
+        "layers": _list(document["layers"], "layers", MAX_LAYERS, _layer),
+        "loss": _string(document["loss"], "loss"),
+        "fixed_point": FixedPoint(
+            _integer(fixed_point["activation_bits"], "activation_bits"),
+            _integer(fixed_point["error_bits"], "error_bits"),
+            _integer(optimizer["rate_bits"], "rate_bits"),
+        ),
+        "batch_size": _integer(document["batch_size"], "batch_size"),
+        "steps": _integer(document["steps"], "steps"),
+        "multipliers": _list(optimizer["multipliers"], "multipliers", MAX_SCHEDULE, _entry),
+        "order_seed": _string(document["order_seed"], "order_seed"),
+        "initialisation": Initialisation(
+            _string(initialisation["kind"], "initialisation.kind"),
+            _string(initialisation["value"], "initialisation.value"),
+        ),
+    }
+
+
+def _parse(data: bytes) -> Any:
+    if len(data) > MAX_BYTES:
+        _malformed(f"the text has more than {MAX_BYTES} bytes")
+    try:
+        return json.loads(
+            data.decode("ascii"),
+            parse_int=_parse_integer,
+            parse_float=_parse_float,
+            parse_constant=_parse_float,
+            object_pairs_hook=_unique,
+        )
+    except RecursionError:
+        problem = "the text is nested too deeply"
+    except ValueError:
+        problem = "the text is not ASCII JSON"
+    _malformed(problem)
+
+
+def _parse_integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        _malformed(f"an integer has more than {_MAX_DIGITS} digits")
+    return int(text)
+
+
+def _parse_float(text: str) -> NoReturn:
+    _malformed("a number is not an integer")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        _malformed("an object has the same key twice")
+    return result
+
+
+def _malformed(problem: str) -> NoReturn:
+    raise MalformedProof(problem, stage="circuit")
+
+
+def _object(value: Any, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != set(keys):
+        _malformed(f"{name} is not an object with exactly the keys {', '.join(sorted(keys))}")
+    return value
+
+
+def _list(value: Any, name: str, limit: int, item: Callable[[Any], _T]) -> tuple[_T, ...]:
+    if not isinstance(value, list) or len(value) > limit:
+        _malformed(f"{name} is not a list of at most {limit} entries")
+    return tuple(item(entry) for entry in value)
+
+
+def _integer(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        _malformed(f"{name} is not an integer")
+    return value
+
+
+def _boolean(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        _malformed(f"{name} is not true or false")
+    return value
+
+
+def _string(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        _malformed(f"{name} is not a string")
+    return value
+
+
+def _entry(value: Any) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        _malformed("an entry of multipliers is not a pair [first_step, multiplier]")
+    return _integer(value[0], "a first step"), _integer(value[1], "a multiplier")
+
+
+def _layer(value: Any) -> Layer:
+    entry = _object(value, "a layer", tuple(field.name for field in fields(Layer)))
+    return Layer(
+        name=_string(entry["name"], "a layer's name"),
+        inputs=_integer(entry["inputs"], "a layer's inputs"),
+        outputs=_integer(entry["outputs"], "a layer's outputs"),
+        weight=_string(entry["weight"], "a layer's weight"),
+        bias=None if entry["bias"] is None else _string(entry["bias"], "a layer's bias"),
+        relu=_boolean(entry["relu"], "a layer's relu"),
+    )
+
+
+def text_violation(text: str) -> str | None:
+    """Why ``text`` cannot be a name or a seed: these are printed and hashed as UTF-8."""
+    if not text or len(text) > MAX_STRING:
+        return f"must have 1 to {MAX_STRING} characters"
+    return None if text.isprintable() else "must have printable characters only"
+
+
+def violation(circuit: Circuit) -> str | None:
+    """The first limit that ``circuit`` breaks, as a clause; ``None`` if it is valid."""
+    problem = _network_violation(circuit) or _training_violation(circuit)
+    if problem is not None:
+        return problem
+    clash = set(circuit.parameter_shapes()) & {tensor.name for tensor in circuit.graph().tensors}
+    if clash:
+        return f"the parameter name {min(clash)!r} is the name of a tensor of the step"
+    return None
+
+
+def _network_violation(circuit: Circuit) -> str | None:
+    layers = circuit.layers
+    if not 1 <= len(layers) <= MAX_LAYERS:
+        return f"there must be 1 to {MAX_LAYERS} layers, not {len(layers)}"
+    for position, layer in enumerate(layers):
+        if problem := _layer_violation(layer, position, last=position == len(layers) - 1):
+            return problem
+    for before, after in pairwise(layers):
+        if before.outputs != after.inputs:
+            return (
+                f"layer {after.name!r} takes {after.inputs} inputs, "
+                f"but layer {before.name!r} gives {before.outputs}"
+            )
+    if layers[-1].outputs > MAX_CLASSES:
+        return f"there must be at most {MAX_CLASSES} classes, not {layers[-1].outputs}"
+    names = [layer.weight for layer in layers]
+    names += [layer.bias for layer in layers if layer.bias is not None]
+    if len(set(names)) != len(names) or len({layer.name for layer in layers}) != len(layers):
+        return "two layers or two parameters have the same name"
+    return None
+
+
+def _layer_violation(layer: Layer, position: int, *, last: bool) -> str | None:
+    for text in (layer.name, layer.weight, *([] if layer.bias is None else [layer.bias])):
+        if problem := text_violation(text):
+            return f"a name of layer {position} {problem}"
+    if not (1 <= layer.inputs <= MAX_WIDTH and 1 <= layer.outputs <= MAX_WIDTH):
+        return f"the widths of layer {layer.name!r} must be from 1 to {MAX_WIDTH}"
+    if layer.relu == last:
+        return f"layer {layer.name!r}: every layer but the last has a ReLU, and the last none"
+    return None
+
+
+def _training_violation(circuit: Circuit) -> str | None:
+    if circuit.loss not in LOSSES:
+        return f"the loss must be one of {', '.join(LOSSES)}"
+    if circuit.fixed_point != FixedPoint():
+        return f"{FORMAT} has one fixed-point format, {FixedPoint()}"
+    if not 1 <= circuit.batch_size <= MAX_BATCH:
+        return f"batch_size must be from 1 to {MAX_BATCH}"
+    if not 1 <= circuit.steps <= MAX_STEPS:
+        return f"steps must be from 1 to {MAX_STEPS}"
+    schedule = circuit.multipliers
+    if not 1 <= len(schedule) <= MAX_SCHEDULE or schedule[0][0] != 0:
+        return f"the schedule must have 1 to {MAX_SCHEDULE} entries, the first at step 0"
+    if any(later[0] <= earlier[0] for earlier, later in pairwise(schedule)):
+        return "the first steps of the schedule must increase strictly"
+    if schedule[-1][0] >= circuit.steps:
+        return "the last entry of the schedule must begin before the last step"
+    if not all(1 <= multiplier <= MAX_MULTIPLIER for _, multiplier in schedule):
+        return f"multipliers must be from 1 to {MAX_MULTIPLIER}"
+    if problem := text_violation(circuit.order_seed):
+        return f"order_seed {problem}"
+    return _initialisation_violation(circuit.initialisation)
+
+
+def _initialisation_violation(initialisation: Initialisation) -> str | None:
+    if initialisation.kind == "seed":
+        problem = text_violation(initialisation.value)
+        return None if problem is None else f"the initialisation seed {problem}"
+    if initialisation.kind != "file":
+        return "the initialisation must be a seed or a file"
+    digest = initialisation.value
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        return "the digest of the initial weights must be 64 lower-case hexadecimal digits"
+    return None

@@ -1,0 +1,143 @@
+"""The canonical circuit: everything that fixes what "training" means, as one JSON text."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..errors import MalformedProof
+from . import bounds, canonical
+from .build import build_step
+from .network import FixedPoint, Initialisation, Layer
+from .operations import StepGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A compiled recipe. ``multipliers`` is the schedule ``((first_step, m), ...)``, first at 0:
+    step ``t`` has learning rate ``m * batch_size * 2**-rate_bits``."""
+
+    layers: tuple[Layer, ...]
+    loss: str
+    fixed_point: FixedPoint
+    batch_size: int
+    steps: int
+    multipliers: tuple[tuple[int, int], ...]
+    order_seed: str
+    initialisation: Initialisation
+
+    def graph(self) -> StepGraph:
+        """The operations of one training step, backward pass and update included."""
+        return _graph(self.layers, self.loss, self.fixed_point)
+
+    @property
+    def features(self) -> int:
+        """Width of one input record."""
+        return self.layers[0].inputs
+
+    @property
+    def classes(self) -> int:
+        """Width of one label, one-hot, and of the output layer."""
+        return self.layers[-1].outputs
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape by parameter name, layer by layer, weight ``(inputs, outputs)`` then bias
+        ``(outputs,)``."""
+        return parameter_shapes(self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained integers."""
+        return sum(
+            layer.outputs * (layer.inputs + (layer.bias is not None)) for layer in self.layers
+        )
+
+    def multiplier(self, step: int) -> int:
+        """``m_t`` for ``t = step``, ``0 <= step < steps``; raises ``IndexError`` outside."""
+        return self.multipliers_at(step, 1)[0]
+
+    def multipliers_at(self, first: int, count: int) -> list[int]:
+        """``m_t`` for ``t`` in ``[first, first + count)``; ``IndexError`` outside the run."""
+        if first < 0 or count < 0 or first + count > self.steps:
+            raise IndexError(f"steps {first}..{first + count} of {self.steps}")
+        values: list[int] = []
+        entry = bisect_right(self.multipliers, first, key=lambda item: item[0]) - 1
+        while len(values) < count:
+            last_entry = entry + 1 == len(self.multipliers)
+            end = self.steps if last_entry else self.multipliers[entry + 1][0]
+            run = min(end, first + count) - (first + len(values))
+            values += [self.multipliers[entry][1]] * run
+            entry += 1
+        return values
+
+    @property
+    def cells_per_step(self) -> int:
+        """Committed field elements per training step, padding included."""
+        return bounds.cells_per_step(self.graph(), self.batch_size)
+
+    @property
+    def lookups_per_step(self) -> int:
+        """Looked-up cells per training step, padding included."""
+        return bounds.lookups_per_step(self.graph(), self.batch_size)
+
+    @property
+    def effective_learning_rate(self) -> list[tuple[int, float]]:
+        """The schedule ``[(first_step, rate), ...]`` that is really used."""
+        unit = self.batch_size / (1 << self.fixed_point.rate_bits)
+        return [(first, multiplier * unit) for first, multiplier in self.multipliers]
+
+    @property
+    def no_wrap_bound_bits(self) -> int:
+        """See ``bounds.no_wrap_bound_bits``: below 63, no value can wrap around in ``F_p``."""
+        return bounds.no_wrap_bound_bits(self)
+
+    def canonical_json(self) -> bytes:
+        """The one text of this circuit: sorted keys, no spaces, ASCII, no floats."""
+        return _canonical_json(self)
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of ``canonical_json``, in hex."""
+        return hashlib.sha256(self.canonical_json()).hexdigest()
+
+    @staticmethod
+    def from_json(data: bytes) -> Circuit:
+        """Decode ``data`` from an untrusted source.
+
+        Accepts exactly the texts that ``canonical_json`` gives: the derived part (operations,
+        sizes, bounds) is derived again and must agree byte for byte. Raises
+        ``MalformedProof`` and nothing else.
+        """
+        circuit = Circuit(**canonical.decode(data))
+        problem = canonical.violation(circuit)
+        if problem is not None:
+            raise MalformedProof(problem, stage="circuit")
+        if canonical.encode(circuit) != data:
+            raise MalformedProof(
+                "the text is not canonical, or its derived part (tensors, operations, "
+                "sizes, bounds) does not follow from its layers",
+                stage="circuit",
+            )
+        return circuit
+
+
+def parameter_shapes(layers: tuple[Layer, ...]) -> dict[str, tuple[int, ...]]:
+    """Shape by parameter name, in the order of ``Circuit.parameter_shapes``."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        shapes[layer.weight] = (layer.inputs, layer.outputs)
+        if layer.bias is not None:
+            shapes[layer.bias] = (layer.outputs,)
+    return shapes
+
+
+@lru_cache(maxsize=16)
+def _graph(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
+    return build_step(layers, loss, fixed_point)
+
+
+@lru_cache(maxsize=16)
+def _canonical_json(circuit: Circuit) -> bytes:
+    return canonical.encode(circuit)

@@ -1,0 +1,56 @@
+"""From the learning rates that a recipe asks for to the integer multipliers that are used."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..errors import RecipeError
+from .canonical import MAX_MULTIPLIER
+
+TOLERANCE = Fraction(1, 4)
+"""Largest relative difference between the rate asked for and the rate used."""
+
+
+def quantise_rate(rate: float, batch_size: int, rate_bits: int) -> int:
+    """``m = round(rate / batch_size * 2**rate_bits)``, computed exactly, ties to even.
+
+    The learning rate that is used is ``m * batch_size * 2**-rate_bits``. Raises ``RecipeError``
+    when that is 0, above ``MAX_MULTIPLIER`` units, or more than 25 % off ``rate``.
+    """
+    asked = Fraction(rate)
+    unit = Fraction(batch_size, 1 << rate_bits)
+    multiplier = round(asked / unit)
+    if multiplier > MAX_MULTIPLIER:
+        raise RecipeError(
+            f"training.learning_rate = {rate:g} is too large: with batch_size = {batch_size} the "
+            f"largest rate is {float(MAX_MULTIPLIER * unit):g}; lower it"
+        )
+    if multiplier > 0 and abs(multiplier * unit - asked) <= TOLERANCE * asked:
+        return multiplier
+    below = int(asked / unit)
+    nearest = [float(m * unit) for m in (below, below + 1) if m > 0]
+    raise RecipeError(
+        f"training.learning_rate = {rate:g} cannot be represented: with batch_size = {batch_size} "
+        f"rates are whole multiples of {float(unit):g}, the nearest "
+        f"{' and '.join(f'{value:g}' for value in nearest)}; "
+        f"{_remedy(asked, batch_size, rate_bits)}"
+    )
+
+
+def _remedy(asked: Fraction, batch_size: int, rate_bits: int) -> str:
+    """A smaller power-of-two batch with a rate within the tolerance, if there is one."""
+    batch = 1 << (batch_size.bit_length() - 1)
+    while batch >= 1:
+        unit = Fraction(batch, 1 << rate_bits)
+        used = max(round(asked / unit), 1) * unit
+        if batch < batch_size and abs(used - asked) <= TOLERANCE * asked:
+            return f"use one of these rates, or batch_size = {batch} (rate {float(used):g})"
+        batch //= 2
+    return "use one of these rates"
+
+
+def quantise_schedule(
+    schedule: tuple[tuple[int, float], ...], batch_size: int, rate_bits: int
+) -> tuple[tuple[int, int], ...]:
+    """``((first_step, rate), ...)`` to ``((first_step, multiplier), ...)``."""
+    return tuple((first, quantise_rate(rate, batch_size, rate_bits)) for first, rate in schedule)

@@ -1,0 +1,53 @@
+"""The network, the fixed-point format and the training rule that a circuit states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPoint:
+    """Numbers of fractional bits of every integer quantity.
+
+    Inputs and activations carry ``activation_bits``, errors (dLoss/dz, per sample, not
+    averaged) ``error_bits``; ``learning_rate / batch_size = m * 2**-rate_bits``. Weights carry
+    the sum of the three, so that the update ``W -= m * A^T E`` is exact.
+    """
+
+    activation_bits: int = 8
+    error_bits: int = 14
+    rate_bits: int = 10
+
+    @property
+    def weight_bits(self) -> int:
+        return self.activation_bits + self.error_bits + self.rate_bits
+
+    @property
+    def shift(self) -> int:
+        """Rescale shift, forward and backward: accumulators carry this many bits too many."""
+        return self.weight_bits
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One affine layer ``acc = A W (+ 2**activation_bits * b)``, followed by ReLU or not.
+
+    ``weight`` and ``bias`` are the parameter names in the weight file. The file stores the
+    weight as torch does, ``(outputs, inputs)``; inside zktrain it is ``(inputs, outputs)``.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    weight: str
+    bias: str | None
+    relu: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Initialisation:
+    """Where ``W_0`` comes from: ``kind`` is ``"seed"`` (value: the public text) or ``"file"``
+    (value: hex digest of the integer weights, see ``training.weights.digest``)."""
+
+    kind: str
+    value: str

@@ -1,0 +1,119 @@
+"""The closed set of tensor operations that a circuit is made of.
+
+Every tensor has the axes ``(t, b, j)``: step within the segment, sample within the batch,
+unit; ``width`` is the number of real units (0 for a per-sample tensor ``(t, b)``). Axis sizes are
+padded to powers of two and every padded cell is zero.
+
+A new layer is a new arrangement of these operations (``circuit.build``). A new operation
+needs its arithmetic here and a ``prove`` and ``verify`` in ``arguments``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor. ``committed`` ones are in the segment's commitment, with integer values in
+    ``[low, high]``; all others are virtual."""
+
+    name: str
+    width: int
+    committed: bool = False
+    low: int = 0
+    high: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``output[t, b, :] = dataset[index(t, b), :]``; ``source`` is ``inputs`` or ``labels``."""
+
+    source: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """``output = sum_i coefficient_i * tensor_i + constant * I``, ``I`` the indicator of real cells.
+
+    A per-sample tensor in a per-unit output is broadcast over the real units; a
+    per-unit tensor in a per-sample output is summed over its units. Tensors of the same width
+    are taken cell by cell.
+    """
+
+    output: str
+    terms: tuple[tuple[int, str], ...]
+    constant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``output = left * right``, cell by cell."""
+
+    output: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """``output[t, b, :] = source[t, b, :] W_t + 2**bias_shift * bias_t`` on real cells."""
+
+    output: str
+    source: str
+    weight: str
+    bias: str | None
+    bias_shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class AffineTransposed:
+    """``output[t, b, :] = source[t, b, :] W_t^T``."""
+
+    output: str
+    source: str
+    weight: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """``W_{t+1} = W_t - m_t sum_b activation[t, b, :]^T error[t, b, :]`` and
+    ``bias_{t+1} = bias_t - m_t 2**bias_shift sum_b error[t, b, :]``."""
+
+    weight: str
+    bias: str | None
+    activation: str
+    error: str
+    bias_shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """``(columns + offsets)`` is a row of ``table``, for every cell, padded ones included.
+
+    Tables: ``range16``: ``v`` in ``[0, 2**16)``. ``relu``: ``(z, [z > 0])``, ``z`` signed 16 bit.
+    ``exp``: ``(1, d, T(d), T(d - 1))`` for ``0 <= d < 2**16 - 1`` and ``(0, 0, 0, 0)``; its first
+    column is the indicator ``I`` and is not listed in ``columns``.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    offset: int = 0
+
+
+Operation = Batch | Linear | Product | Affine | AffineTransposed | Accumulate | Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class StepGraph:
+    """One training step as tensors and operations, in the order of execution."""
+
+    tensors: tuple[Tensor, ...]
+    operations: tuple[Operation, ...]
+
+    def tensor(self, name: str) -> Tensor:
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        raise KeyError(name)

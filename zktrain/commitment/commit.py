@@ -1,0 +1,58 @@
+"""Committing: lanes, interleaved Reed-Solomon code, Merkle tree over code word positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import merkle
+from .packing import BLOCK_LOG_MIN, Packing
+
+RATE_LOG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the prover keeps: flat integer tensors by name, code word ``[position][live lane]``, tree."""
+
+    packing: Packing
+    tensors: dict[str, NDArray[Any]]
+    code: NDArray[np.uint64]
+    tree: merkle.MerkleTree
+
+    @property
+    def root(self) -> bytes:
+        return self.tree.root
+
+
+def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
+    """Flat and, zeros following, a whole number of lanes or (if smaller) of ``2^10`` cells."""
+    flat = np.ascontiguousarray(tensor).reshape(-1)
+    unit = 1 << (lane_log if flat.shape[0] > 1 << lane_log else BLOCK_LOG_MIN)
+    short = -flat.shape[0] % unit
+    return np.concatenate([flat, np.zeros(short, dtype=flat.dtype)]) if short else flat
+
+
+def encode(packing: Packing, tensors: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
+    """Code word matrix ``(2^(lane_log + 1), live lanes)``."""
+    from ..kernels.commit import fill
+    from ..kernels.ntt import transform
+
+    lane_size = 1 << packing.lane_log
+    columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
+    matrix = np.zeros((lane_size << RATE_LOG, len(columns)), dtype=np.uint64)
+    for block in packing.blocks:
+        lane, start = divmod(block.offset, lane_size)
+        fill(tensors[block.name][: block.used], lane_size, columns[lane], start, matrix)
+    transform(matrix)
+    return matrix
+
+
+def commit(packing: Packing, tensors: dict[str, NDArray[Any]]) -> Committed:
+    """Commit to integer tensors; the tree's root is the commitment."""
+    flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
+    code = encode(packing, flat)
+    return Committed(packing, flat, code, merkle.build(code))

@@ -1,0 +1,142 @@
+"""Opening claims on any number of tensors in any number of commitments at once.
+
+All commitments have lanes of one length and stand side by side in one polynomial ``F`` (``packing.arrange``).
+With ``omega = sum_k gamma^k eq(prefix_k) eq(z_k)``, one sumcheck over ``sum_x F(x) omega(x) = sum_k gamma^k v_k`` ends in one
+claim ``F(z) = v``; the lane coordinates of ``z`` fold the lanes and Ligerito proves the rest.
+Error: ``(#claims + 2 n) / |E|`` besides Ligerito's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arguments.sumcheck import ProductMachine, verify as verify_sumcheck
+from ..channel import ProverChannel, VerifierChannel
+from ..errors import OpeningMismatch
+from ..field import multilinear as ml
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from . import ligerito
+from .commit import Committed
+from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, arrange, extend
+
+LOW = BLOCK_LOG_MIN
+"""Variables bound on per-claim tables, before one small dense table remains."""
+
+
+def _lowest(block: Block, offset_cells: int) -> int:
+    return (offset_cells + block.offset) >> LOW
+
+
+def prove(
+    channel: ProverChannel, label: str, committed: Sequence[Committed], claims: Sequence[Claim], bits: float
+) -> None:
+    """Claims are absorbed already; ``bits`` is the security of every query term."""
+    from ..kernels import field as kf
+
+    packings = [c.packing for c in committed]
+    lane_log = packings[0].lane_log
+    offsets, row_log = arrange(packings)
+    n = lane_log + row_log
+
+    gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
+    weights = []
+    power = ONE
+    for _ in claims:
+        weights.append(power)
+        power = power * gamma
+
+    # the lowest variables: one table per distinct low point
+    groups: dict[Point, ExtVec] = {}
+    for claim, weight in zip(claims, weights, strict=True):
+        block = packings[claim.commitment].block(claim.name)
+        point = extend(claim.point, block.log_size)
+        rows = committed[claim.commitment].tensors[claim.name].reshape(-1, 1 << LOW)
+        high = kf.eq_table(point[LOW:], weight)[:, : rows.shape[0]]
+        column = kf.contract_first(rows, np.ascontiguousarray(high))
+        key = point[:LOW]
+        if key in groups:
+            groups[key] = _sum(groups[key], column)
+        else:
+            groups[key] = column
+    machine = ProductMachine([(kf.eq_table(low), column) for low, column in groups.items()])
+    low_point = _rounds(channel, label, machine, LOW)
+
+    # the rest: F and omega with the low variables bound, over all lanes
+    f = np.zeros((2, 1 << (n - LOW)), dtype=np.uint64)
+    omega = np.zeros_like(f)
+    low_table = kf.eq_table(low_point)
+    for number, commitment in enumerate(committed):
+        base = offsets[number] << lane_log
+        for block in commitment.packing.blocks:
+            at = _lowest(block, base)
+            rows = commitment.tensors[block.name].reshape(-1, 1 << LOW)
+            f[:, at : at + rows.shape[0]] = kf.contract_last(rows, low_table)
+    for claim, weight in zip(claims, weights, strict=True):
+        block = packings[claim.commitment].block(claim.name)
+        point = extend(claim.point, block.log_size)
+        at = _lowest(block, offsets[claim.commitment] << lane_log)
+        factor = weight * ml.eq(point[:LOW], low_point)
+        table = kf.eq_table(point[LOW:], factor)
+        omega[:, at : at + table.shape[1]] = _sum(
+            np.ascontiguousarray(omega[:, at : at + table.shape[1]]), table
+        )
+    machine = ProductMachine([(f, omega)])
+    z = low_point + _rounds(channel, label, machine, n - LOW)
+    value = machine.finals()[0][0]
+    channel.send(f"{label}/value", [value])  # P -> V
+    ligerito.prove(channel, label, committed, offsets, row_log, z, value, bits)
+
+
+def _sum(a: ExtVec, b: ExtVec) -> ExtVec:
+    from ..kernels import field as kf
+
+    out = a.copy()
+    kf.add_scaled(out, ONE, b)
+    return out
+
+
+def _rounds(channel: ProverChannel, label: str, machine: ProductMachine, count: int) -> Point:
+    from ..arguments.sumcheck import prove as prove_sumcheck
+
+    machine.rounds = count
+    return prove_sumcheck(channel, f"{label}/batch", machine)
+
+
+def verify(
+    channel: VerifierChannel,
+    label: str,
+    roots: Sequence[bytes],
+    packings: Sequence[Packing],
+    claims: Sequence[Claim],
+    bits: float,
+) -> None:
+    """Raises unless every claim holds for the polynomials committed under ``roots``."""
+    lane_log = packings[0].lane_log
+    offsets, row_log = arrange(packings)
+    n = lane_log + row_log
+
+    gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
+    weights = []
+    power, target = ONE, ZERO
+    for claim in claims:
+        weights.append(power)
+        target = target + power * claim.value
+        power = power * gamma
+
+    reduced, z = verify_sumcheck(channel, f"{label}/batch", target, n, 2)
+    (value,) = channel.receive(f"{label}/value", 1)  # P -> V
+    omega = ZERO
+    for claim, weight in zip(claims, weights, strict=True):
+        block = packings[claim.commitment].block(claim.name)
+        point = extend(claim.point, block.log_size)
+        prefix = (block.offset + (offsets[claim.commitment] << lane_log)) >> block.log_size
+        inside = ml.eq(point, z[: block.log_size])
+        omega = omega + weight * inside * ml.eq_index(z[block.log_size :], prefix)
+    if omega * value != reduced:
+        raise OpeningMismatch("the batched evaluation claims do not reduce to the opened value", stage=label)
+    ligerito.verify(channel, label, roots, packings, offsets, row_log, z, value, bits)
+
+
+__all__ = ["Claim", "Ext", "prove", "verify"]

@@ -1,0 +1,97 @@
+"""Many tensors in one multilinear polynomial, and one polynomial cut in lanes.
+
+Tensors become blocks of power-of-two size, sorted by size (largest first, then in the order given), so that
+every block is an aligned sub-cube: ``T(x) = F(x, prefix)``. A lane is ``2^lane_log`` consecutive cells; lanes
+that no tensor uses are zero by definition and are not part of the code word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..field.extension import ZERO, Point
+from ..field.multilinear import log2_ceil
+
+BLOCK_LOG_MIN = 10
+"""Smaller tensors stand at the start of a block of ``2^10`` cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """``name`` takes ``2^log_size`` cells from ``offset`` on, the first ``used`` of which may be nonzero."""
+
+    name: str
+    log_size: int
+    offset: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Blocks of one commitment, ``2^log_size`` cells in all, at least one lane."""
+
+    blocks: tuple[Block, ...]
+    log_size: int
+    lane_log: int
+
+    def block(self, name: str) -> Block:
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise KeyError(name)
+
+    @property
+    def live_lanes(self) -> tuple[int, ...]:
+        """Numbers of the lanes that are encoded, ascending."""
+        live: set[int] = set()
+        for block in self.blocks:
+            first = block.offset >> self.lane_log
+            last = (block.offset + max(1, block.used) - 1) >> self.lane_log
+            live.update(range(first, last + 1))
+        return tuple(sorted(live))
+
+
+def pack(tensors: Sequence[tuple[str, int, int]], lane_log: int) -> Packing:
+    """``(name, log_size, used)`` of every tensor."""
+    order = sorted(range(len(tensors)), key=lambda i: (-tensors[i][1], i))
+    blocks, offset = [], 0
+    for i in order:
+        name, log_size, used = tensors[i]
+        size_log = max(log_size, BLOCK_LOG_MIN)
+        blocks.append(Block(name, size_log, offset, used))
+        offset += 1 << size_log
+    return Packing(tuple(blocks), max(lane_log, log2_ceil(max(1, offset))), lane_log)
+
+
+def total_log(tensors: Sequence[tuple[str, int, int]]) -> int:
+    """log2 of the cells that :func:`pack` would take."""
+    return log2_ceil(sum(1 << max(size, BLOCK_LOG_MIN) for _, size, _ in tensors))
+
+
+def extend(point: Point, log_size: int) -> Point:
+    """The point of the block for a point of the (maybe smaller) tensor at its start."""
+    return point + (ZERO,) * (log_size - len(point))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``T(point) = value`` for the tensor ``name`` of commitment number ``commitment``."""
+
+    commitment: int
+    name: str
+    point: Point
+    value: Any
+
+
+def arrange(packings: Sequence[Packing]) -> tuple[tuple[int, ...], int]:
+    """Place several commitments with lanes of one length in one cube: offsets in lanes, log2 of lanes."""
+    lanes = [1 << (p.log_size - p.lane_log) for p in packings]
+    order = sorted(range(len(packings)), key=lambda i: (-lanes[i], i))
+    offsets = [0] * len(packings)
+    at = 0
+    for i in order:
+        offsets[i] = at
+        at += lanes[i]
+    return tuple(offsets), log2_ceil(at)

@@ -1,0 +1,34 @@
+"""The public file of a committed dataset (``.zkd``): header and certificate, nothing of the records.
+
+    magic "ZKTDATA" and the version byte 1; header, certificate: each u64 length, bytes
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from ..errors import MalformedProof
+from ..training.weights import write_atomically
+from ..transcript.bundle import Reader, read_file
+from .commitment import DatasetHeader
+
+MAGIC = b"ZKTDATA\x01"
+
+
+def write_public(path: str | Path, header: DatasetHeader, certificate: bytes) -> None:
+    """Write atomically."""
+    text = header.to_json()
+    data = MAGIC + struct.pack("<Q", len(text)) + text
+    write_atomically(Path(path), data + struct.pack("<Q", len(certificate)) + certificate)
+
+
+def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
+    """Header and certificate, not verified. Raises InputError or MalformedProof."""
+    reader = Reader(read_file(path, "dataset file"), "dataset file")
+    if reader.take(len(MAGIC), "magic") != MAGIC:
+        raise MalformedProof(f"{path} is not a zktrain dataset file of this version", stage="dataset")
+    header = DatasetHeader.from_json(reader.section("header"))
+    certificate = reader.section("certificate")
+    reader.finish()
+    return header, certificate

@@ -1,0 +1,272 @@
+"""Vector kernels over F_p and E: conversion, folding, equality tables, contractions.
+
+E vectors have shape ``(2, n)``; kernels take the two rows. Integer tensors stay in their compact
+types (int8 ... int32); ``contract_*`` multiply them by E vectors cut in 32-bit limbs and add up in
+int64, so that nothing is reduced inside the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..field.extension import Ext, ExtVec, Point
+from .arithmetic import EPSILON, P, U32, ZERO, add, ext_mul, from_signed, kernel, mul, reduce128, sub
+from .threads import run
+
+Ints = NDArray[Any]
+
+
+def _pair(value: Ext) -> tuple[np.uint64, np.uint64]:
+    return np.uint64(value.a), np.uint64(value.b)
+
+
+@kernel
+def _to_field(lo, hi, values, out):  # type: ignore[no-untyped-def]
+    for i in range(lo, hi):
+        out[i] = from_signed(np.int64(values[i]))
+
+
+def to_field(values: Ints, out: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
+    """Signed integers as residues, flattened."""
+    flat = values.reshape(-1)
+    if flat.dtype == np.uint64:
+        return flat
+    result = np.empty(flat.shape[0], dtype=np.uint64) if out is None else out
+    run(flat.shape[0], lambda lo, hi: _to_field(lo, hi, flat, result), grain=1 << 14)
+    return result
+
+
+@kernel
+def _eq_step(lo, hi, t0, t1, size, x0, x1):  # type: ignore[no-untyped-def]
+    for i in range(lo, hi):
+        h0, h1 = ext_mul(t0[i], t1[i], x0, x1)
+        t0[size + i] = h0
+        t1[size + i] = h1
+        t0[i] = sub(t0[i], h0)
+        t1[i] = sub(t1[i], h1)
+
+
+def eq_table(point: Point, factor: Ext | None = None) -> ExtVec:
+    """``factor * eq(point, x)`` for all ``x``, shape ``(2, 2^n)``."""
+    table = np.empty((2, 1 << len(point)), dtype=np.uint64)
+    table[0, 0], table[1, 0] = _pair(factor if factor is not None else Ext(1))
+    for i, x in enumerate(point):
+        size = 1 << i
+        x0, x1 = _pair(x)
+        run(size, lambda lo, hi: _eq_step(lo, hi, table[0], table[1], size, x0, x1), grain=1 << 13)  # noqa: B023
+    return table
+
+
+@kernel
+def _fold(lo, hi, a0, a1, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
+    for i in range(lo, hi):
+        x0 = a0[2 * i]
+        x1 = a1[2 * i]
+        p0, p1 = ext_mul(sub(a0[2 * i + 1], x0), sub(a1[2 * i + 1], x1), r0, r1)
+        c0[i] = add(x0, p0)
+        c1[i] = add(x1, p1)
+
+
+def fold(table: ExtVec, challenge: Ext) -> ExtVec:
+    """Bind the lowest variable: ``t(2i) + r (t(2i+1) - t(2i))``."""
+    half = table.shape[1] // 2
+    out = np.empty((2, half), dtype=np.uint64)
+    r0, r1 = _pair(challenge)
+    run(half, lambda lo, hi: _fold(lo, hi, table[0], table[1], r0, r1, out[0], out[1]))
+    return out
+
+
+@kernel
+def _axpy(lo, hi, y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
+    for i in range(lo, hi):
+        p0, p1 = ext_mul(x0[i], x1[i], s0, s1)
+        y0[i] = add(y0[i], p0)
+        y1[i] = add(y1[i], p1)
+
+
+def add_scaled(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
+    """``target += factor * vector`` in place."""
+    s0, s1 = _pair(factor)
+    run(
+        target.shape[1],
+        lambda lo, hi: _axpy(lo, hi, target[0], target[1], s0, s1, vector[0], vector[1]),
+    )
+
+
+@kernel
+def _product(lo, hi, a0, a1, b0, b1, c0, c1):  # type: ignore[no-untyped-def]
+    for i in range(lo, hi):
+        c0[i], c1[i] = ext_mul(a0[i], a1[i], b0[i], b1[i])
+
+
+def product(a: ExtVec, b: ExtVec) -> ExtVec:
+    """Element-wise product in E."""
+    out = np.empty_like(a)
+    run(a.shape[1], lambda lo, hi: _product(lo, hi, a[0], a[1], b[0], b[1], out[0], out[1]))
+    return out
+
+
+@kernel
+def _limbs(v0, v1, out):  # type: ignore[no-untyped-def]
+    for i in range(v0.shape[0]):
+        out[0, i] = np.int64(v0[i] & EPSILON)
+        out[1, i] = np.int64(v0[i] >> U32)
+        out[2, i] = np.int64(v1[i] & EPSILON)
+        out[3, i] = np.int64(v1[i] >> U32)
+
+
+@kernel
+def _carry(low, high):  # type: ignore[no-untyped-def]
+    """Residue of ``low + 2^32 high`` for int64 sums."""
+    a = from_signed(low)
+    a = a - (P if a >= P else ZERO)
+    b = from_signed(high)
+    b = b - (P if b >= P else ZERO)
+    return add(a, reduce128(b >> U32, b << U32))
+
+
+def _safe_terms(dtype: np.dtype[Any]) -> int:
+    """How many products of this type with a 32-bit limb fit in int64."""
+    info = np.iinfo(dtype)
+    bits = max(int(info.max), -int(info.min)).bit_length()
+    return 1 << min(24, 62 - 32 - bits)
+
+
+@kernel
+def _contract_last(lo, hi, t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
+    n = t.shape[1]
+    for row in range(lo, hi):
+        f0 = ZERO
+        f1 = ZERO
+        for first in range(0, n, chunk):
+            a = np.int64(0)
+            b = np.int64(0)
+            c = np.int64(0)
+            d = np.int64(0)
+            for j in range(first, min(n, first + chunk)):
+                x = np.int64(t[row, j])
+                a += x * v[0, j]
+                b += x * v[1, j]
+                c += x * v[2, j]
+                d += x * v[3, j]
+            f0 = add(f0, _carry(a, b))
+            f1 = add(f1, _carry(c, d))
+        o0[row] = f0
+        o1[row] = f1
+
+
+def contract_last(tensor: Ints, vector: ExtVec) -> ExtVec:
+    """``out[row] = sum_j tensor[row, j] vector[j]``; tensor ``(rows, n)`` of integers, out ``(2, rows)``."""
+    rows, n = tensor.shape
+    out = np.empty((2, rows), dtype=np.uint64)
+    if tensor.dtype.itemsize > 2:
+        return _contract_wide(tensor, vector, last=True)
+    limbs = np.empty((4, n), dtype=np.int64)
+    _limbs(vector[0], vector[1], limbs)
+    chunk = _safe_terms(tensor.dtype)
+    run(
+        rows,
+        lambda lo, hi: _contract_last(lo, hi, tensor, limbs, chunk, out[0], out[1]),
+        grain=max(1, (1 << 14) // n),
+    )
+    return out
+
+
+@kernel
+def _contract_first(lo, hi, t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
+    """Columns ``lo..hi``, in stripes whose four accumulators stay in the first-level cache."""
+    rows = t.shape[0]
+    stripe = 512
+    a = np.empty(stripe, dtype=np.int64)
+    b = np.empty(stripe, dtype=np.int64)
+    c = np.empty(stripe, dtype=np.int64)
+    d = np.empty(stripe, dtype=np.int64)
+    for left in range(lo, hi, stripe):
+        width = min(stripe, hi - left)
+        for j in range(width):
+            o0[left + j] = ZERO
+            o1[left + j] = ZERO
+        for first in range(0, rows, chunk):
+            a[:] = 0
+            b[:] = 0
+            c[:] = 0
+            d[:] = 0
+            for row in range(first, min(rows, first + chunk)):
+                va = v[0, row]
+                vb = v[1, row]
+                vc = v[2, row]
+                vd = v[3, row]
+                for j in range(width):
+                    x = np.int64(t[row, left + j])
+                    a[j] += x * va
+                    b[j] += x * vb
+                    c[j] += x * vc
+                    d[j] += x * vd
+            for j in range(width):
+                o0[left + j] = add(o0[left + j], _carry(a[j], b[j]))
+                o1[left + j] = add(o1[left + j], _carry(c[j], d[j]))
+
+
+def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
+    """``out[j] = sum_row vector[row] tensor[row, j]``; tensor ``(rows, n)`` of integers, out ``(2, n)``."""
+    rows, n = tensor.shape
+    if tensor.dtype.itemsize > 2:
+        return _contract_wide(tensor, vector, last=False)
+    out = np.empty((2, n), dtype=np.uint64)
+    limbs = np.empty((4, rows), dtype=np.int64)
+    _limbs(vector[0], vector[1], limbs)
+    chunk = _safe_terms(tensor.dtype)
+    run(
+        n,
+        lambda lo, hi: _contract_first(lo, hi, tensor, limbs, chunk, out[0], out[1]),
+        grain=max(64, (1 << 14) // rows),
+    )
+    return out
+
+
+@kernel
+def _contract_field(t, v0, v1, last, o0, o1):  # type: ignore[no-untyped-def]
+    o0[:] = ZERO
+    o1[:] = ZERO
+    for i in range(t.shape[0]):
+        for j in range(t.shape[1]):
+            k = j if last else i
+            to = i if last else j
+            o0[to] = add(o0[to], mul(t[i, j], v0[k]))
+            o1[to] = add(o1[to], mul(t[i, j], v1[k]))
+
+
+def _contract_wide(tensor: Ints, vector: ExtVec, *, last: bool) -> ExtVec:
+    """For the few tensors of 32 or 64 bits: small and rare, so reduced at every step."""
+    cells = to_field(tensor).reshape(tensor.shape)
+    out = np.empty((2, tensor.shape[0 if last else 1]), dtype=np.uint64)
+    _contract_field(cells, vector[0], vector[1], last, out[0], out[1])
+    return out
+
+
+def evaluate(tensor: Ints, point: Point) -> Ext:
+    """Extension of an integer tensor of ``2^n`` cells at ``point`` (lowest variable first)."""
+    low = len(point) // 2
+    rows = contract_last(tensor.reshape(-1, 1 << low), eq_table(point[:low]))
+    high = eq_table(point[low:])
+    return total(product(rows, high))
+
+
+@kernel
+def _total(lo, hi, a):  # type: ignore[no-untyped-def]
+    low = ZERO
+    high = ZERO
+    for i in range(lo, hi):
+        low += a[i] & EPSILON
+        high += a[i] >> U32
+    high += low >> U32
+    return reduce128(high >> U32, (high << U32) | (low & EPSILON))
+
+
+def total(vector: ExtVec) -> Ext:
+    """Sum of all elements (fewer than 2^31)."""
+    a, b = (sum(int(s) for s in run(row.shape[0], lambda lo, hi: _total(lo, hi, row))) for row in vector)  # noqa: B023
+    return Ext(a, b)

@@ -1,0 +1,155 @@
+"""SHA-256 of many equally long messages, sixteen at a time.
+
+One vector lane per message: a compression of 16 blocks is 64 rounds over ``uint32[16]`` rows, which
+LLVM turns into full-width vector code. Messages start from a midstate (a prefix block that
+was hashed before), see ``commitment.merkle``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arithmetic import inline, kernel
+from .threads import run
+
+LANES = 16
+_primes = [p for p in range(2, 312) if all(p % q for q in range(2, int(p**0.5) + 1))]
+
+
+def _root_bits(value: int, power: int) -> int:
+    """First 32 bits of the fractional part of ``value ** (1 / power)`` in integers."""
+    shifted = value << (32 * power)
+    low, high = 0, 1 << 40
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**power <= shifted else (low, middle - 1)
+    return low & 0xFFFFFFFF
+
+
+ROUND_CONSTANTS = np.array([_root_bits(p, 3) for p in _primes[:64]], dtype=np.uint32)
+INITIAL_STATE = np.array([_root_bits(p, 2) for p in _primes[:8]], dtype=np.uint32)
+
+_M32 = np.uint64(0xFFFFFFFF)
+_S32 = np.uint64(32)
+_R2, _R3, _R6, _R7 = np.uint32(2), np.uint32(3), np.uint32(6), np.uint32(7)
+_R8, _R10, _R11, _R13 = np.uint32(8), np.uint32(10), np.uint32(11), np.uint32(13)
+_R17, _R18, _R19, _R22, _R24, _R25 = (np.uint32(v) for v in (17, 18, 19, 22, 24, 25))
+_R32 = np.uint32(32)
+_FF00, _FF0000 = np.uint32(0xFF00), np.uint32(0xFF0000)
+
+
+@inline
+def _rotate(x, n):  # type: ignore[no-untyped-def]
+    return np.uint32(x >> n) | np.uint32(x << (_R32 - n))
+
+
+@inline
+def _swap(x):  # type: ignore[no-untyped-def]
+    return np.uint32((x >> _R24) | ((x >> _R8) & _FF00) | ((x << _R8) & _FF0000) | (x << _R24))
+
+
+@kernel
+def _compress(w, s, constants):  # type: ignore[no-untyped-def]
+    """One block: ``w`` uint32[64*16] (first 16 rows filled), ``s`` uint32[16*16]: rows 0-7 the chaining
+    state, rows 8-15 scratch."""
+    for t in range(16, 64):
+        for lane in range(LANES):
+            x = w[(t - 15) * 16 + lane]
+            y = w[(t - 2) * 16 + lane]
+            s0 = _rotate(x, _R7) ^ _rotate(x, _R18) ^ (x >> _R3)
+            s1 = _rotate(y, _R17) ^ _rotate(y, _R19) ^ (y >> _R10)
+            w[t * 16 + lane] = w[(t - 16) * 16 + lane] + s0 + w[(t - 7) * 16 + lane] + s1
+    for i in range(8 * LANES):
+        s[8 * LANES + i] = s[i]
+    for t in range(64):
+        k = constants[t]
+        # rows rotate in place of the registers: variable v of round t is row 8 + (v - t) mod 8
+        a = (8 + ((0 - t) & 7)) * 16
+        b = (8 + ((1 - t) & 7)) * 16
+        c = (8 + ((2 - t) & 7)) * 16
+        d = (8 + ((3 - t) & 7)) * 16
+        e = (8 + ((4 - t) & 7)) * 16
+        f = (8 + ((5 - t) & 7)) * 16
+        g = (8 + ((6 - t) & 7)) * 16
+        h = (8 + ((7 - t) & 7)) * 16
+        for lane in range(LANES):
+            ev = s[e + lane]
+            av = s[a + lane]
+            t1 = (
+                s[h + lane]
+                + (_rotate(ev, _R6) ^ _rotate(ev, _R11) ^ _rotate(ev, _R25))
+                + ((ev & s[f + lane]) ^ (~ev & s[g + lane]))
+                + k
+                + w[t * 16 + lane]
+            )
+            t2 = (_rotate(av, _R2) ^ _rotate(av, _R13) ^ _rotate(av, _R22)) + (
+                (av & s[b + lane]) ^ (av & s[c + lane]) ^ (s[b + lane] & s[c + lane])
+            )
+            s[d + lane] = s[d + lane] + t1
+            s[h + lane] = t1 + t2
+    for i in range(8 * LANES):
+        s[i] = s[i] + s[8 * LANES + i]
+
+
+@kernel
+def _hash_rows(start, stop, rows, midstate, prefix_bytes, constants, out):  # type: ignore[no-untyped-def]
+    cells = rows.shape[1]
+    blocks = (cells * 8 + 9 + 63) // 64
+    bit_length = np.uint64((prefix_bytes + cells * 8) * 8)
+    w = np.empty(64 * LANES, dtype=np.uint32)
+    s = np.empty(16 * LANES, dtype=np.uint32)
+    for first in range(start, stop, LANES):
+        count = min(LANES, stop - first)
+        for i in range(8):
+            for lane in range(LANES):
+                s[i * 16 + lane] = midstate[i]
+        for block in range(blocks):
+            for lane in range(count):
+                row = first + lane
+                for j in range(8):
+                    cell = block * 8 + j
+                    if cell < cells:
+                        v = rows[row, cell]
+                        w[(2 * j) * 16 + lane] = _swap(np.uint32(v & _M32))
+                        w[(2 * j + 1) * 16 + lane] = _swap(np.uint32(v >> _S32))
+                    else:
+                        w[(2 * j) * 16 + lane] = np.uint32(0x80000000 if cell == cells else 0)
+                        w[(2 * j + 1) * 16 + lane] = np.uint32(0)
+                if block == blocks - 1:
+                    w[14 * 16 + lane] = np.uint32(bit_length >> _S32)
+                    w[15 * 16 + lane] = np.uint32(bit_length & _M32)
+            _compress(w, s, constants)
+        for lane in range(count):
+            for i in range(4):
+                low = np.uint64(_swap(s[(2 * i) * 16 + lane]))
+                high = np.uint64(_swap(s[(2 * i + 1) * 16 + lane]))
+                out[first + lane, i] = low | (high << _S32)
+
+
+def midstate(prefix: bytes) -> NDArray[np.uint32]:
+    """State after hashing one 64-byte block."""
+    if len(prefix) != 64:
+        raise ValueError("a midstate prefix has 64 bytes")
+    w = np.zeros((64, LANES), dtype=np.uint32)
+    w[:16] = np.frombuffer(prefix, dtype=">u4").astype(np.uint32)[:, None]
+    s = np.zeros((16, LANES), dtype=np.uint32)
+    s[:8] = INITIAL_STATE[:, None]
+    w, s = w.reshape(-1), s.reshape(-1)
+    _compress(w, s, ROUND_CONSTANTS)
+    return s.reshape(16, LANES)[:8, 0].copy()
+
+
+def hash_rows(rows: NDArray[np.uint64], prefix: bytes) -> NDArray[np.uint64]:
+    """``SHA-256(prefix || row as little-endian bytes)`` for each row of ``(n, cells)``.
+
+    ``prefix`` has 64 bytes. Returns ``(n, 4)`` uint64 whose little-endian bytes are the digests.
+    """
+    out = np.empty((rows.shape[0], 4), dtype=np.uint64)
+    state = midstate(prefix)
+    run(
+        rows.shape[0],
+        lambda lo, hi: _hash_rows(lo, hi, rows, state, 64, ROUND_CONSTANTS, out),
+        grain=64,
+    )
+    return out

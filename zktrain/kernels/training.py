@@ -1,0 +1,109 @@
+"""Kernels of the matrix-product arguments: per-step contractions, and weights that are never built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..field.extension import Ext, ExtVec
+from .arithmetic import ZERO, add, kernel, mul, sub
+from .field import _carry, _limbs, contract_first
+from .threads import run
+
+
+@kernel
+def _per_step(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
+    batch = t.shape[1]
+    n = t.shape[2]
+    a = np.empty(n, dtype=np.int64)
+    b = np.empty(n, dtype=np.int64)
+    c = np.empty(n, dtype=np.int64)
+    d = np.empty(n, dtype=np.int64)
+    for step in range(lo, hi):
+        a[:] = 0
+        b[:] = 0
+        c[:] = 0
+        d[:] = 0
+        for sample in range(batch):
+            at = step * batch + sample
+            va = v[0, at]
+            vb = v[1, at]
+            vc = v[2, at]
+            vd = v[3, at]
+            for j in range(n):
+                x = np.int64(t[step, sample, j])
+                a[j] += x * va
+                b[j] += x * vb
+                c[j] += x * vc
+                d[j] += x * vd
+        for j in range(n):
+            o0[step * n + j] = _carry(a[j], b[j])
+            o1[step * n + j] = _carry(c[j], d[j])
+
+
+def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
+    """``out[t, j] = sum_b tensor[t, b, j] vector[t, b]``; tensor ``(T, B, n)``, vector ``(2, T B)``, out ``(2, T n)``."""
+    steps, batch, n = tensor.shape
+    if tensor.dtype.itemsize > 2 or batch > 1 << 14:
+        parts = [
+            contract_first(tensor[t], np.ascontiguousarray(vector[:, t * batch : (t + 1) * batch]))
+            for t in range(steps)
+        ]
+        return np.ascontiguousarray(np.concatenate(parts, axis=1))
+    limbs = np.empty((4, vector.shape[1]), dtype=np.int64)
+    _limbs(np.ascontiguousarray(vector[0]), np.ascontiguousarray(vector[1]), limbs)
+    out = np.empty((2, steps * n), dtype=np.uint64)
+    run(
+        steps,
+        lambda lo, hi: _per_step(lo, hi, tensor, limbs, out[0], out[1]),
+        grain=max(1, (1 << 14) // (batch * n)),
+    )
+    return out
+
+
+@kernel
+def _history(lo, hi, n, start0, start1, m, g0, g1, o0, o1):  # type: ignore[no-untyped-def]
+    for j in range(lo, hi):
+        o0[j] = start0[j]
+        o1[j] = start1[j]
+    for t in range(1, m.shape[0]):
+        here = t * n
+        before = here - n
+        f = m[t - 1]
+        for j in range(lo, hi):
+            o0[here + j] = sub(o0[before + j], mul(f, g0[before + j]))
+            o1[here + j] = sub(o1[before + j], mul(f, g1[before + j]))
+
+
+def weight_history(start: ExtVec, multipliers: NDArray[np.uint64], gradients: ExtVec) -> ExtVec:
+    """``w[t] = start - sum_{tau < t} m_tau g[tau]``; start ``(2, n)``, gradients and result ``(2, T n)``."""
+    n = start.shape[1]
+    out = np.empty_like(gradients)
+    run(
+        n,
+        lambda lo, hi: _history(
+            lo, hi, n, start[0], start[1], multipliers, gradients[0], gradients[1], out[0], out[1]
+        ),
+        grain=64,
+    )
+    return out
+
+
+@kernel
+def _scatter(index, t0, t1, target0, target1):  # type: ignore[no-untyped-def]
+    for i in range(index.shape[0]):
+        k = index[i]
+        target0[k] = add(target0[k], t0[i])
+        target1[k] = add(target1[k], t1[i])
+
+
+def scatter(index: NDArray[np.int64], values: ExtVec, size: int) -> ExtVec:
+    """``out[index[i]] += values[i]``, shape ``(2, size)``."""
+    out = np.zeros((2, size), dtype=np.uint64)
+    _scatter(index.reshape(-1), values[0], values[1], out[0], out[1])
+    return out
+
+
+__all__ = ["ZERO", "Ext", "contract_samples", "scatter", "weight_history"]

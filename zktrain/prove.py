@@ -1,0 +1,252 @@
+"""From a finished run to a bundle."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .arguments.batches import DatasetClaim
+from .circuit.circuit import Circuit
+from .dataset.commitment import CommittedDataset, certify, commit_records, verify_certificate
+from .dataset.public_file import read_public, write_public
+from .dataset.readers import Records
+from .errors import InputError, ZktrainError
+from .progress import Progress, silent
+from .training.order import batch_indices
+from .training.run import Run
+from .training.weights import digest, write_atomically
+from .transcript import closing, segment
+from .transcript.bundle import Bundle, SegmentProof
+from .transcript.segment import HEADER_BYTES, BoundaryWeights, SegmentHeader
+from .transcript.statement import Statement, auto_segment_steps
+from .transcript.witness import SegmentWitness, batch_tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """Where the bundle is and what it cost; ``stages`` are seconds by stage."""
+
+    path: Path
+    seconds: float
+    segments: int
+    proof_bytes: int
+    peak_rss_bytes: int
+    stages: dict[str, float]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Forwards progress and adds up the seconds between one stage and the next."""
+
+    progress: Progress
+    stages: dict[str, float] = field(default_factory=dict)
+    _stage: str | None = None
+    _since: float = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
+        self._enter(stage)
+        self.progress(stage, done, total, **figures)
+
+    def _enter(self, stage: str | None) -> None:
+        now = time.perf_counter()
+        if self._stage is not None:
+            self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = stage, now
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._enter(None)
+
+
+def segment_steps(options: dict[str, Any], circuit: Circuit) -> int:
+    """The recipe's segment length, or the automatic one."""
+    wanted = options.get("segment_steps")
+    return wanted if isinstance(wanted, int) else auto_segment_steps(circuit)
+
+
+def prove(
+    run: str | Path,
+    *,
+    out: str | Path | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Proved:
+    """Prove a finished training run; segments already proved in ``run/segments`` are kept.
+
+    Raises :class:`InputError` for an unusable run directory, :class:`RangeOverflow` never for a run that
+    training finished.
+    """
+    started = time.perf_counter()
+    clock = _Clock(progress)
+    with clock.running():
+        opened = Run.open(run)
+        circuit = opened.circuit
+        clock("commit dataset", 0, 1)
+        records = opened.records()
+        dataset = commit_records(records)
+        if dataset.header.root.hex() != opened.dataset_root:
+            raise InputError(
+                f"the records in {opened.path} are not those that the run was trained on; train again"
+            )
+        clock("certify dataset", 0, 1)
+        certificate = _certificate(opened.path / "dataset.zkd", dataset)
+        statement = Statement(
+            circuit,
+            dataset.header,
+            digest(opened.boundary(0)),
+            digest(opened.boundary(circuit.steps)),
+            segment_steps(opened.proof, circuit),
+            int(opened.proof.get("security_bits", 100)),
+        )
+        statement.require_provable()
+        proofs, claims = _segments(opened, records, statement, dataset, device, clock)
+        clock("closing", 0, 1)
+        headers = [part.header for part in proofs]
+        closing_proof = closing.prove(statement, headers, claims, dataset.committed)
+        bundle = Bundle(
+            statement.to_json(),
+            circuit.canonical_json(),
+            dataset.header.to_json(),
+            certificate,
+            tuple(proofs),
+            closing_proof,
+        )
+        path = Path(out) if out is not None else opened.path / "proof.zkt"
+        data = bundle.to_bytes()
+        write_atomically(path, data)
+    scale = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    seconds = time.perf_counter() - started
+    return Proved(path, seconds, len(proofs), len(data), peak, clock.stages)
+
+
+def _certificate(path: Path, dataset: CommittedDataset) -> bytes:
+    """The certificate kept in the run directory if it is good, else a new one, kept there."""
+    if path.exists():
+        try:
+            header, certificate = read_public(path)
+            if header == dataset.header:
+                verify_certificate(header, certificate)
+                return certificate
+        except ZktrainError:
+            pass  # made anew below
+    certificate = certify(dataset)
+    write_public(path, dataset.header, certificate)
+    return certificate
+
+
+def _segments(
+    run: Run,
+    records: Records,
+    statement: Statement,
+    dataset: CommittedDataset,
+    device: str,
+    clock: _Clock,
+) -> tuple[list[SegmentProof], list[DatasetClaim]]:
+    count = len(statement.segments)
+    folder = run.path / "segments"
+    folder.mkdir(exist_ok=True)
+    proofs: list[SegmentProof] = []
+    claims: list[DatasetClaim] = []
+    start = BoundaryWeights(segment.pad_weights(run.boundary(0)))
+    root, previous = bytes.fromhex(statement.initial), statement.digest
+    for index, (first, steps) in enumerate(statement.segments):
+        clock("boundaries", index, count, segment=index)
+        weights = run.boundary(first + steps)
+        if index + 1 == count:
+            end, end_root = BoundaryWeights(segment.pad_weights(weights)), bytes.fromhex(statement.final)
+        else:
+            end = segment.commit_boundary(statement, weights)
+            if end.committed is None:
+                raise TypeError("a boundary inside a run is committed")
+            end_root = end.committed.root
+        header = SegmentHeader(index, first, steps, root, end_root, previous)
+        path = folder / f"segment-{index:05d}.bin"
+        kept = _kept_segment(path, statement, header, start, end)
+        if kept is None:
+            proof, found = _prove_segment(
+                run, records, statement, header, dataset, start, end, device, clock
+            )
+            write_atomically(path, header.to_bytes() + proof)
+        else:
+            proof, found = kept
+        proofs.append(SegmentProof(header, proof))
+        claims += found
+        start, root, previous = end, end_root, header.digest
+    return proofs, claims
+
+
+def _kept_segment(
+    path: Path,
+    statement: Statement,
+    header: SegmentHeader,
+    start: BoundaryWeights,
+    end: BoundaryWeights,
+) -> tuple[bytes, list[DatasetClaim]] | None:
+    """A segment proved before, if it is there and verifies."""
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    if data[:HEADER_BYTES] != header.to_bytes():
+        return None
+    try:
+        claims = segment.verify(
+            statement,
+            header,
+            data[HEADER_BYTES:],
+            start.padded if start.committed is None else None,
+            end.padded if end.committed is None else None,
+        )
+    except ZktrainError:
+        return None
+    return data[HEADER_BYTES:], claims
+
+
+def _prove_segment(
+    run: Run,
+    records: Records,
+    statement: Statement,
+    header: SegmentHeader,
+    dataset: CommittedDataset,
+    start: BoundaryWeights,
+    end: BoundaryWeights,
+    device: str,
+    clock: _Clock,
+) -> tuple[bytes, list[DatasetClaim]]:
+    from .training.witness import segment_witness
+
+    circuit, shape = statement.circuit, statement.shape(header.index)
+    clock("witness", 0, header.steps, segment=header.index)
+    arrays, _ = segment_witness(
+        circuit,
+        records,
+        run.boundary(header.first_step),
+        header.first_step,
+        header.steps,
+        1 << shape.log_steps,
+        device=device,
+        progress=clock,
+    )
+    order = batch_indices(
+        circuit.order_seed,
+        statement.dataset.records,
+        circuit.batch_size,
+        header.first_step,
+        header.steps,
+    )
+    batches = batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
+    witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
+    columns = {"inputs": dataset.inputs, "labels": dataset.labels}
+    return segment.prove(statement, header, witness, columns, start, end, progress=clock)
+
+
+__all__ = ["Proved", "prove"]

@@ -1,0 +1,250 @@
+"""The verb ``train``: exact integer training into a run directory that can be proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .commit import root_of
+from .dataset.readers import Records, read_dataset, read_test_split
+from .errors import InputError, StatementMismatch
+from .extras import require
+from .progress import Progress, silent
+
+if TYPE_CHECKING:
+    from .circuit.compile import Compiled
+    from .dataset.commitment import DatasetHeader
+    from .training.run import Run
+    from .training.trainer import FloatTrained
+    from .transcript.statement import Statement
+
+PUBLIC_DATASET = "dataset.zkd"
+INITIAL_WEIGHTS = "initial.safetensors"
+WEIGHTS_FORMAT = "zktrain-weights-1"
+_NO_DIGEST = "00" * 32
+
+_Weights = Mapping[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A finished training run.
+
+    ``seconds`` and ``float_seconds`` are the times of the training steps alone, accuracies are
+    shares of the held-out records, and ``losses`` holds ``(step, mean loss of its batch)``. What
+    belongs to the float32 comparison is ``None`` or empty unless it was asked for.
+    """
+
+    path: Path
+    weights: Path
+    weights_digest: str
+    dataset_root: str
+    circuit_id: str
+    statement_digest: str
+    steps: int
+    seconds: float
+    losses: tuple[tuple[int, float], ...]
+    test_accuracy: float | None
+    test_source: str | None
+    float_seconds: float | None
+    float_losses: tuple[tuple[int, float], ...]
+    float_test_accuracy: float | None
+
+
+def train(
+    recipe: str | Path,
+    *,
+    data: str | Path,
+    out: str | Path,
+    device: str = "cpu",
+    test: str | Path | None = None,
+    compare_float: bool = False,
+    dataset: str | Path | None = None,
+    progress: Progress = silent,
+) -> TrainedRun:
+    """Train the recipe on ``data`` in exact integers; the same bits on every device.
+
+    Parameters
+    ----------
+    recipe
+        The TOML file.
+    data
+        The training records, as ``zktrain.commit`` takes them.
+    out
+        The run directory: new, empty, or of an interrupted run, which begins again.
+    device
+        A torch device, such as ``cpu`` or ``cuda``.
+    test
+        Held-out records; by default those that come with ``data``, if any do.
+    compare_float
+        Also train in float32 from the same start, in the same order, at the same rates.
+    dataset
+        The public file or root of an existing commitment, which ``data`` must have. A public file
+        is copied into the run directory, so that proving need not certify the dataset again.
+    progress
+        Called with the stages ``commit dataset``, ``train`` and ``train float32``, the last
+        two with ``loss``.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or written, or the records do not fit the network.
+    RecipeError
+        The recipe cannot be trained, or what it trains could not be proved.
+    RangeOverflow
+        A value left its fixed-point range; names step, layer, value and remedy.
+    StatementMismatch
+        ``data`` has another root than ``dataset``.
+    """
+    require("prove", "training", "torch", "onnx", "numba")
+    from .circuit.compile import compile_recipe, initial_weights
+    from .training import trainer
+    from .training.weights import digest
+
+    _require_device(device)
+    compiled = compile_recipe(recipe)
+    circuit = compiled.circuit
+    wanted = None if dataset is None else root_of(dataset)
+    records = read_dataset(str(data))
+    held_out = read_test_split(str(data)) if test is None else read_dataset(str(test), "test")
+    _require_provable(compiled, records)
+
+    weights_0 = initial_weights(compiled)
+    header = _committed(records, wanted, progress)
+    run = _create_run(out, compiled, records, header, weights_0, dataset)
+    trained = trainer.train(
+        circuit,
+        records,
+        weights_0,
+        device=device,
+        boundaries=run.boundaries,
+        on_boundary=run.write_boundary,
+        progress=progress,
+        test=held_out,
+    )
+    compared: FloatTrained | None = None
+    if compare_float:
+        compared = trainer.train_float32(
+            circuit, records, weights_0, held_out, device=device, progress=progress
+        )
+    final = digest(trained.weights)
+    result = TrainedRun(
+        path=run.path,
+        weights=run.weights_path,
+        weights_digest=final,
+        dataset_root=run.dataset_root,
+        circuit_id=circuit.id,
+        statement_digest=_statement(compiled, header, digest(weights_0), final).digest.hex(),
+        steps=circuit.steps,
+        seconds=trained.seconds,
+        losses=tuple(trained.losses),
+        test_accuracy=trained.test_accuracy,
+        test_source=None if held_out is None else held_out.source,
+        float_seconds=None if compared is None else compared.seconds,
+        float_losses=() if compared is None else tuple(compared.losses),
+        float_test_accuracy=None if compared is None else compared.test_accuracy,
+    )
+    run.finish(trained.weights, _results(result), _metadata(result))
+    return result
+
+
+def _require_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"the device {device!r} cannot be used here ({reason}); use cpu: the result is the same"
+        ) from None
+
+
+def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:
+    from .transcript.statement import Statement, auto_segment_steps
+
+    options = compiled.recipe.proof
+    segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit)
+    return Statement(compiled.circuit, header, initial, final, segment_steps, options.security_bits)
+
+
+def _require_provable(compiled: Compiled, records: Records) -> None:
+    """Say before training what proving would refuse: it depends on sizes alone."""
+    from .dataset.commitment import DatasetHeader
+
+    count, features = records.inputs.shape
+    header = DatasetHeader(count, features, records.classes, bytes(32))
+    _statement(compiled, header, _NO_DIGEST, _NO_DIGEST).require_provable()
+
+
+def _committed(records: Records, wanted: str | None, progress: Progress) -> DatasetHeader:
+    from .dataset.commitment import commit_records
+
+    progress("commit dataset", 0, 1)
+    header = commit_records(records).header
+    progress("commit dataset", 1, 1)
+    if wanted is not None and header.root.hex() != wanted:
+        raise StatementMismatch(
+            f"{records.source} is not the committed dataset", expected=wanted, got=header.root.hex()
+        )
+    return header
+
+
+def _create_run(
+    out: str | Path,
+    compiled: Compiled,
+    records: Records,
+    header: DatasetHeader,
+    weights_0: _Weights,
+    dataset: str | Path | None,
+) -> Run:
+    """The run directory with all that is known before training."""
+    from .training.run import Run
+    from .training.weights import write_atomically, write_weights
+
+    circuit, options = compiled.circuit, compiled.recipe.proof
+    statement = _statement(compiled, header, _NO_DIGEST, _NO_DIGEST)
+    run = Run.create(
+        out,
+        circuit,
+        records,
+        dataset_root=header.root.hex(),
+        proof={
+            "security_bits": options.security_bits,
+            "zero_knowledge": options.zero_knowledge,
+            "segment_steps": statement.segment_steps,
+        },
+        boundaries=[*(first for first, _ in statement.segments), circuit.steps],
+    )
+    public, initial = run.path / PUBLIC_DATASET, run.path / INITIAL_WEIGHTS
+    for path in (public, initial):
+        path.unlink(missing_ok=True)
+    if dataset is not None and Path(dataset).is_file():
+        write_atomically(public, Path(dataset).read_bytes())
+    if circuit.initialisation.kind == "file":
+        metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id}
+        write_weights(initial, weights_0, circuit.fixed_point.weight_bits, metadata)
+    return run
+
+
+def _metadata(result: TrainedRun) -> dict[str, str]:
+    """What the weight file says about itself; nothing that verifying relies on."""
+    return {
+        "format": WEIGHTS_FORMAT,
+        "circuit_id": result.circuit_id,
+        "dataset_root": result.dataset_root,
+        "statement_digest": result.statement_digest,
+    }
+
+
+def _results(result: TrainedRun) -> dict[str, Any]:
+    """What ``run.json`` keeps of the outcome."""
+    kept = asdict(result)
+    for name in ("path", "weights", "losses", "float_losses", "dataset_root", "circuit_id"):
+        del kept[name]
+    return kept

@@ -1,0 +1,125 @@
+"""A step's arithmetic that checks every value at once and splits products that need it."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import torch
+
+from ..errors import RangeOverflow
+from .arithmetic import (
+    ACCUMULATOR_LIMIT,
+    MAX_DISTANCE,
+    AccumulatorOverflow,
+    exact_matmul,
+    largest,
+    rescale,
+)
+from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network, Tape
+
+_LOWER_RATE = "lower the learning rate, or start from smaller weights"
+
+
+class CarefulArithmetic:
+    """``Arithmetic`` for step number ``step``; raises ``RangeOverflow`` at the first value that
+    leaves its range, naming step, layer, value and remedy."""
+
+    def __init__(self, network: Network, step: int) -> None:
+        self._network = network
+        self._fixed_point = network.circuit.fixed_point
+        self._step = step
+
+    def _overflow(self, where: str, what: str, remedy: str) -> NoReturn:
+        raise RangeOverflow(
+            f"step {self._step}, {where}: {what}; {remedy}", stage="training"
+        ) from None
+
+    def _layer(self, parameter: str) -> str:
+        return next(
+            f"layer {layer.name}"
+            for layer in self._network.circuit.layers
+            if parameter in (layer.weight, layer.bias)
+        )
+
+    def _product(self, left: torch.Tensor, right: torch.Tensor, where: str) -> torch.Tensor:
+        try:
+            return exact_matmul(left, right)
+        except AccumulatorOverflow as error:
+            self._overflow(where, f"{error}, beyond exact arithmetic", _LOWER_RATE)
+
+    def quotient(
+        self, name: str, left: torch.Tensor, weight: str, bias: str | None, tape: Tape | None
+    ) -> torch.Tensor:
+        """See ``Arithmetic``."""
+        forward = name[0] == "z"
+        matrix = self._network.weights[weight]
+        layers = self._network.circuit.layers
+        # q_l is the error of layer l, although it comes through the weight of layer l + 1.
+        where = f"layer {layers[int(name[1:]) - 1].name}, {'output' if forward else 'error'}"
+        accumulator = self._product(left, matrix if forward else matrix.T, where)
+        if bias is not None:
+            offset = self._network.weights[bias].to(torch.int64)
+            accumulator = accumulator + (offset << self._fixed_point.activation_bits)
+        shift = self._fixed_point.shift
+        result = rescale(accumulator, shift)
+        low, high = (int(bound.item()) for bound in torch.aminmax(result))
+        if low < QUOTIENT_LOW or high > QUOTIENT_HIGH:
+            value = low if -low > high else high
+            bits = self._fixed_point.activation_bits if forward else self._fixed_point.error_bits
+            real = value / (1 << bits)
+            self._overflow(
+                where,
+                f"the value {value} (= {real:g}) is outside the 16-bit range "
+                f"[{QUOTIENT_LOW}, {QUOTIENT_HIGH}]",
+                _LOWER_RATE,
+            )
+        if tape is not None:
+            tape(name, result)
+            remainder = accumulator + (1 << (shift - 1)) - (result << shift)
+            tape(f"{name}.high", remainder >> 16)
+            tape(f"{name}.low", remainder & 0xFFFF)
+        return result.to(torch.float64)
+
+    def normaliser(self, logits: torch.Tensor, log_sum: torch.Tensor) -> torch.Tensor:
+        """See ``Arithmetic``."""
+        c = self._network.softmax.search(logits)
+        distance = int((c - logits.amin(dim=1)).amax().item())
+        if distance > MAX_DISTANCE:
+            self._overflow(
+                f"layer {self._network.circuit.layers[-1].name}, softmax",
+                f"the value {distance} (= {distance / 256:g}) between two logits of one record "
+                f"is above {MAX_DISTANCE}",
+                _LOWER_RATE,
+            )
+        return c
+
+    def update(
+        self,
+        weight: str,
+        bias: str | None,
+        activation: torch.Tensor,
+        error: torch.Tensor,
+        multiplier: int,
+    ) -> None:
+        """See ``Arithmetic``."""
+        where = f"{self._layer(weight)}, update"
+        self._subtract(weight, self._product(activation.T, error, where), multiplier)
+        if bias is not None:
+            factor = multiplier << self._fixed_point.activation_bits
+            self._subtract(bias, error.sum(dim=0).to(torch.int64), factor)
+
+    def _subtract(self, name: str, gradient: torch.Tensor, factor: int) -> None:
+        values = self._network.weights[name]
+        change = largest(gradient) * factor
+        if change < ACCUMULATOR_LIMIT:
+            updated = values.to(torch.int64) - factor * gradient
+            change = largest(updated)
+            if change < WEIGHT_LIMIT:
+                values.copy_(updated)
+                return
+        real = change / (1 << self._fixed_point.weight_bits)
+        self._overflow(
+            f"{self._layer(name)}, parameter {name}",
+            f"a value of size {change} (= {real:g}) is not below 2^52",
+            _LOWER_RATE,
+        )

@@ -1,0 +1,60 @@
+"""The public order of training: which records make the batch of each step.
+
+The order is version-stable: the same seed gives the same batches in every release, on every
+machine. Definition, with ``le8(v)`` the 8 bytes of ``v``, least significant first:
+
+    key(e, n)  = little-endian uint64 number n of the stream
+                 SHAKE-256("zktrain order v1" || le8(len(seed)) || seed || le8(e))
+    epoch e    = the record numbers 0..N-1 sorted by (key(e, n), n)
+    stream     = epoch 0, epoch 1, epoch 2, ... one after the other
+    batch t    = entries t*B .. (t+1)*B - 1 of the stream
+
+``seed`` is the UTF-8 encoding of the recipe's text. An epoch that is not a multiple of ``B`` runs
+on into the next one, so every record is used equally often, give or take once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+
+_DOMAIN = b"zktrain order v1"
+
+
+def epoch_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Record numbers ``0 .. records-1`` in the order of ``epoch``."""
+    seed = order_seed.encode()
+    xof = hashlib.shake_256(
+        _DOMAIN + len(seed).to_bytes(8, "little") + seed + epoch.to_bytes(8, "little")
+    )
+    keys = np.frombuffer(xof.digest(8 * records), dtype="<u8")
+    return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+
+
+def batch_indices(
+    order_seed: str, records: int, batch_size: int, first_step: int, steps: int
+) -> npt.NDArray[np.int64]:
+    """Record numbers of the batches ``first_step .. first_step+steps-1``, int64 ``(steps, B)``.
+
+    Raises ``InputError`` when there is nothing to draw from or a count is negative.
+    """
+    if records < 1:
+        raise InputError("the dataset has no records, so no batch can be drawn from it")
+    if batch_size < 1 or first_step < 0 or steps < 0:
+        raise InputError(
+            f"no batches exist for batch size {batch_size}, first step {first_step}, "
+            f"{steps} steps: give a positive batch size and non-negative steps"
+        )
+    stream = np.empty(steps * batch_size, dtype=np.int64)
+    filled = 0
+    epoch, skip = divmod(first_step * batch_size, records)
+    while filled < stream.size:
+        part = epoch_permutation(order_seed, records, epoch)[skip : skip + stream.size - filled]
+        stream[filled : filled + part.size] = part
+        filled += part.size
+        epoch, skip = epoch + 1, 0
+    return stream.reshape(steps, batch_size)

@@ -1,0 +1,268 @@
+"""The run directory: all that proving needs of a training run.
+
+    run.json               format, circuit id, dataset, proof options, boundaries, results
+    circuit.json           the canonical circuit
+    dataset-inputs.npy     uint8 (N, features)
+    dataset-labels.npy     uint8 or uint16 (N,)
+    boundary-00000000.npz  integer weights before that step: ``arr_0``, ``arr_1``, ... int64 in the
+                           internal layout and in the order of ``Circuit.parameter_shapes``
+    weights.safetensors    the trained weights
+
+Each file appears complete or not at all. ``results`` are written last: a directory without them
+holds an interrupted run.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from ..circuit.circuit import Circuit
+from ..dataset.readers import Records
+from ..errors import InputError, MalformedProof
+from .weights import WEIGHT_LIMIT, write_atomically, write_weights
+
+FORMAT = "zktrain-run-1"
+_DATASET_KEYS = {"root": str, "classes": int, "source": str, "scaling": str}
+_TRAIN_AGAIN = "run zktrain train again"
+
+IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
+
+
+@dataclass(slots=True)
+class Run:
+    """An open run directory.
+
+    ``boundaries`` are the steps at which weights are kept, increasing, from 0 to the last;
+    ``proof`` are the recipe's proof options; ``results`` is ``None`` until ``finish``.
+    """
+
+    path: Path
+    circuit: Circuit
+    dataset: dict[str, Any]
+    proof: dict[str, Any]
+    boundaries: tuple[int, ...]
+    results: dict[str, Any] | None
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        circuit: Circuit,
+        records: Records,
+        *,
+        dataset_root: str,
+        proof: Mapping[str, Any],
+        boundaries: Sequence[int],
+    ) -> Run:
+        """Begin a run in a new or empty directory, or in that of an interrupted run.
+
+        Raises ``InputError`` when ``path`` holds a finished run or something else, or cannot be
+        written.
+        """
+        folder = Path(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            occupied = next(folder.iterdir(), None) is not None
+        except OSError as error:
+            raise InputError(f"{folder} cannot be made: {error}; choose another place") from None
+        if occupied and not _interrupted(folder):
+            raise InputError(
+                f"{folder} is not empty and not an interrupted run; choose another directory "
+                f"or remove it"
+            )
+        dataset = {
+            "root": dataset_root,
+            "classes": records.classes,
+            "source": records.source,
+            "scaling": records.scaling,
+        }
+        if not _are_boundaries(list(boundaries), circuit.steps):
+            raise InputError(f"boundaries must increase from 0 to {circuit.steps}")
+        run = cls(folder, circuit, dataset, dict(proof), tuple(boundaries), None)
+        run._write_description()
+        write_atomically(folder / "circuit.json", circuit.canonical_json())
+        _write_array(folder / "dataset-inputs.npy", records.inputs)
+        _write_array(folder / "dataset-labels.npy", records.labels)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a finished run. Raises ``InputError`` with what is missing or wrong."""
+        folder = Path(path)
+        description = _read_description(folder)
+        circuit_path = folder / "circuit.json"
+        try:
+            circuit = Circuit.from_json(_read(circuit_path))
+        except MalformedProof as error:
+            _unusable(circuit_path, f"is not a circuit of this version: {error}")
+        if circuit.id != description["circuit_id"]:
+            _unusable(circuit_path, "is not the circuit that run.json names")
+        if not _are_boundaries(description["boundaries"], circuit.steps):
+            _unusable(folder / "run.json", "has boundaries that do not go from 0 to the last step")
+        run = cls(
+            folder,
+            circuit,
+            description["dataset"],
+            description["proof"],
+            tuple(description["boundaries"]),
+            description["results"],
+        )
+        if run.results is None:
+            _unusable(folder, "holds a training run that was not finished")
+        for needed in (run.weights_path, *map(run._boundary_path, run.boundaries)):
+            if not needed.is_file():
+                _unusable(needed, "is missing")
+        return run
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the trained weights are."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def dataset_root(self) -> str:
+        """The commitment to the dataset, as text."""
+        return str(self.dataset["root"])
+
+    def _boundary_path(self, step: int) -> Path:
+        return self.path / f"boundary-{step:08d}.npz"
+
+    def _write_description(self) -> None:
+        description = {
+            "format": FORMAT,
+            "circuit_id": self.circuit.id,
+            "dataset": self.dataset,
+            "proof": self.proof,
+            "boundaries": self.boundaries,
+            "results": self.results,
+        }
+        text = json.dumps(description, indent=2) + "\n"
+        write_atomically(self.path / "run.json", text.encode())
+
+    def write_boundary(self, step: int, weights: IntegerWeights) -> None:
+        """Keep the weights before ``step``; suits ``train``'s ``on_boundary``."""
+        buffer = io.BytesIO()
+        np.savez(buffer, *(weights[name] for name in self.circuit.parameter_shapes()))
+        write_atomically(self._boundary_path(step), buffer.getbuffer())
+
+    def boundary(self, step: int) -> dict[str, npt.NDArray[np.int64]]:
+        """The weights before ``step``, one of ``boundaries``. Raises ``InputError``."""
+        path = self._boundary_path(step)
+        shapes = self.circuit.parameter_shapes()
+        names = [f"arr_{position}" for position in range(len(shapes))]
+        try:
+            with np.load(io.BytesIO(_read(path)), allow_pickle=False) as file:
+                arrays = [np.asarray(file[name]) for name in names if name in file.files]
+                extra = len(file.files) - len(names)
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            _unusable(path, f"cannot be read: {error}")
+        found = [(array.dtype, array.shape) for array in arrays]
+        if extra or found != [(np.dtype(np.int64), shape) for shape in shapes.values()]:
+            _unusable(path, "does not have the parameters of the circuit")
+        if any(a.size and max(-int(a.min()), int(a.max())) >= WEIGHT_LIMIT for a in arrays):
+            _unusable(path, "has weights that are not below 2^52")
+        return dict(zip(shapes, arrays, strict=True))
+
+    def records(self) -> Records:
+        """The training records. Raises ``InputError``."""
+        inputs_path = self.path / "dataset-inputs.npy"
+        labels_path = self.path / "dataset-labels.npy"
+        inputs, labels = _read_array(inputs_path), _read_array(labels_path)
+        if inputs.dtype != np.uint8 or inputs.ndim != 2 or len(inputs) == 0:
+            _unusable(inputs_path, "is not a table of bytes")
+        if inputs.shape[1] != self.circuit.features:
+            _unusable(inputs_path, "has not as many columns as the network has inputs")
+        if labels.dtype not in (np.uint8, np.uint16) or labels.shape != inputs.shape[:1]:
+            _unusable(labels_path, "is not one label per record")
+        classes = self.dataset["classes"]
+        if int(labels.max()) >= min(classes, self.circuit.classes):
+            _unusable(labels_path, "has a label that the dataset or the network does not have")
+        return Records(inputs, labels, classes, self.dataset["source"], self.dataset["scaling"])
+
+    def finish(
+        self, weights: IntegerWeights, results: Mapping[str, Any], metadata: Mapping[str, str]
+    ) -> None:
+        """Write the trained weights with ``metadata``, then ``results``: the run is complete."""
+        write_weights(self.weights_path, weights, self.circuit.fixed_point.weight_bits, metadata)
+        self.results = dict(results)
+        self._write_description()
+
+
+def _unusable(path: Path, problem: str) -> NoReturn:
+    raise InputError(f"{path} {problem}; {_TRAIN_AGAIN}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _unusable(path, f"cannot be read: {error.strerror or error}")
+
+
+def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_atomically(path, buffer.getbuffer())
+
+
+def _read_array(path: Path) -> npt.NDArray[Any]:
+    try:
+        array = np.load(io.BytesIO(_read(path)), allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        _unusable(path, f"cannot be read: {error}")
+    if not isinstance(array, np.ndarray):
+        _unusable(path, "is not a single array")
+    return np.ascontiguousarray(array)
+
+
+def _are_boundaries(values: Sequence[int], steps: int) -> bool:
+    return (
+        len(values) >= 2
+        and values[0] == 0
+        and values[-1] == steps
+        and all(before < after for before, after in itertools.pairwise(values))
+    )
+
+
+def _interrupted(folder: Path) -> bool:
+    try:
+        return _read_description(folder)["results"] is None
+    except InputError:
+        return False
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    if not path.is_file():
+        _unusable(folder, "is no run directory: it has no run.json")
+    try:
+        description = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        _unusable(path, "is not JSON")
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        _unusable(path, f"is not of the format {FORMAT}")
+    dataset, boundaries = description.get("dataset"), description.get("boundaries")
+    if not (
+        set(description) == {"format", "circuit_id", "dataset", "proof", "boundaries", "results"}
+        and isinstance(description["circuit_id"], str)
+        and isinstance(description["proof"], dict)
+        and isinstance(description["results"], dict | None)
+        and isinstance(dataset, dict)
+        and set(dataset) == set(_DATASET_KEYS)
+        and all(type(dataset[name]) is kind for name, kind in _DATASET_KEYS.items())
+        and isinstance(boundaries, list)
+        and all(type(step) is int for step in boundaries)
+    ):
+        _unusable(path, "lacks an entry, has an unknown one, or one of the wrong type")
+    return description

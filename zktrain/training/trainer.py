@@ -1,0 +1,199 @@
+"""Training and evaluation: exact integers, and ordinary float32 beside them for comparison."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..circuit.circuit import Circuit
+from ..dataset.readers import Records
+from ..errors import InputError
+from ..progress import Progress, silent
+from .arithmetic import exact_matmul, rescale
+from .order import batch_indices
+from .trajectory import Trajectory, Weights, check_records, check_weights
+
+_EVALUATION_BATCH = 1024
+
+IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Outcome of a training run.
+
+    ``weights`` are integers with ``weight_bits`` fractional bits in the internal layout;
+    ``losses`` are ``(step, mean loss of its batch before the update)``; ``seconds`` is the time of
+    the steps alone; ``test_accuracy`` is in ``[0, 1]``.
+    """
+
+    weights: Weights
+    losses: list[tuple[int, float]]
+    seconds: float
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FloatTrained:
+    """Outcome of the float32 comparison run; fields as in ``Trained``."""
+
+    losses: list[tuple[int, float]]
+    seconds: float
+    test_accuracy: float | None
+
+
+def train(
+    circuit: Circuit,
+    records: Records,
+    weights_0: IntegerWeights,
+    *,
+    device: torch.device | str = "cpu",
+    boundaries: Sequence[int] = (),
+    on_boundary: Callable[[int, Weights], None] | None = None,
+    progress: Progress = silent,
+    test: Records | None = None,
+) -> Trained:
+    """Run all steps of ``circuit`` exactly, from ``weights_0``; the same bits on every device.
+
+    ``on_boundary(step, weights)`` is called for every distinct step of ``boundaries`` with the
+    weights before that step (``0``: the start, ``circuit.steps``: the end). ``progress`` gets the
+    stage ``train`` with ``loss``.
+
+    Raises ``RangeOverflow`` where a value leaves its range and ``InputError`` when records,
+    weights or boundaries do not fit the circuit.
+    """
+    stops = sorted(set(boundaries))
+    if stops and not 0 <= stops[0] <= stops[-1] <= circuit.steps:
+        raise InputError(f"boundaries must lie in 0..{circuit.steps}, not {stops}")
+    if test is not None:
+        check_records(circuit, test)
+    trajectory = Trajectory(circuit, records, weights_0, device)
+    losses: list[tuple[int, float]] = []
+
+    def on_window(_: int, values: list[float]) -> None:
+        losses.extend(enumerate(values, len(losses)))
+        progress("train", len(losses), circuit.steps, loss=sum(values) / len(values))
+
+    seconds = 0.0
+    progress("train", 0, circuit.steps)
+    position = 0
+    for stop in [*stops, *([] if circuit.steps in stops else [circuit.steps])]:
+        started = time.perf_counter()
+        trajectory.advance(position, stop - position, on_window=on_window)
+        seconds += time.perf_counter() - started
+        position = stop
+        if stop in stops and on_boundary is not None:
+            on_boundary(stop, trajectory.weights())
+    weights = trajectory.weights()
+    accuracy = None if test is None else evaluate(circuit, weights, test, device=device)
+    return Trained(weights, losses, seconds, accuracy)
+
+
+def evaluate(
+    circuit: Circuit,
+    weights: IntegerWeights,
+    records: Records,
+    *,
+    device: torch.device | str = "cpu",
+) -> float:
+    """Share of ``records`` whose label is the first largest logit of the integer network.
+
+    Forward pass as in training, except that values may leave 16 bits: nothing is trained on them.
+    Raises ``InputError`` when records or weights do not fit, ``AccumulatorOverflow`` past 2^62.
+    """
+    check_records(circuit, records)
+    check_weights(circuit, weights)
+    matrices = {
+        name: torch.from_numpy(np.asarray(values)).to(device) for name, values in weights.items()
+    }
+    fixed_point = circuit.fixed_point
+    correct = 0
+    for inputs, labels in _chunks(records):
+        activation = inputs.to(device=device, dtype=torch.float64)
+        for layer in circuit.layers:
+            accumulator = exact_matmul(activation, matrices[layer.weight].to(torch.float64))
+            if layer.bias is not None:
+                accumulator += matrices[layer.bias] << fixed_point.activation_bits
+            z = rescale(accumulator, fixed_point.shift)
+            activation = (z.clamp(min=0) if layer.relu else z).to(torch.float64)
+        correct += int((activation.argmax(dim=1).cpu() == labels).sum().item())
+    return correct / len(records.labels)
+
+
+def _chunks(records: Records) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for start in range(0, len(records.labels), _EVALUATION_BATCH):
+        part = slice(start, start + _EVALUATION_BATCH)
+        labels = torch.from_numpy(records.labels[part].astype(np.int64))
+        yield torch.from_numpy(records.inputs[part]), labels
+
+
+def float_network(circuit: Circuit, weights: IntegerWeights) -> torch.nn.Sequential:
+    """``circuit``'s network as an ordinary float32 torch module with the given weights."""
+    modules: list[torch.nn.Module] = []
+    scale = float(1 << circuit.fixed_point.weight_bits)
+    for layer in circuit.layers:
+        linear = torch.nn.Linear(layer.inputs, layer.outputs, bias=layer.bias is not None)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weights[layer.weight].T / scale))
+            if layer.bias is not None:
+                linear.bias.copy_(torch.from_numpy(weights[layer.bias] / scale))
+        modules += [linear, torch.nn.ReLU()] if layer.relu else [linear]
+    return torch.nn.Sequential(*modules)
+
+
+def train_float32(
+    circuit: Circuit,
+    records: Records,
+    weights_0: IntegerWeights,
+    test: Records | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> FloatTrained:
+    """The same run in float32 with ``torch.optim.SGD``: same start, order and learning rates.
+
+    ``progress`` gets the stage ``train float32`` with ``loss``.
+    """
+    check_records(circuit, records)
+    check_weights(circuit, weights_0)
+    network = float_network(circuit, weights_0).to(device)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    inputs = torch.from_numpy(records.inputs).to(device)
+    labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
+    unit = circuit.batch_size / (1 << circuit.fixed_point.rate_bits)
+    order = batch_indices(circuit.order_seed, len(labels), circuit.batch_size, 0, circuit.steps)
+    losses: list[tuple[int, float]] = []
+    started = time.perf_counter()
+    for step, multiplier in enumerate(circuit.multipliers_at(0, circuit.steps)):
+        indices = torch.from_numpy(order[step]).to(device)
+        optimizer.param_groups[0]["lr"] = multiplier * unit
+        optimizer.zero_grad()
+        logits = network(inputs[indices].to(torch.float32) / 256)
+        loss = _float_loss(circuit.loss, logits, labels[indices])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append((step, loss.item()))
+        progress("train float32", step + 1, circuit.steps, loss=losses[-1][1])
+    seconds = time.perf_counter() - started
+    accuracy = None
+    if test is not None:
+        check_records(circuit, test)
+        correct = 0
+        with torch.no_grad():
+            for values, wanted in _chunks(test):
+                logits = network(values.to(device=device, dtype=torch.float32) / 256)
+                correct += int((logits.argmax(dim=1).cpu() == wanted).sum().item())
+        accuracy = correct / len(test.labels)
+    return FloatTrained(losses, seconds, accuracy)
+
+
+def _float_loss(kind: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    if kind == "cross_entropy":
+        return torch.nn.functional.cross_entropy(logits, labels)
+    wanted = torch.nn.functional.one_hot(labels, logits.shape[1])
+    return (logits - wanted).square().sum() / (2 * len(labels))

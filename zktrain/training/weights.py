@@ -1,0 +1,173 @@
+"""The published weight file and the digest of integer weights.
+
+Inside zktrain a parameter is an int64 array of integers with ``weight_bits`` fractional bits,
+weight matrices ``(inputs, outputs)``. In the file it is float64, exactly
+``integer * 2^-weight_bits``, weight matrices ``(outputs, inputs)`` as torch has them. Since
+``|integer| < 2^52`` nothing is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, StatementMismatch
+
+WEIGHT_LIMIT = 1 << 52
+MAX_HEADER_BYTES = 1 << 20
+_DOMAIN = b"zktrain weights v1"
+_STAGE = "weight file"
+
+
+def digest(weights: Mapping[str, npt.NDArray[np.int64]]) -> str:
+    """SHA-256, in hex, of integer weights in the internal layout and in the order of the mapping.
+
+    Hashed are ``"zktrain weights v1"`` and for every parameter ``le8(len(name)) || name ||
+    le8(ndim) || le8(size) of each axis || cells in row-major order, 8 bytes each``. Everything is
+    little endian, names are UTF-8, cells are two's complement.
+    """
+    state = hashlib.sha256(_DOMAIN)
+    for name, values in weights.items():
+        encoded = name.encode()
+        state.update(len(encoded).to_bytes(8, "little") + encoded)
+        for number in (values.ndim, *values.shape):
+            state.update(number.to_bytes(8, "little"))
+        state.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
+    return state.hexdigest()
+
+
+def write_weights(
+    path: str | os.PathLike[str],
+    weights: Mapping[str, npt.NDArray[np.int64]],
+    weight_bits: int,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write the float64 safetensors file of ``weights``; the file appears complete or not at all.
+
+    Raises ``InputError`` when a value is not below ``2^52`` or the folder cannot be written.
+    """
+    from safetensors.numpy import save
+
+    tensors = {}
+    for name, values in weights.items():
+        if values.size and max(-int(values.min()), int(values.max())) >= WEIGHT_LIMIT:
+            raise InputError(f"{name}: a weight is not below 2^52 and has no exact float64 form")
+        tensors[name] = np.ascontiguousarray(np.ldexp(values.T.astype(np.float64), -weight_bits))
+    write_atomically(Path(path), save(tensors, dict(metadata)))
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write ``data`` to ``path`` through a temporary file beside it.
+
+    Raises ``InputError`` when the folder cannot be written.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}; choose another place") from None
+
+
+def read_weights(
+    path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]], weight_bits: int
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Integer weights of an untrusted file, in the internal layout and in the order of ``shapes``.
+
+    ``shapes`` are internal ones. Nothing of the size of a tensor is allocated before all names,
+    types and shapes have been compared. Raises ``InputError`` when the file is not a safetensors
+    file, ``StatementMismatch`` when its parameters have other names, types or shapes than
+    ``shapes``, or values that are no multiples of ``2^-weight_bits`` below ``2^52`` units.
+    """
+    with _open(path) as file:
+        names = set(file.keys())
+        if names != set(shapes):
+            raise StatementMismatch(
+                f"{path} is about another network: the names of its parameters differ",
+                stage=_STAGE,
+                expected=ascii(sorted(shapes))[:500],
+                got=ascii(sorted(names))[:500],
+            )
+        for name, shape in shapes.items():
+            view = file.get_slice(name)
+            found = (view.get_dtype(), tuple(view.get_shape()))
+            if found != ("F64", tuple(reversed(shape))):
+                raise StatementMismatch(
+                    f"{path} is about another network: parameter {name} has another type or shape",
+                    stage=_STAGE,
+                    expected=f"F64 {tuple(reversed(shape))}",
+                    got=f"{found[0]} {found[1]}",
+                )
+        try:
+            values = {name: file.get_tensor(name) for name in shapes}
+        except Exception as error:
+            raise _unreadable(path, error) from None
+    return {name: _integers(path, name, values[name], weight_bits) for name in shapes}
+
+
+def _integers(
+    path: str | os.PathLike[str], name: str, values: npt.NDArray[np.float64], weight_bits: int
+) -> npt.NDArray[np.int64]:
+    # The comparison is false for NaN; what passes it neither overflows nor loses bits below.
+    if not bool((np.abs(values) < 2.0 ** (52 - weight_bits)).all()):
+        raise StatementMismatch(
+            f"{path}: parameter {name} has a value that is not finite or not below "
+            f"2^{52 - weight_bits}, as no zktrain weight has",
+            stage=_STAGE,
+        )
+    units = np.ldexp(values, weight_bits)
+    integers = units.astype(np.int64)
+    if not bool((integers == units).all()):
+        raise StatementMismatch(
+            f"{path}: parameter {name} has a value that is no multiple of 2^-{weight_bits}, as "
+            f"every zktrain weight is",
+            stage=_STAGE,
+        )
+    return np.ascontiguousarray(integers.T)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a weight file; empty if it has none. Raises ``InputError``."""
+    with _open(path) as file:
+        return dict(file.metadata() or {})
+
+
+def _open(path: str | os.PathLike[str]) -> Any:
+    """The memory-mapped file, its header checked by safetensors and at most 1 MiB long."""
+    from safetensors import safe_open
+
+    if not os.path.isfile(path):
+        raise InputError(f"{path} does not exist or is no file; give a .safetensors weight file")
+    try:
+        with open(path, "rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > MAX_HEADER_BYTES:
+            raise InputError(
+                f"{path} is not a weight file: its header of {header} bytes is longer than "
+                f"{MAX_HEADER_BYTES}; give a .safetensors file written by zktrain train"
+            )
+        return safe_open(path, framework="numpy")
+    except InputError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | os.PathLike[str], error: Exception) -> InputError:
+    return InputError(
+        f"{path} cannot be read as a safetensors file: {error}; give a .safetensors file written "
+        f"by zktrain train"
+    )

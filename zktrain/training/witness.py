@@ -1,0 +1,97 @@
+"""The witness of a segment, computed by training again: every committed tensor of its steps, and the
+low limbs of rescales, which are looked up although they are not committed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from ..circuit.circuit import Circuit
+from ..circuit.operations import Tensor
+from ..dataset.readers import Records
+from ..errors import InputError
+from ..progress import Progress, silent
+from .step import Tape
+from .trajectory import Trajectory, Weights
+
+_TYPES = (torch.uint8, torch.int16, torch.uint16, torch.int32)
+
+
+def _cell_type(tensor: Tensor) -> torch.dtype:
+    """The first of uint8, int16, uint16, int32 that holds the tensor's declared range."""
+    if not tensor.committed:
+        return torch.uint16  # a low limb
+    for candidate in _TYPES:
+        limits = torch.iinfo(candidate)
+        if limits.min <= tensor.low and tensor.high <= limits.max:
+            return candidate
+    raise ValueError(f"tensor {tensor.name} needs more than 32 bits")
+
+
+def _padded(size: int) -> int:
+    return 1 << (size - 1).bit_length()
+
+
+class _Outputs:
+    """Zeroed arrays of the padded shapes; a step writes into their real parts."""
+
+    def __init__(self, circuit: Circuit, padded_steps: int, device: torch.device | str) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self._real: dict[str, torch.Tensor] = {}
+        for tensor in circuit.graph().tensors:
+            if not tensor.committed and not tensor.name.endswith(".low"):
+                continue
+            real = (circuit.batch_size, tensor.width) if tensor.width else (circuit.batch_size,)
+            shape = (padded_steps, *(_padded(size) for size in real))
+            cells = torch.zeros(shape, dtype=_cell_type(tensor), device=device)
+            self.tensors[tensor.name] = cells
+            for axis, size in enumerate(real, 1):
+                cells = cells.narrow(axis, 0, size)
+            self._real[tensor.name] = cells
+
+    def tape(self, step: int) -> Tape:
+        def record(name: str, values: torch.Tensor) -> None:
+            self._real[name][step].copy_(values)
+
+        return record
+
+
+def segment_witness(
+    circuit: Circuit,
+    records: Records,
+    weights_start: Weights,
+    first_step: int,
+    steps: int,
+    padded_steps: int,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> tuple[dict[str, npt.NDArray[Any]], Weights]:
+    """Committed tensors and low limbs of steps ``first_step .. first_step + steps - 1``, and the weights after.
+
+    Arrays are C-contiguous of shape ``(padded_steps, B', n')``, or ``(padded_steps, B')`` for
+    per-sample tensors, with ``B'`` and ``n'`` the next powers of two; all padding is 0. Types:
+    ``z`` and ``q`` int16, ``s`` uint8, ``*.high`` and ``*.low`` uint16, ``p`` and ``p.before`` int16, ``c``
+    int32. Keys are the names of ``circuit.graph()``, in its order. A rescale leaves
+    ``acc + 2^(k-1) = 2^k z + 2^16 high + low`` with ``0 <= low, high < 2^16``.
+
+    ``weights_start`` are the weights before ``first_step``. Raises ``RangeOverflow`` as training
+    does and ``InputError`` for steps outside the run.
+    """
+    if not 0 <= first_step <= first_step + steps <= circuit.steps or steps > padded_steps:
+        raise InputError(
+            f"no segment of {steps} steps from step {first_step}, padded to {padded_steps}, "
+            f"exists in a run of {circuit.steps} steps"
+        )
+    trajectory = Trajectory(circuit, records, weights_start, device)
+    outputs = _Outputs(circuit, padded_steps, device)
+    trajectory.advance(
+        first_step,
+        steps,
+        recorder=outputs.tape,
+        on_window=lambda done, losses: progress("witness", done, steps, loss=losses[-1]),
+    )
+    arrays = {name: cells.cpu().numpy() for name, cells in outputs.tensors.items()}
+    return arrays, trajectory.weights()

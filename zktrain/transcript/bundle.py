@@ -1,0 +1,215 @@
+"""The wire format of a bundle: everything a verifier needs besides the weights and the dataset's root.
+
+    magic "ZKTRAIN" and the version byte 1
+    statement, circuit, dataset header, dataset certificate    each: u64 length, bytes
+    u32 number of segments; each: header (108 bytes), u64 length, proof
+    closing proof: u64 length, bytes
+
+Integers are little-endian. Nothing may follow. Lengths are checked against the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..circuit.circuit import Circuit
+from ..dataset.commitment import DatasetHeader
+from ..errors import ChainBroken, InputError, MalformedProof
+from .segment import HEADER_BYTES, SegmentHeader
+from .statement import Statement
+
+MAGIC = b"ZKTRAIN\x01"
+MAX_FILE_BYTES = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentProof:
+    header: SegmentHeader
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A parsed bundle: canonical, but nothing in it is checked against anything else yet."""
+
+    statement_json: bytes
+    circuit_json: bytes
+    dataset_json: bytes
+    certificate: bytes
+    segments: tuple[SegmentProof, ...]
+    closing: bytes
+
+    def to_bytes(self) -> bytes:
+        parts = [MAGIC]
+        for section in (self.statement_json, self.circuit_json, self.dataset_json, self.certificate):
+            parts += [struct.pack("<Q", len(section)), section]
+        parts.append(struct.pack("<I", len(self.segments)))
+        for segment in self.segments:
+            parts += [segment.header.to_bytes(), struct.pack("<Q", len(segment.proof)), segment.proof]
+        parts += [struct.pack("<Q", len(self.closing)), self.closing]
+        return b"".join(parts)
+
+
+class Reader:
+    """Reads sections front to back; never asks for more bytes than there are."""
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self._data = data
+        self._at = 0
+        self._what = what
+
+    def take(self, size: int, name: str) -> bytes:
+        if size > len(self._data) - self._at:
+            raise MalformedProof(
+                f"the {self._what} ends inside its {name}",
+                stage="bundle",
+                expected=f"{size} bytes",
+                got=len(self._data) - self._at,
+            )
+        out = self._data[self._at : self._at + size]
+        self._at += size
+        return out
+
+    def section(self, name: str) -> bytes:
+        (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
+        return self.take(size, name)
+
+    def finish(self) -> None:
+        if self._at != len(self._data):
+            raise MalformedProof(
+                f"{len(self._data) - self._at} bytes follow the end of the {self._what}", stage="bundle"
+            )
+
+
+def read_file(path: str | Path, what: str) -> bytes:
+    """All bytes; :class:`InputError` when there is no such file or it is absurdly large."""
+    try:
+        if Path(path).stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{path} is larger than any {what}; is it the right file?")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"the {what} {path} cannot be read: {error.strerror or error}") from None
+
+
+def parse(data: bytes) -> Bundle:
+    """Raises :class:`MalformedProof`."""
+    reader = Reader(data, "bundle")
+    magic = reader.take(len(MAGIC), "magic")
+    if magic[:7] != MAGIC[:7]:
+        raise MalformedProof("this is not a zktrain bundle", stage="bundle")
+    if magic != MAGIC:
+        raise MalformedProof(
+            "the bundle has another version of the format", stage="bundle", expected=1, got=magic[7]
+        )
+    names = ("statement", "circuit", "dataset header", "dataset certificate")
+    statement, circuit, dataset, certificate = (reader.section(name) for name in names)
+    (count,) = struct.unpack("<I", reader.take(4, "number of segments"))
+    segments = []
+    for index in range(count):
+        header = SegmentHeader.from_bytes(reader.take(HEADER_BYTES, f"header of segment {index}"))
+        segments.append(SegmentProof(header, reader.section(f"proof of segment {index}")))
+    closing = reader.section("closing proof")
+    reader.finish()
+    return Bundle(statement, circuit, dataset, certificate, tuple(segments), closing)
+
+
+def parse_statement(bundle: Bundle) -> Statement:
+    """Circuit, dataset header and statement, each strictly; raises :class:`MalformedProof`."""
+    circuit = Circuit.from_json(bundle.circuit_json)
+    dataset = DatasetHeader.from_json(bundle.dataset_json)
+    return Statement.from_json(bundle.statement_json, circuit, dataset)
+
+
+def check_chain(statement: Statement, headers: list[SegmentHeader]) -> None:
+    """The headers are exactly the segments of the run, in order, each bound to the one before.
+
+    Raises :class:`ChainBroken`. The Merkle roots inside are checked by the segments' proofs.
+    """
+    if len(headers) != len(statement.segments):
+        raise ChainBroken(
+            "the number of segments is not that of the run",
+            expected=len(statement.segments),
+            got=len(headers),
+        )
+    previous, start = statement.digest, bytes.fromhex(statement.initial)
+    for index, (header, (first, steps)) in enumerate(zip(headers, statement.segments, strict=True)):
+        if header.index != index:
+            raise ChainBroken(
+                "a segment is out of order", segment=index, expected=index, got=header.index
+            )
+        if (header.first_step, header.steps) != (first, steps):
+            raise ChainBroken(
+                "a segment covers other steps",
+                segment=index,
+                expected=f"{steps} steps from {first}",
+                got=f"{header.steps} steps from {header.first_step}",
+            )
+        if header.previous != previous:
+            raise ChainBroken(
+                "a segment follows another segment or statement than the one before it",
+                segment=index,
+                expected=previous.hex()[:16],
+                got=header.previous.hex()[:16],
+            )
+        if header.start != start:
+            raise ChainBroken("a segment starts at other weights than the last one ended", segment=index)
+        previous, start = header.digest, header.end
+    if start != bytes.fromhex(statement.final):
+        raise ChainBroken("the last segment does not end in the weights of the statement")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """One line of ``zktrain inspect``; ``parts`` are bytes by kind of message."""
+
+    index: int
+    first_step: int
+    steps: int
+    start: str
+    end: str
+    previous: str
+    proof_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a bundle says of itself, unverified."""
+
+    statement: Statement
+    proof_bytes: int
+    segments: tuple[SegmentSummary, ...]
+    closing_bytes: int
+    certificate_bytes: int
+    sections: dict[str, int]
+
+
+def inspect_bundle(path: str | Path) -> Inspection:
+    """Parse a bundle without verifying it."""
+    data = read_file(path, "bundle")
+    bundle = parse(data)
+    statement = parse_statement(bundle)
+    summaries = tuple(
+        SegmentSummary(
+            s.header.index,
+            s.header.first_step,
+            s.header.steps,
+            s.header.start.hex(),
+            s.header.end.hex(),
+            s.header.previous.hex(),
+            len(s.proof),
+        )
+        for s in bundle.segments
+    )
+    sections = {
+        "statement": len(bundle.statement_json),
+        "circuit": len(bundle.circuit_json),
+        "dataset header": len(bundle.dataset_json),
+        "dataset certificate": len(bundle.certificate),
+        "segments": sum(len(s.proof) + HEADER_BYTES for s in bundle.segments),
+        "closing": len(bundle.closing),
+    }
+    return Inspection(
+        statement, len(data), summaries, len(bundle.closing), len(bundle.certificate), sections
+    )

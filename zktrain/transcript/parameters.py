@@ -1,0 +1,38 @@
+"""The protocol's constants, as one digest that every challenger absorbs first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+
+from ..arguments.tables import MAX_COLUMNS, TABLES
+from ..circuit.exp_table import exp_table
+from ..commitment import commit, merkle, packing, parameters
+from ..field.extension import NON_RESIDUE
+from ..field.goldilocks import GENERATOR, P
+
+
+@lru_cache(maxsize=1)
+def parameter_digest() -> bytes:
+    """SHA-256 of the canonical JSON of all constants; another version of the protocol has another digest."""
+    at, before = exp_table()
+    exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
+    fields = {
+        "protocol": "zktrain-1",
+        "field": P,
+        "generator": GENERATOR,
+        "non_residue": NON_RESIDUE,
+        "hash": "sha256",
+        "leaf": merkle.LEAF.rstrip(b"\0").decode(),
+        "node": merkle.NODE.rstrip(b"\0").decode(),
+        "rate_log": commit.RATE_LOG,
+        "clear_log": parameters.CLEAR_LOG,
+        "fold_log": parameters.FOLD_LOG,
+        "lane_log_min": parameters.LANE_LOG_MIN,
+        "block_log_min": packing.BLOCK_LOG_MIN,
+        "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
+        "max_columns": MAX_COLUMNS,
+        "exp_table": exp,
+    }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()

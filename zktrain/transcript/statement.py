@@ -1,0 +1,265 @@
+"""The statement of a bundle and everything that both sides derive from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..arguments import lookup
+from ..arguments.claims import Shape, log_width
+from ..circuit.circuit import Circuit
+from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
+from ..commitment.packing import Packing, arrange, pack, total_log
+from ..commitment.parameters import LANE_LOG_MIN
+from ..dataset.commitment import DatasetHeader, certificate_terms
+from ..dataset.commitment import query_bits as dataset_query_bits
+from ..errors import MalformedProof, RecipeError
+from .. import soundness
+
+FORMAT = "zktrain-statement-1"
+PROTOCOL = "zktrain proof v1"
+ROW_LOG = 6
+MAX_SEGMENT_LOG = 28
+AUTO_SEGMENT_LOG = 26
+MAX_SEGMENTS = 1 << 14
+
+
+def segment_tensors(circuit: Circuit, shape: Shape) -> list[tuple[str, int, int]]:
+    """``(name, log size, used cells)`` of everything a segment commits to."""
+    out = []
+    for tensor in circuit.graph().tensors:
+        if tensor.committed:
+            size = shape.log_size(tensor.width)
+            per_step = 1 << (size - shape.log_steps)
+            out.append((tensor.name, size, shape.steps * per_step))
+    for table in lookup.tables_of(lookup_entries(circuit, shape)):
+        size = lookup.TABLES[table].log_size
+        out.append((lookup.multiplicity(table), size, 1 << size))
+    return out
+
+
+def lookup_entries(circuit: Circuit, shape: Shape) -> list[lookup.Entry]:
+    """The lookups of a segment, in the order of the graph."""
+    graph = circuit.graph()
+    entries = []
+    for op in graph.operations:
+        if isinstance(op, Lookup):
+            width = graph.tensor(op.columns[0]).width
+            indicator = None
+            if op.table == "exp":
+                indicator = lambda point, width=width: shape.indicator(width, point)  # noqa: E731
+            entries.append(
+                lookup.Entry(op.table, op.columns, shape.log_size(width), op.offset, indicator)
+            )
+    return entries
+
+
+def auto_segment_steps(circuit: Circuit) -> int:
+    """The largest power of two whose segment has at most ``2^26`` cells, at most the run's length."""
+    steps = 1
+    while steps < circuit.steps:
+        shape = Shape(2 * steps, circuit.batch_size)
+        if total_log(segment_tensors(circuit, shape)) > AUTO_SEGMENT_LOG:
+            break
+        steps *= 2
+    return steps
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a bundle claims: training ``circuit`` on the dataset from the weights with digest ``initial`` ends in
+    the weights with digest ``final``."""
+
+    circuit: Circuit
+    dataset: DatasetHeader
+    initial: str
+    final: str
+    segment_steps: int
+    security_bits: int
+    zero_knowledge: bool = False
+
+    def to_json(self) -> bytes:
+        fields: dict[str, Any] = {
+            "format": FORMAT,
+            "circuit": self.circuit.id,
+            "dataset": self.dataset.root.hex(),
+            "initial": self.initial,
+            "final": self.final,
+            "segment_steps": self.segment_steps,
+            "security_bits": self.security_bits,
+            "zero_knowledge": self.zero_knowledge,
+        }
+        return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+    @staticmethod
+    def from_json(data: bytes, circuit: Circuit, dataset: DatasetHeader) -> Statement:
+        """Strict; raises :class:`MalformedProof`."""
+        try:
+            if len(data) > 4096:
+                raise ValueError("too long")
+            fields = json.loads(data)
+            statement = Statement(
+                circuit,
+                dataset,
+                fields["initial"],
+                fields["final"],
+                fields["segment_steps"],
+                fields["security_bits"],
+                fields["zero_knowledge"],
+            )
+            numbers = (statement.segment_steps, statement.security_bits)
+            if any(type(n) is not int for n in numbers) or statement.zero_knowledge is not False:
+                raise ValueError("wrong type")
+            for text in (statement.initial, statement.final):
+                if type(text) is not str or len(bytes.fromhex(text)) != 32:
+                    raise ValueError("not a digest")
+            canonical = statement.to_json() == data
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise MalformedProof("the statement is not valid", stage="statement") from None
+        if not canonical:
+            raise MalformedProof(
+                "the statement is not canonical, or names another circuit or dataset", stage="statement"
+            )
+        problem = statement.problem()
+        if problem is not None:
+            raise MalformedProof(problem, stage="statement")
+        return statement
+
+    def problem(self) -> str | None:
+        """Why these sizes cannot be proved, or None."""
+        k = self.segment_steps
+        if not 1 <= k <= 1 << 24 or k & (k - 1):
+            return f"segment_steps is {k}; it must be a power of two"
+        if not 80 <= self.security_bits <= 120:
+            return f"security_bits is {self.security_bits}; it must be from 80 to 120"
+        if self.dataset.features != self.circuit.features:
+            return (
+                f"the dataset has {self.dataset.features} inputs per record, "
+                f"the network takes {self.circuit.features}"
+            )
+        if self.dataset.classes != self.circuit.classes:
+            return (
+                f"the dataset has {self.dataset.classes} classes, the network {self.circuit.classes}"
+            )
+        shape = Shape(min(k, self.circuit.steps), self.circuit.batch_size)
+        if total_log(segment_tensors(self.circuit, shape)) > MAX_SEGMENT_LOG:
+            return f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; use fewer steps"
+        if -(-self.circuit.steps // k) > MAX_SEGMENTS:
+            return f"{self.circuit.steps} steps in segments of {k} are more than {MAX_SEGMENTS} segments"
+        if self.union_bits < self.security_bits:
+            return (
+                f"these sizes reach {self.union_bits:.1f} bits of security, {self.security_bits} are asked; "
+                "use shorter segments or ask for fewer bits"
+            )
+        return None
+
+    def require_provable(self) -> None:
+        """Raises :class:`RecipeError` with the problem."""
+        problem = self.problem()
+        if problem is not None:
+            raise RecipeError(problem)
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(b"zktrain statement v1\0" + self.to_json()).digest()
+
+    @cached_property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """First step and number of steps of every segment."""
+        k, total = self.segment_steps, self.circuit.steps
+        return tuple((first, min(k, total - first)) for first in range(0, total, k))
+
+    def shape(self, segment: int) -> Shape:
+        return Shape(self.segments[segment][1], self.circuit.batch_size)
+
+    @cached_property
+    def lane_log(self) -> int:
+        """One lane length for all segments and boundaries."""
+        return max(LANE_LOG_MIN, total_log(segment_tensors(self.circuit, self.shape(0))) - ROW_LOG)
+
+    def packing(self, segment: int) -> Packing:
+        return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log)
+
+    def boundary_packing(self) -> Packing:
+        """Weights between two segments."""
+        tensors = []
+        for name, dims in self.circuit.parameter_shapes().items():
+            size = sum(log_width(n) for n in dims)
+            tensors.append((name, size, 1 << size))
+        return pack(tensors, self.lane_log)
+
+    def packings(self, segment: int) -> list[Packing]:
+        """All commitments that a segment opens: its own, then those of its committed boundaries."""
+        inner = self.committed_boundaries(segment)
+        return [self.packing(segment)] + [self.boundary_packing()] * inner
+
+    def committed_boundaries(self, segment: int) -> int:
+        """0, 1 or 2: the run's first and last weights are public."""
+        return (segment > 0) + (segment + 1 < len(self.segments))
+
+    @cached_property
+    def query_bits(self) -> float:
+        """Security of each query term, so that all of them together keep the target with a bit to spare."""
+        return self.security_bits + 2 + math.ceil(math.log2(6 * (len(self.segments) + 2)))
+
+    def work_bits(self, segment: int) -> int:
+        leaves = lookup.leaf_count(lookup_entries(self.circuit, self.shape(segment)))
+        return soundness.lookup_work_bits(leaves, self.query_bits)
+
+    @cached_property
+    def soundness_terms(self) -> list[soundness.Term]:
+        """Every error term of the bundle."""
+        terms: list[soundness.Term] = []
+        alike: dict[tuple[int, int], list[soundness.Term]] = {}
+        for segment, (_, steps) in enumerate(self.segments):
+            kind = (steps, self.committed_boundaries(segment))
+            if kind not in alike:
+                alike[kind] = self._segment_terms(segment)
+            part = f"segment {segment}"
+            terms += [soundness.Term(part, t.name, t.bits, t.basis) for t in alike[kind]]
+        header = self.dataset
+        terms += soundness.opening_terms(
+            "closing",
+            header.lane_log,
+            arrange([header.packing()])[1],
+            64 * len(self.segments),
+            max(self.query_bits, dataset_query_bits()),
+        )
+        terms += certificate_terms(header)
+        terms.append(soundness.hash_term())
+        return terms
+
+    def _segment_terms(self, segment: int) -> list[soundness.Term]:
+        part = f"segment {segment}"
+        graph, shape = self.circuit.graph(), self.shape(segment)
+        leaves = lookup.leaf_count(lookup_entries(self.circuit, shape))
+        terms = soundness.lookup_terms(part, leaves, self.work_bits(segment))
+        products = batches = affine = updates = 0
+        for op in graph.operations:
+            if isinstance(op, Product):
+                products += 16 + 3 * shape.log_size(graph.tensor(op.output).width)
+            elif isinstance(op, Batch):
+                batches += 16 + 2 * self.dataset.log_records
+            elif isinstance(op, (Affine, AffineTransposed)):
+                affine += 3 * (log_width(graph.tensor(op.source).width) + shape.log_steps)
+            elif isinstance(op, Accumulate):
+                widths = [graph.tensor(name).width for name in (op.activation, op.error)]
+                ends = sum(log_width(width) for width in widths)
+                updates += 16 + 3 * (shape.log_batch + shape.log_steps) + ends
+        terms += [
+            soundness.sumcheck_term(part, "element-wise products", products),
+            soundness.sumcheck_term(part, "matrix products", affine),
+            soundness.sumcheck_term(part, "weight updates", updates),
+            soundness.sumcheck_term(part, "batches", batches),
+        ]
+        row_log = arrange(self.packings(segment))[1]
+        terms += soundness.opening_terms(part, self.lane_log, row_log, 256, self.query_bits)
+        return terms
+
+    @cached_property
+    def union_bits(self) -> float:
+        return soundness.union([t for t in self.soundness_terms if t.basis == "proven"])

@@ -1,0 +1,204 @@
+"""Checking a weight file against a proof, with numpy alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .circuit.circuit import Circuit
+from .dataset.commitment import DatasetHeader, verify_certificate
+from .errors import InputError, StatementMismatch, ZktrainError
+from .progress import Progress, silent
+from .training.initial import seeded_weights
+from .training.weights import digest, read_weights
+from .transcript import closing, segment
+from .transcript.bundle import Bundle, check_chain, parse, parse_statement, read_file
+from .transcript.statement import Statement
+
+Weights = dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was accepted. A rejected proof has no verdict but an exception."""
+
+    statement: Statement
+    segments: int
+    security_bits: float
+    zero_knowledge: bool
+    seconds: float
+    proof_bytes: int
+    dataset_root: str
+    statement_digest: str
+    warnings: tuple[str, ...]
+
+
+def verify(
+    weights: str | Path,
+    *,
+    proof: str | Path,
+    dataset: str | Path,
+    circuit: str | Path | None = None,
+    initial: str | Path | None = None,
+    progress: Progress = silent,
+) -> Verdict:
+    """Accept iff ``proof`` proves that training on ``dataset`` ends in exactly the weights of the file.
+
+    ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled circuit; without it
+    the verdict's statement says which network and recipe were proven. ``initial`` is the file of first
+    weights for runs that do not start from a seed.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or is missing: nothing was judged.
+    MalformedProof, Rejected
+        The proof is not accepted; the subclass says why.
+    """
+    started = time.perf_counter()
+    data = read_file(proof, "proof")
+    bundle = parse(data)
+    header = DatasetHeader.from_json(bundle.dataset_json)
+    _check_dataset(header, dataset)
+    if circuit is not None:
+        _check_circuit(bundle, circuit)
+    statement = parse_statement(bundle)
+    last = _final_weights(statement, weights)
+    first = _initial_weights(statement, initial)
+    headers = [s.header for s in bundle.segments]
+    check_chain(statement, headers)
+
+    total = len(headers) + 2
+    progress("dataset certificate", 0, total)
+    _staged("dataset certificate", None, lambda: verify_certificate(header, bundle.certificate))
+    claims = []
+    for number, part in enumerate(bundle.segments):
+        progress("segment", number + 1, total)
+        claims += _staged(
+            "segment",
+            number,
+            lambda number=number, part=part: segment.verify(  # type: ignore[misc]
+                statement,
+                part.header,
+                part.proof,
+                segment.pad_weights(first) if number == 0 else None,
+                segment.pad_weights(last) if number + 1 == len(headers) else None,
+            ),
+        )
+    progress("closing", total - 1, total)
+    _staged("closing", None, lambda: closing.verify(statement, headers, claims, bundle.closing))
+    progress("done", total, total)
+    return Verdict(
+        statement=statement,
+        segments=len(headers),
+        security_bits=statement.union_bits,
+        zero_knowledge=statement.zero_knowledge,
+        seconds=time.perf_counter() - started,
+        proof_bytes=len(data),
+        dataset_root=header.root.hex(),
+        statement_digest=statement.digest.hex(),
+        warnings=_warnings(statement, pinned=circuit is not None),
+    )
+
+
+def _staged(stage, number, work):  # type: ignore[no-untyped-def]
+    """Errors from inside learn which part of the bundle they are about."""
+    try:
+        return work()
+    except ZktrainError as error:
+        error.stage = stage if error.stage is None else f"{stage}/{error.stage}"
+        if error.segment is None:
+            error.segment = number
+        raise
+
+
+def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
+    from .dataset.public_file import read_public
+
+    text = str(dataset)
+    if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
+        wanted = bytes.fromhex(text)
+    elif Path(text).exists():
+        wanted = read_public(text)[0].root
+    else:
+        raise InputError(
+            f"'{text}' is neither a dataset root (64 hex digits) nor an existing dataset file"
+        )
+    if header.root != wanted:
+        raise StatementMismatch(
+            "the proof is about another dataset",
+            stage="dataset",
+            expected=wanted.hex()[:16],
+            got=header.root.hex()[:16],
+        )
+
+
+def _check_circuit(bundle: Bundle, path: str | Path) -> None:
+    pinned = read_file(path, "circuit")
+    if pinned == bundle.circuit_json:
+        return
+    mine = Circuit.from_json(pinned)
+    theirs = Circuit.from_json(bundle.circuit_json)
+    names = ("layers", "loss", "fixed_point", "batch_size", "steps", "multipliers", "order_seed")
+    for name in (*names, "initialisation"):
+        if getattr(mine, name) != getattr(theirs, name):
+            raise StatementMismatch(
+                f"the proof is about another circuit: {name} differs",
+                stage="circuit",
+                expected=mine.id[:16],
+                got=theirs.id[:16],
+            )
+    raise StatementMismatch("the proof is about another circuit", stage="circuit")
+
+
+def _final_weights(statement: Statement, path: str | Path) -> Weights:
+    circuit = statement.circuit
+    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    found = digest(weights)
+    if found != statement.final:
+        raise StatementMismatch(
+            "the weight file does not hold the weights that were proven",
+            stage="weights",
+            expected=statement.final[:16],
+            got=found[:16],
+        )
+    return weights
+
+
+def _initial_weights(statement: Statement, path: str | Path | None) -> Weights:
+    circuit = statement.circuit
+    if circuit.initialisation.kind == "seed":
+        weights = seeded_weights(circuit)
+    else:
+        if path is None:
+            raise InputError(
+                "this run starts from a weight file: give it with --initial, its digest is "
+                f"{circuit.initialisation.value}"
+            )
+        weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+        if digest(weights) != circuit.initialisation.value:
+            raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
+    if digest(weights) != statement.initial:
+        raise StatementMismatch(
+            "the statement starts from other weights than the circuit says", stage="initial"
+        )
+    return weights
+
+
+def _warnings(statement: Statement, *, pinned: bool) -> tuple[str, ...]:
+    out = []
+    if not pinned:
+        out.append(
+            "no circuit was pinned: read below which network and recipe were proven, "
+            "or pin one with --circuit"
+        )
+    if not statement.zero_knowledge:
+        out.append("this proof does not hide the dataset")
+    return tuple(out)
+
+
+__all__ = ["Verdict", "verify"]
