@@ -54,13 +54,17 @@ def fill_pairs(values: ExtVec, matrix: U64) -> None:
 
 
 @kernel
+def _scaled_row(c0, c1, low, w0, w1):  # type: ignore[no-untyped-def]
+    for i in range(low.shape[0]):
+        w0[i] = add(w0[i], mul(c0, low[i]))
+        w1[i] = add(w1[i], mul(c1, low[i]))
+
+
+@kernel
 def _vandermonde(lo, hi, width, low, f0, f1, step, w0, w1):  # type: ignore[no-untyped-def]
     """``w[i1 * width + i0] += sum_q f_q step_q^i1 low[q, i0]`` for ``i1`` in ``lo..hi``."""
-    queries = low.shape[0]
-    for q in range(queries):
+    for q in range(low.shape[0]):
         s = step[q]
-        c0 = f0[q]
-        c1 = f1[q]
         power = np.uint64(1)
         base = s
         e = lo
@@ -69,13 +73,12 @@ def _vandermonde(lo, hi, width, low, f0, f1, step, w0, w1):  # type: ignore[no-u
                 power = mul(power, base)
             base = mul(base, base)
             e >>= 1
-        c0 = mul(c0, power)
-        c1 = mul(c1, power)
+        c0 = mul(f0[q], power)
+        c1 = mul(f1[q], power)
         for i1 in range(lo, hi):
-            at = i1 * width
-            for i0 in range(width):
-                w0[at + i0] = add(w0[at + i0], mul(c0, low[q, i0]))
-                w1[at + i0] = add(w1[at + i0], mul(c1, low[q, i0]))
+            a = i1 * width
+            b = a + width
+            _scaled_row(c0, c1, low[q], w0[a:b], w1[a:b])
             c0 = mul(c0, s)
             c1 = mul(c1, s)
 

@@ -24,8 +24,8 @@ def _pair(value: Ext) -> tuple[np.uint64, np.uint64]:
 
 
 @kernel
-def _to_field(lo, hi, values, out):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
+def _to_field(values, out):  # type: ignore[no-untyped-def]
+    for i in range(out.shape[0]):
         out[i] = from_signed(np.int64(values[i]))
 
 
@@ -35,18 +35,18 @@ def to_field(values: Ints, out: NDArray[np.uint64] | None = None) -> NDArray[np.
     if flat.dtype == np.uint64:
         return flat
     result = np.empty(flat.shape[0], dtype=np.uint64) if out is None else out
-    run(flat.shape[0], lambda lo, hi: _to_field(lo, hi, flat, result), grain=1 << 14)
+    run(flat.shape[0], lambda lo, hi: _to_field(flat[lo:hi], result[lo:hi]), grain=1 << 14)
     return result
 
 
 @kernel
-def _eq_step(lo, hi, t0, t1, size, x0, x1):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
-        h0, h1 = ext_mul(t0[i], t1[i], x0, x1)
-        t0[size + i] = h0
-        t1[size + i] = h1
-        t0[i] = sub(t0[i], h0)
-        t1[i] = sub(t1[i], h1)
+def _eq_step(t0, t1, h0, h1, x0, x1):  # type: ignore[no-untyped-def]
+    for i in range(t0.shape[0]):
+        u0, u1 = ext_mul(t0[i], t1[i], x0, x1)
+        h0[i] = u0
+        h1[i] = u1
+        t0[i] = sub(t0[i], u0)
+        t1[i] = sub(t1[i], u1)
 
 
 def eq_table(point: Point, factor: Ext | None = None) -> ExtVec:
@@ -56,13 +56,18 @@ def eq_table(point: Point, factor: Ext | None = None) -> ExtVec:
     for i, x in enumerate(point):
         size = 1 << i
         x0, x1 = _pair(x)
-        run(size, lambda lo, hi: _eq_step(lo, hi, table[0], table[1], size, x0, x1), grain=1 << 13)  # noqa: B023
+        low, high = table[:, :size], table[:, size : 2 * size]
+        run(
+            size,
+            lambda lo, hi: _eq_step(*low[:, lo:hi], *high[:, lo:hi], x0, x1),  # noqa: B023
+            grain=1 << 13,
+        )
     return table
 
 
 @kernel
-def _fold(lo, hi, a0, a1, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
+def _fold(a0, a1, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
+    for i in range(c0.shape[0]):
         x0 = a0[2 * i]
         x1 = a1[2 * i]
         p0, p1 = ext_mul(sub(a0[2 * i + 1], x0), sub(a1[2 * i + 1], x1), r0, r1)
@@ -75,13 +80,13 @@ def fold(table: ExtVec, challenge: Ext) -> ExtVec:
     half = table.shape[1] // 2
     out = np.empty((2, half), dtype=np.uint64)
     r0, r1 = _pair(challenge)
-    run(half, lambda lo, hi: _fold(lo, hi, table[0], table[1], r0, r1, out[0], out[1]))
+    run(half, lambda lo, hi: _fold(*table[:, 2 * lo : 2 * hi], r0, r1, *out[:, lo:hi]))
     return out
 
 
 @kernel
-def _axpy(lo, hi, y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
+def _axpy(y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
+    for i in range(y0.shape[0]):
         p0, p1 = ext_mul(x0[i], x1[i], s0, s1)
         y0[i] = add(y0[i], p0)
         y1[i] = add(y1[i], p1)
@@ -90,22 +95,19 @@ def _axpy(lo, hi, y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
 def add_scaled(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
     """``target += factor * vector`` in place."""
     s0, s1 = _pair(factor)
-    run(
-        target.shape[1],
-        lambda lo, hi: _axpy(lo, hi, target[0], target[1], s0, s1, vector[0], vector[1]),
-    )
+    run(target.shape[1], lambda lo, hi: _axpy(*target[:, lo:hi], s0, s1, *vector[:, lo:hi]))
 
 
 @kernel
-def _product(lo, hi, a0, a1, b0, b1, c0, c1):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
+def _product(a0, a1, b0, b1, c0, c1):  # type: ignore[no-untyped-def]
+    for i in range(c0.shape[0]):
         c0[i], c1[i] = ext_mul(a0[i], a1[i], b0[i], b1[i])
 
 
 def product(a: ExtVec, b: ExtVec) -> ExtVec:
     """Element-wise product in E."""
     out = np.empty_like(a)
-    run(a.shape[1], lambda lo, hi: _product(lo, hi, a[0], a[1], b[0], b[1], out[0], out[1]))
+    run(a.shape[1], lambda lo, hi: _product(*a[:, lo:hi], *b[:, lo:hi], *out[:, lo:hi]))
     return out
 
 
@@ -136,22 +138,35 @@ def _safe_terms(dtype: np.dtype[Any]) -> int:
 
 
 @kernel
-def _contract_last(lo, hi, t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
+def _dot4(t, v0, v1, v2, v3):  # type: ignore[no-untyped-def]
+    a = np.int64(0)
+    b = np.int64(0)
+    c = np.int64(0)
+    d = np.int64(0)
+    for j in range(t.shape[0]):
+        x = np.int64(t[j])
+        a += x * v0[j]
+        b += x * v1[j]
+        c += x * v2[j]
+        d += x * v3[j]
+    return a, b, c, d
+
+
+@kernel
+def _contract_last(t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
     n = t.shape[1]
-    for row in range(lo, hi):
+    for row in range(t.shape[0]):
         f0 = ZERO
         f1 = ZERO
         for first in range(0, n, chunk):
-            a = np.int64(0)
-            b = np.int64(0)
-            c = np.int64(0)
-            d = np.int64(0)
-            for j in range(first, min(n, first + chunk)):
-                x = np.int64(t[row, j])
-                a += x * v[0, j]
-                b += x * v[1, j]
-                c += x * v[2, j]
-                d += x * v[3, j]
+            stop = min(n, first + chunk)
+            a, b, c, d = _dot4(
+                t[row, first:stop],
+                v[0, first:stop],
+                v[1, first:stop],
+                v[2, first:stop],
+                v[3, first:stop],
+            )
             f0 = add(f0, _carry(a, b))
             f1 = add(f1, _carry(c, d))
         o0[row] = f0
@@ -169,45 +184,55 @@ def contract_last(tensor: Ints, vector: ExtVec) -> ExtVec:
     chunk = _safe_terms(tensor.dtype)
     run(
         rows,
-        lambda lo, hi: _contract_last(lo, hi, tensor, limbs, chunk, out[0], out[1]),
+        lambda lo, hi: _contract_last(tensor[lo:hi], limbs, chunk, *out[:, lo:hi]),
         grain=max(1, (1 << 14) // n),
     )
     return out
 
 
 @kernel
+def _add_row(t, va, vb, vc, vd, a, b, c, d):  # type: ignore[no-untyped-def]
+    for j in range(t.shape[0]):
+        x = np.int64(t[j])
+        a[j] += x * va
+        b[j] += x * vb
+        c[j] += x * vc
+        d[j] += x * vd
+
+
+@kernel
+def _flush(a, b, c, d, o0, o1):  # type: ignore[no-untyped-def]
+    """Add the four sums to the result and clear them."""
+    for j in range(o0.shape[0]):
+        o0[j] = add(o0[j], _carry(a[j], b[j]))
+        o1[j] = add(o1[j], _carry(c[j], d[j]))
+    a[:] = 0
+    b[:] = 0
+    c[:] = 0
+    d[:] = 0
+
+
+@kernel
 def _contract_first(lo, hi, t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
-    """Columns ``lo..hi``, in stripes whose four accumulators stay in the first-level cache."""
+    """In stripes whose four accumulators stay in the first-level cache."""
     rows = t.shape[0]
     stripe = 512
-    a = np.empty(stripe, dtype=np.int64)
-    b = np.empty(stripe, dtype=np.int64)
-    c = np.empty(stripe, dtype=np.int64)
-    d = np.empty(stripe, dtype=np.int64)
+    sums = np.zeros((4, stripe), dtype=np.int64)
+    o0[lo:hi] = ZERO
+    o1[lo:hi] = ZERO
     for left in range(lo, hi, stripe):
-        width = min(stripe, hi - left)
-        for j in range(width):
-            o0[left + j] = ZERO
-            o1[left + j] = ZERO
+        right = min(hi, left + stripe)
+        width = right - left
+        a = sums[0, :width]
+        b = sums[1, :width]
+        c = sums[2, :width]
+        d = sums[3, :width]
         for first in range(0, rows, chunk):
-            a[:] = 0
-            b[:] = 0
-            c[:] = 0
-            d[:] = 0
             for row in range(first, min(rows, first + chunk)):
-                va = v[0, row]
-                vb = v[1, row]
-                vc = v[2, row]
-                vd = v[3, row]
-                for j in range(width):
-                    x = np.int64(t[row, left + j])
-                    a[j] += x * va
-                    b[j] += x * vb
-                    c[j] += x * vc
-                    d[j] += x * vd
-            for j in range(width):
-                o0[left + j] = add(o0[left + j], _carry(a[j], b[j]))
-                o1[left + j] = add(o1[left + j], _carry(c[j], d[j]))
+                _add_row(
+                    t[row, left:right], v[0, row], v[1, row], v[2, row], v[3, row], a, b, c, d
+                )
+            _flush(a, b, c, d, o0[left:right], o1[left:right])
 
 
 def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
@@ -221,7 +246,7 @@ def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
     chunk = _safe_terms(tensor.dtype)
     run(
         n,
-        lambda lo, hi: _contract_first(lo, hi, tensor, limbs, chunk, out[0], out[1]),
+        lambda lo, hi: _contract_first(lo, hi, tensor, limbs, chunk, *out),
         grain=max(64, (1 << 14) // rows),
     )
     return out
@@ -256,10 +281,10 @@ def evaluate(tensor: Ints, point: Point) -> Ext:
 
 
 @kernel
-def _total(lo, hi, a):  # type: ignore[no-untyped-def]
+def _total(a):  # type: ignore[no-untyped-def]
     low = ZERO
     high = ZERO
-    for i in range(lo, hi):
+    for i in range(a.shape[0]):
         low += a[i] & EPSILON
         high += a[i] >> U32
     high += low >> U32
@@ -268,5 +293,5 @@ def _total(lo, hi, a):  # type: ignore[no-untyped-def]
 
 def total(vector: ExtVec) -> Ext:
     """Sum of all elements (fewer than 2^31)."""
-    a, b = (sum(int(s) for s in run(row.shape[0], lambda lo, hi: _total(lo, hi, row))) for row in vector)  # noqa: B023
+    a, b = (sum(int(s) for s in run(row.shape[0], lambda lo, hi: _total(row[lo:hi]))) for row in vector)  # noqa: B023
     return Ext(a, b)

@@ -19,26 +19,27 @@ from .threads import run
 
 ONE = np.uint64(1)
 LOW_BITS = 10
+CHUNK = 2048
 
 
 @kernel
-def _leaf(lo, hi, values, c0, c1, e0, e1, o0, o1, base):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
-        e0[base + i] = sub(c0, from_signed(np.int64(values[2 * i])))
-        e1[base + i] = c1
-        o0[base + i] = sub(c0, from_signed(np.int64(values[2 * i + 1])))
-        o1[base + i] = c1
+def _leaf(values, c0, c1, e0, e1, o0, o1):  # type: ignore[no-untyped-def]
+    for i in range(e0.shape[0]):
+        e0[i] = sub(c0, from_signed(np.int64(values[2 * i])))
+        e1[i] = c1
+        o0[i] = sub(c0, from_signed(np.int64(values[2 * i + 1])))
+        o1[i] = c1
 
 
 @kernel
-def _leaf_column(lo, hi, values, k0, k1, e0, e1, o0, o1, base):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
+def _leaf_column(values, k0, k1, e0, e1, o0, o1):  # type: ignore[no-untyped-def]
+    for i in range(e0.shape[0]):
         v = from_signed(np.int64(values[2 * i]))
-        e0[base + i] = sub(e0[base + i], mul(k0, v))
-        e1[base + i] = sub(e1[base + i], mul(k1, v))
+        e0[i] = sub(e0[i], mul(k0, v))
+        e1[i] = sub(e1[i], mul(k1, v))
         v = from_signed(np.int64(values[2 * i + 1]))
-        o0[base + i] = sub(o0[base + i], mul(k0, v))
-        o1[base + i] = sub(o1[base + i], mul(k1, v))
+        o0[i] = sub(o0[i], mul(k0, v))
+        o1[i] = sub(o1[i], mul(k1, v))
 
 
 def write_leaves(
@@ -54,39 +55,71 @@ def write_leaves(
     The first coefficient is 1; columns have an even number of cells.
     """
     pairs = columns[0].shape[0] // 2
-    rows = (even[0], even[1], odd[0], odd[1])
+    e, o = even[:, base : base + pairs], odd[:, base : base + pairs]
     c0, c1 = np.uint64(constant.a), np.uint64(constant.b)
-    run(pairs, lambda lo, hi: _leaf(lo, hi, columns[0], c0, c1, *rows, base))
-    for column, coefficient in zip(columns[1:], coefficients[1 : len(columns)], strict=True):
-        k0, k1 = np.uint64(coefficient.a), np.uint64(coefficient.b)
-        run(pairs, lambda lo, hi: _leaf_column(lo, hi, column, k0, k1, *rows, base))  # noqa: B023
+
+    def task(lo: int, hi: int) -> None:
+        for first in range(lo, hi, CHUNK):  # all columns pass over a piece while it is in cache
+            stop = min(hi, first + CHUNK)
+            rows = (*e[:, first:stop], *o[:, first:stop])
+            _leaf(columns[0][2 * first : 2 * stop], c0, c1, *rows)
+            for column, coefficient in zip(columns[1:], coefficients[1 : len(columns)], strict=True):
+                k0, k1 = np.uint64(coefficient.a), np.uint64(coefficient.b)
+                _leaf_column(column[2 * first : 2 * stop], k0, k1, *rows)
+
+    run(pairs, task)
 
 
 @kernel
-def _combine(lo, hi, shift, pe0, pe1, po0, po1, qe0, qe1, qo0, qo1, ones, rows):  # type: ignore[no-untyped-def]
-    """Parents of pairs ``2 y + parity``: rows = (p0, p1, q0, q1) of one parity; ``shift`` is the parity."""
-    for y in range(lo, hi):
-        x = 2 * y + shift
-        a0, a1, b0, b1 = qe0[x], qe1[x], qo0[x], qo1[x]
-        m0, m1 = ext_mul(pe0[x - ones], pe1[x - ones], b0, b1)
-        n0, n1 = ext_mul(po0[x - ones], po1[x - ones], a0, a1)
-        d0, d1 = ext_mul(a0, a1, b0, b1)
-        rows[0, y] = add(m0, n0)
-        rows[1, y] = add(m1, n1)
-        rows[2, y] = d0
-        rows[3, y] = d1
+def _split(source, even, odd):  # type: ignore[no-untyped-def]
+    for i in range(even.shape[0]):
+        even[i] = source[2 * i]
+        odd[i] = source[2 * i + 1]
 
 
 @kernel
-def _combine_ones(lo, hi, shift, qe0, qe1, qo0, qo1, rows):  # type: ignore[no-untyped-def]
-    for y in range(lo, hi):
-        x = 2 * y + shift
-        a0, a1, b0, b1 = qe0[x], qe1[x], qo0[x], qo1[x]
-        d0, d1 = ext_mul(a0, a1, b0, b1)
-        rows[0, y] = add(a0, b0)
-        rows[1, y] = add(a1, b1)
-        rows[2, y] = d0
-        rows[3, y] = d1
+def _parents(pe0, pe1, po0, po1, qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-untyped-def]
+    for i in range(n0.shape[0]):
+        a0, a1 = ext_mul(pe0[i], pe1[i], qo0[i], qo1[i])
+        b0, b1 = ext_mul(po0[i], po1[i], qe0[i], qe1[i])
+        n0[i] = add(a0, b0)
+        n1[i] = add(a1, b1)
+        d0[i], d1[i] = ext_mul(qe0[i], qe1[i], qo0[i], qo1[i])
+
+
+@kernel
+def _parents_of_ones(qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-untyped-def]
+    for i in range(n0.shape[0]):
+        n0[i] = add(qe0[i], qo0[i])
+        n1[i] = add(qe1[i], qo1[i])
+        d0[i], d1[i] = ext_mul(qe0[i], qe1[i], qo0[i], qo1[i])
+
+
+@kernel
+def _combine(lo, hi, ones, unit, pe, po, qe, qo, even, odd):  # type: ignore[no-untyped-def]
+    """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache; with ``unit`` all
+    numerators are 1, else those of pair ``x`` stand at ``x - ones``."""
+    buffer = np.empty((4, CHUNK), dtype=np.uint64)
+    for first in range(lo, hi, CHUNK):
+        stop = min(hi, first + CHUNK)
+        n = stop - first
+        if unit:
+            _parents_of_ones(
+                qe[0, first:stop], qe[1, first:stop], qo[0, first:stop], qo[1, first:stop],
+                buffer[0, :n], buffer[1, :n], buffer[2, :n], buffer[3, :n],
+            )  # fmt: skip
+        else:
+            a = first - ones
+            b = stop - ones
+            _parents(
+                pe[0, a:b], pe[1, a:b], po[0, a:b], po[1, a:b],
+                qe[0, first:stop], qe[1, first:stop], qo[0, first:stop], qo[1, first:stop],
+                buffer[0, :n], buffer[1, :n], buffer[2, :n], buffer[3, :n],
+            )  # fmt: skip
+        for row in range(4):
+            _split(
+                buffer[row, :n], even[row, first // 2 : stop // 2], odd[row, first // 2 : stop // 2]
+            )
 
 
 def combine(
@@ -99,20 +132,23 @@ def combine(
     """
     count = qe.shape[1]
     half = (count + 1) // 2
-    out = (np.empty((4, half), dtype=np.uint64), np.empty((4, half), dtype=np.uint64))
+    even, odd = (np.empty((4, half), dtype=np.uint64) for _ in range(2))
+    arrays = (pe, po, qe, qo, even, odd)
+    whole = count - count % 2
+    run(ones // 2, lambda lo, hi: _combine(2 * lo, 2 * hi, ones, True, *arrays))
+    run(
+        (whole - ones) // 2,
+        lambda lo, hi: _combine(ones + 2 * lo, ones + 2 * hi, ones, False, *arrays),
+    )
     if count % 2:
-        out[1][:, -1] = (0, 0, 1, 0)
-    for parity in (0, 1):
-        rows = out[parity]
-        first, stop = ones // 2, (count - parity + 1) // 2
-        run(first, lambda lo, hi: _combine_ones(lo, hi, parity, *qe, *qo, rows))  # noqa: B023
-        run(
-            stop - first,
-            lambda lo, hi: _combine(
-                first + lo, first + hi, parity, *pe, *po, *qe, *qo, ones, rows  # noqa: B023
-            ),
-        )
-    return out
+        last = np.empty(4, dtype=np.uint64)
+        _parents(
+            pe[0, -1:], pe[1, -1:], po[0, -1:], po[1, -1:], qe[0, -1:], qe[1, -1:], qo[0, -1:], qo[1, -1:],
+            last[0:1], last[1:2], last[2:3], last[3:4],
+        )  # fmt: skip
+        even[:, -1] = last
+        odd[:, -1] = (0, 0, 1, 0)
+    return even, odd
 
 
 @kernel
@@ -126,118 +162,138 @@ def _halves(a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, w0, w1, h0, h1, bits):  # type: ignore[no-untyped-def]
-    """``sum_i eq_i (v s + u t)`` at 0 and 2 for pairs ``lo..hi`` of this part, whose first pair has global
-    index ``base``. Arrays: s = p0 + lambda q0, t = p1, u = q0, v = q1."""
+def _round_block(s0, s1, t0, t1, u0, u1, v0, v1, w0, w1):  # type: ignore[no-untyped-def]
+    """``sum_i w_i (v s + u t)`` at 0 and 2, as sums of 32-bit halves."""
+    a = b = c = d = ZERO
+    e = f = k = m = ZERO
+    for j in range(w0.shape[0]):
+        e0 = w0[j]
+        e1 = w1[j]
+        x0, x1 = ext_mul(v0[2 * j], v1[2 * j], s0[2 * j], s1[2 * j])
+        y0, y1 = ext_mul(u0[2 * j], u1[2 * j], t0[2 * j], t1[2 * j])
+        x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
+        a += x0 & EPSILON
+        b += x0 >> U32
+        c += x1 & EPSILON
+        d += x1 >> U32
+        ps0 = s0[2 * j + 1]
+        ps1 = s1[2 * j + 1]
+        pt0 = t0[2 * j + 1]
+        pt1 = t1[2 * j + 1]
+        pu0 = u0[2 * j + 1]
+        pu1 = u1[2 * j + 1]
+        pv0 = v0[2 * j + 1]
+        pv1 = v1[2 * j + 1]
+        x0, x1 = ext_mul(
+            sub(add(pv0, pv0), v0[2 * j]),
+            sub(add(pv1, pv1), v1[2 * j]),
+            sub(add(ps0, ps0), s0[2 * j]),
+            sub(add(ps1, ps1), s1[2 * j]),
+        )
+        y0, y1 = ext_mul(
+            sub(add(pu0, pu0), u0[2 * j]),
+            sub(add(pu1, pu1), u1[2 * j]),
+            sub(add(pt0, pt0), t0[2 * j]),
+            sub(add(pt1, pt1), t1[2 * j]),
+        )
+        x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
+        e += x0 & EPSILON
+        f += x0 >> U32
+        k += x1 & EPSILON
+        m += x1 >> U32
+    return a, b, c, d, e, f, k, m
+
+
+@kernel
+def _round_block_of_ones(l0, l1, u0, u1, v0, v1, w0, w1):  # type: ignore[no-untyped-def]
+    """As :func:`_round_block` where all numerators are 1: ``u + v + lambda u v``."""
+    a = b = c = d = ZERO
+    e = f = k = m = ZERO
+    for j in range(w0.shape[0]):
+        e0 = w0[j]
+        e1 = w1[j]
+        ua0 = u0[2 * j]
+        ua1 = u1[2 * j]
+        va0 = v0[2 * j]
+        va1 = v1[2 * j]
+        x0, x1 = ext_mul(ua0, ua1, va0, va1)
+        x0, x1 = ext_mul(x0, x1, l0, l1)
+        x0, x1 = ext_mul(add(x0, add(ua0, va0)), add(x1, add(ua1, va1)), e0, e1)
+        a += x0 & EPSILON
+        b += x0 >> U32
+        c += x1 & EPSILON
+        d += x1 >> U32
+        ub0 = u0[2 * j + 1]
+        ub1 = u1[2 * j + 1]
+        vb0 = v0[2 * j + 1]
+        vb1 = v1[2 * j + 1]
+        ua0 = sub(add(ub0, ub0), ua0)
+        ua1 = sub(add(ub1, ub1), ua1)
+        va0 = sub(add(vb0, vb0), va0)
+        va1 = sub(add(vb1, vb1), va1)
+        x0, x1 = ext_mul(ua0, ua1, va0, va1)
+        x0, x1 = ext_mul(x0, x1, l0, l1)
+        x0, x1 = ext_mul(add(x0, add(ua0, va0)), add(x1, add(ua1, va1)), e0, e1)
+        e += x0 & EPSILON
+        f += x0 >> U32
+        k += x1 & EPSILON
+        m += x1 >> U32
+    return a, b, c, d, e, f, k, m
+
+
+@kernel
+def _weighted(sums, h0, h1, out):  # type: ignore[no-untyped-def]
+    """Add a block's sums, times the weight of the block."""
+    a, b, c, d, e, f, k, m = sums
+    r0, r1 = _halves(a, b, c, d)
+    r0, r1 = ext_mul(r0, r1, h0, h1)
+    out[0] = add(out[0], r0)
+    out[1] = add(out[1], r1)
+    r0, r1 = _halves(e, f, k, m)
+    r0, r1 = ext_mul(r0, r1, h0, h1)
+    out[2] = add(out[2], r0)
+    out[3] = add(out[3], r1)
+
+
+@kernel
+def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
+    """Pairs ``lo..hi`` of a part whose first pair has global index ``base``. Arrays: s = p0 + lambda q0,
+    t = p1, u = q0, v = q1."""
     out = np.zeros(4, dtype=np.uint64)
     width = 1 << bits
     i = lo
     while i < hi:
-        g = base + i
-        block = g >> bits
-        inside = g & (width - 1)
-        stop = min(hi, i + width - inside)
-        a = b = c = d = ZERO
-        e = f = k = m = ZERO
-        shift = inside - i
-        for j in range(i, stop):
-            e0 = w0[j + shift]
-            e1 = w1[j + shift]
-            x0, x1 = ext_mul(v0[2 * j], v1[2 * j], s0[2 * j], s1[2 * j])
-            y0, y1 = ext_mul(u0[2 * j], u1[2 * j], t0[2 * j], t1[2 * j])
-            x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
-            a += x0 & EPSILON
-            b += x0 >> U32
-            c += x1 & EPSILON
-            d += x1 >> U32
-            ps0 = s0[2 * j + 1]
-            ps1 = s1[2 * j + 1]
-            pt0 = t0[2 * j + 1]
-            pt1 = t1[2 * j + 1]
-            pu0 = u0[2 * j + 1]
-            pu1 = u1[2 * j + 1]
-            pv0 = v0[2 * j + 1]
-            pv1 = v1[2 * j + 1]
-            x0, x1 = ext_mul(
-                sub(add(pv0, pv0), v0[2 * j]),
-                sub(add(pv1, pv1), v1[2 * j]),
-                sub(add(ps0, ps0), s0[2 * j]),
-                sub(add(ps1, ps1), s1[2 * j]),
-            )
-            y0, y1 = ext_mul(
-                sub(add(pu0, pu0), u0[2 * j]),
-                sub(add(pu1, pu1), u1[2 * j]),
-                sub(add(pt0, pt0), t0[2 * j]),
-                sub(add(pt1, pt1), t1[2 * j]),
-            )
-            x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
-            e += x0 & EPSILON
-            f += x0 >> U32
-            k += x1 & EPSILON
-            m += x1 >> U32
-        r0, r1 = _halves(a, b, c, d)
-        r0, r1 = ext_mul(r0, r1, h0[block], h1[block])
-        out[0] = add(out[0], r0)
-        out[1] = add(out[1], r1)
-        r0, r1 = _halves(e, f, k, m)
-        r0, r1 = ext_mul(r0, r1, h0[block], h1[block])
-        out[2] = add(out[2], r0)
-        out[3] = add(out[3], r1)
-        i = stop
+        block = (base + i) >> bits
+        inside = (base + i) & (width - 1)
+        n = min(hi - i, width - inside)
+        p = 2 * i
+        q = 2 * (i + n)
+        sums = _round_block(
+            s0[p:q], s1[p:q], t0[p:q], t1[p:q], u0[p:q], u1[p:q], v0[p:q], v1[p:q],
+            low[0, inside : inside + n], low[1, inside : inside + n],
+        )  # fmt: skip
+        _weighted(sums, high[0, block], high[1, block], out)
+        i += n
     return out
 
 
 @kernel
-def _round_ones(lo, hi, l0, l1, u0, u1, v0, v1, w0, w1, h0, h1, bits):  # type: ignore[no-untyped-def]
-    """As :func:`_round` where all numerators are 1: ``u + v + lambda u v``; global index = local."""
+def _round_of_ones(lo, hi, l0, l1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
     out = np.zeros(4, dtype=np.uint64)
     width = 1 << bits
     i = lo
     while i < hi:
         block = i >> bits
         inside = i & (width - 1)
-        stop = min(hi, i + width - inside)
-        a = b = c = d = ZERO
-        e = f = k = m = ZERO
-        shift = inside - i
-        for j in range(i, stop):
-            e0 = w0[j + shift]
-            e1 = w1[j + shift]
-            ua0 = u0[2 * j]
-            ua1 = u1[2 * j]
-            va0 = v0[2 * j]
-            va1 = v1[2 * j]
-            x0, x1 = ext_mul(ua0, ua1, va0, va1)
-            x0, x1 = ext_mul(x0, x1, l0, l1)
-            x0, x1 = ext_mul(add(x0, add(ua0, va0)), add(x1, add(ua1, va1)), e0, e1)
-            a += x0 & EPSILON
-            b += x0 >> U32
-            c += x1 & EPSILON
-            d += x1 >> U32
-            ub0 = u0[2 * j + 1]
-            ub1 = u1[2 * j + 1]
-            vb0 = v0[2 * j + 1]
-            vb1 = v1[2 * j + 1]
-            ua0 = sub(add(ub0, ub0), ua0)
-            ua1 = sub(add(ub1, ub1), ua1)
-            va0 = sub(add(vb0, vb0), va0)
-            va1 = sub(add(vb1, vb1), va1)
-            x0, x1 = ext_mul(ua0, ua1, va0, va1)
-            x0, x1 = ext_mul(x0, x1, l0, l1)
-            x0, x1 = ext_mul(add(x0, add(ua0, va0)), add(x1, add(ua1, va1)), e0, e1)
-            e += x0 & EPSILON
-            f += x0 >> U32
-            k += x1 & EPSILON
-            m += x1 >> U32
-        r0, r1 = _halves(a, b, c, d)
-        r0, r1 = ext_mul(r0, r1, h0[block], h1[block])
-        out[0] = add(out[0], r0)
-        out[1] = add(out[1], r1)
-        r0, r1 = _halves(e, f, k, m)
-        r0, r1 = ext_mul(r0, r1, h0[block], h1[block])
-        out[2] = add(out[2], r0)
-        out[3] = add(out[3], r1)
-        i = stop
+        n = min(hi - i, width - inside)
+        p = 2 * i
+        q = 2 * (i + n)
+        sums = _round_block_of_ones(
+            l0, l1, u0[p:q], u1[p:q], v0[p:q], v1[p:q],
+            low[0, inside : inside + n], low[1, inside : inside + n],
+        )  # fmt: skip
+        _weighted(sums, high[0, block], high[1, block], out)
+        i += n
     return out
 
 
@@ -251,16 +307,15 @@ def round_sums(
     part ``(s, p1, q0, q1)``; both have an even number of elements."""
     bits = min(LOW_BITS, len(rest))
     low, high = eq_table(rest[:bits]), eq_table(rest[bits:])
-    tables = (low[0], low[1], high[0], high[1], bits)
     first = ones[0].shape[1] // 2
     count = parts[0].shape[1] // 2
     sums = []
     if first:
         l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
-        sums += run(first, lambda lo, hi: _round_ones(lo, hi, l0, l1, *ones[0], *ones[1], *tables))
+        sums += run(first, lambda lo, hi: _round_of_ones(lo, hi, l0, l1, *ones[0], *ones[1], low, high, bits))
     if count:
-        rows = [row for part in parts for row in (part[0], part[1])]
-        sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, *tables))
+        rows = [row for part in parts for row in part]
+        sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, low, high, bits))
     at = [sum(int(s[i]) for s in sums) for i in range(4)]
     return Ext(at[0], at[1]), Ext(at[2], at[3])
 

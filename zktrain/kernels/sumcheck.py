@@ -15,11 +15,11 @@ from .threads import run
 
 
 @kernel
-def _round2(lo, hi, f0, f1, g0, g1):  # type: ignore[no-untyped-def]
+def _round2(f0, f1, g0, g1):  # type: ignore[no-untyped-def]
     out = np.zeros((2, 4), dtype=np.uint64)
     a = b = c = d = ZERO
     e = f = g = h = ZERO
-    for i in range(lo, hi):
+    for i in range(f0.shape[0] // 2):
         x0 = f0[2 * i]
         x1 = f1[2 * i]
         y0 = g0[2 * i]
@@ -46,12 +46,12 @@ def _round2(lo, hi, f0, f1, g0, g1):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _round3(lo, hi, w0, w1, f0, f1, g0, g1):  # type: ignore[no-untyped-def]
+def _round3(w0, w1, f0, f1, g0, g1):  # type: ignore[no-untyped-def]
     out = np.zeros((3, 4), dtype=np.uint64)
     a = b = c = d = ZERO
     e = f = g = h = ZERO
     k = m = n = o = ZERO
-    for i in range(lo, hi):
+    for i in range(f0.shape[0] // 2):
         s0 = w0[2 * i]
         s1 = w1[2 * i]
         x0 = f0[2 * i]
@@ -115,4 +115,4 @@ def round_message(factors: tuple[ExtVec, ...]) -> list[Ext]:
     half = factors[0].shape[1] // 2
     rows = [row for factor in factors for row in (factor[0], factor[1])]
     kernel_ = {2: _round2, 3: _round3}[len(factors)]
-    return collect(run(half, lambda lo, hi: kernel_(lo, hi, *rows)))
+    return collect(run(half, lambda lo, hi: kernel_(*(row[2 * lo : 2 * hi] for row in rows))))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec
 from .arithmetic import ZERO, add, kernel, mul, sub
-from .field import _carry, _limbs, contract_first
+from .field import _add_row, _flush, _limbs, contract_first
 from .threads import run
 
 
@@ -17,30 +17,18 @@ from .threads import run
 def _per_step(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
     batch = t.shape[1]
     n = t.shape[2]
-    a = np.empty(n, dtype=np.int64)
-    b = np.empty(n, dtype=np.int64)
-    c = np.empty(n, dtype=np.int64)
-    d = np.empty(n, dtype=np.int64)
+    sums = np.zeros((4, n), dtype=np.int64)
+    a = sums[0]
+    b = sums[1]
+    c = sums[2]
+    d = sums[3]
+    o0[lo * n : hi * n] = ZERO
+    o1[lo * n : hi * n] = ZERO
     for step in range(lo, hi):
-        a[:] = 0
-        b[:] = 0
-        c[:] = 0
-        d[:] = 0
         for sample in range(batch):
             at = step * batch + sample
-            va = v[0, at]
-            vb = v[1, at]
-            vc = v[2, at]
-            vd = v[3, at]
-            for j in range(n):
-                x = np.int64(t[step, sample, j])
-                a[j] += x * va
-                b[j] += x * vb
-                c[j] += x * vc
-                d[j] += x * vd
-        for j in range(n):
-            o0[step * n + j] = _carry(a[j], b[j])
-            o1[step * n + j] = _carry(c[j], d[j])
+            _add_row(t[step, sample], v[0, at], v[1, at], v[2, at], v[3, at], a, b, c, d)
+        _flush(a, b, c, d, o0[step * n : (step + 1) * n], o1[step * n : (step + 1) * n])
 
 
 def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
@@ -57,24 +45,29 @@ def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
     out = np.empty((2, steps * n), dtype=np.uint64)
     run(
         steps,
-        lambda lo, hi: _per_step(lo, hi, tensor, limbs, out[0], out[1]),
+        lambda lo, hi: _per_step(lo, hi, tensor, limbs, *out),
         grain=max(1, (1 << 14) // (batch * n)),
     )
     return out
 
 
 @kernel
+def _next_weights(w0, w1, f, g0, g1, o0, o1):  # type: ignore[no-untyped-def]
+    for j in range(o0.shape[0]):
+        o0[j] = sub(w0[j], mul(f, g0[j]))
+        o1[j] = sub(w1[j], mul(f, g1[j]))
+
+
+@kernel
 def _history(lo, hi, n, start0, start1, m, g0, g1, o0, o1):  # type: ignore[no-untyped-def]
-    for j in range(lo, hi):
-        o0[j] = start0[j]
-        o1[j] = start1[j]
+    o0[lo:hi] = start0[lo:hi]
+    o1[lo:hi] = start1[lo:hi]
     for t in range(1, m.shape[0]):
-        here = t * n
-        before = here - n
-        f = m[t - 1]
-        for j in range(lo, hi):
-            o0[here + j] = sub(o0[before + j], mul(f, g0[before + j]))
-            o1[here + j] = sub(o1[before + j], mul(f, g1[before + j]))
+        a = (t - 1) * n + lo
+        b = (t - 1) * n + hi
+        _next_weights(
+            o0[a:b], o1[a:b], m[t - 1], g0[a:b], g1[a:b], o0[a + n : b + n], o1[a + n : b + n]
+        )
 
 
 def weight_history(start: ExtVec, multipliers: NDArray[np.uint64], gradients: ExtVec) -> ExtVec:

@@ -1,0 +1,5 @@
+"""``python -m zktrain`` is the command ``zktrain``."""
+
+from .cli.main import run
+
+run()

@@ -1,0 +1,86 @@
+"""Progress bars on standard error, when that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Display
+    from rich.progress import TaskID
+
+
+@contextmanager
+def bars(*, transient: bool = False) -> Iterator[Progress]:
+    """A ``Progress`` that draws one bar per stage; silent where nobody looks at a terminal.
+
+    A ``transient`` display vanishes when the work is done.
+    """
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Display
+
+    display = Display(
+        TextColumn("{task.description:<19}", markup=False),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[count]:>11}", markup=False),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[figures]}", style="dim", markup=False),
+        console=Console(stderr=True),
+        transient=transient,
+    )
+    with display:
+        stages = _Stages(display)
+        yield stages
+        stages.leave()
+
+
+class _Stages:
+    """One bar per stage, pulsing where there is nothing to count.
+
+    A stage ends when the next one begins, and begins anew when it comes back, as the stages of
+    proving do with every segment.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._tasks: dict[str, TaskID] = {}
+        self._current: str | None = None
+
+    def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
+        if stage != self._current:
+            self._enter(stage)
+        task, counted = self._tasks[stage], total > 1
+        shown = [f"{name} {value:.4g}" for name, value in figures.items()]
+        speed = next(t.speed for t in self._display.tasks if t.id == task)
+        if counted and speed and done < total:
+            shown.insert(0, f"{speed:,.4g}/s")
+        self._display.update(
+            task,
+            completed=done,
+            total=total if counted or done >= total else None,
+            count=f"{done:,}/{total:,}" if counted else "",
+            figures="  ".join(shown),
+        )
+
+    def _enter(self, stage: str) -> None:
+        self.leave()
+        self._current = stage
+        if stage in self._tasks:
+            self._display.reset(self._tasks[stage])
+        else:
+            self._tasks[stage] = self._display.add_task(stage, total=None, count="", figures="")
+
+    def leave(self) -> None:
+        """End the current stage, if it is one without a count."""
+        if self._current is not None:
+            task = self._tasks[self._current]
+            if next(t.total for t in self._display.tasks if t.id == task) is None:
+                self._display.update(task, completed=1, total=1)

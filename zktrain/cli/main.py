@@ -1,0 +1,307 @@
+"""The command line: thin commands over the verbs of the package."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import screens, wording
+from .bars import bars
+from .outcome import (
+    NOT_JUDGED,
+    guarded,
+    print_json,
+    unjudged_fields,
+    usage_error,
+    verdict_code,
+)
+
+app = typer.Typer(
+    name="zktrain",
+    help="Proves that a weight file is the result of training a stated network on a committed "
+    "dataset.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+_Recipe = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="The recipe.")]
+_DATA = "An .npz file, a folder of IDX files, or the name digits."
+
+
+@app.command()
+def commit(
+    data: Annotated[str, typer.Argument(metavar="DATA", help=_DATA)],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.zkd", help="Write sizes, root and certificate.")
+    ] = None,
+    check: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="Fail unless the data have this root.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train or test, where the data have both.")] = "train",
+    as_json: _Json = False,
+) -> None:
+    """Commit to a dataset, or check that data have a published root."""
+    from ..commit import commit as run_commit
+
+    with guarded(as_json, interrupted="nothing was written"):
+        with bars() as progress:
+            result = run_commit(data, out=out, check=check, split=split, progress=progress)
+        if not as_json:
+            screens.committed(result, checked=check is not None)
+            return
+        print_json(
+            {
+                "root": result.root,
+                "records": result.records,
+                "features": result.features,
+                "classes": result.classes,
+                "seconds": result.seconds,
+                "path": _text(result.path),
+            }
+        )
+
+
+@app.command()
+def compile(
+    recipe: _Recipe,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="X.circuit.json", help="Write the circuit's canonical text."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Compile a recipe and its ONNX graph to a circuit."""
+    from ..compile import compile as run_compile
+
+    with guarded(as_json, interrupted="nothing was written"):
+        result = run_compile(recipe, out=out)
+        if not as_json:
+            screens.compiled(result)
+            return
+        circuit = result.circuit
+        print_json(
+            {
+                "circuit_id": result.circuit_id,
+                "parameters": circuit.parameters,
+                "cells_per_step": circuit.cells_per_step,
+                "lookups_per_step": circuit.lookups_per_step,
+                "effective_learning_rate": circuit.effective_learning_rate,
+                "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
+                "path": _text(result.path),
+            }
+        )
+
+
+@app.command()
+def train(
+    recipe: _Recipe,
+    data: Annotated[str, typer.Option(metavar="DATA", help=_DATA)],
+    out: Annotated[Path, typer.Option(metavar="RUN/", help="The run directory to write.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda: the result is the same.")] = "cpu",
+    test: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Held-out data; default: DATA's own.")
+    ] = None,
+    compare_float: Annotated[
+        bool, typer.Option("--compare-float", help="Also train in float32, for comparison.")
+    ] = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="ROOT|FILE.zkd", help="Fail unless the data have this root."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Train in exact integers, into a run directory that can be proved."""
+    from ..train import train as run_train
+
+    kept = f"{out} holds an unfinished run; the same command begins it again"
+    with guarded(as_json, interrupted=kept):
+        with bars() as progress:
+            result = run_train(
+                recipe,
+                data=data,
+                out=out,
+                device=device,
+                test=test,
+                compare_float=compare_float,
+                dataset=dataset,
+                progress=progress,
+            )
+        if not as_json:
+            screens.trained(result)
+            return
+        print_json(
+            {
+                "seconds": result.seconds,
+                "steps": result.steps,
+                "test_accuracy": result.test_accuracy,
+                "float_test_accuracy": result.float_test_accuracy,
+                "float_seconds": result.float_seconds,
+                "weights": str(result.weights),
+                "weights_digest": result.weights_digest,
+                "dataset_root": result.dataset_root,
+                "circuit_id": result.circuit_id,
+                "statement_digest": result.statement_digest,
+            }
+        )
+
+
+@app.command()
+def prove(
+    run: Annotated[Path, typer.Argument(metavar="RUN/", help="A finished run directory.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="proof.zkt", help="Default: RUN/proof.zkt.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the steps are run again.")] = "cpu",
+    as_json: _Json = False,
+) -> None:
+    """Prove a finished training run; proved segments are kept when it is interrupted."""
+    kept = f"proved segments are kept in {run}; the same command goes on after the last of them"
+    with guarded(as_json, interrupted=kept):
+        from ..extras import require
+
+        require("prove", "proving", "numba", "torch")
+        from ..prove import prove as run_prove
+        from ..training.run import Run
+
+        with bars() as progress:
+            result = run_prove(run, out=out, device=device, progress=progress)
+        if not as_json:
+            opened = Run.open(run)
+            screens.proved(result, opened.dataset_root, str(opened.weights_path))
+            return
+        print_json(
+            {
+                "seconds": result.seconds,
+                "segments": result.segments,
+                "proof_bytes": result.proof_bytes,
+                "peak_rss_bytes": result.peak_rss_bytes,
+                "stages": result.stages,
+                "path": str(result.path),
+            }
+        )
+
+
+@app.command()
+def verify(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS.safetensors", help="The file.")],
+    proof: Annotated[Path, typer.Option(metavar="proof.zkt", help="The bundle.")],
+    dataset: Annotated[
+        str, typer.Option(metavar="ROOT|FILE.zkd", help="The dataset that must have been used.")
+    ],
+    circuit: Annotated[
+        Path | None,
+        typer.Option(metavar="X.circuit.json", help="The circuit that must have been trained."),
+    ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="First weights, where they are not from a seed."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Check a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not judged."""
+    started = time.perf_counter()
+
+    def fields(kind: str, message: str) -> dict[str, Any]:
+        size = proof.stat().st_size if proof.is_file() else None
+        seconds = time.perf_counter() - started
+        return {**unjudged_fields(kind, message), "seconds": seconds, "proof_bytes": size}
+
+    def show(kind: str, message: str, code: int) -> None:
+        judged = code != NOT_JUDGED
+        screens.refused(str(weights), kind, message, judged=judged, stderr=as_json)
+
+    with guarded(
+        as_json,
+        interrupted="nothing was judged",
+        fields=fields,
+        exit_code=verdict_code,
+        show=show,
+    ):
+        from ..verify import verify as run_verify
+
+        with bars(transient=True) as progress:
+            verdict = run_verify(
+                weights,
+                proof=proof,
+                dataset=dataset,
+                circuit=circuit,
+                initial=initial,
+                progress=progress,
+            )
+        if not as_json:
+            screens.accepted(verdict, str(weights))
+            return
+        print_json(
+            {
+                "accepted": True,
+                "error": None,
+                "statement": wording.statement_fields(verdict.statement),
+                "security_bits": verdict.security_bits,
+                "zero_knowledge": verdict.zero_knowledge,
+                "seconds": verdict.seconds,
+                "proof_bytes": verdict.proof_bytes,
+                "segments": verdict.segments,
+                "warnings": list(verdict.warnings),
+            }
+        )
+
+
+@app.command()
+def inspect(
+    proof: Annotated[Path, typer.Argument(metavar="proof.zkt", help="The bundle.")],
+    as_json: _Json = False,
+) -> None:
+    """Show what a bundle claims, its segments, sizes and soundness. Verifies nothing."""
+    with guarded(as_json, interrupted="nothing was changed"):
+        from ..transcript.bundle import inspect_bundle
+
+        found = inspect_bundle(proof)
+        if as_json:
+            print_json(wording.inspection_fields(found))
+        else:
+            screens.inspected(found)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """The console script: run the command line and leave with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(args=given, prog_name="zktrain", standalone_mode=False)
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        code = usage_error(given, message())
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,124 @@
+"""How a command ends: its one JSON object, its error in one sentence, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from ..errors import MalformedProof, Rejected, ZktrainError
+
+ACCEPTED, REJECTED, NOT_JUDGED = 0, 1, 2
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+DEBUG = "ZKTRAIN_DEBUG"
+"""Environment variable; ``1`` shows the traceback of every error."""
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """The one object on standard output."""
+    print(json.dumps(value), flush=True)
+
+
+def print_error(sentence: str) -> None:
+    """One sentence on standard error, on one line."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console(stderr=True, soft_wrap=True).print(
+        f"[bold red]error:[/] {escape(' '.join(sentence.split()))}", highlight=False
+    )
+
+
+def error_fields(kind: str, message: str) -> dict[str, Any]:
+    """The JSON object of a failed command."""
+    return {"error": {"kind": kind, "message": message}}
+
+
+@contextmanager
+def guarded(
+    as_json: bool,
+    *,
+    interrupted: str,
+    fields: Callable[[str, str], dict[str, Any]] = error_fields,
+    exit_code: Callable[[BaseException], int] | None = None,
+    show: Callable[[str, str, int], None] | None = None,
+) -> Iterator[None]:
+    """Turn every exception of the body into a sentence, a JSON object and an exit code.
+
+    ``interrupted`` says what is kept when the user stops the command, ``fields`` makes the JSON
+    object of kind and message, ``exit_code`` chooses the code, and ``show`` prints kind, message
+    and code for people (on standard error with ``as_json``).
+    """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get(DEBUG) == "1":
+            traceback.print_exc()
+        kind, message = described(error, interrupted)
+        code = (exit_code or failure_code)(error)
+        if show is None:
+            print_error(message)
+        else:
+            show(kind, message, code)
+        if as_json:
+            print_json(fields(kind, message))
+        raise typer.Exit(code) from None
+
+
+def described(error: BaseException, interrupted: str) -> tuple[str, str]:
+    """Kind and message of an error."""
+    if isinstance(error, ZktrainError):
+        return type(error).__name__, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted", f"stopped; {interrupted}"
+    if isinstance(error, MemoryError):
+        return "MemoryError", "there is not enough memory; fewer segment_steps need less"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return type(error).__name__, f"{where}{error.strerror}"
+    return type(error).__name__, (
+        f"unexpected {type(error).__name__}: {error}; set {DEBUG}=1 to see where, and please report"
+    )
+
+
+def failure_code(error: BaseException) -> int:
+    """Exit code of every command but ``verify``."""
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+
+
+def verdict_code(error: BaseException) -> int:
+    """Exit code of ``verify``: only a proof that was judged is rejected."""
+    return REJECTED if isinstance(error, (Rejected, MalformedProof)) else NOT_JUDGED
+
+
+def usage_error(arguments: list[str], message: str) -> int:
+    """Report arguments that no command takes; the JSON object goes out where it was asked for."""
+    if message:
+        print_error(f"{message} Try zktrain --help.")
+    if "--json" in arguments:
+        fields = error_fields("UsageError", message)
+        if arguments[:1] == ["verify"]:
+            fields = unjudged_fields("UsageError", message)
+        print_json(fields)
+    return USAGE
+
+
+def unjudged_fields(kind: str, message: str) -> dict[str, Any]:
+    """The JSON object of ``verify`` without a verdict to take figures from."""
+    return {
+        "accepted": False,
+        **error_fields(kind, message),
+        "statement": None,
+        "security_bits": None,
+        "zero_knowledge": None,
+        "seconds": None,
+        "proof_bytes": None,
+    }

@@ -1,0 +1,253 @@
+"""What the commands print for people: 80 columns, and plain where there is no terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from . import wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..commit import DatasetCommitment
+    from ..compile import CompiledRecipe
+    from ..prove import Proved
+    from ..train import TrainedRun
+    from ..transcript.bundle import Inspection
+    from ..transcript.statement import Statement
+    from ..verify import Verdict
+
+_WIDTH = 80
+_LABEL = 14
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Markup on, no highlighting, and long digests are never broken."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def _rows(out: Console, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.markup import escape
+
+    for label, value in rows:
+        lines = [value] if len(value) <= 64 else _wrapped(value, _WIDTH - _LABEL - 2)
+        for number, line in enumerate(lines):
+            shown = label if number == 0 else ""
+            out.print(f" [dim]{shown:<{_LABEL}}[/] {escape(line)}")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def _bullets(out: Console, items: Iterable[str]) -> None:
+    from rich.markup import escape
+
+    for item in items:
+        for number, line in enumerate(_wrapped(item, _WIDTH - 4)):
+            out.print(f"{' - ' if number == 0 else '   '}{escape(line)}")
+
+
+def _table(out: Console, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """First column to the left, the others to the right."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="right" if number else "left", no_wrap=number > 0)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    out.print(table, soft_wrap=False)
+
+
+def committed(result: DatasetCommitment, *, checked: bool) -> None:
+    out = console()
+    rows = [
+        ("root", result.root),
+        ("source", result.source),
+        ("inputs", result.scaling),
+        (
+            "sizes",
+            f"{wording.several(result.records, 'record')} of "
+            f"{wording.several(result.features, 'input')}, "
+            f"{wording.several(result.classes, 'class', 'classes')}",
+        ),
+        ("seconds", wording.span(result.seconds)),
+    ]
+    if result.path is not None:
+        rows.insert(1, ("public file", str(result.path)))
+    if checked:
+        out.print("[bold green]The dataset has this root.[/]")
+    _rows(out, rows)
+
+
+def compiled(result: CompiledRecipe) -> None:
+    out, circuit = console(), result.circuit
+    bound = circuit.no_wrap_bound_bits
+    rows = [
+        ("circuit", result.circuit_id),
+        ("network", wording.network(circuit)),
+        ("training", f"{circuit.steps:,} steps, batches of {circuit.batch_size:,}"),
+        ("learning rate", f"{wording.learning_rate(circuit)} (the one that is really used)"),
+        (
+            "each step",
+            f"{circuit.cells_per_step:,} committed cells, {circuit.lookups_per_step:,} lookups",
+        ),
+        (
+            "no-wrap bound",
+            f"2^{bound}: "
+            + (
+                "field arithmetic is that of plain integers"
+                if bound < wording.PLAIN_INTEGER_BITS
+                else "not guaranteed for every dataset; training checks at run time"
+            ),
+        ),
+    ]
+    if result.path is not None:
+        rows.insert(1, ("file", str(result.path)))
+    _rows(out, rows)
+
+
+def trained(result: TrainedRun) -> None:
+    out = console()
+    rows = [
+        ("weights", str(result.weights)),
+        ("digest", result.weights_digest),
+        ("dataset root", result.dataset_root),
+        ("training", f"{result.steps:,} steps in {wording.span(result.seconds)}"),
+    ]
+    if result.test_accuracy is not None:
+        rows.append(("accuracy", f"{result.test_accuracy:.2%} on {result.test_source}"))
+    if result.float_seconds is not None:
+        accuracy = result.float_test_accuracy
+        shown = "" if accuracy is None else f"{accuracy:.2%}, "
+        rows.append(
+            (
+                "float32 SGD",
+                f"{shown}{result.steps:,} steps in {wording.span(result.float_seconds)}",
+            )
+        )
+    _rows(out, rows)
+    out.print(f"Next: zktrain prove {result.path}", markup=False)
+
+
+def proved(result: Proved, dataset_root: str, weights: str) -> None:
+    out = console()
+    segments = wording.several(result.segments, "segment")
+    _rows(
+        out,
+        [
+            ("proof", str(result.path)),
+            ("size", f"{wording.size(result.proof_bytes)}, {segments}"),
+            ("time", wording.span(result.seconds)),
+            ("stages", wording.stage_line(result.stages)),
+            ("peak memory", wording.size(result.peak_rss_bytes)),
+        ],
+    )
+    command = f"zktrain verify {weights} --proof {result.path} --dataset {dataset_root}"
+    out.print(f"Next: {command}", markup=False)
+
+
+def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
+    from rich.markup import escape
+
+    out = console(stderr=stderr)
+    statement = verdict.statement
+    segments = wording.several(verdict.segments, "segment")
+    out.print(f"[bold green]ACCEPTED[/] {escape(weights)} is the result of this training run.")
+    for warning in verdict.warnings:
+        for line in _wrapped(f"Note: {warning}", _WIDTH):
+            out.print(line, markup=False, style="yellow")
+    out.print("\n[bold]Proven[/]")
+    claim = (
+        "There is a dataset with the root below such that training the network on it, as stated "
+        "and from the stated start, ends in exactly the weights of the file."
+    )
+    for line in _wrapped(claim, _WIDTH - 2):
+        out.print(f" {line}")
+    _rows(out, wording.statement_rows(statement))
+    out.print("\n[bold]Not proven[/]")
+    _bullets(out, wording.not_proven(statement, zero_knowledge=verdict.zero_knowledge))
+    out.print("\n[bold]Figures[/]")
+    _rows(
+        out,
+        [
+            ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
+            ("hides data", "yes" if verdict.zero_knowledge else "no"),
+            ("proof", f"{wording.size(verdict.proof_bytes)}, {segments}"),
+            ("verified in", wording.span(verdict.seconds)),
+        ],
+    )
+
+
+def refused(weights: str, kind: str, message: str, *, judged: bool, stderr: bool = False) -> None:
+    from rich.markup import escape
+
+    out = console(stderr=stderr or not judged)
+    if judged:
+        out.print(f"[bold red]REJECTED[/] {escape(weights)} is not proven by this proof.")
+    else:
+        out.print(f"[bold yellow]NOT JUDGED[/] nothing can be said about {escape(weights)}.")
+    out.print(f" {kind}: {' '.join(message.split())}", markup=False)
+
+
+def inspected(found: Inspection) -> None:
+    out, statement = console(), found.statement
+    out.print("[bold]Statement[/] as the bundle claims it; nothing has been verified")
+    _rows(out, wording.statement_rows(statement))
+    _rows(
+        out,
+        [
+            ("asked for", f"{statement.security_bits} bits of security"),
+            ("hides data", "yes" if statement.zero_knowledge else "no"),
+        ],
+    )
+    out.print("\n[bold]Segments[/]")
+    _table(
+        out,
+        ("segment", "steps", "from", "start root", "end root", "previous", "bytes"),
+        [
+            (
+                str(part.index),
+                f"{part.steps:,}",
+                f"{part.first_step:,}",
+                part.start[:8],
+                part.end[:8],
+                part.previous[:8],
+                f"{part.proof_bytes:,}",
+            )
+            for part in found.segments
+        ],
+    )
+    out.print("\n[bold]Sizes[/]")
+    rows = [(name, f"{count:,}") for name, count in found.sections.items()]
+    _table(out, ("part", "bytes"), [*rows, ("bundle", f"{found.proof_bytes:,}")])
+    out.print("\n[bold]Soundness[/] in bits; equal terms of all segments are one row")
+    _table(out, ("term", "count", "least", "together", "basis"), _soundness_rows(statement))
+    out.print(
+        f"The union of all proven terms is {wording.bits(statement.union_bits)} bits.", markup=False
+    )
+
+
+def _soundness_rows(statement: Statement) -> list[tuple[str, ...]]:
+    """One row per term, under the name of its part; segments are counted together."""
+    from ..soundness import Term, union
+
+    parts: dict[str, dict[tuple[str, str], list[Term]]] = {}
+    for term in statement.soundness_terms:
+        part = "segments" if term.part.startswith("segment ") else term.part
+        parts.setdefault(part, {}).setdefault((term.name, term.basis), []).append(term)
+    rows: list[tuple[str, ...]] = []
+    for part, groups in parts.items():
+        rows.append((part, "", "", "", ""))
+        for (name, basis), terms in groups.items():
+            least = wording.bits(min(term.bits for term in terms))
+            together = wording.bits(union(terms))
+            rows.append((f"  {name}", str(len(terms)), least, together, basis))
+    return rows

@@ -1,0 +1,172 @@
+"""The statement of a bundle in words, for people, and in fields, for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..circuit.circuit import Circuit
+    from ..transcript.bundle import Inspection
+    from ..transcript.statement import Statement
+
+LOSSES = {"cross_entropy": "softmax cross-entropy", "mse": "squared error"}
+PLAIN_INTEGER_BITS = 63
+"""Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
+
+_MANY = 4
+
+
+def size(count: int) -> str:
+    """A number of bytes, readable."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
+def span(seconds: float) -> str:
+    """A time, readable."""
+    if seconds >= 120:
+        return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+    return f"{seconds:.1f} s" if seconds >= 9.95 else f"{seconds:.2f} s"
+
+
+def several(count: int, noun: str, plural: str | None = None) -> str:
+    """``1 segment``, ``1,024 steps``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def bits(value: float) -> str:
+    """Security in bits, rounded down, so that nothing looks stronger than it is."""
+    return f"{math.floor(value * 10) / 10:.1f}"
+
+
+def network(circuit: Circuit) -> str:
+    """``784-128-10 perceptron with ReLU, 101,770 parameters``."""
+    layers = circuit.layers
+    widths = "-".join(str(n) for n in (layers[0].inputs, *(layer.outputs for layer in layers)))
+    relu = " with ReLU" if any(layer.relu for layer in layers) else ""
+    return f"{widths} perceptron{relu}, {circuit.parameters:,} parameters"
+
+
+def learning_rate(circuit: Circuit) -> str:
+    """The schedule really used; the middle of a long one is left out."""
+    schedule = circuit.effective_learning_rate
+    if len(schedule) == 1:
+        return f"{schedule[0][1]:g}"
+    parts = [f"{rate:g} from step {first:,}" for first, rate in schedule]
+    if len(parts) > _MANY:
+        parts = [*parts[:2], f"... ({len(parts) - 3} more)", parts[-1]]
+    return ", ".join(parts)
+
+
+def statement_rows(statement: Statement) -> list[tuple[str, str]]:
+    """Label and value of everything that a bundle states; values may come from a proof."""
+    circuit, dataset = statement.circuit, statement.dataset
+    start = circuit.initialisation
+    return [
+        ("network", network(circuit)),
+        (
+            "dataset",
+            f"{several(dataset.records, 'record')} of {several(dataset.features, 'input')}, "
+            f"{several(dataset.classes, 'class', 'classes')}",
+        ),
+        ("root", dataset.root.hex()),
+        (
+            "training",
+            f"{several(circuit.steps, 'step')} of SGD, batches of {circuit.batch_size:,}, "
+            f"{LOSSES[circuit.loss]}",
+        ),
+        ("learning rate", learning_rate(circuit)),
+        ("order", f'epoch permutations from the seed "{circuit.order_seed}"'),
+        (
+            "start",
+            f'from the seed "{start.value}"'
+            if start.kind == "seed"
+            else "the weight file with this digest",
+        ),
+        ("", statement.initial),
+        ("end", "the weight file with this digest"),
+        ("", statement.final),
+        ("circuit", circuit.id),
+        ("statement", statement.digest.hex()),
+    ]
+
+
+def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
+    """What nobody may read into an accepted proof."""
+    out = [
+        "that the dataset is good, lawful or free of poison: only that these records were used",
+        "that the seeds were drawn at random, or that this run was the only one tried",
+        "that a floating-point model or its training behaves the same bit for bit: the run is "
+        "one in integers, and the weight file holds them exactly",
+    ]
+    if not zero_knowledge:
+        out.append(
+            "that anything stays hidden: this proof is sound but not zero-knowledge, and may "
+            "reveal parts of the dataset"
+        )
+    bound = statement.circuit.no_wrap_bound_bits
+    if bound >= PLAIN_INTEGER_BITS:
+        out.append(
+            f"that no value wrapped around: the arithmetic is over F_p, p = 2^64 - 2^32 + 1, and "
+            f"the worst case over all datasets is 2^{bound}; the trainer checks plain-integer "
+            "range at run time, the proof does not"
+        )
+    return out
+
+
+def statement_fields(statement: Statement) -> dict[str, Any]:
+    """The statement as a JSON object."""
+    circuit, dataset = statement.circuit, statement.dataset
+    return {
+        "digest": statement.digest.hex(),
+        "circuit_id": circuit.id,
+        "layers": [asdict(layer) for layer in circuit.layers],
+        "parameters": circuit.parameters,
+        "loss": circuit.loss,
+        "optimizer": "sgd",
+        "learning_rate": circuit.effective_learning_rate,
+        "batch_size": circuit.batch_size,
+        "steps": circuit.steps,
+        "order_seed": circuit.order_seed,
+        "initialisation": asdict(circuit.initialisation),
+        "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
+        "dataset": {
+            "root": dataset.root.hex(),
+            "records": dataset.records,
+            "features": dataset.features,
+            "classes": dataset.classes,
+        },
+        "initial_weights_digest": statement.initial,
+        "weights_digest": statement.final,
+        "segments": len(statement.segments),
+        "segment_steps": statement.segment_steps,
+    }
+
+
+def stage_line(stages: Mapping[str, float]) -> str:
+    """``lookups 12.3 s, opening 4.56 s, ...``, the longest first."""
+    ordered = sorted(stages.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {span(seconds)}" for name, seconds in ordered)
+
+
+def inspection_fields(found: Inspection) -> dict[str, Any]:
+    """An unverified bundle as a JSON object."""
+    statement = found.statement
+    return {
+        "verified": False,
+        "statement": statement_fields(statement),
+        "security_bits": statement.security_bits,
+        "zero_knowledge": statement.zero_knowledge,
+        "proof_bytes": found.proof_bytes,
+        "sections": found.sections,
+        "segments": [asdict(part) for part in found.segments],
+        "soundness": [asdict(term) for term in statement.soundness_terms],
+        "union_bits": statement.union_bits,
+    }
