@@ -1,7 +1,8 @@
 """Fiat-Shamir: one hash state that everything is absorbed into and all challenges come from.
 
 Absorbs are typed and length-prefixed and carry a label, so that no two different transcripts of
-values have the same bytes. With ``trace`` a list collects ``(action, label, size)`` for inventories.
+values have the same bytes. With ``trace`` a list collects ``(action, label, size)`` for
+inventories.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A value read from a proof is absorbed by being read; a value sent is absorbed by being sent.
 Every scalar of sumchecks and claims goes through :meth:`ProverChannel.send` and
-:meth:`VerifierChannel.receive` and through nothing else, so that hiding them is one change in one place.
+:meth:`VerifierChannel.receive` and through nothing else, so that hiding them is one change in one
+place.
 """
 
 from __future__ import annotations

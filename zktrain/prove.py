@@ -82,10 +82,13 @@ def prove(
 ) -> Proved:
     """Prove a finished training run; segments already proved in ``run/segments`` are kept.
 
-    Raises :class:`InputError` for an unusable run directory, :class:`RangeOverflow` never for a run that
-    training finished.
+    Raises :class:`InputError` for an unusable run directory, :class:`RangeOverflow` never for a
+    run that training finished.
     """
+    from .kernels.memory import keep_freed_memory
+
     started = time.perf_counter()
+    keep_freed_memory()
     clock = _Clock(progress)
     with clock.running():
         opened = Run.open(run)
@@ -95,7 +98,8 @@ def prove(
         dataset = commit_records(records)
         if dataset.header.root.hex() != opened.dataset_root:
             raise InputError(
-                f"the records in {opened.path} are not those that the run was trained on; train again"
+                f"the records in {opened.path} are not those that the run was trained on; "
+                "train again"
             )
         clock("certify dataset", 0, 1)
         certificate = _certificate(opened.path / "dataset.zkd", dataset)
@@ -163,7 +167,10 @@ def _segments(
         clock("boundaries", index, count, segment=index)
         weights = run.boundary(first + steps)
         if index + 1 == count:
-            end, end_root = BoundaryWeights(segment.pad_weights(weights)), bytes.fromhex(statement.final)
+            end, end_root = (
+                BoundaryWeights(segment.pad_weights(weights)),
+                bytes.fromhex(statement.final),
+            )
         else:
             end = segment.commit_boundary(statement, weights)
             if end.committed is None:
@@ -222,10 +229,10 @@ def _prove_segment(
     device: str,
     clock: _Clock,
 ) -> tuple[bytes, list[DatasetClaim]]:
-    from .training.witness import segment_witness
-
     circuit, shape = statement.circuit, statement.shape(header.index)
     clock("witness", 0, header.steps, segment=header.index)
+    from .training.witness import segment_witness
+
     arrays, _ = segment_witness(
         circuit,
         records,

@@ -1,8 +1,8 @@
 """The soundness budget: every term by name, in bits, and their union.
 
-A term is the probability that a false statement passes one random choice of the verifier; the terms of all
-proofs in a bundle add up. All are proven (unique-decoding regime), given a hash function that behaves as a
-random oracle; the collision term is the hash's own.
+A term is the probability that a false statement passes one random choice of the verifier; the
+terms of all proofs in a bundle add up. All are proven (unique-decoding regime), given a hash
+function that behaves as a random oracle; the collision term is the hash's own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Term:
 
 def union(terms: list[Term]) -> float:
     """``-log2`` of the sum of all errors."""
-    total = sum(2.0 ** -term.bits for term in terms)
+    total = sum(2.0**-term.bits for term in terms)
     return -math.log2(total) if total > 0 else math.inf
 
 
@@ -64,14 +64,27 @@ def opening_terms(part: str, lane_log: int, row_log: int, claims: int, bits: flo
     for number, level in enumerate(levels):
         rate = f"1/{1 << (level.code_log - level.message_log)}"
         terms.append(
-            Term(part, f"queries at rate {rate}", query_bits(level.code_log, level.message_log, level.queries))
+            Term(
+                part,
+                f"queries at rate {rate}",
+                query_bits(level.code_log, level.message_log, level.queries),
+            )
         )
         terms.append(
-            Term(part, f"folding at rate {rate}", fold_bits(level.code_log, level.message_log, level.fold_log))
+            Term(
+                part,
+                f"folding at rate {rate}",
+                fold_bits(level.code_log, level.message_log, level.fold_log),
+            )
         )
         if number:
-            terms.append(Term(part, f"opened rows batched, level {number}",
-                              _field(levels[number - 1].queries + 2 * level.fold_log)))
+            terms.append(
+                Term(
+                    part,
+                    f"opened rows batched, level {number}",
+                    _field(levels[number - 1].queries + 2 * level.fold_log),
+                )
+            )
     return terms
 
 

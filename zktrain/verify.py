@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,7 @@ from .transcript.bundle import Bundle, check_chain, parse, parse_statement, read
 from .transcript.statement import Statement
 
 Weights = dict[str, NDArray[np.int64]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,12 @@ def verify(
     initial: str | Path | None = None,
     progress: Progress = silent,
 ) -> Verdict:
-    """Accept iff ``proof`` proves that training on ``dataset`` ends in exactly the weights of the file.
+    """Accept iff ``proof`` proves that training on ``dataset`` ends in exactly the weights of
+    the file.
 
-    ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled circuit; without it
-    the verdict's statement says which network and recipe were proven. ``initial`` is the file of first
-    weights for runs that do not start from a seed.
+    ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled
+    circuit; without it the verdict's statement says which network and recipe were proven.
+    ``initial`` is the file of first weights for runs that do not start from a seed.
 
     Raises
     ------
@@ -74,23 +79,23 @@ def verify(
 
     total = len(headers) + 2
     progress("dataset certificate", 0, total)
-    _staged("dataset certificate", None, lambda: verify_certificate(header, bundle.certificate))
+    _staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
     claims = []
+    start, end = segment.pad_weights(first), segment.pad_weights(last)
     for number, part in enumerate(bundle.segments):
         progress("segment", number + 1, total)
-        claims += _staged(
-            "segment",
-            number,
-            lambda number=number, part=part: segment.verify(  # type: ignore[misc]
-                statement,
-                part.header,
-                part.proof,
-                segment.pad_weights(first) if number == 0 else None,
-                segment.pad_weights(last) if number + 1 == len(headers) else None,
-            ),
+        check = partial(
+            segment.verify,
+            statement,
+            part.header,
+            part.proof,
+            start if number == 0 else None,
+            end if number + 1 == len(headers) else None,
         )
+        claims += _staged("segment", number, check)
     progress("closing", total - 1, total)
-    _staged("closing", None, lambda: closing.verify(statement, headers, claims, bundle.closing))
+    check_closing = partial(closing.verify, statement, headers, claims, bundle.closing)
+    _staged("closing", None, check_closing)
     progress("done", total, total)
     return Verdict(
         statement=statement,
@@ -105,7 +110,7 @@ def verify(
     )
 
 
-def _staged(stage, number, work):  # type: ignore[no-untyped-def]
+def _staged(stage: str, number: int | None, work: Callable[[], T]) -> T:
     """Errors from inside learn which part of the bundle they are about."""
     try:
         return work()
@@ -181,7 +186,9 @@ def _initial_weights(statement: Statement, path: str | Path | None) -> Weights:
             )
         weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
         if digest(weights) != circuit.initialisation.value:
-            raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
+            raise StatementMismatch(
+                "the initial weights are not those of the circuit", stage="initial"
+            )
     if digest(weights) != statement.initial:
         raise StatementMismatch(
             "the statement starts from other weights than the circuit says", stage="initial"

@@ -1,9 +1,11 @@
 """Matrix products with weights that change at every step and are never materialised.
 
-Forward: ``acc(r) = sum_{t,i} eq(r_t, t) A(t, r_b, i) W_t(i, r_j) + 2^f LT_B(r_b) sum_{t<K} eq(r_t, t) b_t(r_j)``.
-Backward: ``bac(r) = sum_{t,j} eq(r_t, t) E(t, r_b, j) W_t(r_i, j)``. One sumcheck each, over ``(unit, t)``. The prover gets
-``W_t(., r_j) = W_0(., r_j) - sum_{tau<t} m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
-claims on the activation (or error) and on the weights at step-coordinates. Error ``3 (n + log K) / |E|``.
+Forward: ``acc(r) = sum_{t,i} eq(r_t, t) A(t, r_b, i) W_t(i, r_j) + 2^f LT_B(r_b) sum_{t<K}
+eq(r_t, t) b_t(r_j)``. Backward: ``bac(r) = sum_{t,j} eq(r_t, t) E(t, r_b, j) W_t(r_i, j)``. One
+sumcheck each, over ``(unit, t)``. The prover gets ``W_t(., r_j) = W_0(., r_j) - sum_{tau<t}
+m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
+claims on the activation (or error) and on the weights at step-coordinates. Error ``3 (n + log K)
+/ |E|``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def decay(multipliers: Multipliers, omega: ExtVec) -> ExtVec:
     return ext.mul_base(ext.vector(tails), multipliers)
 
 
-def _at_point(multipliers: Multipliers, t: Point, row: Point, column: Point, value: Ext) -> WeightClaim:
+def _at_point(
+    multipliers: Multipliers, t: Point, row: Point, column: Point, value: Ext
+) -> WeightClaim:
     """Claim on ``W(t, row, column)``, the extension over all padded steps."""
     return WeightClaim(ext.ONE, decay(multipliers, ml.eq_table(t)), row, column, value)
 
@@ -67,7 +71,8 @@ def prove_affine(
     weights: WeightLedger,
     witness: Witness,
 ) -> None:
-    """``start`` are the padded first weights ``(2^n_in, 2^n_out)`` of the segment, ``start_bias`` ``(2^n_out,)``."""
+    """``start`` are the padded first weights ``(2^n_in, 2^n_out)`` of the segment,
+    ``start_bias`` ``(2^n_out,)``."""
     from ..kernels import field as kf
     from ..kernels.training import contract_samples, weight_history
 
@@ -79,8 +84,12 @@ def prove_affine(
         errors = kf.contract_last(error.reshape(-1, error.shape[-1]), units)
         if op.bias is not None and start_bias is not None:
             first = kf.contract_last(start_bias.reshape(1, -1), units)
-            per_step = ext.vector([kf.total(np.ascontiguousarray(errors[:, k : k + error.shape[1]]))
-                                   for k in range(0, errors.shape[1], error.shape[1])])
+            per_step = ext.vector(
+                [
+                    kf.total(np.ascontiguousarray(errors[:, k : k + error.shape[1]]))
+                    for k in range(0, errors.shape[1], error.shape[1])
+                ]
+            )
             scaled = ext.scale(per_step, Ext(1 << op.bias_shift))
             history = weight_history(first, multipliers, np.ascontiguousarray(scaled))
             omega = kf.eq_table(t)
@@ -183,4 +192,4 @@ def verify_transposed(
         weights.add(op.weight, _at_point(multipliers, rho[n:], i, rho[:n], w))
 
 
-__all__ = ["gl", "decay", "prove_affine", "prove_transposed", "verify_affine", "verify_transposed"]
+__all__ = ["decay", "gl", "prove_affine", "prove_transposed", "verify_affine", "verify_transposed"]

@@ -1,8 +1,8 @@
 """Batches: claims on the rows of a batch become claims on the dataset.
 
-``X(z_i, z_b, z_t) = sum_n D(n, z_i) M(n)`` with ``M(n) = sum_{(t,b): index(t,b) = n} eq(z_t, t) eq(z_b, b)``, the order being public. All
-claims on one source in one sumcheck over ``n``; the verifier evaluates every ``M`` in ``O(K B)``. Error
-``(#claims + 2 log N) / |E|``.
+``X(z_i, z_b, z_t) = sum_n D(n, z_i) M(n)`` with ``M(n) = sum_{(t,b): index(t,b) = n} eq(z_t, t)
+eq(z_b, b)``, the order being public. All claims on one source in one sumcheck over ``n``; the
+verifier evaluates every ``M`` in ``O(K B)``. Error ``(#claims + 2 log N) / |E|``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .claims import Ledger, Shape
 
 @dataclass(frozen=True, slots=True)
 class DatasetClaim:
-    """``source`` (``inputs`` or ``labels``) of the dataset, at ``point`` (record variables first)."""
+    """``source`` (``inputs`` or ``labels``) of the dataset, at ``point`` (record variables
+    first)."""
 
     source: str
     point: Point
@@ -40,7 +41,8 @@ def prove(
     columns: NDArray[Any],
     ledger: Ledger,
 ) -> list[DatasetClaim]:
-    """``order`` is ``(steps, batch)``; ``columns`` the committed ``(2^units, 2^records)`` integers of the source."""
+    """``order`` is ``(steps, batch)``; ``columns`` the committed ``(2^units, 2^records)``
+    integers of the source."""
     from ..kernels import field as kf
     from ..kernels.training import scatter
 

@@ -1,7 +1,7 @@
 """Claims on tensors, and how tensors of one segment are laid out.
 
-A claim is ``T(point) = value`` for the multilinear extension of a tensor ``(t, b, j)``; points list the unit's
-variables first, then the sample's, then the step's (lowest first in each).
+A claim is ``T(point) = value`` for the multilinear extension of a tensor ``(t, b, j)``; points
+list the unit's variables first, then the sample's, then the step's (lowest first in each).
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ Exchange = Callable[[str, Sequence[tuple[str, Point]]], list[Ext]]
 
 @dataclass(slots=True)
 class WeightClaim:
-    """``sum_t omega(t) W_t(row, column) = value``, given as the coefficient ``total = sum_t omega(t)`` of the
-    segment's first weights and ``decay[tau] = m_tau sum_{t > tau} omega(t)`` of its gradients. ``row`` is empty
-    for a bias."""
+    """``sum_t omega(t) W_t(row, column) = value``, given as the coefficient ``total = sum_t
+    omega(t)`` of the segment's first weights and ``decay[tau] = m_tau sum_{t > tau} omega(t)``
+    of its gradients. ``row`` is empty for a bias."""
 
     total: Ext
     decay: Any

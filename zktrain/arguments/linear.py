@@ -1,8 +1,9 @@
 """Linear combinations: a claim on the output is a claim on the inputs, at the matching points.
 
-``out(r) = sum_i c_i T_i(r_i) + c I(r)``. A per-sample input is broadcast over the real units: factor
-``LT_width(r_j)``; a per-unit input is summed over its units: ``2^n T(1/2, ..., 1/2, r)``. Values that are claimed already
-are reused, one unknown follows from the equation, others are sent. Exact; no error term.
+``out(r) = sum_i c_i T_i(r_i) + c I(r)``. A per-sample input is broadcast over the real units:
+factor ``LT_width(r_j)``; a per-unit input is summed over its units: ``2^n T(1/2, ..., 1/2, r)``.
+Values that are claimed already are reused, one unknown follows from the equation, others are
+sent. Exact; no error term.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from ..field.extension import HALF, Ext, Point
 from .claims import Exchange, Ledger, Shape, log_width
 
 
-def reduce(
-    op: Linear, graph: StepGraph, shape: Shape, ledger: Ledger, exchange: Exchange
-) -> None:
+def reduce(op: Linear, graph: StepGraph, shape: Shape, ledger: Ledger, exchange: Exchange) -> None:
     """Prover and verifier differ in ``exchange`` only."""
     width = graph.tensor(op.output).width
     for point, value in ledger.of(op.output):
@@ -39,10 +38,14 @@ def reduce(
             factor, name, at, _ = solved
             ledger.add(name, at, rest * factor.inverse())
         elif rest:
-            raise SumcheckMismatch(f"the linear relation of '{op.output}' does not hold", stage="linear")
+            raise SumcheckMismatch(
+                f"the linear relation of '{op.output}' does not hold", stage="linear"
+            )
 
 
-def _map(shape: Shape, out: int, width: int, coefficient: int, point: Point) -> tuple[Ext, Point, bool]:
+def _map(
+    shape: Shape, out: int, width: int, coefficient: int, point: Point
+) -> tuple[Ext, Point, bool]:
     """Factor and point of one term, and whether the factor is a nonzero constant."""
     j, b, t = shape.split(point)
     if width == out:

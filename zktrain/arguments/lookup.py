@@ -1,11 +1,12 @@
 """logUp-GKR: every row of some columns is a row of its table.
 
-With random ``alpha, beta``, row ``v`` of table number ``id`` has the key ``alpha - sum_j beta^j v_j - beta^4 id``. All
-lookups hold iff ``sum 1/key(lookup) = sum m(row)/key(row)`` with committed multiplicities ``m`` (fewer than p lookups).
-The sum is computed by a binary tree of fractions, ``p = p0 q1 + p1 q0`` and ``q = q0 q1``, one sumcheck per
-layer; the root must have ``p = 0`` and ``q != 0``. It ends in one claim per column, at the low coordinates
-of one random point. Error: ``N (W + 2) / |E|`` for the keys, ``sum_k (3 k + 2) / |E|`` for the layers.
-[Hab22, PH23]
+With random ``alpha, beta``, row ``v`` of table number ``id`` has the key ``alpha - sum_j beta^j
+v_j - beta^4 id``. All lookups hold iff ``sum 1/key(lookup) = sum m(row)/key(row)`` with
+committed multiplicities ``m`` (fewer than p lookups). The sum is computed by a binary tree of
+fractions, ``p = p0 q1 + p1 q0`` and ``q = q0 q1``, one sumcheck per layer; the root must have
+``p = 0`` and ``q != 0``. It ends in one claim per column, at the low coordinates of one random
+point. Error: ``N (W + 2) / |E|`` for the keys, ``sum_k (3 k + 2) / |E|`` for the layers. [Hab22,
+PH23]
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from .tables import MAX_COLUMNS, TABLES
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One lookup: ``columns`` of ``2^log_size`` cells each, the first one plus ``offset``, in ``table``.
+    """One lookup: ``columns`` of ``2^log_size`` cells each, the first one plus ``offset``, in
+    ``table``.
 
     ``indicator`` evaluates the public last column of tables that have one.
     """
@@ -86,7 +88,9 @@ def multiplicity(table: str) -> str:
     return f"multiplicity.{table}"
 
 
-def count_lookups(entries: Sequence[Entry], values: Sequence[Values]) -> dict[str, NDArray[np.int64]]:
+def count_lookups(
+    entries: Sequence[Entry], values: Sequence[Values]
+) -> dict[str, NDArray[np.int64]]:
     """Multiplicities by committed name; raises ValueError if a value is outside its table."""
     from ..kernels.fractions import histogram
 
@@ -166,7 +170,8 @@ def _leaf_layer(
 
 
 class _LayerMachine:
-    """Sumcheck of ``sum_x eq(r, x) (p0 q1 + p1 q0 + lambda q0 q1)(x)``; pairs beyond the stored ones are 0/1."""
+    """Sumcheck of ``sum_x eq(r, x) (p0 q1 + p1 q0 + lambda q0 q1)(x)``; pairs beyond the stored
+    ones are 0/1."""
 
     degree = 3
 
@@ -186,7 +191,8 @@ class _LayerMachine:
         self.parts = [s, layer.po, general[2], general[3]]
 
     def _even_out(self) -> None:
-        """Move units to the general part when they cannot be paired, then add a neutral pair if odd."""
+        """Move units to the general part when they cannot be paired, then add a neutral pair if
+        odd."""
         from ..kernels import field as kf
 
         units = self.unit[0].shape[1]
@@ -198,7 +204,9 @@ class _LayerMachine:
             one = np.zeros((2, units), dtype=np.uint64)
             one[0] = 1
             moved = [s, one, q0, q1]
-            self.parts = [np.concatenate([a, b], axis=1) for a, b in zip(moved, self.parts, strict=True)]
+            self.parts = [
+                np.concatenate([a, b], axis=1) for a, b in zip(moved, self.parts, strict=True)
+            ]
             self.unit = [q0[:, :0], q1[:, :0]]
         if self.parts[0].shape[1] % 2:
             neutral = [ext.vector([v]) for v in (self.scale, ZERO, ONE, ONE)]
@@ -316,7 +324,9 @@ def _evaluate(column: NDArray[Any], point: Point) -> Ext:
     return kf.evaluate(column, point)
 
 
-def _columns(entries: Sequence[Entry], tables: Sequence[str], point: Point) -> list[tuple[str, Point]]:
+def _columns(
+    entries: Sequence[Entry], tables: Sequence[str], point: Point
+) -> list[tuple[str, Point]]:
     """Committed or virtual columns that the leaves need, each once, with their points."""
     needed: dict[tuple[str, int], None] = {}
     for entry in entries:

@@ -1,6 +1,7 @@
 """Element-wise products: all claims on ``out = left * right`` in one sumcheck.
 
-``sum_k gamma^k v_k = sum_x (sum_k gamma^k eq(z_k, x)) left(x) right(x)``. Error ``(#claims + 3 n) / |E|``.
+``sum_k gamma^k v_k = sum_x (sum_k gamma^k eq(z_k, x)) left(x) right(x)``. Error ``(#claims + 3
+n) / |E|``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def prove(channel: ProverChannel, op: Product, ledger: Ledger, witness: Witness)
     if weight is None:
         return
     left, right = (from_base(kf.to_field(witness.tensor(name))) for name in (op.left, op.right))
-    machine = sumcheck.ProductMachine([(weight, np.ascontiguousarray(left), np.ascontiguousarray(right))])
+    machine = sumcheck.ProductMachine(
+        [(weight, np.ascontiguousarray(left), np.ascontiguousarray(right))]
+    )
     point = sumcheck.prove(channel, label, machine)
     _, a, b = machine.finals()[0]
     channel.send(f"{label}/factors", [a, b])  # P -> V

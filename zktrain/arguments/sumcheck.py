@@ -1,15 +1,16 @@
 """The sumcheck protocol, lowest variable first.
 
-Claim: ``sum_{x in {0,1}^n} g(x) = v`` for a polynomial ``g`` of degree ``d`` in each variable. After ``n``
-rounds it is reduced to ``g(r) = v'`` at a random ``r``, which the caller still has to check. Error: ``n d / |E|``.
-[LFKN92]
+Claim: ``sum_{x in {0,1}^n} g(x) = v`` for a polynomial ``g`` of degree ``d`` in each variable.
+After ``n`` rounds it is reduced to ``g(r) = v'`` at a random ``r``, which the caller still has
+to check. Error: ``n d / |E|``. [LFKN92]
 
-Provers are machines without IO, ``message()`` then ``bind(challenge)``; messages of machines that hold
-disjoint parts of the cube add up.
+Provers are machines without IO, ``message()`` then ``bind(challenge)``; messages of machines
+that hold disjoint parts of the cube add up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -92,8 +93,8 @@ def verify(
 class ProductMachine:
     """``sum_x sum_k prod_i f_{k,i}(x)``: terms of two or of three E tables of one size."""
 
-    def __init__(self, terms: list[tuple[ExtVec, ...]]) -> None:
-        self.terms = terms
+    def __init__(self, terms: Sequence[tuple[ExtVec, ...]]) -> None:
+        self.terms = list(terms)
         self.degree = max(len(term) for term in terms)
         self.rounds = (terms[0][0].shape[1] - 1).bit_length()
 

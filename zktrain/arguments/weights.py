@@ -1,13 +1,13 @@
-"""Accumulated weights: claims on weights inside or at the end of a segment become claims on its first
-weights and on activations and errors.
+"""Accumulated weights: claims on weights inside or at the end of a segment become claims on its
+first weights and on activations and errors.
 
 ``W_t = W_0 - sum_{tau < t} m_tau A_tau^T E_tau``, so for claim ``k`` with step weights ``omega_k``
 
     total_k W_0(row_k, col_k) - v_k = sum_{tau,b} decay_k(tau) A(tau, b, row_k) E(tau, b, col_k),
 
-biases alike with ``A = 2^f``. All claims of a layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the
-claim on the segment's last weights has ``omega`` at the end: ``total = 1``, ``decay = m``. Error
-``(#claims + 3 (log B + log K)) / |E|``.
+biases alike with ``A = 2^f``. All claims of a layer in one sumcheck over ``(b, tau)`` with
+powers of ``gamma``; the claim on the segment's last weights has ``omega`` at the end: ``total =
+1``, ``decay = m``. Error ``(#claims + 3 (log B + log K)) / |E|``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def _gather(
     ]
     (gamma,) = challenger_elements(f"{label}/gamma", 1)  # V -> P
     target = ZERO
-    for power, (_, claim), first in zip(ext.powers(gamma, len(claims)), claims, starts, strict=True):
+    for power, (_, claim), first in zip(
+        ext.powers(gamma, len(claims)), claims, starts, strict=True
+    ):
         target = target + power * (claim.total * first - claim.value)
     return claims, gamma, target
 
@@ -96,15 +98,13 @@ def prove(
         terms.append((decay, a, e))
     machine = sumcheck.ProductMachine(terms)
     point = sumcheck.prove(channel, label, machine)
-    finals = machine.finals()
     sent: list[Ext] = []
-    for (bias, _), (_, a, e) in zip(claims, finals, strict=True):
-        sent += [e] if bias else [a, e]
-    channel.send(f"{label}/factors", sent)  # P -> V
-    for (bias, claim), (_, a, e) in zip(claims, finals, strict=True):
+    for (bias, claim), (_, at_row, at_column) in zip(claims, machine.finals(), strict=True):
+        sent += [at_column] if bias else [at_row, at_column]
         if not bias:
-            ledger.add(op.activation, claim.row + point, a)
-        ledger.add(op.error, claim.column + point, e)
+            ledger.add(op.activation, claim.row + point, at_row)
+        ledger.add(op.error, claim.column + point, at_column)
+    channel.send(f"{label}/factors", sent)  # P -> V
 
 
 def verify(

@@ -63,8 +63,8 @@ class _Builder:
 def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
     """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
 
-    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}`` forward
-    and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward.
+    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``
+    forward and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward.
     """
     build = _Builder(fixed_point)
     bias_shift = fixed_point.activation_bits

@@ -35,7 +35,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """``output = sum_i coefficient_i * tensor_i + constant * I``, ``I`` the indicator of real cells.
+    """``output = sum_i coefficient_i * tensor_i + constant * I``, ``I`` the indicator of real
+    cells.
 
     A per-sample tensor in a per-unit output is broadcast over the real units; a
     per-unit tensor in a per-sample output is summed over its units. Tensors of the same width

@@ -41,7 +41,7 @@ def _rows(out: Console, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False)
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def _bullets(out: Console, items: Iterable[str]) -> None:

@@ -16,7 +16,8 @@ RATE_LOG = 1
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the prover keeps: flat integer tensors by name, code word ``[position][live lane]``, tree."""
+    """What the prover keeps: flat integer tensors by name, code word ``[position][live lane]``,
+    tree."""
 
     packing: Packing
     tensors: dict[str, NDArray[Any]]

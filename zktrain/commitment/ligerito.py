@@ -1,11 +1,12 @@
 """The recursive Reed-Solomon opening: ``F(z) = v`` for committed lanes.
 
-Level 0 folds the lanes of ``F`` with the lane coordinates of ``z``, which were drawn after the commitment:
-``f_1 = sum_l eq(z_row, l) F_l`` and ``<f_1, eq(z_col)> = v``. Level ``l``: commit ``f_l`` at half the rate, only then
-draw the positions of the previous level to open; a row opened at ``x`` folds to ``y`` and becomes the claim
-``<(1, x, x^2, ...), f_l> = y``, added to the running claim with powers of ``beta``; a sumcheck over the lowest variables
-gives ``f_{l+1}``. The last vector goes in clear, and the last commitment's rows are checked against it.
-[Ligerito, NA25]
+Level 0 folds the lanes of ``F`` with the lane coordinates of ``z``, which were drawn after the
+commitment: ``f_1 = sum_l eq(z_row, l) F_l`` and ``<f_1, eq(z_col)> = v``. Level ``l``: commit
+``f_l`` at half the rate, only then draw the positions of the previous level to open; a row
+opened at ``x`` folds to ``y`` and becomes the claim ``<(1, x, x^2, ...), f_l> = y``, added to
+the running claim with powers of ``beta``; a sumcheck over the lowest variables gives
+``f_{l+1}``. The last vector goes in clear, and the last commitment's rows are checked against
+it. [Ligerito, NA25]
 """
 
 from __future__ import annotations
@@ -172,7 +173,10 @@ def verify(
         eq_factor = eq_factor * ml.eq(eq_point[: len(bound)], bound)
         eq_point = eq_point[len(bound) :]
         for challenge in bound:  # x^i restricted: factor 1 - s + s x, then x -> x^2
-            at = ext.scale(ext.from_base(gl.sub(power_points, np.uint64(1) + np.zeros_like(power_points))), challenge)
+            at = ext.scale(
+                ext.from_base(gl.sub(power_points, np.uint64(1) + np.zeros_like(power_points))),
+                challenge,
+            )
             at[0] = gl.add(at[0], np.ones_like(power_points))
             power_factors = ext.mul(power_factors, at)
             power_points = gl.mul(power_points, power_points)
@@ -181,7 +185,9 @@ def verify(
 
     # the clear vector is the folded one at the opened positions of the last commitment
     if not np.array_equal(_evaluate_powers(clear, points), folded):
-        raise OpeningMismatch("the clear vector is not the fold of the last commitment", stage=label)
+        raise OpeningMismatch(
+            "the clear vector is not the fold of the last commitment", stage=label
+        )
     weight = ext.scale(ml.eq_table(eq_point), eq_factor)
     claimed = ext.dot(weight, clear)
     if power_points.size:

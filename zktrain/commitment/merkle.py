@@ -1,8 +1,8 @@
 """Merkle trees over rows of field cells, and openings of many leaves at once.
 
-Leaf ``SHA-256(LEAF || row)``, node ``SHA-256(NODE || left || right)``; both prefixes fill one hash block,
-so leaves and nodes cannot be confused. The root binds nothing but the rows: their number and
-width come from the statement.
+Leaf ``SHA-256(LEAF || row)``, node ``SHA-256(NODE || left || right)``; both prefixes fill one
+hash block, so leaves and nodes cannot be confused. The root binds nothing but the rows: their
+number and width come from the statement.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MerkleTree:
 
     @property
     def root(self) -> bytes:
-        return self.levels[-1][0].tobytes()
+        return bytes(self.levels[-1][0].tobytes())
 
 
 def build(rows: Rows) -> MerkleTree:
@@ -78,9 +78,7 @@ def verify(
     for siblings in _sibling_plan(indices, depth):
         for sibling in siblings:
             known[sibling] = channel.receive_digest(f"{label}/path")  # P -> V
-        known = {
-            i >> 1: digest(node, known[i] + known[i + 1]) for i in known if i & 1 == 0
-        }
+        known = {i >> 1: digest(node, known[i] + known[i + 1]) for i in known if i & 1 == 0}
     if known != {0: root}:
         raise CommitmentMismatch(
             "opened rows do not belong to the commitment", stage=label, expected=root.hex()[:16]

@@ -1,9 +1,10 @@
 """Opening claims on any number of tensors in any number of commitments at once.
 
-All commitments have lanes of one length and stand side by side in one polynomial ``F`` (``packing.arrange``).
-With ``omega = sum_k gamma^k eq(prefix_k) eq(z_k)``, one sumcheck over ``sum_x F(x) omega(x) = sum_k gamma^k v_k`` ends in one
-claim ``F(z) = v``; the lane coordinates of ``z`` fold the lanes and Ligerito proves the rest.
-Error: ``(#claims + 2 n) / |E|`` besides Ligerito's.
+All commitments have lanes of one length and stand side by side in one polynomial ``F``
+(``packing.arrange``). With ``omega = sum_k gamma^k eq(prefix_k) eq(z_k)``, one sumcheck over
+``sum_x F(x) omega(x) = sum_k gamma^k v_k`` ends in one claim ``F(z) = v``; the lane coordinates
+of ``z`` fold the lanes and Ligerito proves the rest. Error: ``(#claims + 2 n) / |E|`` besides
+Ligerito's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arguments.sumcheck import ProductMachine, verify as verify_sumcheck
+from ..arguments.sumcheck import ProductMachine
+from ..arguments.sumcheck import verify as verify_sumcheck
 from ..channel import ProverChannel, VerifierChannel
 from ..errors import OpeningMismatch
 from ..field import multilinear as ml
@@ -30,7 +32,11 @@ def _lowest(block: Block, offset_cells: int) -> int:
 
 
 def prove(
-    channel: ProverChannel, label: str, committed: Sequence[Committed], claims: Sequence[Claim], bits: float
+    channel: ProverChannel,
+    label: str,
+    committed: Sequence[Committed],
+    claims: Sequence[Claim],
+    bits: float,
 ) -> None:
     """Claims are absorbed already; ``bits`` is the security of every query term."""
     from ..kernels import field as kf
@@ -135,7 +141,9 @@ def verify(
         inside = ml.eq(point, z[: block.log_size])
         omega = omega + weight * inside * ml.eq_index(z[block.log_size :], prefix)
     if omega * value != reduced:
-        raise OpeningMismatch("the batched evaluation claims do not reduce to the opened value", stage=label)
+        raise OpeningMismatch(
+            "the batched evaluation claims do not reduce to the opened value", stage=label
+        )
     ligerito.verify(channel, label, roots, packings, offsets, row_log, z, value, bits)
 
 

@@ -1,8 +1,9 @@
 """Many tensors in one multilinear polynomial, and one polynomial cut in lanes.
 
-Tensors become blocks of power-of-two size, sorted by size (largest first, then in the order given), so that
-every block is an aligned sub-cube: ``T(x) = F(x, prefix)``. A lane is ``2^lane_log`` consecutive cells; lanes
-that no tensor uses are zero by definition and are not part of the code word.
+Tensors become blocks of power-of-two size, sorted by size (largest first, then in the order
+given), so that every block is an aligned sub-cube: ``T(x) = F(x, prefix)``. A lane is
+``2^lane_log`` consecutive cells; lanes that no tensor uses are zero by definition and are not
+part of the code word.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ BLOCK_LOG_MIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``name`` takes ``2^log_size`` cells from ``offset`` on, the first ``used`` of which may be nonzero."""
+    """``name`` takes ``2^log_size`` cells from ``offset`` on, the first ``used`` of which may be
+    nonzero."""
 
     name: str
     log_size: int
@@ -86,7 +88,8 @@ class Claim:
 
 
 def arrange(packings: Sequence[Packing]) -> tuple[tuple[int, ...], int]:
-    """Place several commitments with lanes of one length in one cube: offsets in lanes, log2 of lanes."""
+    """Place several commitments with lanes of one length in one cube: offsets in lanes, log2 of
+    lanes."""
     lanes = [1 << (p.log_size - p.lane_log) for p in packings]
     order = sorted(range(len(packings)), key=lambda i: (-lanes[i], i))
     offsets = [0] * len(packings)

@@ -1,8 +1,8 @@
 """Rates, folds and query counts of the commitment, derived from the security wanted.
 
 Unique-decoding regime: a word is accepted as close within relative distance
-``gamma = (1 - rho)/2 - 3/((1 - rho) n)`` [DG25, Ligerito §5]; a word farther away survives ``t`` distinct
-queries with probability at most ``C((1 - gamma) n, t) / C(n, t)``.
+``gamma = (1 - rho)/2 - 3/((1 - rho) n)`` [DG25, Ligerito §5]; a word farther away survives ``t``
+distinct queries with probability at most ``C((1 - gamma) n, t) / C(n, t)``.
 """
 
 from __future__ import annotations

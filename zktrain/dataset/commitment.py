@@ -1,10 +1,13 @@
-"""Committing a dataset, and certifying that it is one: inputs in 0..255, labels one-hot, padding zero.
+"""Committing a dataset, and certifying that it is one: inputs in 0..255, labels one-hot, padding
+zero.
 
-Columns are stored feature by feature: ``inputs[i, n]`` and ``labels[j, n]`` with the record ``n`` as the fast axis,
-padded to powers of two; the commitment also holds the byte table's multiplicities. The root hashes the public
-header with the Merkle root, so sizes and classes are bound. What the certificate proves:
+Columns are stored feature by feature: ``inputs[i, n]`` and ``labels[j, n]`` with the record
+``n`` as the fast axis, padded to powers of two; the commitment also holds the byte table's
+multiplicities. The root hashes the public header with the Merkle root, so sizes and classes are
+bound. What the certificate proves:
 
-* every cell with ``n < N`` and a real column is a byte, every other cell is 0 (lookups in the ``byte`` table,
+* every cell with ``n < N`` and a real column is a byte, every other cell is 0 (lookups in the
+``byte`` table,
   ``(v, 1)`` for bytes and ``(0, 0)``, whose second column is the public indicator);
 * ``sum_j labels(n, j) = [n < N]`` at a random ``n``: bytes that add up to 1 are one-hot.
 """
@@ -19,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import soundness
 from ..arguments import lookup
 from ..arguments.batches import DatasetClaim
 from ..challenger import Challenger
 from ..channel import ProverChannel, VerifierChannel
-from .. import soundness
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim, Packing, arrange, pack, total_log
@@ -106,10 +109,10 @@ class DatasetHeader:
             if len(data) > 4096:
                 raise ValueError("too long")
             fields = json.loads(data)
-            sizes = [fields[key] for key in ("records", "features", "classes")]
+            sizes = (fields["records"], fields["features"], fields["classes"])
             if any(type(n) is not int for n in sizes) or type(fields["merkle_root"]) is not str:
                 raise ValueError("wrong type")
-            header = DatasetHeader(*sizes, bytes.fromhex(fields["merkle_root"]))
+            header = DatasetHeader(*sizes, merkle_root=bytes.fromhex(fields["merkle_root"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise MalformedProof("the dataset header is not valid", stage="dataset") from None
         limits = (MAX_RECORDS, 1 << 16, 1 << 14)
@@ -129,8 +132,8 @@ class DatasetHeader:
 
 @dataclass(frozen=True, slots=True)
 class CommittedDataset:
-    """The owner's side: header, integer columns ``(features, 2^log N)`` and ``(2^log classes, 2^log N)``,
-    code word and tree."""
+    """The owner's side: header, integer columns ``(features, 2^log N)`` and ``(2^log classes,
+    2^log N)``, code word and tree."""
 
     header: DatasetHeader
     inputs: NDArray[np.uint8]
@@ -138,7 +141,9 @@ class CommittedDataset:
     committed: Committed
 
 
-def _columns(header: DatasetHeader, records: Records) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _columns(
+    header: DatasetHeader, records: Records
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     padded = 1 << header.log_records
     inputs = np.zeros((header.covered_features, padded), dtype=np.uint8)
     inputs[: header.features, : header.records] = records.inputs.T

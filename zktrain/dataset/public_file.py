@@ -1,6 +1,7 @@
-"""The public file of a committed dataset (``.zkd``): header and certificate, nothing of the records.
+"""The public file of a committed dataset (``.zkd``): header and certificate, nothing of the
+records.
 
-    magic "ZKTDATA" and the version byte 1; header, certificate: each u64 length, bytes
+magic "ZKTDATA" and the version byte 1; header, certificate: each u64 length, bytes
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
     """Header and certificate, not verified. Raises InputError or MalformedProof."""
     reader = Reader(read_file(path, "dataset file"), "dataset file")
     if reader.take(len(MAGIC), "magic") != MAGIC:
-        raise MalformedProof(f"{path} is not a zktrain dataset file of this version", stage="dataset")
+        raise MalformedProof(
+            f"{path} is not a zktrain dataset file of this version", stage="dataset"
+        )
     header = DatasetHeader.from_json(reader.section("header"))
     certificate = reader.section("certificate")
     reader.finish()

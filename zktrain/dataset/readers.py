@@ -140,7 +140,7 @@ def _read_folder(folder: Path, split: str) -> Records:
 
 def _read_digits(split: str) -> Records:
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError:
         raise InputError(
             "the dataset digits comes with scikit-learn, which is not installed; "

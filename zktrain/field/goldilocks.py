@@ -28,7 +28,11 @@ def root_of_unity(log_order: int) -> int:
 def from_signed(values: NDArray[np.integer]) -> U64:
     """Integers of any numpy type, ``|v| < 2^63``, as residues."""
     if values.dtype.kind == "u":
-        return values.astype(np.uint64) % _P if values.dtype.itemsize == 8 else values.astype(np.uint64)
+        return (
+            values.astype(np.uint64) % _P
+            if values.dtype.itemsize == 8
+            else values.astype(np.uint64)
+        )
     wide = values.astype(np.int64).view(np.uint64)
     return np.where(values < 0, wide + _P, wide)
 

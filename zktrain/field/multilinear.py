@@ -90,8 +90,8 @@ _WEIGHT_LIMBS = 3  # |w| < 2^53
 def evaluate_integers(tensor: NDArray[np.int64], point: Point) -> Ext:
     """Extension of an integer tensor, ``|v| < 2^53``, of ``2^n`` cells at ``point``.
 
-    The low variables are contracted by float64 matrix products of 18-bit and 16-bit limbs, whose sums stay
-    below ``2^53`` (at most ``2^16`` cells per row), so they are exact.
+    The low variables are contracted by float64 matrix products of 18-bit and 16-bit limbs, whose
+    sums stay below ``2^53`` (at most ``2^16`` cells per row), so they are exact.
     """
     low = min(len(point), max(len(point) // 2, len(point) - 16), 16)
     rows = tensor.reshape(-1, 1 << low)

@@ -87,44 +87,30 @@ def _mul7(b: Any, x: Any) -> Any:
     return _reduce(b, b.lshr(high, _SHIFT), b.or_(b.shl(high, _SHIFT), b.and_(low, _MASK)))
 
 
-def _binary(build: Any) -> Any:
-    def typed(typingctx: Any, x: Any, y: Any) -> Any:
+def _binary(name: str, build: Any) -> Any:
+    """A numba intrinsic on two residues."""
+
+    def typed(typingctx, x, y):  # type: ignore[no-untyped-def]
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return build(builder, *args)
 
         return types.uint64(types.uint64, types.uint64), codegen
 
-    return typed
+    typed.__name__ = typed.__qualname__ = name
+    return intrinsic(typed)
 
 
-@intrinsic
-def add(typingctx, x, y):  # type: ignore[no-untyped-def]
-    """Sum in F_p."""
-    return _binary(_add)(typingctx, x, y)
+add = _binary("add", _add)
+"""Sum in F_p."""
+sub = _binary("sub", _sub)
+"""Difference in F_p."""
+mul = _binary("mul", _mul)
+"""Product in F_p."""
+reduce128 = _binary("reduce128", _reduce)
+"""``hi * 2^64 + lo`` modulo p."""
 
 
-@intrinsic
-def sub(typingctx, x, y):  # type: ignore[no-untyped-def]
-    """Difference in F_p."""
-    return _binary(_sub)(typingctx, x, y)
-
-
-@intrinsic
-def mul(typingctx, x, y):  # type: ignore[no-untyped-def]
-    """Product in F_p."""
-    return _binary(_mul)(typingctx, x, y)
-
-
-@intrinsic
-def reduce128(typingctx, hi, lo):  # type: ignore[no-untyped-def]
-    """``hi * 2^64 + lo`` modulo p."""
-    return _binary(_reduce)(typingctx, hi, lo)
-
-
-@intrinsic
-def from_signed(typingctx, v):  # type: ignore[no-untyped-def]
-    """An int64 with ``|v| < p/2`` as a residue."""
-
+def _typed_from_signed(typingctx, v):  # type: ignore[no-untyped-def]
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         negative = builder.icmp_signed("<", args[0], _NONE)
         return builder.add(args[0], builder.select(negative, _PRIME, _NONE))
@@ -132,10 +118,8 @@ def from_signed(typingctx, v):  # type: ignore[no-untyped-def]
     return types.uint64(types.int64), codegen
 
 
-@intrinsic
-def ext_mul(typingctx, a0, a1, b0, b1):  # type: ignore[no-untyped-def]
-    """Product in E, as a pair."""
-    pair = types.UniTuple(types.uint64, 2)
+def _typed_ext_mul(typingctx, a0, a1, b0, b1):  # type: ignore[no-untyped-def]
+    pair: Any = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x0, x1, y0, y1 = args
@@ -144,3 +128,9 @@ def ext_mul(typingctx, a0, a1, b0, b1):  # type: ignore[no-untyped-def]
         return context.make_tuple(builder, signature.return_type, [c0, c1])
 
     return pair(*[types.uint64] * 4), codegen
+
+
+from_signed: Any = intrinsic(_typed_from_signed)
+"""An int64 with ``|v| < p/2`` as a residue."""
+ext_mul: Any = intrinsic(_typed_ext_mul)
+"""Product in E, as a pair."""

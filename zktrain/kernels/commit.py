@@ -26,7 +26,8 @@ def _fill(lo, hi, values, lane_size, lanes, column, start, matrix):  # type: ign
 
 
 def fill(values: NDArray[Any], lane_size: int, column: int, start: int, matrix: U64) -> None:
-    """Write a flat tensor into ``matrix[position][lane]`` from ``(start, column)`` on, lane by lane."""
+    """Write a flat tensor into ``matrix[position][lane]`` from ``(start, column)`` on, lane by
+    lane."""
     n = values.shape[0]
     lanes = -(-n // lane_size)
     rows = min(n, lane_size)
@@ -39,7 +40,8 @@ def fill(values: NDArray[Any], lane_size: int, column: int, start: int, matrix: 
 
 @kernel
 def _fill_field(lo, hi, values, matrix):  # type: ignore[no-untyped-def]
-    """E vector as pairs of base columns: ``values (2, rows * lanes)`` to ``matrix[row][2 lanes]``."""
+    """E vector as pairs of base columns: ``values (2, rows * lanes)`` to ``matrix[row][2
+    lanes]``."""
     lanes = matrix.shape[1] // 2
     for row in range(lo, hi):
         for lane in range(lanes):
@@ -105,6 +107,8 @@ def add_powers(target: ExtVec, points: list[int], factors: list[Ext]) -> None:
     def task(lo: int, hi: int) -> None:
         block = 64  # keeps the slice of the target in cache while all queries pass over it
         for first in range(lo, hi, block):
-            _vandermonde(first, min(hi, first + block), width, low, f0, f1, step, target[0], target[1])
+            _vandermonde(
+                first, min(hi, first + block), width, low, f0, f1, step, target[0], target[1]
+            )
 
     run(chunk, task, grain=8)

@@ -13,7 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec, Point
-from .arithmetic import EPSILON, P, U32, ZERO, add, ext_mul, from_signed, kernel, mul, reduce128, sub
+from .arithmetic import (
+    EPSILON,
+    U32,
+    ZERO,
+    P,
+    add,
+    ext_mul,
+    from_signed,
+    kernel,
+    mul,
+    reduce128,
+    sub,
+)
 from .threads import run
 
 Ints = NDArray[Any]
@@ -174,7 +186,8 @@ def _contract_last(t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
 
 
 def contract_last(tensor: Ints, vector: ExtVec) -> ExtVec:
-    """``out[row] = sum_j tensor[row, j] vector[j]``; tensor ``(rows, n)`` of integers, out ``(2, rows)``."""
+    """``out[row] = sum_j tensor[row, j] vector[j]``; tensor ``(rows, n)`` of integers, out ``(2,
+    rows)``."""
     rows, n = tensor.shape
     out = np.empty((2, rows), dtype=np.uint64)
     if tensor.dtype.itemsize > 2:
@@ -229,14 +242,13 @@ def _contract_first(lo, hi, t, v, chunk, o0, o1):  # type: ignore[no-untyped-def
         d = sums[3, :width]
         for first in range(0, rows, chunk):
             for row in range(first, min(rows, first + chunk)):
-                _add_row(
-                    t[row, left:right], v[0, row], v[1, row], v[2, row], v[3, row], a, b, c, d
-                )
+                _add_row(t[row, left:right], v[0, row], v[1, row], v[2, row], v[3, row], a, b, c, d)
             _flush(a, b, c, d, o0[left:right], o1[left:right])
 
 
 def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
-    """``out[j] = sum_row vector[row] tensor[row, j]``; tensor ``(rows, n)`` of integers, out ``(2, n)``."""
+    """``out[j] = sum_row vector[row] tensor[row, j]``; tensor ``(rows, n)`` of integers, out
+    ``(2, n)``."""
     rows, n = tensor.shape
     if tensor.dtype.itemsize > 2:
         return _contract_wide(tensor, vector, last=False)
@@ -293,5 +305,8 @@ def _total(a):  # type: ignore[no-untyped-def]
 
 def total(vector: ExtVec) -> Ext:
     """Sum of all elements (fewer than 2^31)."""
-    a, b = (sum(int(s) for s in run(row.shape[0], lambda lo, hi: _total(row[lo:hi]))) for row in vector)  # noqa: B023
-    return Ext(a, b)
+
+    def row_total(row: NDArray[np.uint64]) -> int:
+        return sum(int(s) for s in run(row.shape[0], lambda lo, hi: _total(row[lo:hi])))
+
+    return Ext(row_total(vector[0]), row_total(vector[1]))

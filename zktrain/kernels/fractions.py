@@ -1,8 +1,8 @@
 """Kernels of the logUp-GKR fraction tree.
 
-A layer holds fractions ``p / q`` over E in pairs: numerators ``p0, p1`` and denominators ``q0, q1``, each as two
-contiguous rows. The parent of a pair is ``(p0 q1 + p1 q0) / (q0 q1)``. Round sums use ``s = p0 + lambda q0``, for
-which ``(p0 q1 + p1 q0) + lambda q0 q1 = q1 s + q0 p1``.
+A layer holds fractions ``p / q`` over E in pairs: numerators ``p0, p1`` and denominators ``q0,
+q1``, each as two contiguous rows. The parent of a pair is ``(p0 q1 + p1 q0) / (q0 q1)``. Round
+sums use ``s = p0 + lambda q0``, for which ``(p0 q1 + p1 q0) + lambda q0 q1 = q1 s + q0 p1``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def write_leaves(
             stop = min(hi, first + CHUNK)
             rows = (*e[:, first:stop], *o[:, first:stop])
             _leaf(columns[0][2 * first : 2 * stop], c0, c1, *rows)
-            for column, coefficient in zip(columns[1:], coefficients[1 : len(columns)], strict=True):
+            for column, coefficient in zip(
+                columns[1:], coefficients[1 : len(columns)], strict=True
+            ):
                 k0, k1 = np.uint64(coefficient.a), np.uint64(coefficient.b)
                 _leaf_column(column[2 * first : 2 * stop], k0, k1, *rows)
 
@@ -97,8 +99,8 @@ def _parents_of_ones(qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-unt
 
 @kernel
 def _combine(lo, hi, ones, unit, pe, po, qe, qo, even, odd):  # type: ignore[no-untyped-def]
-    """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache; with ``unit`` all
-    numerators are 1, else those of pair ``x`` stand at ``x - ones``."""
+    """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache; with
+    ``unit`` all numerators are 1, else those of pair ``x`` stand at ``x - ones``."""
     buffer = np.empty((4, CHUNK), dtype=np.uint64)
     for first in range(lo, hi, CHUNK):
         stop = min(hi, first + CHUNK)
@@ -143,8 +145,8 @@ def combine(
     if count % 2:
         last = np.empty(4, dtype=np.uint64)
         _parents(
-            pe[0, -1:], pe[1, -1:], po[0, -1:], po[1, -1:], qe[0, -1:], qe[1, -1:], qo[0, -1:], qo[1, -1:],
-            last[0:1], last[1:2], last[2:3], last[3:4],
+            pe[0, -1:], pe[1, -1:], po[0, -1:], po[1, -1:], qe[0, -1:], qe[1, -1:], qo[0, -1:],
+            qo[1, -1:], last[0:1], last[1:2], last[2:3], last[3:4],
         )  # fmt: skip
         even[:, -1] = last
         odd[:, -1] = (0, 0, 1, 0)
@@ -257,8 +259,8 @@ def _weighted(sums, h0, h1, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
-    """Pairs ``lo..hi`` of a part whose first pair has global index ``base``. Arrays: s = p0 + lambda q0,
-    t = p1, u = q0, v = q1."""
+    """Pairs ``lo..hi`` of a part whose first pair has global index ``base``. Arrays: s = p0 +
+    lambda q0, t = p1, u = q0, v = q1."""
     out = np.zeros(4, dtype=np.uint64)
     width = 1 << bits
     i = lo
@@ -303,8 +305,8 @@ def round_sums(
     scale: Ext,
     rest: tuple[Ext, ...],
 ) -> tuple[Ext, Ext]:
-    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0, 2`` over the unit-numerator part ``(q0, q1)``, then the general
-    part ``(s, p1, q0, q1)``; both have an even number of elements."""
+    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0, 2`` over the unit-numerator part ``(q0, q1)``,
+    then the general part ``(s, p1, q0, q1)``; both have an even number of elements."""
     bits = min(LOW_BITS, len(rest))
     low, high = eq_table(rest[:bits]), eq_table(rest[bits:])
     first = ones[0].shape[1] // 2
@@ -312,7 +314,10 @@ def round_sums(
     sums = []
     if first:
         l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
-        sums += run(first, lambda lo, hi: _round_of_ones(lo, hi, l0, l1, *ones[0], *ones[1], low, high, bits))
+        sums += run(
+            first,
+            lambda lo, hi: _round_of_ones(lo, hi, l0, l1, *ones[0], *ones[1], low, high, bits),
+        )
     if count:
         rows = [row for part in parts for row in part]
         sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, low, high, bits))

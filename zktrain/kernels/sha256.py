@@ -51,8 +51,8 @@ def _swap(x):  # type: ignore[no-untyped-def]
 
 @kernel
 def _compress(w, s, constants):  # type: ignore[no-untyped-def]
-    """One block: ``w`` uint32[64*16] (first 16 rows filled), ``s`` uint32[16*16]: rows 0-7 the chaining
-    state, rows 8-15 scratch."""
+    """One block: ``w`` uint32[64*16] (first 16 rows filled), ``s`` uint32[16*16]: rows 0-7 the
+    chaining state, rows 8-15 scratch."""
     for t in range(16, 64):
         for lane in range(LANES):
             x = w[(t - 15) * 16 + lane]
@@ -135,9 +135,9 @@ def midstate(prefix: bytes) -> NDArray[np.uint32]:
     w[:16] = np.frombuffer(prefix, dtype=">u4").astype(np.uint32)[:, None]
     s = np.zeros((16, LANES), dtype=np.uint32)
     s[:8] = INITIAL_STATE[:, None]
-    w, s = w.reshape(-1), s.reshape(-1)
-    _compress(w, s, ROUND_CONSTANTS)
-    return s.reshape(16, LANES)[:8, 0].copy()
+    flat = s.reshape(-1)
+    _compress(w.reshape(-1), flat, ROUND_CONSTANTS)
+    return flat.reshape(16, LANES)[:8, 0].copy()
 
 
 def hash_rows(rows: NDArray[np.uint64], prefix: bytes) -> NDArray[np.uint64]:

@@ -1,7 +1,8 @@
 """Round messages of product sumchecks over E.
 
-Sums are kept as separate sums of 32-bit halves, because a modular addition is no reduction that LLVM
-vectorises. A partial result is ``uint64[points][4]``: (low, high) halves of both coordinates.
+Sums are kept as separate sums of 32-bit halves, because a modular addition is no reduction that
+LLVM vectorises. A partial result is ``uint64[points][4]``: (low, high) halves of both
+coordinates.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def collect(partials: list[NDArray[np.uint64]]) -> list[Ext]:
     points = partials[0].shape[0]
     out = []
     for i in range(points):
-        low0, high0, low1, high1 = (sum(int(p[i, j]) for p in partials) for j in range(4))  # noqa: B023
+        low0, high0, low1, high1 = (sum(int(p[i, j]) for p in partials) for j in range(4))
         out.append(Ext(low0 + (high0 << 32), low1 + (high1 << 32)))
     return out
 

@@ -15,7 +15,10 @@ def thread_count() -> int:
     wanted = os.environ.get("ZKTRAIN_THREADS")
     if wanted:
         return max(1, int(wanted))
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
+    return max(
+        1,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1),
+    )
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,5 @@
-"""Kernels of the matrix-product arguments: per-step contractions, and weights that are never built."""
+"""Kernels of the matrix-product arguments: per-step contractions, and weights that are never
+built."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def _per_step(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
 
 
 def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
-    """``out[t, j] = sum_b tensor[t, b, j] vector[t, b]``; tensor ``(T, B, n)``, vector ``(2, T B)``, out ``(2, T n)``."""
+    """``out[t, j] = sum_b tensor[t, b, j] vector[t, b]``; tensor ``(T, B, n)``, vector ``(2, T
+    B)``, out ``(2, T n)``."""
     steps, batch, n = tensor.shape
     if tensor.dtype.itemsize > 2 or batch > 1 << 14:
         parts = [
@@ -71,7 +73,8 @@ def _history(lo, hi, n, start0, start1, m, g0, g1, o0, o1):  # type: ignore[no-u
 
 
 def weight_history(start: ExtVec, multipliers: NDArray[np.uint64], gradients: ExtVec) -> ExtVec:
-    """``w[t] = start - sum_{tau < t} m_tau g[tau]``; start ``(2, n)``, gradients and result ``(2, T n)``."""
+    """``w[t] = start - sum_{tau < t} m_tau g[tau]``; start ``(2, n)``, gradients and result
+    ``(2, T n)``."""
     n = start.shape[1]
     out = np.empty_like(gradients)
     run(

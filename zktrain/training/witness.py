@@ -1,5 +1,5 @@
-"""The witness of a segment, computed by training again: every committed tensor of its steps, and the
-low limbs of rescales, which are looked up although they are not committed."""
+"""The witness of a segment, computed by training again: every committed tensor of its steps, and
+the low limbs of rescales, which are looked up although they are not committed."""
 
 from __future__ import annotations
 
@@ -69,12 +69,13 @@ def segment_witness(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> tuple[dict[str, npt.NDArray[Any]], Weights]:
-    """Committed tensors and low limbs of steps ``first_step .. first_step + steps - 1``, and the weights after.
+    """Committed tensors and low limbs of steps ``first_step .. first_step + steps - 1``, and the
+    weights after.
 
     Arrays are C-contiguous of shape ``(padded_steps, B', n')``, or ``(padded_steps, B')`` for
     per-sample tensors, with ``B'`` and ``n'`` the next powers of two; all padding is 0. Types:
-    ``z`` and ``q`` int16, ``s`` uint8, ``*.high`` and ``*.low`` uint16, ``p`` and ``p.before`` int16, ``c``
-    int32. Keys are the names of ``circuit.graph()``, in its order. A rescale leaves
+    ``z`` and ``q`` int16, ``s`` uint8, ``*.high`` and ``*.low`` uint16, ``p`` and ``p.before``
+    int16, ``c`` int32. Keys are the names of ``circuit.graph()``, in its order. A rescale leaves
     ``acc + 2^(k-1) = 2^k z + 2^16 high + low`` with ``0 <= low, high < 2^16``.
 
     ``weights_start`` are the weights before ``first_step``. Raises ``RangeOverflow`` as training

@@ -1,11 +1,13 @@
-"""The wire format of a bundle: everything a verifier needs besides the weights and the dataset's root.
+"""The wire format of a bundle: everything a verifier needs besides the weights and the dataset's
+root.
 
     magic "ZKTRAIN" and the version byte 1
     statement, circuit, dataset header, dataset certificate    each: u64 length, bytes
     u32 number of segments; each: header (108 bytes), u64 length, proof
     closing proof: u64 length, bytes
 
-Integers are little-endian. Nothing may follow. Lengths are checked against the bytes that are there.
+Integers are little-endian. Nothing may follow. Lengths are checked against the bytes that are
+there.
 """
 
 from __future__ import annotations
@@ -43,11 +45,20 @@ class Bundle:
 
     def to_bytes(self) -> bytes:
         parts = [MAGIC]
-        for section in (self.statement_json, self.circuit_json, self.dataset_json, self.certificate):
+        for section in (
+            self.statement_json,
+            self.circuit_json,
+            self.dataset_json,
+            self.certificate,
+        ):
             parts += [struct.pack("<Q", len(section)), section]
         parts.append(struct.pack("<I", len(self.segments)))
         for segment in self.segments:
-            parts += [segment.header.to_bytes(), struct.pack("<Q", len(segment.proof)), segment.proof]
+            parts += [
+                segment.header.to_bytes(),
+                struct.pack("<Q", len(segment.proof)),
+                segment.proof,
+            ]
         parts += [struct.pack("<Q", len(self.closing)), self.closing]
         return b"".join(parts)
 
@@ -79,7 +90,8 @@ class Reader:
     def finish(self) -> None:
         if self._at != len(self._data):
             raise MalformedProof(
-                f"{len(self._data) - self._at} bytes follow the end of the {self._what}", stage="bundle"
+                f"{len(self._data) - self._at} bytes follow the end of the {self._what}",
+                stage="bundle",
             )
 
 
@@ -154,7 +166,9 @@ def check_chain(statement: Statement, headers: list[SegmentHeader]) -> None:
                 got=header.previous.hex()[:16],
             )
         if header.start != start:
-            raise ChainBroken("a segment starts at other weights than the last one ended", segment=index)
+            raise ChainBroken(
+                "a segment starts at other weights than the last one ended", segment=index
+            )
         previous, start = header.digest, header.end
     if start != bytes.fromhex(statement.final):
         raise ChainBroken("the last segment does not end in the weights of the statement")

@@ -15,7 +15,8 @@ from ..field.goldilocks import GENERATOR, P
 
 @lru_cache(maxsize=1)
 def parameter_digest() -> bytes:
-    """SHA-256 of the canonical JSON of all constants; another version of the protocol has another digest."""
+    """SHA-256 of the canonical JSON of all constants; another version of the protocol has
+    another digest."""
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
     fields = {

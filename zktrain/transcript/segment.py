@@ -1,8 +1,9 @@
 """One segment: the proof that its steps lead from the weights at its start to those at its end.
 
-Order of messages: header; commitment to all committed tensors and multiplicities; proof of work; lookups; then
-every operation of the step graph, from the assertions back to committed tensors; opening of the segment's and
-its boundaries' commitments. What remains are claims on the dataset, which the closing proof opens.
+Order of messages: header; commitment to all committed tensors and multiplicities; proof of work;
+lookups; then every operation of the step graph, from the assertions back to committed tensors;
+opening of the segment's and its boundaries' commitments. What remains are claims on the dataset,
+which the closing proof opens.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ HEADER_BYTES = _HEADER.size
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """``start`` and ``end`` are Merkle roots of committed boundary weights; the run's first and last ones are the
-    digests of the public weights. ``previous`` is the digest of the header before, first of all the
-    statement's."""
+    """``start`` and ``end`` are Merkle roots of committed boundary weights; the run's first and
+    last ones are the digests of the public weights. ``previous`` is the digest of the header
+    before, first of all the statement's."""
 
     index: int
     first_step: int
@@ -96,7 +97,9 @@ def pad_weights(weights_: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.
     return out
 
 
-def commit_boundary(statement: Statement, weights_: dict[str, NDArray[np.int64]]) -> BoundaryWeights:
+def commit_boundary(
+    statement: Statement, weights_: dict[str, NDArray[np.int64]]
+) -> BoundaryWeights:
     """Commit to weights between two segments."""
     padded = pad_weights(weights_)
     return BoundaryWeights(padded, commit(statement.boundary_packing(), dict(padded)))
@@ -337,8 +340,9 @@ def verify(
 ) -> list[DatasetClaim]:
     """Check the proof of one segment whose header was checked by the caller.
 
-    ``start`` and ``end`` are the padded public weights of the run's first and last boundary, None where the
-    boundary is committed. Returns the claims on the dataset that the caller still has to check.
+    ``start`` and ``end`` are the padded public weights of the run's first and last boundary,
+    None where the boundary is committed. Returns the claims on the dataset that the caller still
+    has to check.
     """
     circuit, segment = statement.circuit, header.index
     graph, shape = circuit.graph(), statement.shape(segment)

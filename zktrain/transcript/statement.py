@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .. import soundness
 from ..arguments import lookup
 from ..arguments.claims import Shape, log_width
+from ..arguments.tables import TABLES
 from ..circuit.circuit import Circuit
 from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
 from ..commitment.packing import Packing, arrange, pack, total_log
@@ -18,7 +20,6 @@ from ..commitment.parameters import LANE_LOG_MIN
 from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
-from .. import soundness
 
 FORMAT = "zktrain-statement-1"
 PROTOCOL = "zktrain proof v1"
@@ -37,7 +38,7 @@ def segment_tensors(circuit: Circuit, shape: Shape) -> list[tuple[str, int, int]
             per_step = 1 << (size - shape.log_steps)
             out.append((tensor.name, size, shape.steps * per_step))
     for table in lookup.tables_of(lookup_entries(circuit, shape)):
-        size = lookup.TABLES[table].log_size
+        size = TABLES[table].log_size
         out.append((lookup.multiplicity(table), size, 1 << size))
     return out
 
@@ -59,7 +60,8 @@ def lookup_entries(circuit: Circuit, shape: Shape) -> list[lookup.Entry]:
 
 
 def auto_segment_steps(circuit: Circuit) -> int:
-    """The largest power of two whose segment has at most ``2^26`` cells, at most the run's length."""
+    """The largest power of two whose segment has at most ``2^26`` cells, at most the run's
+    length."""
     steps = 1
     while steps < circuit.steps:
         shape = Shape(2 * steps, circuit.batch_size)
@@ -71,8 +73,8 @@ def auto_segment_steps(circuit: Circuit) -> int:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a bundle claims: training ``circuit`` on the dataset from the weights with digest ``initial`` ends in
-    the weights with digest ``final``."""
+    """What a bundle claims: training ``circuit`` on the dataset from the weights with digest
+    ``initial`` ends in the weights with digest ``final``."""
 
     circuit: Circuit
     dataset: DatasetHeader
@@ -122,7 +124,8 @@ class Statement:
             raise MalformedProof("the statement is not valid", stage="statement") from None
         if not canonical:
             raise MalformedProof(
-                "the statement is not canonical, or names another circuit or dataset", stage="statement"
+                "the statement is not canonical, or names another circuit or dataset",
+                stage="statement",
             )
         problem = statement.problem()
         if problem is not None:
@@ -143,17 +146,23 @@ class Statement:
             )
         if self.dataset.classes != self.circuit.classes:
             return (
-                f"the dataset has {self.dataset.classes} classes, the network {self.circuit.classes}"
+                f"the dataset has {self.dataset.classes} classes, "
+                f"the network {self.circuit.classes}"
             )
         shape = Shape(min(k, self.circuit.steps), self.circuit.batch_size)
         if total_log(segment_tensors(self.circuit, shape)) > MAX_SEGMENT_LOG:
-            return f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; use fewer steps"
+            return (
+                f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; use fewer steps"
+            )
         if -(-self.circuit.steps // k) > MAX_SEGMENTS:
-            return f"{self.circuit.steps} steps in segments of {k} are more than {MAX_SEGMENTS} segments"
+            return (
+                f"{self.circuit.steps} steps in segments of {k} are more than "
+                f"{MAX_SEGMENTS} segments"
+            )
         if self.union_bits < self.security_bits:
             return (
-                f"these sizes reach {self.union_bits:.1f} bits of security, {self.security_bits} are asked; "
-                "use shorter segments or ask for fewer bits"
+                f"these sizes reach {self.union_bits:.1f} bits of security, "
+                f"{self.security_bits} are asked; use shorter segments or ask for fewer bits"
             )
         return None
 
@@ -203,7 +212,8 @@ class Statement:
 
     @cached_property
     def query_bits(self) -> float:
-        """Security of each query term, so that all of them together keep the target with a bit to spare."""
+        """Security of each query term, so that all of them together keep the target with a bit
+        to spare."""
         return self.security_bits + 2 + math.ceil(math.log2(6 * (len(self.segments) + 2)))
 
     def work_bits(self, segment: int) -> int:

@@ -1,4 +1,5 @@
-"""The prover's tensors of one segment: committed ones, and virtual ones computed from them as integers."""
+"""The prover's tensors of one segment: committed ones, and virtual ones computed from them as
+integers."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def _smallest(low: int, high: int) -> type[np.signedinteger[Any]]:
 class SegmentWitness:
     """Padded integer tensors by name; virtual ones are computed when first asked for.
 
-    ``given`` holds the committed tensors, the low limbs of rescales, and the batches ``x`` and ``y``.
+    ``given`` holds the committed tensors, the low limbs of rescales, and the batches ``x`` and
+    ``y``.
     """
 
     def __init__(self, graph: StepGraph, shape: Shape, given: dict[str, NDArray[Any]]) -> None:
@@ -78,7 +80,11 @@ class SegmentWitness:
 
 
 def batch_tensors(
-    shape: Shape, inputs: NDArray[np.uint8], labels: NDArray[Any], classes: int, order: NDArray[np.int64]
+    shape: Shape,
+    inputs: NDArray[np.uint8],
+    labels: NDArray[Any],
+    classes: int,
+    order: NDArray[np.int64],
 ) -> dict[str, NDArray[np.uint8]]:
     """``x`` and one-hot ``y`` of the segment's batches, padded. ``inputs`` is ``(N, features)``."""
     features = inputs.shape[1]

@@ -1,0 +1,33 @@
+# make demo   train, prove, verify, and refuse a forgery; under 3 minutes
+# make test   ruff, mypy and pytest
+# Both set up their own virtual environment with the versions of constraints.txt, once.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell \
+	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "zktrain needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv "$(VENV)"
+
+$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS_$*)]"
+	@touch $@
+
+EXTRAS_demo := prove,demo
+EXTRAS_test := test
+
+clean:
+	rm -rf "$(VENV)" runs

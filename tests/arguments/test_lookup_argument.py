@@ -1,0 +1,323 @@
+"""Lookups: honest ones in many layouts, and every kind of value outside a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+from field_oracle import extension, pair
+
+from zktrain.arguments import lookup
+from zktrain.arguments.lookup import Entry, Values
+from zktrain.arguments.tables import TABLES
+from zktrain.challenger import Challenger
+from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.circuit.exp_table import exp_table
+from zktrain.errors import LookupMismatch, MalformedProof, SumcheckMismatch
+from zktrain.field import multilinear as ml
+from zktrain.field.extension import Ext, Point
+
+Counts = dict[str, np.ndarray]
+
+
+def indicator(real: int) -> Callable[[Point], Ext]:
+    return lambda point: ml.less_than(point, real)
+
+
+def make(
+    kind: str, name: str, log_size: int, seed: int, *, real: int | None = None
+) -> tuple[Entry, Values]:
+    """Random values inside a table; ``real`` cells, the others padding where the table has it."""
+    rng = np.random.default_rng(seed)
+    size = 1 << log_size
+    real = size if real is None else real
+    inside = (np.arange(size) < real).astype(np.uint8)
+    if kind == "range16":
+        cells = rng.integers(0, 1 << 16, size=size).astype(np.uint16)
+        return Entry(kind, (name,), log_size), Values((cells,))
+    if kind == "signed":
+        cells = rng.integers(-(1 << 15), 1 << 15, size=size).astype(np.int16)
+        return Entry("range16", (name,), log_size, 1 << 15), Values((cells,))
+    if kind == "relu":
+        z = rng.integers(-(1 << 15), 1 << 15, size=size).astype(np.int16)
+        z[: size // 8] = 0
+        return Entry(kind, (name, f"{name}.s"), log_size), Values((z, (z > 0).astype(np.uint8)))
+    if kind == "byte":
+        cells = (rng.integers(0, 256, size=size) * inside).astype(np.uint8)
+        return Entry(kind, (name,), log_size, 0, indicator(real)), Values((cells, inside))
+    at, before = exp_table()
+    d = (rng.integers(0, (1 << 16) - 1, size=size) * inside).astype(np.int32)
+    columns = (d, (at[d] * inside).astype(np.int16), (before[d] * inside).astype(np.int16), inside)
+    names = (name, f"{name}.at", f"{name}.before")
+    return Entry("exp", names, log_size, 0, indicator(real)), Values(columns)
+
+
+Lookups = list[tuple[Entry, Values]]
+
+
+def proof_of(lookups: Lookups, counts: Counts) -> tuple[bytes, list[lookup.ColumnClaim]]:
+    channel = ProverChannel(Challenger("lookup"))
+    entries, values = [e for e, _ in lookups], [v for _, v in lookups]
+    claims = lookup.prove(channel, "lookup", entries, values, counts)
+    return channel.proof(), claims
+
+
+def check(lookups: Lookups, proof: bytes) -> list[lookup.ColumnClaim]:
+    channel = VerifierChannel(Challenger("lookup"), proof)
+    claims = lookup.verify(channel, "lookup", [e for e, _ in lookups])
+    channel.finish()
+    return claims
+
+
+def honest_counts(lookups: Lookups) -> Counts:
+    return lookup.count_lookups([e for e, _ in lookups], [v for _, v in lookups])
+
+
+def honest(lookups: Lookups) -> None:
+    """Accepted, and every claim that remains is true of its column."""
+    counts = honest_counts(lookups)
+    proof, sent = proof_of(lookups, counts)
+    claims = check(lookups, proof)
+    assert claims == sent
+    columns: dict[str, np.ndarray] = dict(counts)
+    for entry, values in lookups:
+        columns.update(zip(entry.columns, values.columns, strict=False))
+    assert {name for name, _, _ in claims} == set(columns)
+    for name, point, value in claims:
+        cells = columns[name].tolist()
+        assert len(cells) == 1 << len(point)
+        if len(cells) <= 1 << 12:
+            assert pair(value) == extension(cells, [pair(x) for x in point])
+
+
+BYTE_LAYOUTS = [
+    [0], [0, 0], [0, 0, 0], [1], [1, 0], [2, 1, 0, 0, 0], [8], [9], [9, 9], [9, 9, 0], [10],
+    [10, 9, 0], [11, 0, 3], [12, 12, 1], [3, 5, 3, 9, 0, 7], [12, 11, 10], [13, 2],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("logs", BYTE_LAYOUTS, ids=str)
+def test_bytes_in_many_layouts(logs: list[int]) -> None:
+    lookups = [make("byte", f"v{i}", n, i, real=(3 << n) // 4 or 1) for i, n in enumerate(logs)]
+    honest(lookups)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [("range16", 0)],
+        [("range16", 4), ("signed", 4)],
+        [("relu", 3), ("range16", 3)],
+        [("exp", 5)],
+        [("range16", 6), ("relu", 6), ("exp", 4), ("byte", 2), ("signed", 0), ("range16", 0)],
+        [("range16", 16), ("signed", 16)],
+        [("range16", 17), ("relu", 16), ("byte", 10)],
+    ],
+    ids=str,
+)
+def test_all_tables_together(kinds: list[tuple[str, int]]) -> None:
+    honest([make(kind, f"v{i}", n, i, real=(3 << n) // 4 or 1) for i, (kind, n) in enumerate(kinds)])
+
+
+def test_one_column_looked_up_twice() -> None:
+    z = np.array([-5, 0, 7, 32767], dtype=np.int16)
+    signs = (z > 0).astype(np.uint8)
+    honest(
+        [
+            (Entry("relu", ("z", "s"), 2), Values((z, signs))),
+            (Entry("range16", ("z",), 2, 1 << 15), Values((z,))),
+        ]
+    )
+
+
+def test_counts_are_those_of_the_rows() -> None:
+    lookups = [make("byte", "v", 4, 1, real=11), make("relu", "z", 5, 2)]
+    counts = honest_counts(lookups)
+    assert set(counts) == {"multiplicity.byte", "multiplicity.relu"}
+    cells = lookups[0][1].columns[0].tolist()[:11]
+    expected = [cells.count(v) for v in range(256)]
+    assert counts["multiplicity.byte"].tolist() == [*expected, 5, *[0] * 255]
+    z = lookups[1][1].columns[0].tolist()
+    found = counts["multiplicity.relu"]
+    assert found.sum() == 32 and all(found[v + (1 << 15)] == z.count(v) for v in z)
+
+
+def test_leaf_count_adds_the_tables() -> None:
+    entries = [e for e, _ in (make("byte", "v", 4, 1), make("range16", "w", 0, 1))]
+    assert lookup.leaf_count(entries) == 16 + 512 + 1 + (1 << 16)
+
+
+def test_honest_counting_refuses_values_outside() -> None:
+    for kind, value in (("range16", 1 << 16), ("range16", -1), ("signed", 1 << 15)):
+        entry, values = make(kind, "v", 2, 1)
+        cells = values.columns[0].astype(np.int32)
+        cells[1] = value
+        with pytest.raises(ValueError, match="outside its table"):
+            honest_counts([(entry, Values((cells,)))])
+
+
+def cheat(kind: str, at: int, cells: tuple[int, ...], *, log_size: int = 3) -> tuple[Lookups, Counts]:
+    """Real values except for one row, and the counts of the real values."""
+    entry, values = make(kind, "v", log_size, 3, real=6)
+    counts = honest_counts([(entry, values)])
+    columns = [column.astype(np.int32) for column in values.columns]
+    for column, cell in zip(columns, cells, strict=False):
+        column[at] = cell
+    return [(entry, Values(tuple(columns)))], counts
+
+
+AT, BEFORE = exp_table()
+WRONG: dict[str, tuple[str, int, tuple[int, ...]]] = {
+    "2^16 in range16": ("range16", 2, (1 << 16,)),
+    "-1 in range16": ("range16", 0, (-1,)),
+    "another value than counted": ("range16", 7, (12345,)),
+    "2^15 as signed": ("signed", 1, (1 << 15,)),
+    "-2^15-1 as signed": ("signed", 1, (-(1 << 15) - 1,)),
+    "positive with bit 0": ("relu", 3, (5, 0)),
+    "negative with bit 1": ("relu", 3, (-5, 1)),
+    "zero with bit 1": ("relu", 3, (0, 1)),
+    "bit of 2": ("relu", 3, (5, 2)),
+    "bit of -1": ("relu", 3, (-5, -1)),
+    "relu beyond 16 bits": ("relu", 3, (1 << 15, 1)),
+    "wrong exponential": ("exp", 2, (100, int(AT[100]) + 1, int(BEFORE[100]))),
+    "wrong exponential before": ("exp", 2, (100, int(AT[100]), int(BEFORE[100]) - 1)),
+    "exponential of another row": ("exp", 2, (100, int(AT[101]), int(BEFORE[101]))),
+    "negative distance": ("exp", 2, (-1, int(BEFORE[0]), 16448)),
+    "distance 2^16 - 1": ("exp", 2, ((1 << 16) - 1, 0, 0)),
+    "distance 2^16": ("exp", 2, (1 << 16, 0, 0)),
+    "padding row in a real cell": ("exp", 2, (0, 0, 0)),
+    "distance in a padded cell": ("exp", 7, (1, 0, 0)),
+    "exponential in a padded cell": ("exp", 7, (0, int(AT[0]), int(BEFORE[0]))),
+    "256 as a byte": ("byte", 2, (256,)),
+    "-1 as a byte": ("byte", 2, (-1,)),
+    "byte in a padded cell": ("byte", 7, (1,)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_values(name: str) -> None:
+    lookups, counts = cheat(*WRONG[name])
+    proof, _ = proof_of(lookups, counts)
+    with pytest.raises(LookupMismatch, match="not zero"):
+        check(lookups, proof)
+
+
+@pytest.mark.parametrize("log_size", [0, 1, 9, 10, 12])
+def test_wrong_value_in_tensors_of_any_size(log_size: int) -> None:
+    lookups, counts = cheat("byte", (1 << log_size) // 2, (300,), log_size=log_size)
+    proof, _ = proof_of(lookups, counts)
+    with pytest.raises(LookupMismatch):
+        check(lookups, proof)
+
+
+def test_wrong_value_counted_as_another_row() -> None:
+    """No count can stand for a value that is in no row."""
+    for row in (0, 255, 256, 511):
+        lookups, counts = cheat("byte", 2, (256,))
+        counts["multiplicity.byte"][row] += 1
+        proof, _ = proof_of(lookups, counts)
+        with pytest.raises(LookupMismatch):
+            check(lookups, proof)
+
+
+def test_value_counted_in_another_table() -> None:
+    """300 is in range16 but no byte: table numbers keep the rows apart."""
+    byte, values = make("byte", "v", 2, 1)
+    other = make("range16", "w", 2, 1)
+    counts = honest_counts([(byte, values), other])
+    old = int(values.columns[0][1])
+    columns = (values.columns[0].astype(np.int32), values.columns[1])
+    columns[0][1] = 300
+    counts["multiplicity.byte"][old] -= 1
+    counts["multiplicity.range16"][300] += 1
+    lookups = [(byte, Values(columns)), other]
+    proof, _ = proof_of(lookups, counts)
+    with pytest.raises(LookupMismatch):
+        check(lookups, proof)
+
+
+@pytest.mark.parametrize("change", [1, -1])
+@pytest.mark.parametrize("row", [0, 100, 256, 511])
+def test_wrong_multiplicities(row: int, change: int) -> None:
+    lookups = [make("byte", "v", 6, 1, real=40)]
+    counts = honest_counts(lookups)
+    counts["multiplicity.byte"][row] += change
+    proof, _ = proof_of(lookups, counts)
+    with pytest.raises(LookupMismatch):
+        check(lookups, proof)
+
+
+@pytest.mark.parametrize("real", [0, 5, 7, 8])
+def test_indicator_is_the_public_one(real: int) -> None:
+    """The prover treats another number of cells as real than the statement does: 6."""
+    entry, _ = make("byte", "v", 3, 4, real=6)
+    cells = np.array([9, 8, 7, 6, 5, 4, 3, 2], dtype=np.uint8)
+    claimed = (np.arange(8) < real).astype(np.uint8)
+    lookups = [(entry, Values((cells * claimed, claimed)))]
+    proof, _ = proof_of(lookups, honest_counts(lookups))
+    with pytest.raises(LookupMismatch, match="leaves of the tree"):
+        check(lookups, proof)
+
+
+@pytest.fixture(scope="module")
+def accepted() -> tuple[Lookups, bytes]:
+    lookups = [make("byte", "v", 10, 1, real=700), make("byte", "w", 3, 2), make("byte", "u", 0, 3)]
+    return lookups, proof_of(lookups, honest_counts(lookups))[0]
+
+
+def test_root_of_zeros(accepted: tuple[Lookups, bytes]) -> None:
+    lookups, proof = accepted
+    with pytest.raises(LookupMismatch, match="key is zero"):
+        check(lookups, bytes(64) + proof[64:])
+
+
+def test_root_made_up(accepted: tuple[Lookups, bytes]) -> None:
+    """Fractions 1/1 and -1/1 add up to zero, but are not the root of this tree."""
+    lookups, proof = accepted
+    one, minus = (1).to_bytes(16, "little"), (2**64 - 2**32).to_bytes(16, "little")
+    with pytest.raises(SumcheckMismatch):
+        check(lookups, one + minus + one + one + proof[64:])
+
+
+def test_wrong_column_values(accepted: tuple[Lookups, bytes]) -> None:
+    """The last part of the proof are the values of three columns and the multiplicities."""
+    lookups, proof = accepted
+    for at in range(len(proof) - 64, len(proof), 8):
+        wrong = bytearray(proof)
+        wrong[at] ^= 1
+        with pytest.raises(LookupMismatch, match="leaves of the tree"):
+            check(lookups, bytes(wrong))
+
+
+def test_a_changed_bit_anywhere(accepted: tuple[Lookups, bytes]) -> None:
+    lookups, proof = accepted
+    for at in range(0, len(proof), 16):
+        wrong = bytearray(proof)
+        wrong[at] ^= 1
+        with pytest.raises((LookupMismatch, SumcheckMismatch)):
+            check(lookups, bytes(wrong))
+
+
+def test_truncated_and_extended(accepted: tuple[Lookups, bytes]) -> None:
+    lookups, proof = accepted
+    for keep in (0, 63, len(proof) // 2, len(proof) - 1):
+        with pytest.raises(MalformedProof):
+            check(lookups, proof[:keep])
+    with pytest.raises(MalformedProof):
+        check(lookups, proof + bytes(16))
+
+
+def test_proof_of_another_layout(accepted: tuple[Lookups, bytes]) -> None:
+    lookups, proof = accepted
+    for other in (lookups[:2], lookups[::-1], [make("byte", "v", 11, 1), *lookups[1:]]):
+        with pytest.raises((LookupMismatch, SumcheckMismatch, MalformedProof)):
+            check(other, proof)
+
+
+def test_tables_are_taken_in_the_order_of_their_numbers() -> None:
+    build = partial(make, log_size=1, seed=1)
+    entries = [build(kind, f"v{i}")[0] for i, kind in enumerate(("byte", "exp", "relu", "range16"))]
+    names = lookup.tables_of(entries)
+    assert [TABLES[name].number for name in names] == [0, 1, 2, 3]

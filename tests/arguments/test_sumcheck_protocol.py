@@ -1,0 +1,167 @@
+"""Sumcheck: honest runs, and lies that the caller's final check catches."""
+
+from __future__ import annotations
+
+import field_oracle as oracle
+import numpy as np
+import pytest
+from field_oracle import Pair, extension, pair, pairs, polynomial, random_pairs, residues
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zktrain.arguments import sumcheck
+from zktrain.arguments.sumcheck import ProductMachine, interpolate, next_claim
+from zktrain.challenger import Challenger
+from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.errors import MalformedProof
+from zktrain.field.extension import Ext, ExtVec
+
+elements = st.integers(0, oracle.P - 1)
+scalars = st.tuples(elements, elements)
+
+
+@settings(deadline=None)
+@given(st.lists(scalars, min_size=1, max_size=6), scalars)
+def test_interpolate(coefficients: list[Pair], x: Pair) -> None:
+    degree = len(coefficients) - 1
+    values = [Ext(*polynomial(coefficients, (i, 0))) for i in range(degree + 1)]
+    assert pair(interpolate(values, Ext(*x))) == polynomial(coefficients, x)
+    for i, value in enumerate(values):
+        assert interpolate(values, Ext(i)) == value
+
+
+@settings(deadline=None)
+@given(st.lists(scalars, min_size=2, max_size=5), scalars)
+def test_next_claim(coefficients: list[Pair], x: Pair) -> None:
+    """The value at 1 is not sent: it follows from the claim."""
+    at = [Ext(*polynomial(coefficients, (i, 0))) for i in range(len(coefficients))]
+    message = [at[0], *at[2:]]
+    assert pair(next_claim(at[0] + at[1], message, Ext(*x))) == polynomial(coefficients, x)
+
+
+def true_sum(terms: list[tuple[ExtVec, ...]]) -> Pair:
+    out = (0, 0)
+    for term in terms:
+        for cells in zip(*(pairs(table) for table in term), strict=True):
+            product = (1, 0)
+            for cell in cells:
+                product = oracle.mul(product, cell)
+            out = oracle.add(out, product)
+    return out
+
+
+def at_point(terms: list[tuple[ExtVec, ...]], point: list[Pair]) -> Pair:
+    out = (0, 0)
+    for term in terms:
+        product = (1, 0)
+        for table in term:
+            product = oracle.mul(product, extension(pairs(table), point))
+        out = oracle.add(out, product)
+    return out
+
+
+def run(
+    terms: list[tuple[ExtVec, ...]], claim: Pair
+) -> tuple[Pair, list[Pair], list[tuple[Ext, ...]]]:
+    """Reduced claim, point and the prover's final values for ``claim``."""
+    machine = ProductMachine(list(terms))
+    rounds, degree = machine.rounds, machine.degree
+    channel = ProverChannel(Challenger("sumcheck"))
+    point = sumcheck.prove(channel, "test", machine)
+    proof = channel.proof()
+    assert len(proof) == 16 * degree * rounds
+    verifier = VerifierChannel(Challenger("sumcheck"), proof)
+    reduced, same = sumcheck.verify(verifier, "test", Ext(*claim), rounds, degree)
+    verifier.finish()
+    assert same == point
+    return pair(reduced), [pair(x) for x in point], machine.finals()
+
+
+def random_terms(seed: int, variables: int, factors: int, count: int) -> list[tuple[ExtVec, ...]]:
+    rng = np.random.default_rng(seed)
+    size = 1 << variables
+    return [tuple(residues(rng, 2, size) for _ in range(factors)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("variables", [0, 1, 2, 5, 9])
+@pytest.mark.parametrize("factors", [2, 3])
+@pytest.mark.parametrize("count", [1, 3])
+def test_honest_runs_reduce_to_the_value_at_the_point(
+    variables: int, factors: int, count: int
+) -> None:
+    terms = random_terms(variables, variables, factors, count)
+    reduced, point, finals = run(terms, true_sum(terms))
+    assert reduced == at_point(terms, point)
+    for term, values in zip(terms, finals, strict=True):
+        assert [pair(v) for v in values] == [extension(pairs(table), point) for table in term]
+
+
+@pytest.mark.parametrize("factors", [2, 3])
+def test_tables_shared_between_terms(factors: int) -> None:
+    (a,), (b,) = (t[:1] for t in random_terms(1, 4, 1, 2))
+    terms = [(a,) * factors, (a, *(b,) * (factors - 1))]
+    reduced, point, _ = run(terms, true_sum(terms))
+    assert reduced == at_point(terms, point)
+
+
+@pytest.mark.parametrize("factors", [2, 3])
+def test_a_false_sum_survives_until_the_final_check(factors: int) -> None:
+    """Every round is consistent with the last one by construction; only ``g(r)`` tells."""
+    terms = random_terms(2, 6, factors, 2)
+    reduced, point, _ = run(terms, oracle.add(true_sum(terms), (1, 0)))
+    assert reduced != at_point(terms, point)
+
+
+@pytest.mark.parametrize("lie_round", range(5))
+def test_a_lie_in_any_round_is_caught_by_the_final_check(lie_round: int) -> None:
+    """A prover who starts from a false sum repairs it in one round with a made-up polynomial."""
+    terms = random_terms(3, 5, 2, 1)
+    machine = ProductMachine(list(terms))
+    channel = ProverChannel(Challenger("sumcheck"))
+    for number in range(5):
+        message = machine.message()
+        if number == lie_round:
+            message = [message[0] + 1, *message[1:]]
+        channel.send("test/round", message)
+        machine.bind(channel.challenger.element("test/point"))
+    for claim in (true_sum(terms), oracle.add(true_sum(terms), (1, 0))):
+        verifier = VerifierChannel(Challenger("sumcheck"), channel.proof())
+        reduced, point = sumcheck.verify(verifier, "test", Ext(*claim), 5, 2)
+        assert pair(reduced) != at_point(terms, [pair(x) for x in point])
+
+
+def test_a_lie_passes_only_where_its_error_polynomial_vanishes() -> None:
+    """With a challenge known in advance the lie works: soundness is the challenger's."""
+    (term,) = terms = random_terms(4, 1, 2, 1)
+    r = random_pairs(np.random.default_rng(1), 1)[0]
+    true = [Ext(*polynomial_value(term, x)) for x in (0, 2)]
+    claim = Ext(*true_sum(terms))
+    honest = next_claim(claim, true, Ext(*r))
+    # shifting the claim by one adds x (2 - x) to the round polynomial; repair it at 2 for this r
+    shifted = next_claim(claim + 1, true, Ext(*r))
+    slope = next_claim(claim, [true[0], true[1] + 1], Ext(*r)) - honest
+    repaired = [true[0], true[1] - (shifted - honest) * slope.inverse()]
+    assert next_claim(claim + 1, repaired, Ext(*r)) == honest
+    assert next_claim(claim + 1, repaired, Ext(*r) + 1) != next_claim(claim, true, Ext(*r) + 1)
+
+
+def polynomial_value(term: tuple[ExtVec, ...], x: int) -> Pair:
+    out = (1, 0)
+    for table in term:
+        out = oracle.mul(out, extension(pairs(table), [(x, 0)]))
+    return out
+
+
+def test_terms_of_different_degree_are_refused() -> None:
+    a, b = random_terms(5, 2, 2, 1)[0]
+    with pytest.raises(ValueError, match="same number of factors"):
+        ProductMachine([(a, b), (a, b, b)]).message()
+
+
+def test_missing_rounds_are_malformed() -> None:
+    terms = random_terms(6, 3, 2, 1)
+    channel = ProverChannel(Challenger("sumcheck"))
+    sumcheck.prove(channel, "test", ProductMachine(list(terms)))
+    verifier = VerifierChannel(Challenger("sumcheck"), channel.proof())
+    with pytest.raises(MalformedProof, match="ends inside"):
+        sumcheck.verify(verifier, "test", Ext(*true_sum(terms)), 4, 2)

@@ -1,0 +1,69 @@
+"""Laying cells out in lanes, and powers of query points, against Python loops."""
+
+from __future__ import annotations
+
+import field_oracle as oracle
+import numpy as np
+import pytest
+from field_oracle import WORST, P, pairs, random_pairs, residues
+
+from zktrain.field.extension import Ext
+from zktrain.kernels.commit import add_powers, fill, fill_pairs
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
+@pytest.mark.parametrize(
+    ("count", "lane_size", "column", "start"),
+    [(8, 8, 0, 0), (8, 32, 1, 16), (64, 16, 2, 0), (5, 8, 1, 3), (40, 16, 0, 0), (1, 4, 3, 1),
+     (40_000, 8192, 1, 0)],
+)  # fmt: skip
+def test_fill(kind: type[np.integer], count: int, lane_size: int, column: int, start: int) -> None:
+    rng = np.random.default_rng(count)
+    limits = np.iinfo(kind)
+    values = rng.integers(limits.min, limits.max, size=count, dtype=kind, endpoint=True)
+    lanes = -(-count // lane_size)
+    matrix = residues(rng, lane_size + start + 2, column + lanes + 2)
+    expected = matrix.tolist()
+    for at, value in enumerate(values.tolist()):
+        lane, position = divmod(at, lane_size)
+        expected[start + position][column + lane] = value % P
+    fill(values, lane_size, column, start, matrix)
+    assert matrix.tolist() == expected
+
+
+@pytest.mark.parametrize(("rows", "lanes"), [(1, 1), (4, 1), (3, 8), (5000, 2)])
+def test_fill_pairs(rows: int, lanes: int) -> None:
+    rng = np.random.default_rng(rows)
+    values = residues(rng, 2, rows * lanes)
+    matrix = residues(rng, rows + 3, 2 * lanes)
+    rest = matrix[rows:].tolist()
+    fill_pairs(values, matrix)
+    cells = pairs(values)
+    for row in range(rows):
+        here = cells[row * lanes : (row + 1) * lanes]
+        assert matrix[row].tolist() == [c for cell in here for c in cell]
+    assert matrix[rows:].tolist() == rest
+
+
+@pytest.mark.parametrize("size", [1, 2, 64, 512, 1024, 4096, 1 << 15])
+@pytest.mark.parametrize("queries", [1, 3])
+def test_add_powers(size: int, queries: int) -> None:
+    rng = np.random.default_rng(size + queries)
+    target = residues(rng, 2, size)
+    points = [int(x) for x in rng.integers(1, P, size=queries, dtype=np.uint64)]
+    points[0] = P - 2
+    factors = [(WORST, P - 1), *random_pairs(rng, queries - 1)]
+    expected = pairs(target)
+    for x, factor in zip(points, factors, strict=True):
+        power = 1
+        for i in range(size):
+            expected[i] = oracle.add(expected[i], oracle.mul(factor, (power, 0)))
+            power = power * x % P
+    add_powers(target, points, [Ext(*f) for f in factors])
+    assert pairs(target) == expected
+
+
+def test_add_powers_of_one_and_of_many_points() -> None:
+    target = np.zeros((2, 2048), dtype=np.uint64)
+    add_powers(target, [1] * 300, [Ext(P - 1, WORST)] * 300)
+    assert pairs(target) == [((P - 1) * 300 % P, WORST * 300 % P)] * 2048

@@ -1,0 +1,108 @@
+"""Verifying needs numpy alone, and the package's names are what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from tiny_run import TinyBundle
+
+import zktrain
+
+BLOCKED = ("numba", "llvmlite", "torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib")
+
+PRELUDE = f"""
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {BLOCKED!r}:
+            raise ImportError(name + " is blocked")
+        return None
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def run_blocked(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PRELUDE + code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_verify_works_without_the_provers_dependencies(tiny_bundle: TinyBundle) -> None:
+    code = """
+import zktrain
+weights, proof, dataset, forged = sys.argv[1:]
+verdict = zktrain.verify(weights, proof=proof, dataset=dataset)
+assert isinstance(verdict, zktrain.Verdict)
+print(verdict.segments, verdict.dataset_root)
+try:
+    zktrain.verify(weights, proof=proof, dataset="00" * 32)
+except zktrain.StatementMismatch:
+    print("refused")
+"""
+    done = run_blocked(
+        code, *map(str, (tiny_bundle.weights, tiny_bundle.proof, tiny_bundle.dataset)), ""
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == [f"2 {tiny_bundle.root}", "refused"]
+
+
+def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: TinyBundle) -> None:
+    arguments = ["verify", str(tiny_bundle.weights), "--proof", str(tiny_bundle.proof)]
+    arguments += ["--dataset", tiny_bundle.root, "--circuit", str(tiny_bundle.circuit)]
+    code = "from zktrain.cli.main import run\nrun(sys.argv[1:])"
+    done = run_blocked(code, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ACCEPTED")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("commit", "digits"),
+        ("compile", "recipe.toml"),
+        ("train", "recipe.toml", "--data", "digits", "--out", "run"),
+        ("prove", "run"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_missing_extra_is_named_with_its_remedy(arguments: tuple[str, ...]) -> None:
+    done = run_blocked("from zktrain.cli.main import run\nrun(sys.argv[1:])", *arguments)
+    assert done.returncode == 1
+    assert "pip install 'zktrain[prove]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    code = "import zktrain; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = run_blocked(code).stdout
+    assert "zktrain" in loaded
+    for name in ("numpy", "rich", "typer", "safetensors"):
+        assert repr(name) not in loaded
+
+
+def test_a_verb_stays_a_function_when_its_module_is_imported() -> None:
+    code = """
+import zktrain.verify, zktrain.commit, zktrain.train, zktrain.compile
+import zktrain
+from zktrain.verify import Verdict
+assert callable(zktrain.verify) and callable(zktrain.train) and callable(zktrain.compile)
+assert zktrain.Verdict is Verdict and zktrain.verify.__name__ == "verify"
+"""
+    done = run_blocked(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_exists() -> None:
+    for name in zktrain.__all__:
+        assert getattr(zktrain, name) is not None
+        assert name in dir(zktrain)
+    with pytest.raises(AttributeError, match="nothing_like_this"):
+        _ = zktrain.nothing_like_this
