@@ -17,10 +17,14 @@ _OUTPUT = b"zktrain challenger output v1"
 _WORK = b"zktrain challenger work v1"
 
 
+Trace = list[tuple[str, str, int]]
+"""Every absorb and challenge: action, label, size."""
+
+
 class Challenger:
     """State ``h``; a challenge hashes ``h`` with all absorbs since the last one, then expands."""
 
-    def __init__(self, protocol: str, trace: list[tuple[str, str, int]] | None = None) -> None:
+    def __init__(self, protocol: str, trace: Trace | None = None) -> None:
         self._state = hashlib.sha256(_ABSORB + protocol.encode()).digest()
         self._pending = bytearray()
         self.trace = trace

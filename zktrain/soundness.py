@@ -18,6 +18,10 @@ from .field.extension import LOG2_SIZE
 from .field.multilinear import log2_ceil
 
 MAX_WORK_BITS = 28
+MARGIN_BITS = 2
+"""Query terms of a run get the bits asked for, these, and log2 of how many there are."""
+CERTIFICATE_BITS = 112
+"""Security of a dataset's certificate, made before anybody knows what it will be used for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def verify(
     dataset: str | Path,
     circuit: str | Path | None = None,
     initial: str | Path | None = None,
+    min_security_bits: int = 100,
     progress: Progress = silent,
 ) -> Verdict:
     """Accept iff ``proof`` proves that training on ``dataset`` ends in exactly the weights of
@@ -72,6 +73,13 @@ def verify(
     if circuit is not None:
         _check_circuit(bundle, circuit)
     statement = parse_statement(bundle)
+    if statement.security_bits < min_security_bits:
+        raise StatementMismatch(
+            "the proof was made for fewer bits of security than are asked for",
+            stage="statement",
+            expected=min_security_bits,
+            got=statement.security_bits,
+        )
     last = _final_weights(statement, weights)
     first = _initial_weights(statement, initial)
     headers = [s.header for s in bundle.segments]

@@ -118,7 +118,8 @@ def test_bytes_in_many_layouts(logs: list[int]) -> None:
     ids=str,
 )
 def test_all_tables_together(kinds: list[tuple[str, int]]) -> None:
-    honest([make(kind, f"v{i}", n, i, real=(3 << n) // 4 or 1) for i, (kind, n) in enumerate(kinds)])
+    numbered = enumerate(kinds)
+    honest([make(kind, f"v{i}", n, i, real=(3 << n) // 4 or 1) for i, (kind, n) in numbered])
 
 
 def test_one_column_looked_up_twice() -> None:
@@ -158,7 +159,9 @@ def test_honest_counting_refuses_values_outside() -> None:
             honest_counts([(entry, Values((cells,)))])
 
 
-def cheat(kind: str, at: int, cells: tuple[int, ...], *, log_size: int = 3) -> tuple[Lookups, Counts]:
+def cheat(
+    kind: str, at: int, cells: tuple[int, ...], *, log_size: int = 3
+) -> tuple[Lookups, Counts]:
     """Real values except for one row, and the counts of the real values."""
     entry, values = make(kind, "v", log_size, 3, real=6)
     counts = honest_counts([(entry, values)])

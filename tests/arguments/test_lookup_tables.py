@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_contents() -> None:
         assert found[d] == (d, exponential(d), exponential(d - 1), 1)
     assert [row[0] for row in found[:-1]] == list(range((1 << 16) - 1))
     assert all(row[3] == 1 for row in found[:-1])
-    assert all(a[1] == b[2] for a, b in zip(found[:-2], found[1:-1], strict=True))
+    assert all(a[1] == b[2] for a, b in pairwise(found[:-1]))
 
 
 @pytest.mark.parametrize("name", TABLES)

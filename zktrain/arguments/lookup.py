@@ -83,6 +83,13 @@ def leaf_count(entries: Sequence[Entry]) -> int:
     return _layout(entries, tables_of(entries))[1]
 
 
+def proof_bytes(entries: Sequence[Entry]) -> int:
+    """Size of the argument: the root, every layer's rounds and children, the columns."""
+    depth = ml.log2_ceil(leaf_count(entries))
+    columns = len(_columns(entries, tables_of(entries), ()))
+    return 16 * (4 + sum(3 * k + 4 for k in range(1, depth)) + columns)
+
+
 def multiplicity(table: str) -> str:
     """Name of the committed column that counts a table's lookups."""
     return f"multiplicity.{table}"

@@ -34,6 +34,7 @@ MAX_STEPS = 1 << 24
 MAX_MULTIPLIER = 1 << 20
 MAX_SCHEDULE = 4096
 MAX_STRING = 1024
+MAX_NAME = 128
 _MAX_DIGITS = 20
 
 _STATED = (
@@ -143,7 +144,7 @@ def _parse(data: bytes) -> Any:
         problem = "the text is nested too deeply"
     except ValueError:
         problem = "the text is not ASCII JSON"
-    _malformed(problem)
+    raise MalformedProof(problem, stage="circuit")
 
 
 def _parse_integer(text: str) -> int:
@@ -222,6 +223,13 @@ def text_violation(text: str) -> str | None:
     return None if text.isprintable() else "must have printable characters only"
 
 
+def name_violation(text: str) -> str | None:
+    """Why ``text`` cannot be a name: names also label the messages of a proof."""
+    if not text or len(text) > MAX_NAME or not text.isascii():
+        return f"must have 1 to {MAX_NAME} ASCII characters; rename it in the network"
+    return None if text.isprintable() else "must have printable characters only"
+
+
 def violation(circuit: Circuit) -> str | None:
     """The first limit that ``circuit`` breaks, as a clause; ``None`` if it is valid."""
     problem = _network_violation(circuit) or _training_violation(circuit)
@@ -257,7 +265,7 @@ def _network_violation(circuit: Circuit) -> str | None:
 
 def _layer_violation(layer: Layer, position: int, *, last: bool) -> str | None:
     for text in (layer.name, layer.weight, *([] if layer.bias is None else [layer.bias])):
-        if problem := text_violation(text):
+        if problem := name_violation(text):
             return f"a name of layer {position} {problem}"
     if not (1 <= layer.inputs <= MAX_WIDTH and 1 <= layer.outputs <= MAX_WIDTH):
         return f"the widths of layer {layer.name!r} must be from 1 to {MAX_WIDTH}"

@@ -22,6 +22,7 @@ from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from . import ligerito
 from .commit import Committed
 from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, arrange, extend
+from .parameters import plan
 
 LOW = BLOCK_LOG_MIN
 """Variables bound on per-claim tables, before one small dense table remains."""
@@ -145,6 +146,23 @@ def verify(
             "the batched evaluation claims do not reduce to the opened value", stage=label
         )
     ligerito.verify(channel, label, roots, packings, offsets, row_log, z, value, bits)
+
+
+def proof_sizes(packings: Sequence[Packing], bits: float) -> dict[str, int]:
+    """Bytes of the messages whose size does not depend on the challenges: all but Merkle paths."""
+    lane_log = packings[0].lane_log
+    _, row_log = arrange(packings)
+    levels = plan(lane_log, row_log, bits)
+    rows = levels.levels[0].queries * sum(len(p.live_lanes) for p in packings)
+    scalars = 2 * 2 * (lane_log + row_log) + 2
+    for level in levels.levels[1:]:
+        rows += level.queries * 2 << level.fold_log
+        scalars += 2 * 2 * level.fold_log + 4
+    return {
+        "opened rows": 8 * rows,
+        "clear vector": 16 << levels.clear_log,
+        "opening's scalars and roots": 8 * scalars,
+    }
 
 
 __all__ = ["Claim", "Ext", "prove", "verify"]

@@ -17,6 +17,8 @@ CLEAR_LOG = 8
 """Folding stops at ``2^8`` elements of E, or two variables earlier if that saves a level."""
 FOLD_LOG = 4
 LANE_LOG_MIN = 10
+ROW_LOG = 6
+"""A commitment is cut in about ``2^6`` lanes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,24 +25,23 @@ from numpy.typing import NDArray
 from .. import soundness
 from ..arguments import lookup
 from ..arguments.batches import DatasetClaim
-from ..challenger import Challenger
+from ..challenger import Challenger, Trace
 from ..channel import ProverChannel, VerifierChannel
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim, Packing, arrange, pack, total_log
-from ..commitment.parameters import LANE_LOG_MIN
+from ..commitment.parameters import LANE_LOG_MIN, ROW_LOG
 from ..errors import InputError, MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
+from ..parameters import parameter_digest
 from .readers import Records
 
 FORMAT = "zktrain-dataset-1"
 PROTOCOL = "zktrain dataset certificate v1"
-CERTIFICATE_BITS = 112
 MAX_RECORDS = 1 << 24
 MAX_CELLS_LOG = 30
 MULTIPLICITY = lookup.multiplicity("byte")
-ROW_LOG = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +258,7 @@ def _label_sums(header: DatasetHeader, record: Point) -> Claim:
 
 def query_bits() -> float:
     """Security of each query term of the certificate and of openings of the dataset."""
-    return CERTIFICATE_BITS + 4.0
+    return soundness.CERTIFICATE_BITS + 4.0
 
 
 def work_bits(header: DatasetHeader) -> int:
@@ -276,16 +275,17 @@ def certificate_terms(header: DatasetHeader) -> list[soundness.Term]:
     return terms + soundness.opening_terms(part, header.lane_log, row_log, 32, query_bits())
 
 
-def _challenger(header: DatasetHeader) -> Challenger:
-    challenger = Challenger(PROTOCOL)
+def _challenger(header: DatasetHeader, trace: Trace | None) -> Challenger:
+    challenger = Challenger(PROTOCOL, trace)
+    challenger.absorb("parameters", parameter_digest())
     challenger.absorb("header", header.to_json())
     return challenger
 
 
-def certify(dataset: CommittedDataset) -> bytes:
+def certify(dataset: CommittedDataset, *, trace: Trace | None = None) -> bytes:
     """The proof that the dataset is well formed."""
     header = dataset.header
-    channel = ProverChannel(_challenger(header))
+    channel = ProverChannel(_challenger(header, trace))
     channel.send_work("work", work_bits(header))  # P -> V
     values = _values(header, dataset.inputs, dataset.labels)
     counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
@@ -296,9 +296,9 @@ def certify(dataset: CommittedDataset) -> bytes:
     return channel.proof()
 
 
-def verify_certificate(header: DatasetHeader, proof: bytes) -> None:
+def verify_certificate(header: DatasetHeader, proof: bytes, *, trace: Trace | None = None) -> None:
     """Raises unless the committed dataset is well formed."""
-    channel = VerifierChannel(_challenger(header), proof)
+    channel = VerifierChannel(_challenger(header, trace), proof)
     channel.receive_work("work", work_bits(header))  # P -> V
     claims = _locate(header, lookup.verify(channel, "lookup", _entries(header)))
     record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P

@@ -16,11 +16,13 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..arguments import lookup
 from ..circuit.circuit import Circuit
+from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof
 from .segment import HEADER_BYTES, SegmentHeader
-from .statement import Statement
+from .statement import Statement, lookup_entries
 
 MAGIC = b"ZKTRAIN\x01"
 MAX_FILE_BYTES = 1 << 31
@@ -185,6 +187,17 @@ class SegmentSummary:
     end: str
     previous: str
     proof_bytes: int
+    parts: dict[str, int]
+
+
+def _parts(statement: Statement, index: int, size: int) -> dict[str, int]:
+    """Bytes of one segment's proof by kind; Merkle paths and relations share the remainder, because
+    the number of siblings depends on the opened positions."""
+    entries = lookup_entries(statement.circuit, statement.shape(index))
+    parts = {"lookups": lookup.proof_bytes(entries)}
+    parts |= opening.proof_sizes(statement.packings(index), statement.query_bits)
+    parts["relations and Merkle paths"] = size - sum(parts.values())
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +226,9 @@ def inspect_bundle(path: str | Path) -> Inspection:
             s.header.end.hex(),
             s.header.previous.hex(),
             len(s.proof),
+            _parts(statement, index, len(s.proof)),
         )
-        for s in bundle.segments
+        for index, s in enumerate(bundle.segments[: len(statement.segments)])
     )
     sections = {
         "statement": len(bundle.statement_json),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..arguments import affine, batches, linear, lookup, product, weights
 from ..arguments.batches import DatasetClaim
 from ..arguments.claims import Ledger, Shape, WeightLedger, log_width
-from ..challenger import Challenger
+from ..challenger import Challenger, Trace
 from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import (
     Accumulate,
@@ -39,9 +39,9 @@ from ..commitment.packing import Claim
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec, Point
+from ..parameters import parameter_digest
 from ..progress import Progress, silent
 from ..training.order import batch_indices
-from .parameters import parameter_digest
 from .statement import PROTOCOL, Statement, lookup_entries
 from .witness import SegmentWitness
 
@@ -163,9 +163,7 @@ def _multipliers(statement: Statement, segment: int, shape: Shape) -> NDArray[np
     return out
 
 
-def _challenger(
-    statement: Statement, header: SegmentHeader, trace: list[tuple[str, str, int]] | None
-) -> Challenger:
+def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(f"{PROTOCOL} segment", trace)
     challenger.absorb("parameters", parameter_digest())
     challenger.absorb("statement", statement.digest)
@@ -232,7 +230,7 @@ def prove(
     end: BoundaryWeights,
     *,
     progress: Progress = silent,
-    trace: list[tuple[str, str, int]] | None = None,
+    trace: Trace | None = None,
     counts: dict[str, NDArray[np.int64]] | None = None,
 ) -> tuple[bytes, list[DatasetClaim]]:
     """Proof bytes of segment ``header.index``, and its claims on the dataset ``columns``.
@@ -281,6 +279,7 @@ def prove(
 
     boundaries = _Boundaries(boundary_value, sides)
     dataset_claims: list[DatasetClaim] = []
+    order = _segment_order(statement, segment)
     for op in claim_order(graph):
         match op:
             case Linear():
@@ -304,7 +303,6 @@ def prove(
             case Product():
                 product.prove(channel, op, ledger, witness)
             case Batch():
-                order = _segment_order(statement, segment)
                 dataset_claims += batches.prove(
                     channel, op, shape, order, columns[op.source], ledger
                 )
@@ -335,7 +333,7 @@ def verify(
     start: dict[str, NDArray[np.int64]] | None,
     end: dict[str, NDArray[np.int64]] | None,
     *,
-    trace: list[tuple[str, str, int]] | None = None,
+    trace: Trace | None = None,
     sizes: dict[str, int] | None = None,
 ) -> list[DatasetClaim]:
     """Check the proof of one segment whose header was checked by the caller.
@@ -372,6 +370,7 @@ def verify(
 
     boundaries = _Boundaries(boundary_value, sides)
     dataset_claims: list[DatasetClaim] = []
+    order = _segment_order(statement, segment)
     for op in claim_order(graph):
         match op:
             case Linear():
@@ -392,7 +391,6 @@ def verify(
             case Product():
                 product.verify(channel, op, ledger)
             case Batch():
-                order = _segment_order(statement, segment)
                 dataset_claims += batches.verify(
                     channel, op, shape, order, statement.dataset.log_records, ledger
                 )

@@ -16,17 +16,19 @@ from ..arguments.tables import TABLES
 from ..circuit.circuit import Circuit
 from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
 from ..commitment.packing import Packing, arrange, pack, total_log
-from ..commitment.parameters import LANE_LOG_MIN
+from ..commitment.parameters import LANE_LOG_MIN, ROW_LOG
 from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
 
 FORMAT = "zktrain-statement-1"
 PROTOCOL = "zktrain proof v1"
-ROW_LOG = 6
 MAX_SEGMENT_LOG = 28
 AUTO_SEGMENT_LOG = 26
 MAX_SEGMENTS = 1 << 14
+MAX_SEGMENT_SAMPLES = 1 << 22
+MAX_CLAIMS = 16
+"""More than any tensor of a step graph gets: 2 from matrix products and 6 from updates."""
 
 
 def segment_tensors(circuit: Circuit, shape: Shape) -> list[tuple[str, int, int]]:
@@ -65,7 +67,10 @@ def auto_segment_steps(circuit: Circuit) -> int:
     steps = 1
     while steps < circuit.steps:
         shape = Shape(2 * steps, circuit.batch_size)
-        if total_log(segment_tensors(circuit, shape)) > AUTO_SEGMENT_LOG:
+        if (
+            total_log(segment_tensors(circuit, shape)) > AUTO_SEGMENT_LOG
+            or shape.steps * shape.batch > MAX_SEGMENT_SAMPLES
+        ):
             break
         steps *= 2
     return steps
@@ -154,6 +159,11 @@ class Statement:
             return (
                 f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; use fewer steps"
             )
+        if shape.steps * shape.batch > MAX_SEGMENT_SAMPLES:
+            return (
+                f"a segment of {k} steps draws more than {MAX_SEGMENT_SAMPLES} samples; "
+                "use fewer steps"
+            )
         if -(-self.circuit.steps // k) > MAX_SEGMENTS:
             return (
                 f"{self.circuit.steps} steps in segments of {k} are more than "
@@ -214,7 +224,11 @@ class Statement:
     def query_bits(self) -> float:
         """Security of each query term, so that all of them together keep the target with a bit
         to spare."""
-        return self.security_bits + 2 + math.ceil(math.log2(6 * (len(self.segments) + 2)))
+        return (
+            self.security_bits
+            + soundness.MARGIN_BITS
+            + math.ceil(math.log2(6 * (len(self.segments) + 2)))
+        )
 
     def work_bits(self, segment: int) -> int:
         leaves = lookup.leaf_count(lookup_entries(self.circuit, self.shape(segment)))
@@ -236,7 +250,7 @@ class Statement:
             "closing",
             header.lane_log,
             arrange([header.packing()])[1],
-            64 * len(self.segments),
+            MAX_CLAIMS * 2 * len(self.segments),
             max(self.query_bits, dataset_query_bits()),
         )
         terms += certificate_terms(header)
@@ -251,15 +265,15 @@ class Statement:
         products = batches = affine = updates = 0
         for op in graph.operations:
             if isinstance(op, Product):
-                products += 16 + 3 * shape.log_size(graph.tensor(op.output).width)
+                products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output).width)
             elif isinstance(op, Batch):
-                batches += 16 + 2 * self.dataset.log_records
+                batches += MAX_CLAIMS + 2 * self.dataset.log_records
             elif isinstance(op, (Affine, AffineTransposed)):
                 affine += 3 * (log_width(graph.tensor(op.source).width) + shape.log_steps)
             elif isinstance(op, Accumulate):
                 widths = [graph.tensor(name).width for name in (op.activation, op.error)]
                 ends = sum(log_width(width) for width in widths)
-                updates += 16 + 3 * (shape.log_batch + shape.log_steps) + ends
+                updates += MAX_CLAIMS + 3 * (shape.log_batch + shape.log_steps) + ends
         terms += [
             soundness.sumcheck_term(part, "element-wise products", products),
             soundness.sumcheck_term(part, "matrix products", affine),
@@ -267,7 +281,11 @@ class Statement:
             soundness.sumcheck_term(part, "batches", batches),
         ]
         row_log = arrange(self.packings(segment))[1]
-        terms += soundness.opening_terms(part, self.lane_log, row_log, 256, self.query_bits)
+        tensors = len(segment_tensors(self.circuit, shape)) + 2 * len(
+            self.circuit.parameter_shapes()
+        )
+        claims = MAX_CLAIMS * tensors
+        terms += soundness.opening_terms(part, self.lane_log, row_log, claims, self.query_bits)
         return terms
 
     @cached_property

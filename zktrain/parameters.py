@@ -6,17 +6,18 @@ import hashlib
 import json
 from functools import lru_cache
 
-from ..arguments.tables import MAX_COLUMNS, TABLES
-from ..circuit.exp_table import exp_table
-from ..commitment import commit, merkle, packing, parameters
-from ..field.extension import NON_RESIDUE
-from ..field.goldilocks import GENERATOR, P
+from . import soundness
+from .arguments.tables import MAX_COLUMNS, TABLES
+from .circuit.exp_table import exp_table
+from .commitment import commit, merkle, packing, parameters
+from .field.extension import NON_RESIDUE
+from .field.goldilocks import GENERATOR, P
 
 
 @lru_cache(maxsize=1)
 def parameter_digest() -> bytes:
-    """SHA-256 of the canonical JSON of all constants; another version of the protocol has
-    another digest."""
+    """SHA-256 of the canonical JSON of all constants: a version with other constants has another
+    digest."""
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
     fields = {
@@ -31,6 +32,10 @@ def parameter_digest() -> bytes:
         "clear_log": parameters.CLEAR_LOG,
         "fold_log": parameters.FOLD_LOG,
         "lane_log_min": parameters.LANE_LOG_MIN,
+        "row_log": parameters.ROW_LOG,
+        "max_work_bits": soundness.MAX_WORK_BITS,
+        "margin_bits": soundness.MARGIN_BITS,
+        "certificate_bits": soundness.CERTIFICATE_BITS,
         "block_log_min": packing.BLOCK_LOG_MIN,
         "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
         "max_columns": MAX_COLUMNS,

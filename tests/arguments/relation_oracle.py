@@ -1,0 +1,140 @@
+"""Tiny training segments in Python integers, and a ledger check by direct extension."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from field_oracle import extension, pair, random_pairs
+from numpy.typing import NDArray
+
+from zktrain.arguments.claims import Ledger, Shape
+from zktrain.challenger import Challenger
+from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.field.extension import Ext, Point
+
+Tensor = NDArray[Any]
+BIAS_SHIFT = 8
+
+
+def padded(size: int) -> int:
+    return 1 << (size - 1).bit_length()
+
+
+def truth(tensor: Tensor, point: Point) -> Ext:
+    """Extension of all cells in memory order, by interpolation."""
+    cells = [int(v) for v in tensor.reshape(-1)]
+    return Ext(*extension(cells, [pair(x) for x in point]))
+
+
+def random_point(rng: np.random.Generator, tensor: Tensor) -> Point:
+    return tuple(Ext(*x) for x in random_pairs(rng, tensor.size.bit_length() - 1))
+
+
+def real_cells(
+    rng: np.random.Generator, shape: Shape, width: int, low: int, high: int, kind: type[Any]
+) -> Tensor:
+    """Random ``(t, b[, j])`` cells, all padding zero."""
+    real = (shape.steps, shape.batch, width) if width else (shape.steps, shape.batch)
+    out = np.zeros(tuple(padded(n) for n in real), dtype=kind)
+    out[tuple(slice(n) for n in real)] = rng.integers(low, high, size=real)
+    return out
+
+
+@dataclass
+class Tensors:
+    """The prover's witness: tensors by name."""
+
+    cells: dict[str, Tensor]
+
+    def tensor(self, name: str) -> Tensor:
+        return self.cells[name]
+
+    def evaluate(self, name: str, point: Point) -> Ext:
+        return truth(self.cells[name], point)
+
+
+@dataclass
+class Segment:
+    """Activations, errors and the weights that follow from them, step by step."""
+
+    shape: Shape
+    widths: tuple[int, int]
+    multipliers: NDArray[np.uint64]
+    activation: Tensor
+    error: Tensor
+    weights: list[Tensor]
+    biases: list[Tensor]
+
+    @property
+    def witness(self) -> Tensors:
+        return Tensors({"a": self.activation, "e": self.error})
+
+    def forward(self) -> Tensor:
+        """``A W_t + 2^8 b_t`` on real cells, zero elsewhere."""
+        steps, batch, _ = self.activation.shape
+        out = np.zeros((steps, batch, padded(self.widths[1])), dtype=object)
+        for t in range(self.shape.steps):
+            for b in range(self.shape.batch):
+                row = self.activation[t, b].astype(object)
+                out[t, b] = row @ self.weights[t] + (self.biases[t] << BIAS_SHIFT)
+        return out
+
+    def backward(self) -> Tensor:
+        """``E W_t^T``."""
+        steps, batch, _ = self.error.shape
+        out = np.zeros((steps, batch, padded(self.widths[0])), dtype=object)
+        for t in range(self.shape.steps):
+            for b in range(self.shape.batch):
+                out[t, b] = self.weights[t] @ self.error[t, b].astype(object)
+        return out
+
+
+def segment(seed: int, steps: int, batch: int, inputs: int, outputs: int) -> Segment:
+    """Random tensors; ``W_{t+1} = W_t - m_t sum_b A^T E`` and likewise for the bias."""
+    rng = np.random.default_rng(seed)
+    shape = Shape(steps, batch)
+    activation = real_cells(rng, shape, inputs, -(1 << 15), 1 << 15, np.int16)
+    error = real_cells(rng, shape, outputs, -(1 << 15), 1 << 15, np.int16)
+    multipliers = np.zeros(padded(steps), dtype=np.uint64)
+    multipliers[:steps] = rng.integers(1, 1 << 20, size=steps)
+    weight = np.zeros((padded(inputs), padded(outputs)), dtype=object)
+    for i, j in np.ndindex(inputs, outputs):
+        weight[i, j] = int(rng.integers(-(1 << 40), 1 << 40))
+    bias = np.zeros(padded(outputs), dtype=object)
+    for j in range(outputs):
+        bias[j] = int(rng.integers(-(1 << 40), 1 << 40))
+    weights, biases = [weight], [bias]
+    for t in range(padded(steps)):
+        a, e, m = activation[t].astype(object), error[t].astype(object), int(multipliers[t])
+        weights.append(weights[-1] - m * (a.T @ e))
+        biases.append(biases[-1] - m * (e.sum(axis=0) << BIAS_SHIFT))
+    return Segment(shape, (inputs, outputs), multipliers, activation, error, weights, biases)
+
+
+def prover() -> ProverChannel:
+    return ProverChannel(Challenger("relation"))
+
+
+def verifier(proof: bytes) -> VerifierChannel:
+    return VerifierChannel(Challenger("relation"), proof)
+
+
+def copy(ledger: Ledger, names: list[str]) -> Ledger:
+    """A ledger with the same claims on ``names``."""
+    out = Ledger()
+    for name in names:
+        for point, value in ledger.of(name):
+            out.add(name, point, value)
+    return out
+
+
+def false_claims(ledger: Ledger, tensors: dict[str, Tensor]) -> list[str]:
+    """Names of tensors with a claim that is not true."""
+    return [
+        name
+        for name, tensor in tensors.items()
+        for point, value in ledger.of(name)
+        if truth(tensor, point) != value
+    ]

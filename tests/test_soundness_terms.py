@@ -1,0 +1,267 @@
+"""Every error term of a small statement, recomputed with exact fractions from sizes by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import pytest
+
+from zktrain import soundness
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.dataset.commitment import DatasetHeader
+from zktrain.soundness import Term
+from zktrain.transcript.statement import Statement
+
+P = 2**64 - 2**32 + 1
+E_SIZE = P * P
+TABLE = 1 << 16
+COLUMNS = 4
+
+
+def log2(n: int) -> int:
+    """Smallest ``k`` with ``2^k >= n``."""
+    k = 0
+    while 1 << k < n:
+        k += 1
+    return k
+
+
+def bits(error: Fraction) -> float:
+    return math.log2(error.denominator) - math.log2(error.numerator)
+
+
+Terms = list[tuple[str, str, Fraction]]
+
+
+def survivors(code_log: int, rate_log: int, queries: int) -> Fraction:
+    n, rho = 1 << code_log, Fraction(1, 1 << rate_log)
+    gamma = (1 - rho) / 2 - 3 / ((1 - rho) * n)
+    return Fraction(math.comb(math.floor((1 - gamma) * n), queries), math.comb(n, queries))
+
+
+def folding(code_log: int, rate_log: int, variables: int) -> Fraction:
+    n, rho = 1 << code_log, Fraction(1, 1 << rate_log)
+    gamma = (1 - rho) / 2 - 3 / ((1 - rho) * n)
+    return max(Fraction(2), gamma * n + 1) * max(1, variables) / E_SIZE
+
+
+def opening_terms(part: str, lane_log: int, row_log: int, claims: int, target: int) -> Terms:
+    """Batching of the claims, then per level queries, folding and the batch of opened rows."""
+    out = [(part, "claim batching", Fraction(claims + 2 * (lane_log + row_log), E_SIZE))]
+    message, fold, rate_log, before = lane_log, row_log, 1, 0
+    while True:
+        code = message + rate_log
+        queries = 1
+        while survivors(code, rate_log, queries) > Fraction(1, 2**target):
+            queries += 1
+        rate = f"1/{1 << rate_log}"
+        out.append((part, f"queries at rate {rate}", survivors(code, rate_log, queries)))
+        out.append((part, f"folding at rate {rate}", folding(code, rate_log, fold)))
+        if rate_log > 1:
+            rows = Fraction(before + 2 * fold, E_SIZE)
+            out.append((part, f"opened rows batched, level {rate_log - 1}", rows))
+        if message <= 10:
+            return out
+        fold = min(4, message - 8)
+        message, rate_log, before = message - fold, rate_log + 1, queries
+
+
+def lookup_terms(part: str, leaves: int, target: int) -> Terms:
+    """Keys of ``N`` leaves of at most four columns, eased by work; then the fraction tree."""
+    keys = Fraction(leaves * (COLUMNS + 2), E_SIZE)
+    work = 0
+    while keys / 2**work > Fraction(1, 2**target):
+        work += 1
+    layers = sum(3 * k + 2 for k in range(log2(leaves)))
+    return [
+        (part, "lookup keys", keys / 2**work),
+        (part, "lookup tree", Fraction(layers, E_SIZE)),
+    ]
+
+
+@dataclass
+class Sizes:
+    """A network with one hidden layer, on a tiny dataset: everything that the terms depend on."""
+
+    inputs: int
+    hidden: int
+    classes: int
+    batch: int
+    steps: int
+    segment_steps: int
+    records: int
+    cross_entropy: bool = True
+    security: int = 100
+    lane_log: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        cells = sum(1 << max(10, n) for n in self.committed(min(self.segment_steps, self.steps)))
+        self.lane_log = max(10, log2(cells) - 6)
+
+    @property
+    def segments(self) -> list[int]:
+        full, rest = divmod(self.steps, self.segment_steps)
+        return [self.segment_steps] * full + ([rest] if rest else [])
+
+    @property
+    def target(self) -> int:
+        return self.security + 2 + math.ceil(math.log2(6 * (len(self.segments) + 2)))
+
+    def log_size(self, width: int, steps: int) -> int:
+        return (log2(width) if width else 0) + log2(self.batch) + log2(steps)
+
+    def committed(self, steps: int) -> list[int]:
+        """Quotients, high limbs, signs; for cross-entropy ``c, p, p.before``; multiplicities."""
+        hidden, output = self.log_size(self.hidden, steps), self.log_size(self.classes, steps)
+        tensors = [hidden] * 5 + [output] * 2  # z1 h1 s1 q1 hq1, z2 h2
+        if self.cross_entropy:
+            tensors += [output, output, self.log_size(0, steps)]
+        return tensors + [16] * (3 if self.cross_entropy else 2)
+
+    def leaves(self, steps: int) -> int:
+        hidden = 1 << self.log_size(self.hidden, steps)
+        output = 1 << self.log_size(self.classes, steps)
+        # limbs of z1 and the ReLU; limbs and range of z2; limbs and range of q1
+        cells = 3 * hidden + 3 * output + 3 * hidden
+        if self.cross_entropy:
+            cells += output + 2 * (1 << self.log_size(0, steps))
+        return cells + TABLE * (3 if self.cross_entropy else 2)
+
+    def lanes(self, logs: list[int]) -> int:
+        """Lanes of a commitment: its cells as a power of two."""
+        return 1 << max(0, log2(sum(1 << max(10, n) for n in logs)) - self.lane_log)
+
+    def boundary(self) -> list[int]:
+        i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
+        return [i + h, h, h + c, c]
+
+    def segment_terms(self, number: int) -> Terms:
+        part, steps = f"segment {number}", self.segments[number]
+        t, b = log2(steps), log2(self.batch)
+        i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
+        products = 2 * (16 + 3 * (h + b + t))
+        matrices = 3 * (i + t) + 3 * (h + t) + 3 * (c + t)
+        updates = (16 + 3 * (b + t) + i + h) + (16 + 3 * (b + t) + h + c)
+        batches = 2 * (16 + 2 * log2(self.records))
+        out = lookup_terms(part, self.leaves(steps), self.target)
+        out += [
+            (part, "element-wise products", Fraction(products, E_SIZE)),
+            (part, "matrix products", Fraction(matrices, E_SIZE)),
+            (part, "weight updates", Fraction(updates, E_SIZE)),
+            (part, "batches", Fraction(batches, E_SIZE)),
+        ]
+        inner = (number > 0) + (number + 1 < len(self.segments))
+        lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
+        return out + opening_terms(part, self.lane_log, log2(lanes), 256, self.target)
+
+    def dataset_terms(self) -> Terms:
+        """The closing proof of 64 claims per segment and the certificate of 112 bits."""
+        n, f, c = log2(self.records), log2(self.inputs), log2(self.classes)
+        blocks = [n + f, n + c, 9]
+        cells = sum(1 << max(10, size) for size in blocks)
+        lane_log = max(10, log2(cells) - 6)
+        row_log = log2(cells) - lane_log if log2(cells) > lane_log else 0
+        assert lane_log - n >= f  # all columns stand in one lane
+        leaves = (1 << n + f) + (1 << n + c) + 512
+        claims = 64 * len(self.segments)
+        out = opening_terms("closing", lane_log, row_log, claims, max(self.target, 116))
+        part = "dataset certificate"
+        out += lookup_terms(part, leaves, 116)
+        out.append((part, "label sums", Fraction(max(1, n), E_SIZE)))
+        return out + opening_terms(part, lane_log, row_log, 32, 116)
+
+    def terms(self) -> Terms:
+        out: Terms = []
+        for number in range(len(self.segments)):
+            out += self.segment_terms(number)
+        return out + self.dataset_terms()
+
+    def statement(self) -> Statement:
+        layers = (
+            Layer("fc1", self.inputs, self.hidden, "fc1.weight", "fc1.bias", True),
+            Layer("fc2", self.hidden, self.classes, "fc2.weight", "fc2.bias", False),
+        )
+        loss = "cross_entropy" if self.cross_entropy else "mse"
+        circuit = Circuit(
+            layers, loss, FixedPoint(), self.batch, self.steps, ((0, 2),), "order",
+            Initialisation("seed", "weights"),
+        )  # fmt: skip
+        header = DatasetHeader(self.records, self.inputs, self.classes, bytes(32))
+        digest = "00" * 32
+        return Statement(circuit, header, digest, digest, self.segment_steps, self.security)
+
+
+CASES = {
+    "one segment": Sizes(5, 6, 3, 3, 2, 2, 11),
+    "three segments, the last shorter": Sizes(5, 6, 3, 3, 5, 2, 11),
+    "four segments of one step": Sizes(8, 16, 10, 4, 4, 1, 100),
+    "mean squared error": Sizes(5, 6, 3, 3, 5, 2, 11, cross_entropy=False),
+    "many steps": Sizes(16, 64, 10, 16, 256, 128, 60, security=90),
+    "one of everything": Sizes(1, 1, 1, 1, 1, 1, 1),
+}
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request: pytest.FixtureRequest) -> Sizes:
+    return CASES[request.param]
+
+
+def test_sizes_follow_from_the_statement(case: Sizes) -> None:
+    statement = case.statement()
+    assert statement.query_bits == case.target
+    assert statement.lane_log == case.lane_log
+    assert [steps for _, steps in statement.segments] == case.segments
+    assert statement.problem() is None
+
+
+def test_every_term(case: Sizes) -> None:
+    found = case.statement().soundness_terms
+    expected = case.terms()
+    assert [(t.part, t.name) for t in found] == [
+        *((part, name) for part, name, _ in expected),
+        ("all", "hash collisions"),
+    ]
+    for term, (_, _, error) in zip(found, expected, strict=False):
+        assert term.bits == pytest.approx(bits(error), abs=1e-6), term
+        assert term.basis == "proven"
+    assert (found[-1].bits, found[-1].basis) == (128.0, "assumed")
+
+
+def test_union_of_the_proven_terms(case: Sizes) -> None:
+    statement = case.statement()
+    total = sum((error for _, _, error in case.terms()), Fraction(0))
+    assert statement.union_bits == pytest.approx(bits(total), abs=1e-6)
+    assert total < Fraction(1, 2**case.security)
+
+
+def test_union() -> None:
+    assert soundness.union([Term("a", "b", 100.0)]) == 100.0
+    assert soundness.union([Term("a", "b", 100.0)] * 4) == pytest.approx(98.0)
+    mixed = [Term("a", "b", 100.0), Term("a", "c", 101.0), Term("a", "d", 120.0)]
+    exact = Fraction(1, 2**100) + Fraction(1, 2**101) + Fraction(1, 2**120)
+    assert soundness.union(mixed) == pytest.approx(bits(exact))
+    assert soundness.union([]) == math.inf
+    assert soundness.union([Term("a", "b", math.inf)]) == math.inf
+
+
+@pytest.mark.parametrize("leaves", [1, 700, 1 << 17, (1 << 27) + 1, 1 << 30])
+@pytest.mark.parametrize("target", [80, 104, 107, 116, 126])
+def test_least_work_that_lifts_the_keys(leaves: int, target: int) -> None:
+    keys = Fraction(leaves * (COLUMNS + 2), E_SIZE)
+    assert soundness.lookup_key_bits(leaves) == pytest.approx(bits(keys), abs=1e-8)
+    work = soundness.lookup_work_bits(leaves, target)
+    bound = Fraction(1, 2**target)
+    assert 0 <= work <= 28
+    assert keys / 2**work <= bound or work == 28
+    assert work == 0 or keys / 2 ** (work - 1) > bound
+
+
+def test_too_many_bits_cannot_be_asked_for() -> None:
+    """Long segments at the highest target: the field's size does not reach it."""
+    case = Sizes(16, 64, 10, 16, 256, 128, 60, security=120)
+    problem = case.statement().problem()
+    assert case.statement().union_bits < 120
+    assert problem is not None and "bits of security" in problem
