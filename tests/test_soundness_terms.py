@@ -19,6 +19,8 @@ P = 2**64 - 2**32 + 1
 E_SIZE = P * P
 TABLE = 1 << 16
 COLUMNS = 4
+CLAIMS = 16
+"""On any one tensor, at most."""
 
 
 def log2(n: int) -> int:
@@ -142,23 +144,24 @@ class Sizes:
         part, steps = f"segment {number}", self.segments[number]
         t, b = log2(steps), log2(self.batch)
         i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
-        products = 2 * (16 + 3 * (h + b + t))
+        products = 2 * (CLAIMS + 3 * (h + b + t))
         matrices = 3 * (i + t) + 3 * (h + t) + 3 * (c + t)
-        updates = (16 + 3 * (b + t) + i + h) + (16 + 3 * (b + t) + h + c)
-        batches = 2 * (16 + 2 * log2(self.records))
+        updates = (CLAIMS + 3 * (b + t) + i + h) + (CLAIMS + 3 * (b + t) + h + c)
+        batches = 2 * (CLAIMS + 2 * log2(self.records))
         out = lookup_terms(part, self.leaves(steps), self.target)
         out += [
             (part, "element-wise products", Fraction(products, E_SIZE)),
-            (part, "matrix products", Fraction(matrices, E_SIZE)),
+            (part, "matrix products", Fraction(max(1, matrices), E_SIZE)),
             (part, "weight updates", Fraction(updates, E_SIZE)),
             (part, "batches", Fraction(batches, E_SIZE)),
         ]
         inner = (number > 0) + (number + 1 < len(self.segments))
         lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
-        return out + opening_terms(part, self.lane_log, log2(lanes), 256, self.target)
+        claims = CLAIMS * (len(self.committed(steps)) + 2 * len(self.boundary()))
+        return out + opening_terms(part, self.lane_log, log2(lanes), claims, self.target)
 
     def dataset_terms(self) -> Terms:
-        """The closing proof of 64 claims per segment and the certificate of 112 bits."""
+        """The closing proof of inputs and labels, and the certificate of 112 bits."""
         n, f, c = log2(self.records), log2(self.inputs), log2(self.classes)
         blocks = [n + f, n + c, 9]
         cells = sum(1 << max(10, size) for size in blocks)
@@ -166,7 +169,7 @@ class Sizes:
         row_log = log2(cells) - lane_log if log2(cells) > lane_log else 0
         assert lane_log - n >= f  # all columns stand in one lane
         leaves = (1 << n + f) + (1 << n + c) + 512
-        claims = 64 * len(self.segments)
+        claims = 2 * CLAIMS * len(self.segments)
         out = opening_terms("closing", lane_log, row_log, claims, max(self.target, 116))
         part = "dataset certificate"
         out += lookup_terms(part, leaves, 116)

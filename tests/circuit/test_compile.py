@@ -134,7 +134,7 @@ def test_weights_too_large(recipe: Path) -> None:
 def test_limits_of_the_circuit_are_errors_of_the_recipe(recipe: Path) -> None:
     for old, new, message in (
         ("fc1.weight", "acc1", "'acc1' is the name of a tensor"),
-        ("fc1.bias", "b" * 1025, "1 to 1024 characters"),
+        ("fc1.bias", "b" * 129, "1 to 128 ASCII characters"),
         ("fc2.weight", "w\n", "printable"),
         ("fc2.weight", "fc1.other", None),
     ):

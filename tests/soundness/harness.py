@@ -452,10 +452,18 @@ class _Drop(ast.NodeTransformer):
         return node
 
 
+_ORIGINALS = {
+    (c.module, c.function): getattr(c.module, c.function)
+    for c in list(globals().values())
+    if isinstance(c, Check)
+}
+_dropped: list[Check] = []
+
+
 @cache
 def _mutant(module: ModuleType, function: str, messages: tuple[str, ...]) -> Callable[..., Any]:
     """The function with ``if False`` before these errors."""
-    original = getattr(module, function)
+    original = _ORIGINALS[module, function]
     drop = _Drop(messages)
     tree = drop.visit(ast.parse(textwrap.dedent(inspect.getsource(original))))
     if sorted(drop.found) != sorted(messages):
@@ -471,9 +479,13 @@ def _mutant(module: ModuleType, function: str, messages: tuple[str, ...]) -> Cal
 @contextmanager
 def without(*checks: Check) -> Iterator[None]:
     """The verifier without these checks (and, for linear relations, the prover too)."""
-    with ExitStack() as stack:
-        for place in {(check.module, check.function) for check in checks}:
-            messages = sorted(c.message for c in checks if (c.module, c.function) == place)
-            mutant = _mutant(*place, tuple(messages))
-            stack.enter_context(mock.patch.object(*place, mutant))
-        yield
+    _dropped.extend(checks)
+    try:
+        with ExitStack() as stack:
+            for place in {(check.module, check.function) for check in checks}:
+                messages = {c.message for c in _dropped if (c.module, c.function) == place}
+                mutant = _mutant(*place, tuple(sorted(messages)))
+                stack.enter_context(mock.patch.object(*place, mutant))
+            yield
+    finally:
+        del _dropped[-len(checks) :]

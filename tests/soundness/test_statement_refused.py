@@ -1,0 +1,627 @@
+"""Bundles that are not what the verifier asks about: other statements, broken chains, damaged bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import harness as h
+import numpy as np
+import pytest
+
+from zktrain.channel import VerifierChannel
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.dataset.commitment import commit_records
+from zktrain.dataset.public_file import write_public
+from zktrain.dataset.readers import Records
+from zktrain.errors import (
+    ChainBroken,
+    InputError,
+    MalformedProof,
+    Rejected,
+    StatementMismatch,
+    ZktrainError,
+)
+from zktrain.field.goldilocks import P
+from zktrain.prove import prove
+from zktrain.training.initial import seeded_weights
+from zktrain.training.run import Run
+from zktrain.training.trainer import train
+from zktrain.training.weights import digest, write_weights
+from zktrain.transcript.bundle import MAGIC, Bundle, SegmentProof, parse
+from zktrain.transcript.segment import HEADER_BYTES
+from zktrain.transcript.statement import Statement
+from zktrain.verify import Verdict, verify
+
+STEPS, SEGMENT_STEPS = 7, 4
+
+
+def _circuit(**changes: object) -> Circuit:
+    layers = (
+        Layer("fc1", 6, 5, "fc1.weight", "fc1.bias", True),
+        Layer("fc2", 5, 3, "fc2.weight", "fc2.bias", False),
+    )
+    circuit = Circuit(
+        layers, "mse", FixedPoint(), 3, STEPS, ((0, 3),), "order", Initialisation("seed", "w")
+    )
+    return replace(circuit, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A proved run: its files and its bundle."""
+
+    folder: Path
+    weights: Path
+    root: str
+    data: bytes
+    bundle: Bundle
+
+    def judge(self, data: bytes, **changes: object) -> Verdict:
+        """Verify other bytes against this run's weights and dataset."""
+        path = self.folder / "judged.zkt"
+        path.write_bytes(data)
+        asked = {"weights": self.weights, "dataset": self.root, "min_security_bits": 80}
+        arguments = {**asked, **changes}
+        return verify(arguments.pop("weights"), proof=path, **arguments)  # type: ignore[arg-type]
+
+
+def _prove(folder: Path, circuit: Circuit, records: Records) -> Proven:
+    root = commit_records(records).header.root.hex()
+    boundaries = [0, SEGMENT_STEPS, STEPS]
+    options = {"security_bits": 80, "segment_steps": SEGMENT_STEPS}
+    run = Run.create(
+        folder, circuit, records, dataset_root=root, proof=options, boundaries=boundaries
+    )
+    trained = train(
+        circuit,
+        records,
+        seeded_weights(circuit),
+        boundaries=boundaries,
+        on_boundary=run.write_boundary,
+    )
+    run.finish(trained.weights, {}, {})
+    data = prove(folder).path.read_bytes()
+    return Proven(folder, run.weights_path, root, data, parse(data))
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """Two segments, the second one shorter."""
+    made = _prove(tmp_path_factory.mktemp("a") / "run", _circuit(), h.records())
+    assert made.judge(made.data).segments == 2
+    return made
+
+
+@pytest.fixture(scope="module")
+def reordered(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """The same dataset and shapes in another order."""
+    circuit = _circuit(order_seed="another order")
+    made = _prove(tmp_path_factory.mktemp("b") / "run", circuit, h.records())
+    made.judge(made.data)
+    return made
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """The same circuit on a dataset whose inputs are all zero."""
+    records = replace(h.records(), inputs=np.zeros_like(h.records().inputs))
+    made = _prove(tmp_path_factory.mktemp("c") / "run", _circuit(), records)
+    made.judge(made.data)
+    return made
+
+
+def _refuse(
+    proven: Proven,
+    data: bytes,
+    error: type[ZktrainError] | tuple[type[ZktrainError], ...] = (MalformedProof, Rejected),
+    **changes: object,
+) -> ZktrainError:
+    """Assert that nothing but this error is raised."""
+    with pytest.raises(error) as caught:
+        proven.judge(data, **changes)
+    return caught.value
+
+
+# Another statement
+
+
+@pytest.mark.parametrize("parameter", ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"])
+def test_one_weight_changed_by_one_unit(proven: Proven, parameter: str) -> None:
+    """``2^-32`` more in one weight of the file."""
+    weights = Run.open(proven.folder).boundary(STEPS)
+    weights[parameter] = weights[parameter].copy()
+    weights[parameter].reshape(-1)[-1] += 1
+    path = proven.folder / "forged.safetensors"
+    write_weights(path, weights, 32, {})
+    error = _refuse(proven, proven.data, StatementMismatch, weights=path)
+    assert "weight file" in str(error)
+
+
+def test_final_digest_replaced_with_that_of_changed_weights(proven: Proven) -> None:
+    """The statement is changed to fit the forged file; the chain no longer fits the statement."""
+    weights = Run.open(proven.folder).boundary(STEPS)
+    weights["fc1.bias"] = weights["fc1.bias"] + 1
+    path = proven.folder / "forged.safetensors"
+    write_weights(path, weights, 32, {})
+    fields = json.loads(proven.bundle.statement_json)
+    fields["final"] = digest(weights)
+    bundle = replace(proven.bundle, statement_json=_json(fields))
+    _refuse(proven, bundle.to_bytes(), ChainBroken, weights=path)
+    headers = [part.header for part in bundle.segments]
+    circuit = Circuit.from_json(bundle.circuit_json)
+    statement = Statement.from_json(
+        bundle.statement_json, circuit, commit_records(h.records()).header
+    )
+    headers[0] = replace(headers[0], previous=statement.digest)
+    headers[1] = replace(
+        headers[1], previous=headers[0].digest, end=bytes.fromhex(fields["final"])
+    )
+    parts = tuple(replace(p, header=q) for p, q in zip(bundle.segments, headers, strict=True))
+    _refuse(proven, replace(bundle, segments=parts).to_bytes(), Rejected, weights=path)
+
+
+def test_another_dataset_root(proven: Proven, blank: Proven) -> None:
+    """As hex, with one digit changed, and as a public file."""
+    flipped = proven.root[:-1] + ("0" if proven.root[-1] != "0" else "1")
+    for other in (blank.root, flipped):
+        _refuse(proven, proven.data, StatementMismatch, dataset=other)
+    path = proven.folder / "other.zkd"
+    other_header = commit_records(replace(h.records(), inputs=h.records().inputs // 2)).header
+    write_public(path, other_header, b"")
+    _refuse(proven, proven.data, StatementMismatch, dataset=path)
+    with pytest.raises(InputError):
+        proven.judge(proven.data, dataset="no such file")
+
+
+def test_fewer_bits_than_asked_for(proven: Proven) -> None:
+    """A proof for 80 bits is no proof for more."""
+    for bits in (81, 100):
+        _refuse(proven, proven.data, StatementMismatch, min_security_bits=bits)
+
+
+OTHER_CIRCUITS: dict[str, dict[str, object]] = {
+    "rate": {"multipliers": ((0, 4),)},
+    "later rate": {"multipliers": ((0, 3), (6, 2))},
+    "first weights": {"initialisation": Initialisation("seed", "v")},
+    "batch size": {"batch_size": 4},
+    "steps": {"steps": STEPS + 1},
+    "order": {"order_seed": "Order"},
+    "loss": {"loss": "cross_entropy"},
+    "width": {
+        "layers": (
+            Layer("fc1", 6, 4, "fc1.weight", "fc1.bias", True),
+            Layer("fc2", 4, 3, "fc2.weight", "fc2.bias", False),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("what", OTHER_CIRCUITS)
+def test_another_circuit_pinned(proven: Proven, what: str) -> None:
+    """A circuit that differs in one thing."""
+    path = proven.folder / "pinned.json"
+    path.write_bytes(_circuit().canonical_json())
+    proven.judge(proven.data, circuit=path)
+    path.write_bytes(_circuit(**OTHER_CIRCUITS[what]).canonical_json())
+    error = _refuse(proven, proven.data, StatementMismatch, circuit=path)
+    assert error.stage == "circuit"
+
+
+@pytest.mark.parametrize("what", OTHER_CIRCUITS)
+def test_circuit_of_the_bundle_replaced(proven: Proven, what: str) -> None:
+    """Another circuit beside the proof, with and without a statement that names it."""
+    circuit = _circuit(**OTHER_CIRCUITS[what])
+    bundle = replace(proven.bundle, circuit_json=circuit.canonical_json())
+    _refuse(proven, bundle.to_bytes(), MalformedProof)
+    fields = {**json.loads(bundle.statement_json), "circuit": circuit.id}
+    _refuse(proven, replace(bundle, statement_json=_json(fields)).to_bytes(), Rejected)
+
+
+def test_bundle_of_another_run(proven: Proven, reordered: Proven, blank: Proven) -> None:
+    """Weights of one run with the proof of another."""
+    _refuse(proven, reordered.data, StatementMismatch)
+    _refuse(proven, blank.data, StatementMismatch)
+    _refuse(proven, blank.data, StatementMismatch, dataset=blank.root)
+    _refuse(proven, proven.data, StatementMismatch, weights=reordered.weights)
+
+
+# The chain of segments
+
+
+def _segments(proven: Proven, *parts: SegmentProof) -> bytes:
+    return replace(proven.bundle, segments=parts).to_bytes()
+
+
+def test_segments_swapped_dropped_or_repeated(proven: Proven) -> None:
+    """A gap, a reorder and a replay."""
+    first, second = proven.bundle.segments
+    for parts in ([second, first], [first], [second], [], [first, first], [second, second],
+                  [first, second, second], [first, first, second]):  # fmt: skip
+        _refuse(proven, _segments(proven, *parts), ChainBroken)
+
+
+def test_foreign_segment(proven: Proven, reordered: Proven, blank: Proven) -> None:
+    """A segment of another run with the same shapes, with its own header or with the right one."""
+    own = proven.bundle.segments
+    for other in (reordered, blank):
+        foreign = other.bundle.segments
+        for place in (0, 1):
+            parts = [*own]
+            parts[place] = foreign[place]
+            _refuse(proven, _segments(proven, *parts), ChainBroken)
+            parts[place] = replace(own[place], proof=foreign[place].proof)
+            error = _refuse(proven, _segments(proven, *parts), Rejected)
+            assert error.segment == place
+    swapped = [replace(own[0], proof=own[1].proof), replace(own[1], proof=own[0].proof)]
+    _refuse(proven, _segments(proven, *swapped))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("field", ["index", "first_step", "steps", "start", "end", "previous"])
+def test_header_field_changed(proven: Proven, place: int, field: str) -> None:
+    """Each field of each header."""
+    parts = list(proven.bundle.segments)
+    header = parts[place].header
+    old = getattr(header, field)
+    for new in [old + 1, 0xFFFFFFFF] if isinstance(old, int) else [bytes(32), old[::-1]]:
+        parts[place] = replace(parts[place], header=replace(header, **{field: new}))
+        error = _refuse(proven, _segments(proven, *parts), ChainBroken)
+        assert error.segment in (None, 0, 1)
+
+
+def test_boundary_replaced_in_a_chain_that_holds(proven: Proven) -> None:
+    """Both segments name another boundary, and the digests are made anew."""
+    first, second = proven.bundle.segments
+    header = replace(first.header, end=bytes(range(32)))
+    after = replace(second.header, start=header.end, previous=header.digest)
+    parts = [replace(first, header=header), replace(second, header=after)]
+    error = _refuse(proven, _segments(proven, *parts), Rejected)
+    assert not isinstance(error, ChainBroken)
+
+
+def test_parts_of_another_bundle(proven: Proven, blank: Proven, reordered: Proven) -> None:
+    """Certificate, closing proof and dataset header taken from elsewhere."""
+    mine = proven.bundle
+    for bundle in (
+        replace(mine, certificate=blank.bundle.certificate),
+        replace(mine, closing=blank.bundle.closing),
+        replace(mine, closing=reordered.bundle.closing),
+        replace(mine, dataset_json=blank.bundle.dataset_json),
+        replace(mine, certificate=mine.closing),
+    ):
+        _refuse(proven, bundle.to_bytes())
+
+
+# The bytes
+
+
+@dataclass(frozen=True)
+class Field:
+    """A part of the wire format: ``size`` bytes at ``offset``."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def _fields(bundle: Bundle) -> Iterator[Field]:
+    """Every field of the wire format, in order."""
+    at = 0
+
+    def field(name: str, size: int) -> Field:
+        nonlocal at
+        at += size
+        return Field(name, at - size, size)
+
+    yield field("magic", 7)
+    yield field("version", 1)
+    for name in ("statement_json", "circuit_json", "dataset_json", "certificate"):
+        yield field(f"{name} length", 8)
+        yield field(name, len(getattr(bundle, name)))
+    yield field("segment count", 4)
+    for index, part in enumerate(bundle.segments):
+        for name, size in (("index", 4), ("first_step", 4), ("steps", 4),
+                           ("start", 32), ("end", 32), ("previous", 32)):  # fmt: skip
+            yield field(f"segment {index} {name}", size)
+        yield field(f"segment {index} proof length", 8)
+        yield field(f"segment {index} proof", len(part.proof))
+    yield field("closing length", 8)
+    yield field("closing", len(bundle.closing))
+
+
+def _places(proven: Proven) -> dict[str, Field]:
+    return {field.name: field for field in _fields(proven.bundle)}
+
+
+def test_the_fields_are_the_whole_format(proven: Proven) -> None:
+    """They cover the file without gap or overlap."""
+    fields = list(_fields(proven.bundle))
+    assert sum(field.size for field in fields) == len(proven.data)
+    assert proven.data.startswith(MAGIC)
+    assert sum(f.size for f in fields if f.name.startswith("segment 0 ")) == (
+        HEADER_BYTES + 8 + len(proven.bundle.segments[0].proof)
+    )
+
+
+def _messages(proven: Proven) -> list[Field]:
+    """The first and the last message of every label, in every proof of the bundle."""
+    streams: list[dict[str, list[Field]]] = []
+    last: list[VerifierChannel] = []
+    take = VerifierChannel._take
+
+    def record(channel: VerifierChannel, label: str, size: int) -> bytes:
+        if not last or last[-1] is not channel:
+            last.append(channel)
+            streams.append({})
+        streams[-1].setdefault(label, []).append(Field(label, channel._at, size))
+        return take(channel, label, size)
+
+    with mock.patch.object(VerifierChannel, "_take", record):
+        proven.judge(proven.data)
+    places = _places(proven)
+    names = ["certificate", "segment 0 proof", "segment 1 proof", "closing"]
+    out = []
+    for name, stream in zip(names, streams, strict=True):
+        base = places[name].offset
+        for label, found in stream.items():
+            for message in {found[0], found[-1]}:
+                out.append(Field(f"{name}: {label}", base + message.offset, message.size))
+    return out
+
+
+def _flipped(data: bytes, place: int, mask: int) -> bytes:
+    out = bytearray(data)
+    out[place] ^= mask
+    return bytes(out)
+
+
+def test_one_byte_of_every_header_field_flipped(proven: Proven) -> None:
+    """First, last and a middle byte of everything that is no proof; every byte of short fields."""
+    chance = random.Random(1)
+    for field in _fields(proven.bundle):
+        if "proof" in field.name.split()[-1:] or field.name in ("certificate", "closing"):
+            continue
+        inside = range(field.offset, field.offset + field.size)
+        places = inside if field.size <= 32 else [inside[0], inside[-1], *chance.sample(inside, 20)]
+        for place in places:
+            _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
+
+
+def test_one_byte_of_every_message_flipped(proven: Proven) -> None:
+    """Every labelled message of the certificate, the segments and the closing proof."""
+    chance = random.Random(2)
+    messages = _messages(proven)
+    assert len(messages) > 100
+    for message in messages:
+        place = message.offset + chance.randrange(message.size)
+        _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
+
+
+def test_one_byte_anywhere_flipped(proven: Proven) -> None:
+    """Three hundred random positions of the file."""
+    chance = random.Random(3)
+    for place in chance.sample(range(len(proven.data)), 300):
+        _refuse(proven, _flipped(proven.data, place, chance.randrange(1, 256)))
+
+
+def test_truncated(proven: Proven) -> None:
+    """At the start and the end of every field, one byte before, and at random places."""
+    chance = random.Random(4)
+    cuts = {0, 1, len(proven.data) - 1, *chance.sample(range(len(proven.data)), 50)}
+    for field in _fields(proven.bundle):
+        cuts |= {field.offset, field.offset + field.size - 1}
+    for cut in sorted(cuts - {len(proven.data)}):
+        _refuse(proven, proven.data[:cut], MalformedProof)
+
+
+def test_padded(proven: Proven) -> None:
+    """Bytes after the file, and after each part with its length adjusted."""
+    for tail in (b"\0", b"\n", bytes(16), proven.data):
+        _refuse(proven, proven.data + tail, MalformedProof)
+    bundle = proven.bundle
+    for name in ("statement_json", "circuit_json", "dataset_json", "certificate", "closing"):
+        for tail in (b" ", b"\0", bytes(16)):
+            longer = replace(bundle, **{name: getattr(bundle, name) + tail})
+            _refuse(proven, longer.to_bytes(), MalformedProof)
+    for place in (0, 1):
+        parts = list(bundle.segments)
+        parts[place] = replace(parts[place], proof=parts[place].proof + bytes(16))
+        _refuse(proven, _segments(proven, *parts), MalformedProof)
+
+
+def test_proof_streams_cut(proven: Proven) -> None:
+    """Each proof without its last byte or its last hash, or empty, with its length adjusted."""
+    bundle = proven.bundle
+    for cut in (-1, -32, 0):
+        for name in ("certificate", "closing"):
+            data = getattr(bundle, name)
+            stream = data[:cut] if cut else b""
+            _refuse(proven, replace(bundle, **{name: stream}).to_bytes(), MalformedProof)
+        for place, part in enumerate(bundle.segments):
+            parts = list(bundle.segments)
+            parts[place] = replace(part, proof=part.proof[:cut] if cut else b"")
+            _refuse(proven, _segments(proven, *parts), MalformedProof)
+
+
+def test_huge_lengths_and_counts(proven: Proven) -> None:
+    """Refused before anything of that size is allocated, and quickly."""
+    cases = []
+    for field in _fields(proven.bundle):
+        if field.name.endswith(("length", "count")):
+            sizes = [0xFFFFFFFF, 0x80000000, 3] if field.size == 4 else [(1 << 64) - 1, 1 << 63, 1 << 40]
+            for size in sizes:
+                data = bytearray(proven.data)
+                struct.pack_into("<I" if field.size == 4 else "<Q", data, field.offset, size)
+                cases.append(bytes(data))
+    cases.append(MAGIC + b"\xff" * 64)
+    assert len(cases) > 20
+    started = time.perf_counter()
+    tracemalloc.start()
+    try:
+        for data in cases:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            _refuse(proven, data, MalformedProof)
+            peak = tracemalloc.get_traced_memory()[1] - before
+            assert peak < 3 * len(proven.data) + (1 << 20)
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - started < 10
+
+
+def test_field_element_not_reduced(blank: Proven) -> None:
+    """``0`` written as ``p``: the same element, another encoding."""
+    zeros = [
+        message
+        for message in _messages(blank)
+        if "/records" in message.name and not any(blank.data[message.offset :][: message.size])
+    ]
+    assert zeros
+    for message in zeros:
+        data = bytearray(blank.data)
+        data[message.offset : message.offset + 8] = P.to_bytes(8, "little")
+        error = _refuse(blank, bytes(data), MalformedProof)
+        assert "not below p" in str(error)
+
+
+def test_largest_words_as_field_elements(proven: Proven) -> None:
+    """``2^64 - 1`` in every message of scalars or cells."""
+    count = 0
+    for message in _messages(proven):
+        if message.name.endswith(("/path", "/root", "commitment", "work")) and message.size < 64:
+            continue
+        data = bytearray(proven.data)
+        data[message.offset : message.offset + 8] = b"\xff" * 8
+        _refuse(proven, bytes(data), MalformedProof)
+        count += 1
+    assert count > 80
+
+
+# The texts
+
+
+def _json(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _retyped(text: bytes) -> list[bytes]:
+    """The same JSON value in other writings, and texts that are none."""
+    fields = json.loads(text)
+    first = next(iter(fields))
+    doubled = b"{" + _json({first: fields[first]})[1:-1] + b"," + text[1:]
+    return [
+        json.dumps(fields, sort_keys=True).encode(),
+        json.dumps(dict(reversed(fields.items())), separators=(",", ":")).encode(),
+        text.decode().encode("utf-16"),
+        b"\xef\xbb\xbf" + text,
+        b"\n" + text,
+        doubled,
+        text.replace(b'"format"', b'"\\u0066ormat"'),
+        _json({**fields, "more": 1}),
+        _json({key: value for key, value in fields.items() if key != first}),
+        _json({**fields, "format": "zktrain-other-1"}),
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 4000,
+        b'{"a":' * 600,
+        text[:-1],
+        b"NaN",
+        b"1" + b"0" * 4000,
+    ]
+
+
+@pytest.mark.parametrize("name", ["statement_json", "circuit_json", "dataset_json"])
+def test_json_not_canonical(proven: Proven, name: str) -> None:
+    """Another text of the same value is refused, as is everything that is no text at all."""
+    text = getattr(proven.bundle, name)
+    wanted = (MalformedProof, StatementMismatch) if name == "dataset_json" else MalformedProof
+    for other in _retyped(text):
+        assert other != text
+        _refuse(proven, replace(proven.bundle, **{name: other}).to_bytes(), wanted)
+
+
+@pytest.mark.parametrize("name", ["statement_json", "circuit_json", "dataset_json"])
+def test_json_values_of_other_types(proven: Proven, name: str) -> None:
+    """Each value replaced by values of every type, and by extreme numbers."""
+    fields = json.loads(getattr(proven.bundle, name))
+    others = [None, True, 1.0, -1, 0, 1 << 70, "", "\u00e9", "x" * 5000, [], {}, [[]]]
+    for key, value in fields.items():
+        for other in others:
+            if type(other) is type(value) and other == value:
+                continue
+            text = _json({**fields, key: other})
+            _refuse(proven, replace(proven.bundle, **{name: text}).to_bytes())
+
+
+DERIVED: dict[str, Callable[[dict[str, object]], object]] = {
+    "cells_per_step": lambda c: c["cells_per_step"] + 1,  # type: ignore[operator]
+    "lookups_per_step": lambda c: 0,
+    "no_wrap_bound_bits": lambda c: 1,
+    "parameters": lambda c: c["parameters"] - 1,  # type: ignore[operator]
+    "operations": lambda c: c["operations"][:-1],  # type: ignore[index]
+    "tensors": lambda c: list(reversed(c["tensors"])),  # type: ignore[call-overload]
+    "shifts": lambda c: {"forward": 16, "backward": 16},
+}
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_circuit_with_a_changed_derived_part(proven: Proven, name: str) -> None:
+    """Operations, sizes and bounds follow from the layers; a statement that names the text does not help."""
+    fields = json.loads(proven.bundle.circuit_json)
+    text = _json({**fields, name: DERIVED[name](fields)})
+    _refuse(proven, replace(proven.bundle, circuit_json=text).to_bytes(), MalformedProof)
+
+
+@pytest.mark.parametrize("change", [{"segment_steps": 2}, {"security_bits": 79},
+                                    {"security_bits": 81}, {"zero_knowledge": True},
+                                    {"initial": "00" * 32}, {"segment_steps": 3},
+                                    {"segment_steps": 1 << 24}, {"final": "AB" * 32}], ids=str)  # fmt: skip
+def test_statement_field_changed(proven: Proven, change: dict[str, object]) -> None:
+    """Canonical statements that are not the one that was proven."""
+    text = _json({**json.loads(proven.bundle.statement_json), **change})
+    _refuse(proven, replace(proven.bundle, statement_json=text).to_bytes())
+
+
+@pytest.mark.parametrize("name", ["w" * 300, "p\u00e9rceptron"], ids=["long", "not ASCII"])
+def test_parameter_names_that_do_not_fit_a_label(tmp_path: Path, name: str) -> None:
+    """A circuit that is valid apart from unusual names makes nothing but a verdict."""
+    layers = (Layer("fc1", 6, 3, name, None, False),)
+    circuit = _circuit(layers=layers)
+    header = commit_records(h.records()).header
+    weights = seeded_weights(circuit)
+    write_weights(tmp_path / "w.safetensors", weights, 32, {})
+    found = digest(weights)
+    statement = Statement(circuit, header, found, found, 8, 80)
+    headers = h.chain(
+        statement,
+        [h.BoundaryWeights(h.segment.pad_weights(weights))] * 2,
+        [weights, weights],
+        [{}],
+    ).headers
+    from zktrain.dataset.commitment import certify
+
+    certificate = certify(h.dataset())
+    parts = tuple(SegmentProof(part, bytes(1 << 18)) for part in headers)
+    bundle = Bundle(
+        statement.to_json(), circuit.canonical_json(), header.to_json(), certificate, parts, b""
+    )
+    (tmp_path / "proof.zkt").write_bytes(bundle.to_bytes())
+    with pytest.raises(ZktrainError):
+        verify(
+            tmp_path / "w.safetensors",
+            proof=tmp_path / "proof.zkt",
+            dataset=header.root.hex(),
+            min_security_bits=80,
+        )
