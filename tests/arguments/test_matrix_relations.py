@@ -73,9 +73,7 @@ def integers(tensor: np.ndarray) -> np.ndarray:
     return tensor.astype(np.int64)
 
 
-def forward(
-    run: Segment, op: Affine, ledger: Ledger
-) -> tuple[bytes, Ledger, WeightLedger]:
+def forward(run: Segment, op: Affine, ledger: Ledger) -> tuple[bytes, Ledger, WeightLedger]:
     theirs, ours = copy(ledger, ["acc"]), WeightLedger()
     channel = prover()
     bias = integers(run.biases[0]) if op.bias else None
@@ -148,9 +146,7 @@ def test_true_backward_products(sizes: tuple[int, int, int, int], count: int) ->
         ledger, ours, run.witness,
     )  # fmt: skip
     reading = verifier(channel.proof())
-    affine.verify_transposed(
-        reading, BACKWARD, run.shape, sizes[3], run.multipliers, theirs, found
-    )
+    affine.verify_transposed(reading, BACKWARD, run.shape, sizes[3], run.multipliers, theirs, found)
     reading.finish()
     assert len(theirs.of("e")) == len(found.claims["w"]) == len(theirs.of("bac"))
     assert false_claims(theirs, {"e": run.error}) == []

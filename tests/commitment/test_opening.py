@@ -113,9 +113,7 @@ def case() -> Case:
         (14, [[13, 12], [9]], 3),
     ],
 )
-def test_true_claims_are_accepted(
-    lane_log: int, sizes: list[list[int]], claims_each: int
-) -> None:
+def test_true_claims_are_accepted(lane_log: int, sizes: list[list[int]], claims_each: int) -> None:
     for seed in (7, 8):
         check(random_case(seed, lane_log, sizes, claims_each))
 

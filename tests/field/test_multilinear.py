@@ -111,13 +111,13 @@ def test_evaluations_of_integers_up_to_53_bits(n: int) -> None:
 @pytest.mark.parametrize("value", [BOUND - 1, 1 - BOUND, (1 << 52) + 1, -(1 << 52) - 1, -1])
 @pytest.mark.parametrize("n", [16, 18])
 def test_evaluations_of_constant_integers(value: int, n: int) -> None:
-    """Every partial sum of limbs is as large as it gets; the extension of a constant is itself."""
+    """The extension of a constant is itself; all limbs are at their limits."""
     point, _ = random_point(n, n)
     assert ml.evaluate_integers(np.full(1 << n, value), point) == value % P
 
 
 def test_evaluation_of_integers_with_the_largest_weights() -> None:
-    """On a row of 2^16 cells, all weights but one are 0 at a vertex scaled by edge values."""
+    """Cells of both signs at the limit, coordinates of the largest limbs."""
     n = 17
     coordinates = [(P - 1, P - 1) if i % 2 else (2**32 - 1, 0xFFFFFFFEFFFFFFFF) for i in range(n)]
     cells = np.where(np.arange(1 << n) % 3 == 0, BOUND - 1, 1 - BOUND)
