@@ -368,3 +368,10 @@ def test_certificate_without_its_work(certified: tuple[DatasetHeader, bytes]) ->
     for other in (nonce + 1, nonce + 2):
         with pytest.raises(ZktrainError):
             verify_certificate(header, other.to_bytes(8, "little") + proof[8:])
+
+
+def test_more_classes_than_a_header_states_are_refused_at_once() -> None:
+    """Committing does not write what no verifier reads."""
+    records = Records(np.zeros((1, 1), np.uint8), np.zeros(1, np.uint16), 20000, "x", "y")
+    with pytest.raises(InputError, match="20000 classes"):
+        commit_records(records)

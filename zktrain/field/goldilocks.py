@@ -72,10 +72,10 @@ def _reduce(hi: U64, lo: U64) -> U64:
 
 def total(a: U64, axis: int = -1) -> U64:
     """Sum along one axis: the 32-bit halves are summed apart (fewer than 2^31 terms)."""
-    low = (a & _EPSILON).sum(axis=axis, dtype=np.uint64)
-    high = (a >> _U32).sum(axis=axis, dtype=np.uint64)
-    high = high + (low >> _U32)
-    return _reduce(high >> _U32, ((high & _EPSILON) << _U32) | (low & _EPSILON))
+    low = (a & _EPSILON).sum(axis=axis, keepdims=True, dtype=np.uint64)
+    high = (a >> _U32).sum(axis=axis, keepdims=True, dtype=np.uint64) + (low >> _U32)
+    reduced = _reduce(high >> _U32, ((high & _EPSILON) << _U32) | (low & _EPSILON))
+    return np.squeeze(reduced, axis=axis)
 
 
 def powers(base: int, count: int) -> U64:

@@ -1,0 +1,379 @@
+"""Make the example proofs of this folder again: ``python proofs/make.py`` (needs the extra ``prove``).
+
+``v1/<name>/`` holds a proof that is accepted, with the weights, the public dataset file and the circuit that
+it is about, and ``expected.json`` with what the verifier finds. ``rejected/`` holds forged proofs;
+its ``expected.json`` says which weights, dataset and circuit to judge each of them with and which error it
+has to meet. Everything is derived from the constants below, so that a second run writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zktrain.arguments import lookup
+from zktrain.arguments.tables import TABLES
+from zktrain.channel import ProverChannel
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.commitment.commit import commit
+from zktrain.dataset import commitment as datasets
+from zktrain.dataset.commitment import CommittedDataset, certify, commit_records
+from zktrain.dataset.public_file import write_public
+from zktrain.dataset.readers import Records
+from zktrain.errors import ZktrainError
+from zktrain.training.initial import seeded_weights
+from zktrain.training.order import batch_indices
+from zktrain.training.weights import digest, write_weights
+from zktrain.training.witness import segment_witness
+from zktrain.transcript import closing, segment
+from zktrain.transcript.bundle import Bundle, SegmentProof
+from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
+from zktrain.transcript.statement import Statement, lookup_entries
+from zktrain.transcript.witness import SegmentWitness, batch_tensors
+from zktrain.verify import verify
+
+HERE = Path(__file__).resolve().parent
+Tensors = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A tiny training run."""
+
+    name: str
+    circuit: Circuit
+    records: int
+    segment_steps: int
+
+    def data(self) -> Records:
+        """Bytes and labels from a hash, the same everywhere."""
+        width, classes = self.circuit.features, self.circuit.classes
+        stream = hashlib.shake_256(self.name.encode()).digest(self.records * (width + 1))
+        table = np.frombuffer(stream, dtype=np.uint8).reshape(self.records, width + 1)
+        labels = np.ascontiguousarray(table[:, -1] % classes)
+        return Records(np.ascontiguousarray(table[:, :-1]), labels, classes, self.name, "")
+
+
+def _circuit(widths: tuple[int, int, int], loss: str, batch: int, steps: int, seed: str) -> Circuit:
+    layers = (
+        Layer("fc1", widths[0], widths[1], "fc1.weight", "fc1.bias", True),
+        Layer("fc2", widths[1], widths[2], "fc2.weight", "fc2.bias", False),
+    )
+    start = Initialisation("seed", seed)
+    return Circuit(layers, loss, FixedPoint(), batch, steps, ((0, 3),), seed, start)
+
+
+CROSS_ENTROPY = Example(
+    "cross-entropy-two-segments", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example one"), 13, 4
+)
+MSE = Example("mse-batch-of-five", _circuit((5, 4, 3), "mse", 5, 6, "example two"), 12, 8)
+
+
+@dataclass
+class Prover:
+    """A prover with places to cheat at; without changes it is the honest one.
+
+    ``trains`` is the circuit that is really trained, ``stated`` the one in the statement.
+    """
+
+    example: Example
+    trains: Circuit | None = None
+    edit: Callable[[Tensors], None] | None = None
+    recount: Callable[[dict[str, NDArray[np.int64]]], None] | None = None
+    dataset: CommittedDataset | None = None
+    stated_dataset: CommittedDataset | None = None
+    records: Records | None = None
+
+    def prove(self) -> tuple[Bundle, dict[str, NDArray[np.int64]], CommittedDataset]:
+        """The bundle, the weights and the dataset to publish."""
+        stated, records = self.example.circuit, self.records or self.example.data()
+        trained = self.trains or stated
+        dataset = self.dataset or commit_records(records)
+        public = self.stated_dataset or dataset
+        boundaries, witnesses = [seeded_weights(stated)], []
+        for first in range(0, stated.steps, self.example.segment_steps):
+            steps = min(self.example.segment_steps, stated.steps - first)
+            padded = 1 << (steps - 1).bit_length()
+            arrays, after = segment_witness(trained, records, boundaries[-1], first, steps, padded)
+            witnesses.append(arrays)
+            boundaries.append(after)
+        ends = digest(boundaries[0]), digest(boundaries[-1])
+        statement = Statement(stated, public.header, *ends, self.example.segment_steps, 100)
+        statement.require_provable()
+        parts, claims = self._segments(statement, boundaries, witnesses, records, dataset, trained)
+        headers = [part.header for part in parts]
+        proof = closing.prove(statement, headers, claims, dataset.committed)
+        bundle = Bundle(
+            statement.to_json(),
+            stated.canonical_json(),
+            public.header.to_json(),
+            certify(public),
+            tuple(parts),
+            proof,
+        )
+        return bundle, boundaries[-1], public
+
+    def _segments(
+        self,
+        statement: Statement,
+        weights: list[dict[str, NDArray[np.int64]]],
+        witnesses: list[Tensors],
+        records: Records,
+        dataset: CommittedDataset,
+        trained: Circuit,
+    ) -> tuple[list[SegmentProof], list[Any]]:
+        inner = [segment.commit_boundary(statement, w) for w in weights[1:-1]]
+        first, last = (BoundaryWeights(segment.pad_weights(w)) for w in (weights[0], weights[-1]))
+        ends = [first, *inner, last]
+        roots = [bytes.fromhex(statement.initial)]
+        roots += [end.committed.root for end in inner if end.committed is not None]
+        roots.append(bytes.fromhex(statement.final))
+        parts: list[SegmentProof] = []
+        claims = []
+        for index, (at, steps) in enumerate(statement.segments):
+            previous = parts[-1].header.digest if parts else statement.digest
+            header = SegmentHeader(index, at, steps, roots[index], roots[index + 1], previous)
+            shape = statement.shape(index)
+            order = batch_indices(
+                trained.order_seed, len(records.labels), trained.batch_size, at, steps
+            )
+            batch = batch_tensors(shape, records.inputs, records.labels, trained.classes, order)
+            tensors = {**witnesses[index], **batch}
+            if self.edit is not None:
+                self.edit(tensors)
+            witness = SegmentWitness(statement.circuit.graph(), shape, tensors)
+            counts = _counts(statement, index, witness)
+            if self.recount is not None:
+                self.recount(counts)
+            multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
+            multipliers[:steps] = trained.multipliers_at(at, steps)
+            with (
+                mock.patch.object(segment, "_multipliers", lambda *_, m=multipliers: m),
+                mock.patch.object(segment, "_segment_order", lambda *_, o=order: o),
+            ):
+                proof, found = segment.prove(
+                    statement,
+                    header,
+                    witness,
+                    {"inputs": dataset.inputs, "labels": dataset.labels},
+                    ends[index],
+                    ends[index + 1],
+                    counts=counts,
+                )
+            parts.append(SegmentProof(header, proof))
+            claims += found
+        return parts, claims
+
+
+def _counts(
+    statement: Statement, index: int, witness: SegmentWitness
+) -> dict[str, NDArray[np.int64]]:
+    """Multiplicities; a value outside of its table is counted at the nearest row."""
+    shape = statement.shape(index)
+    out: dict[str, NDArray[np.int64]] = {}
+    for entry in lookup_entries(statement.circuit, shape):
+        table, name = TABLES[entry.table], lookup.multiplicity(entry.table)
+        rows, shift = table.row(list(segment._lookup_values(witness, shape, entry).columns))
+        place = np.clip(rows.astype(np.int64) + shift + entry.offset, 0, (1 << table.log_size) - 1)
+        out[name] = out.get(name, 0) + np.bincount(place, None, 1 << table.log_size)
+    return out
+
+
+def _set(name: str, cell: tuple[int, ...], change: Callable[[int], int]) -> Callable[[Tensors], None]:
+    def edit(tensors: Tensors) -> None:
+        tensors[name] = tensors[name].astype(np.int32)
+        tensors[name][cell] = change(int(tensors[name][cell]))
+
+    return edit
+
+
+def _move_count(counts: dict[str, NDArray[np.int64]]) -> None:
+    counts["multiplicity.range16"][[5, 6]] += (1, -1)
+
+
+def _two_labels() -> CommittedDataset:
+    """Record 2 has two classes."""
+    honest = commit_records(MSE.data())
+    labels = honest.labels.copy()
+    labels[:2, 2] = 1
+    values = datasets._values(honest.header, honest.inputs, labels)
+    counts = lookup.count_lookups(datasets._entries(honest.header), values)
+    committed = commit(
+        honest.header.packing(), {"inputs": honest.inputs, "labels": labels, **counts}
+    )
+    header = replace(honest.header, merkle_root=committed.root)
+    return CommittedDataset(header, honest.inputs, labels, committed)
+
+
+def _other_rows() -> Records:
+    data = MSE.data()
+    return replace(data, inputs=data.inputs[::-1].copy())
+
+
+def _scheduled(*entries: tuple[int, int]) -> Circuit:
+    return replace(MSE.circuit, multipliers=entries)
+
+
+FORGED: dict[str, tuple[str, Prover]] = {
+    "wrong-remainder-limb": ("SumcheckMismatch", Prover(MSE, edit=_set("z1.high", (1, 2, 1), lambda v: v ^ 1))),
+    "wrong-relu-bit": ("LookupMismatch", Prover(MSE, edit=_set("s1", (2, 3, 0), lambda v: 1 - v))),
+    "nonzero-padding": ("SumcheckMismatch", Prover(MSE, edit=_set("q1.high", (7, 1, 1), lambda _: 1))),
+    "multiplicities-moved": ("LookupMismatch", Prover(MSE, recount=_move_count)),
+    "skipped-update": ("SumcheckMismatch", Prover(MSE, trains=_scheduled((0, 3), (2, 0), (3, 3)))),
+    "wrong-learning-rate": ("SumcheckMismatch", Prover(MSE, trains=_scheduled((0, 3), (4, 5), (5, 3)))),
+    "batches-in-another-order": (
+        "SumcheckMismatch",
+        Prover(MSE, trains=replace(MSE.circuit, order_seed="my favourites first")),
+    ),
+    "trained-on-other-records": (
+        "CommitmentMismatch",
+        Prover(MSE, records=_other_rows(), stated_dataset=commit_records(MSE.data())),
+    ),
+    "labels-not-one-hot": ("OpeningMismatch", Prover(MSE, dataset=_two_labels())),
+}  # fmt: skip
+"""Provers that cheat, with the error that each meets."""
+
+
+def _clear_vector_forged() -> Bundle:
+    """The last vector of the segment's opening has one entry changed."""
+    send = ProverChannel.send_cells
+
+    def lie(channel: ProverChannel, label: str, cells: Any) -> None:
+        if label == "opening/clear":
+            cells = cells.copy()
+            cells[3, 0] ^= np.uint64(1)
+        send(channel, label, cells)
+
+    with mock.patch.object(ProverChannel, "send_cells", lie):
+        part = Prover(MSE).prove()[0].segments[0]
+    return replace(Prover(MSE).prove()[0], segments=(part,))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _text(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _accepted(out: Path, example: Example) -> Bundle:
+    folder = out / "v1" / example.name
+    bundle, weights, dataset = Prover(example).prove()
+    _write(folder / "proof.zkt", bundle.to_bytes())
+    _write(folder / "circuit.json", example.circuit.canonical_json())
+    write_public(folder / "dataset.zkd", dataset.header, bundle.certificate)
+    write_weights(folder / "weights.safetensors", weights, 32, {})
+    verdict = verify(
+        folder / "weights.safetensors",
+        proof=folder / "proof.zkt",
+        dataset=folder / "dataset.zkd",
+        circuit=folder / "circuit.json",
+    )
+    expected = {
+        "circuit_id": example.circuit.id,
+        "dataset_root": verdict.dataset_root,
+        "proof_bytes": verdict.proof_bytes,
+        "security_bits": round(verdict.security_bits, 3),
+        "segments": verdict.segments,
+        "statement_digest": verdict.statement_digest,
+        "weights_digest": verdict.statement.final,
+        "zero_knowledge": verdict.zero_knowledge,
+    }
+    _write(folder / "expected.json", _text(expected))
+    return bundle
+
+
+def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
+    cases: dict[str, dict[str, str]] = {}
+
+    def case(name: str, error: str, example: Example, data: bytes | None, **files: str) -> None:
+        base = f"v1/{example.name}"
+        entry = {
+            "proof": f"{base}/proof.zkt" if data is None else f"rejected/{name}.zkt",
+            "weights": f"{base}/weights.safetensors",
+            "dataset": f"{base}/dataset.zkd",
+            "circuit": f"{base}/circuit.json",
+            **files,
+        }
+        if data is not None:
+            _write(out / entry["proof"], data)
+        cases[name] = {**entry, **_judged(out, entry, error)}
+
+    for name, (error, prover) in FORGED.items():
+        bundle, weights, dataset = prover.prove()
+        file = f"rejected/{name}.safetensors"
+        (out / "rejected").mkdir(exist_ok=True)
+        write_weights(out / file, weights, 32, {})
+        root = dataset.header.root.hex()
+        case(name, error, MSE, bundle.to_bytes(), weights=file, dataset=root)
+
+    forged = _clear_vector_forged().to_bytes()
+    case("clear-vector-forged", "OpeningMismatch", MSE, forged)
+    data = one_segment.to_bytes()
+    case("truncated", "MalformedProof", MSE, data[: len(data) // 3])
+    proof = one_segment.segments[0].proof
+    changed = bytearray(data)
+    changed[data.index(proof) + len(proof) // 2] ^= 1
+    case("byte-flipped", "CommitmentMismatch", MSE, bytes(changed))
+    swapped = replace(two_segments, segments=two_segments.segments[::-1])
+    case("segments-swapped", "ChainBroken", CROSS_ENTROPY, swapped.to_bytes())
+
+    _, weights, _ = Prover(MSE).prove()
+    weights["fc1.weight"] = weights["fc1.weight"] + np.eye(5, 4, dtype=np.int64)[::-1]
+    file = "rejected/weights-changed-by-one-unit.safetensors"
+    write_weights(out / file, weights, 32, {})
+    case("weights-changed-by-one-unit", "StatementMismatch", MSE, None, weights=file)
+    file = "rejected/another-learning-rate.json"
+    _write(out / file, _scheduled((0, 4)).canonical_json())
+    case("another-learning-rate", "StatementMismatch", MSE, None, circuit=file)
+    other = f"v1/{CROSS_ENTROPY.name}/dataset.zkd"
+    case("another-dataset", "StatementMismatch", MSE, None, dataset=other)
+    _write(out / "rejected" / "expected.json", _text(cases))
+
+
+def _judged(out: Path, files: dict[str, str], error: str) -> dict[str, str]:
+    """Judge a forged proof; it has to meet the error that is foreseen."""
+    dataset = files["dataset"]
+    try:
+        verify(
+            out / files["weights"],
+            proof=out / files["proof"],
+            dataset=out / dataset if "/" in dataset else dataset,
+            circuit=out / files["circuit"],
+        )
+    except ZktrainError as found:
+        if type(found).__name__ != error:
+            raise
+        return {"error": error, "message": found.message, "stage": found.stage or ""}
+    raise SystemExit(f"{files['proof']} was accepted")
+
+
+def main() -> None:
+    """Write everything to a folder beside them first, then replace ``v1`` and ``rejected``."""
+    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+        out = Path(folder)
+        two = _accepted(out, CROSS_ENTROPY)
+        one = _accepted(out, MSE)
+        _rejected(out, two, one)
+        for name in ("v1", "rejected"):
+            shutil.rmtree(HERE / name, ignore_errors=True)
+            (out / name).replace(HERE / name)
+    size = sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file())
+    print(f"{size / 1e6:.1f} MB in {HERE}")
+
+
+if __name__ == "__main__":
+    main()
