@@ -1,9 +1,10 @@
-"""Make the example proofs of this folder again: ``python proofs/make.py`` (needs the extra ``prove``).
+"""Make the example proofs again: ``python proofs/make.py``, with the extra ``prove`` installed.
 
-``v1/<name>/`` holds a proof that is accepted, with the weights, the public dataset file and the circuit that
-it is about, and ``expected.json`` with what the verifier finds. ``rejected/`` holds forged proofs;
-its ``expected.json`` says which weights, dataset and circuit to judge each of them with and which error it
-has to meet. Everything is derived from the constants below, so that a second run writes the same bytes.
+``v1/<name>/`` holds a proof that is accepted, with the weights, the public dataset file and the
+circuit that it is about, and ``expected.json`` with what the verifier finds. ``rejected/`` holds
+forged proofs; its ``expected.json`` says which weights, dataset and circuit to judge each of them
+with and which error it has to meet. Everything is derived from the constants below, so that a
+second run writes the same bytes.
 """
 
 from __future__ import annotations
@@ -190,7 +191,9 @@ def _counts(
     return out
 
 
-def _set(name: str, cell: tuple[int, ...], change: Callable[[int], int]) -> Callable[[Tensors], None]:
+def _set(
+    name: str, cell: tuple[int, ...], change: Callable[[int], int]
+) -> Callable[[Tensors], None]:
     def edit(tensors: Tensors) -> None:
         tensors[name] = tensors[name].astype(np.int32)
         tensors[name][cell] = change(int(tensors[name][cell]))
@@ -226,12 +229,21 @@ def _scheduled(*entries: tuple[int, int]) -> Circuit:
 
 
 FORGED: dict[str, tuple[str, Prover]] = {
-    "wrong-remainder-limb": ("SumcheckMismatch", Prover(MSE, edit=_set("z1.high", (1, 2, 1), lambda v: v ^ 1))),
+    "wrong-remainder-limb": (
+        "SumcheckMismatch",
+        Prover(MSE, edit=_set("z1.high", (1, 2, 1), lambda v: v ^ 1)),
+    ),
     "wrong-relu-bit": ("LookupMismatch", Prover(MSE, edit=_set("s1", (2, 3, 0), lambda v: 1 - v))),
-    "nonzero-padding": ("SumcheckMismatch", Prover(MSE, edit=_set("q1.high", (7, 1, 1), lambda _: 1))),
+    "nonzero-padding": (
+        "SumcheckMismatch",
+        Prover(MSE, edit=_set("q1.high", (7, 1, 1), lambda _: 1)),
+    ),
     "multiplicities-moved": ("LookupMismatch", Prover(MSE, recount=_move_count)),
     "skipped-update": ("SumcheckMismatch", Prover(MSE, trains=_scheduled((0, 3), (2, 0), (3, 3)))),
-    "wrong-learning-rate": ("SumcheckMismatch", Prover(MSE, trains=_scheduled((0, 3), (4, 5), (5, 3)))),
+    "wrong-learning-rate": (
+        "SumcheckMismatch",
+        Prover(MSE, trains=_scheduled((0, 3), (4, 5), (5, 3))),
+    ),
     "batches-in-another-order": (
         "SumcheckMismatch",
         Prover(MSE, trains=replace(MSE.circuit, order_seed="my favourites first")),
@@ -241,7 +253,7 @@ FORGED: dict[str, tuple[str, Prover]] = {
         Prover(MSE, records=_other_rows(), stated_dataset=commit_records(MSE.data())),
     ),
     "labels-not-one-hot": ("OpeningMismatch", Prover(MSE, dataset=_two_labels())),
-}  # fmt: skip
+}
 """Provers that cheat, with the error that each meets."""
 
 

@@ -1,9 +1,10 @@
-"""A tiny training run that a malicious prover may falsify at every place, and a verifier that judges it.
+"""A tiny training run that a malicious prover may falsify at every place, and its judge.
 
-``Training`` follows the training rule in plain numpy integers; a lie is a function put in at one of
-its places, and everything after the lie is computed from it, so that nothing else is wrong. ``prove``
-hands the resulting tensors to the real prover, ``verify`` is the real verifier with the true statement
-(the cheater's own final weights included: they are what he publishes).
+``Training`` follows the training rule in plain numpy integers; a lie is a function put in at one
+of its places, and everything after the lie is computed from it, so that nothing else is wrong.
+``prove`` hands the resulting tensors to the real prover, ``verify`` is the real verifier with the
+true statement (the cheater's own final weights included: they are what he publishes). ``without``
+takes checks out of the verifier, to show that an attack is caught by them and by nothing else.
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ class Run:
 
 
 def publish(loss: str, weights_: list[Weights], tensors: list[Tensors]) -> Run:
-    """State the first and last weights, commit to the others, chain the headers: as a prover does."""
+    """State the first and last weights, commit to the others, chain the headers."""
     start, end = digest(weights_[0]), digest(weights_[-1])
     statement = Statement(circuit(loss), dataset().header, start, end, SEGMENT_STEPS, 100)
     inner = [segment.commit_boundary(statement, w) for w in weights_[1:-1]]
@@ -249,7 +250,7 @@ def _root(statement: Statement, boundaries: list[BoundaryWeights], number: int) 
 
 
 def train(loss: str, lies: Mapping[str, Lie] | None = None, steps_done: int = STEPS) -> Run:
-    """Train with the given lies and publish the result; steps beyond the last are put in its padding."""
+    """Train with the given lies and publish the result; further steps go into the padding."""
     training = Training(loss, lies or {})
     steps = [training.step(t) for t in range(steps_done)]
     virtual = {f"{kind}{i}" for kind in "ae" for i in range(1, len(WIDTHS))} | {"d"}
@@ -452,8 +453,8 @@ class _Drop(ast.NodeTransformer):
         return node
 
 
-_ORIGINALS = {
-    (c.module, c.function): getattr(c.module, c.function)
+_SOURCES = {
+    (c.module, c.function): (f := getattr(c.module, c.function), inspect.getsource(f))
     for c in list(globals().values())
     if isinstance(c, Check)
 }
@@ -463,9 +464,9 @@ _dropped: list[Check] = []
 @cache
 def _mutant(module: ModuleType, function: str, messages: tuple[str, ...]) -> Callable[..., Any]:
     """The function with ``if False`` before these errors."""
-    original = _ORIGINALS[module, function]
+    original, source = _SOURCES[module, function]
     drop = _Drop(messages)
-    tree = drop.visit(ast.parse(textwrap.dedent(inspect.getsource(original))))
+    tree = drop.visit(ast.parse(textwrap.dedent(source)))
     if sorted(drop.found) != sorted(messages):
         raise LookupError(f"{module.__name__}.{function} no longer has the checks {messages}")
     tree.body.insert(0, ast.parse("from __future__ import annotations").body[0])

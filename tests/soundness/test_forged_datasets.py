@@ -164,7 +164,14 @@ def test_multiplicities_moved_between_rows(rows: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"records": 10}, {"records": 12}, {"features": 5}, {"features": 7}, {"classes": 2}, {"classes": 4}],
+    [
+        {"records": 10},
+        {"records": 12},
+        {"features": 5},
+        {"features": 7},
+        {"classes": 2},
+        {"classes": 4},
+    ],
     ids=str,
 )
 def test_header_with_other_sizes(change: dict[str, int]) -> None:

@@ -238,7 +238,7 @@ def test_clear_vector_with_one_entry_changed() -> None:
 
 @contextmanager
 def _folded(level: int, change: Callable[[ExtVec], None], keep: bool) -> Iterator[None]:
-    """Another vector is committed at ``level``; with ``keep`` the prover goes on with the true one."""
+    """Another vector is committed at ``level``; with ``keep`` the true one is used later on."""
     from zktrain.kernels import commit as kernel
 
     fill, calls = kernel.fill_pairs, [0]
@@ -415,7 +415,7 @@ def test_clear_vector_with_a_cell_that_is_not_reduced(change: int) -> None:
 def test_query_positions_are_never_drawn_twice() -> None:
     """A stream full of repetitions still gives distinct, ascending positions."""
     words = [5, 5, 5, 9, 5, 9, 3, 3, 1 << 20 | 5, 7, 7, 6]
-    with mock.patch.object(Challenger, "_words", lambda _, __: iter(words)):
+    with mock.patch.object(Challenger, "_words", return_value=iter(words)):
         assert Challenger("t").distinct_indices("x", 5, 16) == [3, 5, 6, 7, 9]
     drawn = Challenger("t").distinct_indices("x", 60, 64)
     assert drawn == sorted(set(drawn)) and len(drawn) == 60

@@ -47,8 +47,8 @@ SUMCHECKS: dict[str, tuple[type[ZktrainError], Check]] = {
 class _Liar:
     """A sumcheck prover whose first round polynomial is off by one at 0; all else is honest.
 
-    The value at 1 is never sent but follows from the claim, so that each round is consistent with the
-    one before and the lie shows in the final evaluation only.
+    The value at 1 is never sent but follows from the claim, so that each round is consistent with
+    the one before and the lie shows in the final evaluation only.
     """
 
     def __init__(self, machine: sumcheck.Machine) -> None:
@@ -95,8 +95,11 @@ def _transcript(loss: str, number: int) -> dict[str, list[int]]:
 
 def test_no_sumcheck_is_forgotten() -> None:
     """The table above names all sumchecks of a segment."""
-    labels = {label.removesuffix("/round") for label in _transcript("cross_entropy", MIDDLE)
-              if label.endswith("/round")}
+    labels = {
+        label.removesuffix("/round")
+        for label in _transcript("cross_entropy", MIDDLE)
+        if label.endswith("/round")
+    }
     assert labels == set(SUMCHECKS)
 
 
@@ -230,11 +233,9 @@ def _set(array: Any, cells: list[tuple[int, int]]) -> Any:
     return out
 
 
-@pytest.mark.parametrize(
-    ("count", "check"), [(1, h.ROOT_SUM), (2, h.ROOT_KEY)], ids=["one", "two"]
-)
+@pytest.mark.parametrize(("count", "check"), [(1, h.ROOT_SUM), (2, h.ROOT_KEY)], ids=["one", "two"])
 def test_key_of_a_false_lookup_is_zero(count: int, check: Check) -> None:
-    """With one zero key ``q = 0`` and ``p`` is not; with two of them the root is 0/0 and balances."""
+    """With one zero key ``q = 0`` and ``p`` is not; with two the root is 0/0 and balances."""
     assert h.honest_is_accepted("mse", FIRST)
     run, row = _wrong_bits(count)
     with _key_of(row, "relu"):
@@ -247,7 +248,7 @@ def test_key_of_a_false_lookup_is_zero(count: int, check: Check) -> None:
 
 @contextmanager
 def _shifted_columns(run: h.Run, number: int) -> Iterator[None]:
-    """Evaluations of ``p`` and ``p.before``, columns 1 and 2 of a key, off so that the key stays."""
+    """Evaluations of ``p`` and ``p.before``, columns 1 and 2, off so that the key stays."""
     entries = lookup_entries(run.statement.circuit, run.statement.shape(number))
     names = [name for name, _ in lookup._columns(entries, lookup.tables_of(entries), (ONE,) * 64)]
     asked = iter(names)
@@ -292,9 +293,9 @@ def test_columns_that_do_not_give_the_leaves() -> None:
 class _Carrier:
     """Carries one false claim through all later checks, as far as that is possible.
 
-    ``offset`` is what the verifier's running claim has too much; an honest round polynomial multiplies
-    it by the Lagrange polynomial of the point 1. At the end of a sumcheck the offset is moved on to a
-    value that the prover is free to choose.
+    ``offset`` is what the verifier's running claim has too much; an honest round polynomial
+    multiplies it by the Lagrange polynomial of the point 1. At the end of a sumcheck the offset is
+    moved on to a value that the prover is free to choose.
     """
 
     def __init__(self) -> None:
@@ -383,7 +384,7 @@ class _Carrier:
 
 
 def test_lie_carried_to_the_last_message() -> None:
-    """A false activation, covered at every check up to the clear vector, fails at the last commitment."""
+    """A false activation, covered at every check before, fails at the last commitment."""
     assert h.honest_is_accepted("mse", FIRST)
     step, cell = find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"a1": in_cell(step, cell, lambda a: a + 100)})

@@ -118,9 +118,7 @@ def test_rows_of_a_batch_replaced(own_order: bool) -> None:
 def test_two_batches_exchanged() -> None:
     """The records of a segment are the right ones, two steps use each other's."""
     assert h.honest_is_accepted("mse", FIRST)
-    first, second = (
-        h.batch_indices("order", h.RECORDS, h.BATCH, step, 1)[0] for step in (1, 2)
-    )
+    first, second = (h.batch_indices("order", h.RECORDS, h.BATCH, step, 1)[0] for step in (1, 2))
     lies = {"rows": lambda t, order: {1: second, 2: first}.get(t, order)}
     run = h.train("mse", lies)
     h.refuse_by_one_check(run, FIRST, h.prove(run, FIRST)[0], SumcheckMismatch, h.BATCHES)
@@ -154,7 +152,7 @@ def _other_records() -> Records:
 def test_trained_on_another_dataset(
     own_opening: bool, error: type[OpeningMismatch] | type[CommitmentMismatch]
 ) -> None:
-    """Segments that are right for another dataset leave claims that the committed one does not meet."""
+    """Segments that are right for other records leave claims that the committed ones refute."""
     assert h.honest_is_accepted("mse", FIRST)
     other = commit_records(_other_records())
     run = h.train("mse", {"rows": lambda _, order: np.where(order == 3, 7, order)})

@@ -52,7 +52,9 @@ def _product_check(place: str) -> h.Check:
 def test_wrong_high_limb_of_a_remainder(loss: str, place: str) -> None:
     """The high limb is one larger, still 16 bits wide; the low limb stays."""
     step, cell = find(loss, f"{place}.high", lambda high: high < 0xFFFF)
-    run, proof = _attack(loss, {place: in_cell(step, cell, lambda z, high, low: (z, high + 1, low))})
+    run, proof = _attack(
+        loss, {place: in_cell(step, cell, lambda z, high, low: (z, high + 1, low))}
+    )
     h.refuse_by_one_check(run, FIRST, proof, SumcheckMismatch, _product_check(place))
 
 
@@ -69,14 +71,16 @@ def test_wrong_low_limb_of_a_remainder(place: str) -> None:
 def test_wrong_quotient(place: str) -> None:
     """The quotient is one larger, the remainder stays."""
     step, cell = find("mse", place, lambda z: z > 0)
-    run, proof = _attack("mse", {place: in_cell(step, cell, lambda z, high, low: (z + 1, high, low))})
+    run, proof = _attack(
+        "mse", {place: in_cell(step, cell, lambda z, high, low: (z + 1, high, low))}
+    )
     h.refuse_by_one_check(run, FIRST, proof, SumcheckMismatch, _product_check(place))
 
 
 @pytest.mark.parametrize("up", [1, -1])
 @pytest.mark.parametrize("place", RESCALES)
 def test_remainder_shifted_by_the_divisor(place: str, up: int) -> None:
-    """Quotient ``+-1`` and remainder ``-+2^32``: the equation holds, the high limb is out of range."""
+    """Quotient ``+-1`` and remainder ``-+2^32``: the equation holds, the range does not."""
     step, cell = find("mse", place, lambda z: z > 1)
     shift = in_cell(step, cell, lambda z, high, low: (z + up, high - (up << 16), low))
     run, proof = _attack("mse", {place: shift})
@@ -165,7 +169,7 @@ def test_probability_that_is_not_in_the_table(column: int, change: int) -> None:
 
 
 def test_probability_at_another_distance() -> None:
-    """A distance that is not ``c - z``, with its own probabilities: only the linear relation knows."""
+    """A distance that is not ``c - z``, with the probabilities of the table for it."""
     assert h.honest_is_accepted("cross_entropy", FIRST)
     at, before = exp_table()
     run = h.honest("cross_entropy")

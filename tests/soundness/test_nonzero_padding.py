@@ -57,9 +57,7 @@ def test_padding_filled(loss: str, name: str, kind: str) -> None:
     assert h.honest_is_accepted(loss, LAST)
     run = h.honest(loss)
     expected: list[tuple[type[ZktrainError], str]] = []
-    tensors = run.edited(
-        LAST, lambda t: expected.append(_fill(name, t, _cell(name, kind, loss)))
-    )
+    tensors = run.edited(LAST, lambda t: expected.append(_fill(name, t, _cell(name, kind, loss))))
     h.refuse(run, LAST, h.prove(run, LAST, tensors)[0], *expected[0])
 
 
@@ -67,7 +65,7 @@ def test_padding_filled(loss: str, name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_padding_of_a_batch_filled(loss: str, kind: str, source: str) -> None:
-    """Bytes or labels beyond the units, samples or steps of the batch are claims that no record meets."""
+    """Bytes or labels beyond the units, samples or steps of a batch belong to no record."""
     assert h.honest_is_accepted(loss, LAST)
     run = h.honest(loss)
     cell = _cell(source, kind, loss)

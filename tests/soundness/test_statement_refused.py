@@ -1,4 +1,4 @@
-"""Bundles that are not what the verifier asks about: other statements, broken chains, damaged bytes."""
+"""Bundles that are not what is asked about: other statements, broken chains, damaged bytes."""
 
 from __future__ import annotations
 
@@ -162,9 +162,7 @@ def test_final_digest_replaced_with_that_of_changed_weights(proven: Proven) -> N
         bundle.statement_json, circuit, commit_records(h.records()).header
     )
     headers[0] = replace(headers[0], previous=statement.digest)
-    headers[1] = replace(
-        headers[1], previous=headers[0].digest, end=bytes.fromhex(fields["final"])
-    )
+    headers[1] = replace(headers[1], previous=headers[0].digest, end=bytes.fromhex(fields["final"]))
     parts = tuple(replace(p, header=q) for p, q in zip(bundle.segments, headers, strict=True))
     _refuse(proven, replace(bundle, segments=parts).to_bytes(), Rejected, weights=path)
 
@@ -457,7 +455,11 @@ def test_huge_lengths_and_counts(proven: Proven) -> None:
     cases = []
     for field in _fields(proven.bundle):
         if field.name.endswith(("length", "count")):
-            sizes = [0xFFFFFFFF, 0x80000000, 3] if field.size == 4 else [(1 << 64) - 1, 1 << 63, 1 << 40]
+            sizes = (
+                [0xFFFFFFFF, 0x80000000, 3]
+                if field.size == 4
+                else [(1 << 64) - 1, 1 << 63, 1 << 40]
+            )
             for size in sizes:
                 data = bytearray(proven.data)
                 struct.pack_into("<I" if field.size == 4 else "<Q", data, field.offset, size)
@@ -580,7 +582,7 @@ DERIVED: dict[str, Callable[[dict[str, object]], object]] = {
 
 @pytest.mark.parametrize("name", DERIVED)
 def test_circuit_with_a_changed_derived_part(proven: Proven, name: str) -> None:
-    """Operations, sizes and bounds follow from the layers; a statement that names the text does not help."""
+    """Operations, sizes and bounds follow from the layers, whatever the text says."""
     fields = json.loads(proven.bundle.circuit_json)
     text = _json({**fields, name: DERIVED[name](fields)})
     _refuse(proven, replace(proven.bundle, circuit_json=text).to_bytes(), MalformedProof)
@@ -598,7 +600,9 @@ OTHER_STATEMENTS: list[dict[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize("change", OTHER_STATEMENTS, ids=[_json(c).decode() for c in OTHER_STATEMENTS])
+@pytest.mark.parametrize(
+    "change", OTHER_STATEMENTS, ids=[_json(c).decode() for c in OTHER_STATEMENTS]
+)
 def test_statement_field_changed(proven: Proven, change: dict[str, object]) -> None:
     """Canonical statements that are not the one that was proven."""
     text = _json({**json.loads(proven.bundle.statement_json), **change})

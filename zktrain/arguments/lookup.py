@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from . import sumcheck
 from .tables import MAX_COLUMNS, TABLES
+
+if TYPE_CHECKING:
+    from ..kernels.fractions import Leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Values:
 
 
 ColumnClaim = tuple[str, Point, Ext]
+
+UNWRITTEN_PAIRS = 1 << 16
+"""From this many on, leaves of lookups are computed piece by piece and never all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +117,26 @@ def count_lookups(
 
 
 class _Layer:
-    """Pairs of fractions; numerators of the first ``ones`` pairs are 1 and not stored."""
+    """Pairs of fractions: first those of ``leaves``, which have numerators 1 and are not stored,
+    then stored ones, of the first ``ones`` of which the numerators are 1 and not stored."""
 
-    __slots__ = ("ones", "pe", "po", "qe", "qo")
+    __slots__ = ("leaves", "ones", "pe", "po", "qe", "qo")
 
-    def __init__(self, pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, ones: int = 0) -> None:
+    def __init__(
+        self,
+        pe: ExtVec,
+        po: ExtVec,
+        qe: ExtVec,
+        qo: ExtVec,
+        ones: int = 0,
+        leaves: Leaves | None = None,
+    ) -> None:
         self.pe, self.po, self.qe, self.qo, self.ones = pe, po, qe, qo, ones
+        self.leaves = leaves
 
     @property
     def pairs(self) -> int:
-        return int(self.qe.shape[1])
+        return int(self.qe.shape[1]) + (self.leaves.pairs if self.leaves is not None else 0)
 
 
 def _leaf_layer(
@@ -132,23 +148,23 @@ def _leaf_layer(
     beta_powers: list[Ext],
 ) -> _Layer:
     from ..kernels import field as kf
-    from ..kernels.fractions import write_leaves
+    from ..kernels.fractions import LeafBlock, Leaves, write_leaves
 
-    leaves, total = _layout(entries, tables)
+    layout, total = _layout(entries, tables)
     pairs = (total + 1) // 2
-    lookups_first = 0
-    for leaf in leaves:
+    leading = 0  # pairs of lookups before the first table
+    for leaf in layout:
         if leaf.index < 0 or leaf.log_size == 0:
             break
-        lookups_first = leaf.offset + (1 << leaf.log_size)
-    ones = lookups_first // 2
-    if ones % 2:
-        ones = 0
-    even, odd = (np.zeros((2, pairs), dtype=np.uint64) for _ in range(2))
-    pe, po = (np.zeros((2, pairs - ones), dtype=np.uint64) for _ in range(2))
+        leading = (leaf.offset + (1 << leaf.log_size)) // 2
+    unwritten = leading if leading >= UNWRITTEN_PAIRS else 0
+    ones = leading if not unwritten and leading % 2 == 0 else 0
+    even, odd = (np.zeros((2, pairs - unwritten), dtype=np.uint64) for _ in range(2))
+    pe, po = (np.zeros((2, pairs - unwritten - ones), dtype=np.uint64) for _ in range(2))
     if total % 2:
         odd[0, -1] = 1  # neutral fraction 0/1
-    for leaf in leaves:
+    blocks = []
+    for leaf in layout:
         if leaf.index >= 0:
             entry = entries[leaf.index]
             name, offset = entry.table, entry.offset
@@ -156,24 +172,26 @@ def _leaf_layer(
         else:
             name, offset = tables[-1 - leaf.index], 0
             columns = TABLES[name].columns()
-        table = TABLES[name]
-        constant = alpha - beta_powers[MAX_COLUMNS] * table.number - offset
-        if leaf.log_size == 0:
-            key = constant - ext.inner(
-                beta_powers[: len(columns)], [Ext(int(column[0])) for column in columns]
-            )
-            (odd if leaf.offset % 2 else even)[:, leaf.offset // 2] = (key.a, key.b)
-            (po if leaf.offset % 2 else pe)[0, leaf.offset // 2 - ones] = 1
+        constant = alpha - beta_powers[MAX_COLUMNS] * TABLES[name].number - offset
+        coefficients = beta_powers[: len(columns)]
+        if leaf.offset // 2 < unwritten:
+            blocks.append(LeafBlock(leaf.offset // 2, columns, coefficients, constant))
             continue
-        write_leaves(columns, beta_powers, constant, even, odd, leaf.offset // 2)
-        first, stop = leaf.offset // 2 - ones, (leaf.offset + (1 << leaf.log_size)) // 2 - ones
+        base = leaf.offset // 2 - unwritten
+        first, stop = base - ones, base - ones + (1 << leaf.log_size) // 2
+        if leaf.log_size == 0:
+            key = constant - ext.inner(coefficients, [Ext(int(column[0])) for column in columns])
+            (odd if leaf.offset % 2 else even)[:, base] = (key.a, key.b)
+            (po if leaf.offset % 2 else pe)[0, first] = 1
+            continue
+        write_leaves(columns, coefficients, constant, even, odd, base)
         if leaf.index < 0:
             negative = kf.to_field(-counts[multiplicity(name)])
             pe[0, first:stop], po[0, first:stop] = negative[0::2], negative[1::2]
         elif first >= 0:
             pe[0, first:stop] = 1
             po[0, first:stop] = 1
-    return _Layer(pe, po, even, odd, ones)
+    return _Layer(pe, po, even, odd, ones, Leaves(blocks) if blocks else None)
 
 
 class _LayerMachine:
@@ -191,6 +209,7 @@ class _LayerMachine:
         self.claim = claim  # of sum_x eq(remaining r, x) g(x)
         self.prefix = ONE  # eq of the bound coordinates
         ones = layer.ones
+        self.leaves = layer.leaves
         self.unit = [layer.qe[:, :ones], layer.qo[:, :ones]]
         general = [layer.pe, layer.po, layer.qe[:, ones:], layer.qo[:, ones:]]
         s = layer.pe
@@ -231,8 +250,10 @@ class _LayerMachine:
             (self.parts[0], self.parts[1], self.parts[2], self.parts[3]),
             self.scale,
             rest,
+            self.leaves,
         )
-        stored = (self.unit[0].shape[1] + self.parts[0].shape[1]) // 2
+        units = self.leaves.pairs if self.leaves is not None else self.unit[0].shape[1]
+        stored = (units + self.parts[0].shape[1]) // 2
         missing = self.scale * (ONE - ml.less_than(rest, stored))
         at0, at2 = at0 + missing, at2 + missing
         at1 = (self.claim - (1 - r) * at0) * r.inverse()
@@ -250,7 +271,11 @@ class _LayerMachine:
         r = self.point.pop(0)
         self.prefix = self.prefix * ml.eq([r], [challenge])
         self.claim = sumcheck.interpolate(self._values, challenge)
-        self.unit = [fold(q, challenge) for q in self.unit]
+        if self.leaves is not None:
+            self.unit = list(self.leaves.fold(challenge))
+            self.leaves = None
+        else:
+            self.unit = [fold(q, challenge) for q in self.unit]
         self.parts = [fold(part, challenge) for part in self.parts]
 
     def finals(self) -> list[Ext]:
@@ -284,7 +309,7 @@ def prove(
     layers = [_leaf_layer(entries, values, tables, counts, alpha, beta_powers)]
     while layers[-1].pairs > 1:
         layer = layers[-1]
-        even, odd = combine(layer.pe, layer.po, layer.qe, layer.qo, layer.ones)
+        even, odd = combine(layer.pe, layer.po, layer.qe, layer.qo, layer.ones, layer.leaves)
         layers.append(_Layer(even[:2], odd[:2], even[2:], odd[2:]))
 
     top = layers.pop()

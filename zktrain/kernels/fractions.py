@@ -7,6 +7,8 @@ sums use ``s = p0 + lambda q0``, for which ``(p0 q1 + p1 q0) + lambda q0 q1 = q1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,13 @@ from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec
 from .arithmetic import EPSILON, U32, ZERO, add, ext_mul, from_signed, kernel, mul, reduce128, sub
-from .field import eq_table
+from .field import _fold, eq_table
 from .threads import run
 
 ONE = np.uint64(1)
 LOW_BITS = 10
 CHUNK = 2048
+PIECE = 8192
 
 
 @kernel
@@ -55,21 +58,75 @@ def write_leaves(
     The first coefficient is 1; columns have an even number of cells.
     """
     pairs = columns[0].shape[0] // 2
+    block = LeafBlock(0, columns, coefficients[: len(columns)], constant)
     e, o = even[:, base : base + pairs], odd[:, base : base + pairs]
-    c0, c1 = np.uint64(constant.a), np.uint64(constant.b)
 
     def task(lo: int, hi: int) -> None:
         for first in range(lo, hi, CHUNK):  # all columns pass over a piece while it is in cache
             stop = min(hi, first + CHUNK)
-            rows = (*e[:, first:stop], *o[:, first:stop])
-            _leaf(columns[0][2 * first : 2 * stop], c0, c1, *rows)
-            for column, coefficient in zip(
-                columns[1:], coefficients[1 : len(columns)], strict=True
-            ):
-                k0, k1 = np.uint64(coefficient.a), np.uint64(coefficient.b)
-                _leaf_column(column[2 * first : 2 * stop], k0, k1, *rows)
+            block.fill(first, stop, (*e[:, first:stop], *o[:, first:stop]))
 
     run(pairs, task)
+
+
+@dataclass(frozen=True, slots=True)
+class LeafBlock:
+    """Denominators ``constant - sum_j coefficient_j column_j`` in pairs, the first of them number
+    ``base``; the first coefficient is 1."""
+
+    base: int
+    columns: list[NDArray[Any]]
+    coefficients: list[Ext]
+    constant: Ext
+
+    @property
+    def pairs(self) -> int:
+        return int(self.columns[0].shape[0]) // 2
+
+    def fill(self, lo: int, hi: int, rows: tuple[NDArray[np.uint64], ...]) -> None:
+        """Write pairs ``lo..hi`` of the block to the rows (both coordinates of even, of odd)."""
+        c0, c1 = np.uint64(self.constant.a), np.uint64(self.constant.b)
+        _leaf(self.columns[0][2 * lo : 2 * hi], c0, c1, *rows)
+        for column, factor in zip(self.columns[1:], self.coefficients[1:], strict=True):
+            k0, k1 = np.uint64(factor.a), np.uint64(factor.b)
+            _leaf_column(column[2 * lo : 2 * hi], k0, k1, *rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Leaves with numerator 1 that are written only piece by piece: their columns are an eighth of
+    their size, and the memory that they would take is the prover's largest."""
+
+    blocks: list[LeafBlock]
+
+    @property
+    def pairs(self) -> int:
+        return sum(block.pairs for block in self.blocks)
+
+    def pieces(self, lo: int, hi: int) -> Iterator[tuple[int, int, tuple[NDArray[np.uint64], ...]]]:
+        """``(first, stop, rows)`` over pairs ``lo..hi``; the rows are reused."""
+        buffer = np.empty((4, PIECE), dtype=np.uint64)
+        for block in self.blocks:
+            stop_block = min(hi, block.base + block.pairs)
+            for first in range(max(lo, block.base), stop_block, PIECE):
+                stop = min(stop_block, first + PIECE)
+                rows = tuple(buffer[:, : stop - first])
+                block.fill(first - block.base, stop - block.base, rows)
+                yield first, stop, rows
+
+    def fold(self, challenge: Ext) -> tuple[ExtVec, ExtVec]:
+        """Even and odd denominators with the lowest variable of the pair's number bound."""
+        out = tuple(np.empty((2, self.pairs // 2), dtype=np.uint64) for _ in range(2))
+        r0, r1 = np.uint64(challenge.a), np.uint64(challenge.b)
+
+        def task(lo: int, hi: int) -> None:
+            for first, stop, rows in self.pieces(2 * lo, 2 * hi):
+                a, b = first // 2, stop // 2
+                _fold(rows[0], rows[1], r0, r1, out[0][0, a:b], out[0][1, a:b])
+                _fold(rows[2], rows[3], r0, r1, out[1][0, a:b], out[1][1, a:b])
+
+        run(self.pairs // 2, task)
+        return out[0], out[1]
 
 
 @kernel
@@ -98,7 +155,7 @@ def _parents_of_ones(qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-unt
 
 
 @kernel
-def _combine(lo, hi, ones, unit, pe, po, qe, qo, even, odd):  # type: ignore[no-untyped-def]
+def _combine(lo, hi, ones, unit, pe, po, qe, qo, even, odd, at):  # type: ignore[no-untyped-def]
     """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache; with
     ``unit`` all numerators are 1, else those of pair ``x`` stand at ``x - ones``."""
     buffer = np.empty((4, CHUNK), dtype=np.uint64)
@@ -118,24 +175,51 @@ def _combine(lo, hi, ones, unit, pe, po, qe, qo, even, odd):  # type: ignore[no-
                 qe[0, first:stop], qe[1, first:stop], qo[0, first:stop], qo[1, first:stop],
                 buffer[0, :n], buffer[1, :n], buffer[2, :n], buffer[3, :n],
             )  # fmt: skip
+        c = at + first // 2
+        d = at + stop // 2
         for row in range(4):
-            _split(
-                buffer[row, :n], even[row, first // 2 : stop // 2], odd[row, first // 2 : stop // 2]
-            )
+            _split(buffer[row, :n], even[row, c:d], odd[row, c:d])
+
+
+@kernel
+def _combine_piece(q0, q1, r0, r1, even, odd, at):  # type: ignore[no-untyped-def]
+    """Parents of an even number of unit pairs, to place ``at`` of both arrays."""
+    n = q0.shape[0]
+    buffer = np.empty((4, CHUNK), dtype=np.uint64)
+    for first in range(0, n, CHUNK):
+        stop = min(n, first + CHUNK)
+        m = stop - first
+        _parents_of_ones(
+            q0[first:stop], q1[first:stop], r0[first:stop], r1[first:stop],
+            buffer[0, :m], buffer[1, :m], buffer[2, :m], buffer[3, :m],
+        )  # fmt: skip
+        a = at + first // 2
+        b = at + stop // 2
+        for row in range(4):
+            _split(buffer[row, :m], even[row, a:b], odd[row, a:b])
 
 
 def combine(
-    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, ones: int
+    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, ones: int, leaves: Leaves | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Parents of all pairs, as two arrays ``(4, n)`` (rows p0, p1, q0, q1) of even and odd parents.
 
-    Numerators of the first ``ones`` pairs (an even number) are 1 and not stored. A missing last odd
-    parent is the neutral fraction 0/1.
+    Numerators of the first ``ones`` pairs (an even number) are 1 and not stored; ``leaves`` come
+    before all of these. A missing last odd parent is the neutral fraction 0/1.
     """
+    before = leaves.pairs // 2 if leaves is not None else 0
     count = qe.shape[1]
-    half = (count + 1) // 2
+    half = before + (count + 1) // 2
     even, odd = (np.empty((4, half), dtype=np.uint64) for _ in range(2))
-    arrays = (pe, po, qe, qo, even, odd)
+    if leaves is not None:
+        unwritten = leaves
+
+        def task(lo: int, hi: int) -> None:
+            for first, _, rows in unwritten.pieces(2 * lo, 2 * hi):
+                _combine_piece(*rows, even, odd, first // 2)
+
+        run(before, task)
+    arrays = (pe, po, qe, qo, even, odd, before)
     whole = count - count % 2
     run(ones // 2, lambda lo, hi: _combine(2 * lo, 2 * hi, ones, True, *arrays))
     run(
@@ -280,13 +364,13 @@ def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # ty
 
 
 @kernel
-def _round_of_ones(lo, hi, l0, l1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
+def _round_of_ones(lo, hi, base, l0, l1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
     out = np.zeros(4, dtype=np.uint64)
     width = 1 << bits
     i = lo
     while i < hi:
-        block = i >> bits
-        inside = i & (width - 1)
+        block = (base + i) >> bits
+        inside = (base + i) & (width - 1)
         n = min(hi - i, width - inside)
         p = 2 * i
         q = 2 * (i + n)
@@ -304,23 +388,35 @@ def round_sums(
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
     rest: tuple[Ext, ...],
+    leaves: Leaves | None = None,
 ) -> tuple[Ext, Ext]:
-    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0, 2`` over the unit-numerator part ``(q0, q1)``,
-    then the general part ``(s, p1, q0, q1)``; both have an even number of elements."""
+    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0, 2`` over the unit-numerator part ``(q0, q1)`` (or
+    ``leaves`` instead of it), then the general part ``(s, p1, q0, q1)``; all have an even number
+    of elements."""
     bits = min(LOW_BITS, len(rest))
     low, high = eq_table(rest[:bits]), eq_table(rest[bits:])
-    first = ones[0].shape[1] // 2
     count = parts[0].shape[1] // 2
+    l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
+    tables = (low, high, bits)
     sums = []
-    if first:
-        l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
+    if leaves is not None:
+        unwritten, first = leaves, leaves.pairs // 2
+
+        def task(lo: int, hi: int) -> list[NDArray[np.uint64]]:
+            return [
+                _round_of_ones(0, (stop - start) // 2, start // 2, l0, l1, *rows, *tables)
+                for start, stop, rows in unwritten.pieces(2 * lo, 2 * hi)
+            ]
+
+        sums += [out for outs in run(first, task) for out in outs]
+    else:
+        first = ones[0].shape[1] // 2
         sums += run(
-            first,
-            lambda lo, hi: _round_of_ones(lo, hi, l0, l1, *ones[0], *ones[1], low, high, bits),
+            first, lambda lo, hi: _round_of_ones(lo, hi, 0, l0, l1, *ones[0], *ones[1], *tables)
         )
     if count:
         rows = [row for part in parts for row in part]
-        sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, low, high, bits))
+        sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, *tables))
     at = [sum(int(s[i]) for s in sums) for i in range(4)]
     return Ext(at[0], at[1]), Ext(at[2], at[3])
 
