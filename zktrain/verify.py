@@ -135,11 +135,11 @@ def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
     text = str(dataset)
     if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
         wanted = bytes.fromhex(text)
-    elif Path(text).exists():
+    elif _exists(text):
         wanted = read_public(text)[0].root
     else:
         raise InputError(
-            f"'{text}' is neither a dataset root (64 hex digits) nor an existing dataset file"
+            f"{text!r:.200} is neither a dataset root (64 hex digits) nor an existing dataset file"
         )
     if header.root != wanted:
         raise StatementMismatch(
@@ -148,6 +148,13 @@ def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
             expected=wanted.hex()[:16],
             got=header.root.hex()[:16],
         )
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _check_circuit(bundle: Bundle, path: str | Path) -> None:

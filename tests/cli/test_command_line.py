@@ -335,7 +335,7 @@ def test_names_from_outside_are_printed_as_they_are(zktrain: Any, tmp_path: Path
 def test_an_interrupted_training_is_one_line_and_can_begin_again(
     zktrain: Any, tmp_path: Path
 ) -> None:
-    recipe = write_recipe(tmp_path, steps=200_000, segment_steps="64")
+    recipe = write_recipe(tmp_path, steps=200_000, segment_steps="64", learning_rate="0.00390625")
     data, out = write_data(tmp_path / "data.npz"), tmp_path / "run"
     arguments = ["train", str(recipe), "--data", str(data), "--out", str(out)]
     process = subprocess.Popen(

@@ -29,6 +29,7 @@ from zktrain.errors import (
 )
 from zktrain.field import extension as ext
 from zktrain.field.extension import ONE, ZERO, Ext, Point
+from zktrain.transcript import segment
 from zktrain.transcript.statement import lookup_entries
 
 SUMCHECKS: dict[str, tuple[type[ZktrainError], Check]] = {
@@ -288,6 +289,35 @@ def test_columns_that_do_not_give_the_leaves() -> None:
     with _false_message("lookup/columns", 0):
         proof, _ = h.prove(run, LAST)
     h.refuse(run, LAST, proof, LookupMismatch, h.LEAVES.message)
+
+
+def test_tree_of_other_values_than_the_committed_ones() -> None:
+    """The tree looks up true ReLU bits, the commitment holds a wrong one."""
+    assert h.honest_is_accepted("mse", FIRST)
+    step, cell = find("mse", "z1", lambda z: z > 0)
+    run = h.train("mse", {"s1": in_cell(step, cell, lambda s: 1 - s)})
+    look, evaluate = segment._lookup_values, lookup._evaluate
+    entries = lookup_entries(run.statement.circuit, run.statement.shape(FIRST))
+    names = [name for name, _ in lookup._columns(entries, lookup.tables_of(entries), (ONE,) * 64)]
+    asked = iter(names)
+
+    def true_bits(witness: Any, shape: Any, entry: lookup.Entry) -> lookup.Values:
+        values = look(witness, shape, entry)
+        if entry.columns != ("z1", "s1"):
+            return values
+        z, s = values.columns
+        return lookup.Values((z, (z > 0).astype(s.dtype)))
+
+    def committed(column: Any, point: Point) -> Ext:
+        wrong = run.tensors[FIRST]["s1"].reshape(-1)
+        return evaluate(wrong if next(asked) == "s1" else column, point)
+
+    with (
+        mock.patch.object(segment, "_lookup_values", true_bits),
+        mock.patch.object(lookup, "_evaluate", committed),
+    ):
+        proof, _ = h.prove(run, FIRST)
+    h.refuse_by_one_check(run, FIRST, proof, LookupMismatch, h.LEAVES)
 
 
 class _Carrier:

@@ -103,8 +103,9 @@ def read_file(path: str | Path, what: str) -> bytes:
         if Path(path).stat().st_size > MAX_FILE_BYTES:
             raise InputError(f"{path} is larger than any {what}; is it the right file?")
         return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"the {what} {path} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {reason}") from None
 
 
 def parse(data: bytes) -> Bundle:
