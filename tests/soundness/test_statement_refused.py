@@ -638,3 +638,14 @@ def test_parameter_names_that_do_not_fit_a_label(tmp_path: Path, name: str) -> N
             dataset=header.root.hex(),
             min_security_bits=80,
         )
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "no-such-file"])
+def test_names_that_no_file_can_have_are_not_judged(proven: Proven, name: str) -> None:
+    """Neither a verdict nor an error of the operating system."""
+    with pytest.raises(InputError):
+        proven.judge(proven.data, dataset=name)
+    with pytest.raises(InputError):
+        proven.judge(proven.data, circuit=name)
+    with pytest.raises(InputError):
+        proven.judge(proven.data, weights=name)
