@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from .step import WEIGHT_LIMIT, Network, Tape, run_step
 
 WINDOW = 16
 _MOST_INDICES = 1 << 22
+_SHARED_MULTIPLICATIONS = 1 << 27
 
 Weights = dict[str, npt.NDArray[np.int64]]
 Recorder = Callable[[int], Tape]
@@ -71,6 +73,16 @@ class Trajectory:
         that an overflow is reported where it happens; a step may thus be recorded twice, the
         later one being right. Raises ``RangeOverflow``.
         """
+        with _threads_for(self.circuit, self.network.device):
+            self._advance(first_step, steps, recorder, on_window)
+
+    def _advance(
+        self,
+        first_step: int,
+        steps: int,
+        recorder: Recorder | None,
+        on_window: Callable[[int, list[float]], None] | None,
+    ) -> None:
         batch = self.circuit.batch_size
         most = max(WINDOW, _MOST_INDICES // batch)
         for start in range(0, steps, most):
@@ -130,6 +142,20 @@ class Trajectory:
             arithmetic,
             None if recorder is None else recorder(offset),
         )
+
+
+@contextmanager
+def _threads_for(circuit: Circuit, device: torch.device) -> Iterator[None]:
+    """One thread where a step is too small to share: threads that wait for each other every few
+    microseconds cost little on an idle machine and triple the time on a busy one."""
+    before = torch.get_num_threads()
+    small = 3 * circuit.batch_size * circuit.parameters < _SHARED_MULTIPLICATIONS
+    if device.type == "cpu" and small:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_records(circuit: Circuit, records: Records) -> None:
