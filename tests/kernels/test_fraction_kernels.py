@@ -8,7 +8,9 @@ import pytest
 from field_oracle import WORST, P, Pair, equality, pair, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext
-from zktrain.kernels.fractions import combine, histogram, round_sums, write_leaves
+from zktrain.kernels.field import fold
+from zktrain.kernels.fractions import combine, round_sums
+from zktrain.kernels.leaves import LeafBlock, Leaves, histogram, write_leaves
 
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64]
 
@@ -41,23 +43,64 @@ def test_write_leaves(kind: type[np.integer], width: int, cells: int, base: int)
 
 
 @pytest.mark.parametrize(
-    ("count", "ones"),
-    [(1, 0), (2, 0), (2, 2), (3, 0), (3, 2), (7, 4), (8, 8), (9, 8), (10_001, 0), (10_001, 9000)],
+    ("count", "units"),
+    [(1, 0), (2, 0), (0, 2), (1, 2), (7, 4), (8, 8), (9, 8), (10_001, 0), (1_001, 20_000)],
 )
-def test_combine(count: int, ones: int) -> None:
-    rng = np.random.default_rng(count + ones)
-    pe, po = residues(rng, 2, count - ones), residues(rng, 2, count - ones)
-    qe, qo = residues(rng, 2, count), residues(rng, 2, count)
-    numerators = [[(1, 0)] * ones + pairs(p) for p in (pe, po)]
+def test_combine(count: int, units: int) -> None:
+    rng = np.random.default_rng(count + units)
+    pe, po, qe, qo = (residues(rng, 2, count) for _ in range(4))
+    leaves, keys = unwritten_leaves(rng, units)
+    numerators = [[(1, 0)] * units + pairs(p) for p in (pe, po)]
+    denominators = [keys[0::2] + pairs(qe), keys[1::2] + pairs(qo)]
     parents = []
-    for p0, p1, q0, q1 in zip(*numerators, pairs(qe), pairs(qo), strict=True):
+    for p0, p1, q0, q1 in zip(*numerators, *denominators, strict=True):
         p = oracle.add(oracle.mul(p0, q1), oracle.mul(p1, q0))
         parents.append((*p, *oracle.mul(q0, q1)))
     if count % 2:
         parents.append((0, 0, 1, 0))  # 0 / 1
-    even, odd = combine(pe, po, qe, qo, ones)
+    even, odd = combine(pe, po, qe, qo, leaves)
     assert [tuple(row) for row in even.T.tolist()] == parents[0::2]
     assert [tuple(row) for row in odd.T.tolist()] == parents[1::2]
+
+
+def unwritten_leaves(
+    rng: np.random.Generator, pairs_wanted: int
+) -> tuple[Leaves | None, list[Pair]]:
+    """Leaves in two blocks of one and two columns, and their keys."""
+    if not pairs_wanted:
+        return None, []
+    blocks, keys = [], []
+    first = pairs_wanted // 4 * 2
+    for base, size, width in ((0, first, 1), (first, pairs_wanted - first, 2)):
+        if not size:
+            continue
+        columns = [rng.integers(-99, 99, size=2 * size).astype(np.int16) for _ in range(width)]
+        constant, factor = random_pairs(rng, 1)[0], random_pairs(rng, 1)[0]
+        factors = [(1, 0), factor][:width]
+        blocks.append(LeafBlock(base, columns, [Ext(*f) for f in factors], Ext(*constant)))
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            key = constant
+            for value, by in zip(row, factors, strict=True):
+                key = oracle.sub(key, oracle.mul(by, (value % P, 0)))
+            keys.append(key)
+    return Leaves(blocks), keys
+
+
+@pytest.mark.parametrize(("units", "general"), [(4, 2), (20_000, 64), (40_000, 1_000)])
+def test_rounds_and_folds_of_unwritten_leaves(units: int, general: int) -> None:
+    """The same as for leaves that are stored."""
+    rng = np.random.default_rng(units)
+    leaves, keys = unwritten_leaves(rng, units)
+    assert leaves is not None
+    stored = tuple(np.array(keys[k::2], dtype=np.uint64).T.copy() for k in (0, 1))
+    parts = tuple(residues(rng, 2, general) for _ in range(4))
+    none = residues(rng, 2, 0)
+    rest = tuple(Ext(*r) for r in random_pairs(rng, ((units + general) // 2 - 1).bit_length()))
+    scale = Ext(3, 5)
+    lazily = round_sums((none, none), parts, scale, rest, leaves)  # type: ignore[arg-type]
+    assert lazily == round_sums(stored, parts, scale, rest)  # type: ignore[arg-type]
+    for ours, table in zip(leaves.fold(scale), stored, strict=True):
+        assert np.array_equal(ours, fold(table, scale))
 
 
 def line(cells: list[Pair], i: int, x: int) -> Pair:

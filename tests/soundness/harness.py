@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zktrain.arguments import affine, batches, linear, lookup, product, weights
+from zktrain.arguments import affine, batches, fraction_tree, linear, lookup, product, weights
 from zktrain.arguments.batches import DatasetClaim
 from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
@@ -420,13 +420,13 @@ class Check:
     message: str
 
 
-ROOT_SUM = Check(lookup, "verify", "the sum over all lookups is not zero")
-ROOT_KEY = Check(lookup, "verify", "a lookup key is zero")
-LAYER = Check(lookup, "verify", "a layer of the fraction tree does not match")
+ROOT_SUM = Check(fraction_tree, "verify", "the sum over all lookups is not zero")
+ROOT_KEY = Check(fraction_tree, "verify", "a lookup key is zero")
+LAYER = Check(fraction_tree, "verify", "a layer of the fraction tree does not match")
 LEAVES = Check(lookup, "verify", "the claimed columns do not give the leaves")
 LINEAR = Check(linear, "reduce", "does not hold")
-AFFINE = Check(affine, "verify_affine", "does not match")
-TRANSPOSED = Check(affine, "verify_transposed", "does not match")
+AFFINE = Check(affine, "_verify_product", "does not match")
+TRANSPOSED = Check(affine, "_verify_product", "does not match")
 WEIGHTS = Check(weights, "verify", "does not match")
 PRODUCT = Check(product, "verify", "does not match")
 BATCHES = Check(batches, "verify", "do not match")

@@ -10,6 +10,8 @@ claims on the activation (or error) and on the weights at step-coordinates. Erro
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,6 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Accumulate, Affine, AffineTransposed
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
-from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec, Point
 from . import sumcheck
@@ -55,8 +56,40 @@ def _bias_claim(
     return WeightClaim(ml.less_than(t, shape.steps), decay(multipliers, omega), (), column, value)
 
 
-def _steps_first(table: ExtVec, repeat: int) -> ExtVec:
-    return np.ascontiguousarray(np.repeat(table, repeat, axis=1))
+def _prove_product(
+    channel: ProverChannel,
+    label: str,
+    source: NDArray[Any],
+    history: ExtVec,
+    b: Point,
+    t: Point,
+) -> tuple[tuple[Point, Point], Ext, Ext]:
+    """``sum_{t,i} eq(t, .) source(., b, i) history(., i)``: point (units, steps), source and
+    weight there."""
+    from ..kernels import field as kf
+    from ..kernels.training import contract_samples
+
+    steps, _, width = source.shape
+    samples = np.ascontiguousarray(np.tile(kf.eq_table(b), steps))
+    selector = np.ascontiguousarray(np.repeat(kf.eq_table(t), width, axis=1))
+    machine = sumcheck.ProductMachine([(selector, contract_samples(source, samples), history)])
+    rho = sumcheck.prove(channel, label, machine)
+    _, value, weight = machine.finals()[0]
+    channel.send(f"{label}/factors", [value, weight])  # P -> V
+    units = len(rho) - len(t)
+    return (rho[:units], rho[units:]), value, weight
+
+
+def _verify_product(
+    channel: VerifierChannel, label: str, target: Ext, shape: Shape, width: int, t: Point
+) -> tuple[tuple[Point, Point], Ext, Ext]:
+    stage, output = label.split("/")
+    units = log_width(width)
+    reduced, rho = sumcheck.verify(channel, label, target, units + shape.log_steps, 3)
+    value, weight = channel.receive(f"{label}/factors", 2)  # P -> V
+    if ml.eq(t, rho[units:]) * value * weight != reduced:
+        raise SumcheckMismatch(f"the product '{output}' does not match", stage=stage)
+    return (rho[:units], rho[units:]), value, weight
 
 
 def prove_affine(
@@ -99,16 +132,9 @@ def prove_affine(
             weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
         gradients = contract_samples(activation, errors)
         history = weight_history(kf.contract_last(start, units), multipliers, gradients)
-        samples = np.ascontiguousarray(np.tile(kf.eq_table(b), activation.shape[0]))
-        folded = contract_samples(activation, samples)
-        selector = _steps_first(kf.eq_table(t), activation.shape[2])
-        machine = sumcheck.ProductMachine([(selector, folded, history)])
-        rho = sumcheck.prove(channel, label, machine)
-        _, a, w = machine.finals()[0]
-        channel.send(f"{label}/factors", [a, w])  # P -> V
-        n = len(rho) - shape.log_steps
-        ledger.add(op.source, rho[:n] + b + rho[n:], a)
-        weights.add(op.weight, _at_point(multipliers, rho[n:], rho[:n], j, w))
+        rho, a, w = _prove_product(channel, label, activation, history, b, t)
+        ledger.add(op.source, rho[0] + b + rho[1], a)
+        weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))
 
 
 def verify_affine(
@@ -128,13 +154,9 @@ def verify_affine(
             (bias,) = channel.receive(f"{label}/bias", 1)  # P -> V
             weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
             target = target - ml.less_than(b, shape.batch) * bias * (1 << op.bias_shift)
-        n = log_width(source_width)
-        reduced, rho = sumcheck.verify(channel, label, target, n + shape.log_steps, 3)
-        a, w = channel.receive(f"{label}/factors", 2)  # P -> V
-        if ml.eq(t, rho[n:]) * a * w != reduced:
-            raise SumcheckMismatch(f"the product '{op.output}' does not match", stage="affine")
-        ledger.add(op.source, rho[:n] + b + rho[n:], a)
-        weights.add(op.weight, _at_point(multipliers, rho[n:], rho[:n], j, w))
+        rho, a, w = _verify_product(channel, label, target, shape, source_width, t)
+        ledger.add(op.source, rho[0] + b + rho[1], a)
+        weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))
 
 
 def prove_transposed(
@@ -159,16 +181,9 @@ def prove_transposed(
         activations = kf.contract_last(activation.reshape(-1, activation.shape[-1]), units)
         gradients = contract_samples(error, activations)
         history = weight_history(kf.contract_first(start, units), multipliers, gradients)
-        samples = np.ascontiguousarray(np.tile(kf.eq_table(b), error.shape[0]))
-        folded = contract_samples(error, samples)
-        selector = _steps_first(kf.eq_table(t), error.shape[2])
-        machine = sumcheck.ProductMachine([(selector, folded, history)])
-        rho = sumcheck.prove(channel, label, machine)
-        _, e, w = machine.finals()[0]
-        channel.send(f"{label}/factors", [e, w])  # P -> V
-        n = len(rho) - shape.log_steps
-        ledger.add(op.source, rho[:n] + b + rho[n:], e)
-        weights.add(op.weight, _at_point(multipliers, rho[n:], i, rho[:n], w))
+        rho, e, w = _prove_product(channel, label, error, history, b, t)
+        ledger.add(op.source, rho[0] + b + rho[1], e)
+        weights.add(op.weight, _at_point(multipliers, rho[1], i, rho[0], w))
 
 
 def verify_transposed(
@@ -183,13 +198,9 @@ def verify_transposed(
     label = f"transposed/{op.output}"
     for point, value in ledger.of(op.output):
         i, b, t = shape.split(point)
-        n = log_width(source_width)
-        reduced, rho = sumcheck.verify(channel, label, value, n + shape.log_steps, 3)
-        e, w = channel.receive(f"{label}/factors", 2)  # P -> V
-        if ml.eq(t, rho[n:]) * e * w != reduced:
-            raise SumcheckMismatch(f"the product '{op.output}' does not match", stage="transposed")
-        ledger.add(op.source, rho[:n] + b + rho[n:], e)
-        weights.add(op.weight, _at_point(multipliers, rho[n:], i, rho[:n], w))
+        rho, e, w = _verify_product(channel, label, value, shape, source_width, t)
+        ledger.add(op.source, rho[0] + b + rho[1], e)
+        weights.add(op.weight, _at_point(multipliers, rho[1], i, rho[0], w))
 
 
-__all__ = ["decay", "gl", "prove_affine", "prove_transposed", "verify_affine", "verify_transposed"]
+__all__ = ["decay", "prove_affine", "prove_transposed", "verify_affine", "verify_transposed"]

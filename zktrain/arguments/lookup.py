@@ -2,32 +2,27 @@
 
 With random ``alpha, beta``, row ``v`` of table number ``id`` has the key ``alpha - sum_j beta^j
 v_j - beta^4 id``. All lookups hold iff ``sum 1/key(lookup) = sum m(row)/key(row)`` with
-committed multiplicities ``m`` (fewer than p lookups). The sum is computed by a binary tree of
-fractions, ``p = p0 q1 + p1 q0`` and ``q = q0 q1``, one sumcheck per layer; the root must have
-``p = 0`` and ``q != 0``. It ends in one claim per column, at the low coordinates of one random
-point. Error: ``N (W + 2) / |E|`` for the keys, ``sum_k (3 k + 2) / |E|`` for the layers. [Hab22,
-PH23]
+committed multiplicities ``m`` (fewer than p lookups); the sum is proved by a tree of fractions. It
+ends in one claim per column, at the low coordinates of one random point. Error: ``N (W + 2) / |E|``
+for the keys, besides the tree's. [Hab22, PH23]
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..channel import ProverChannel, VerifierChannel
-from ..errors import LookupMismatch, SumcheckMismatch
+from ..errors import LookupMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
-from . import sumcheck
+from ..field.extension import ONE, ZERO, Ext, Point
+from . import fraction_tree
 from .tables import MAX_COLUMNS, TABLES
-
-if TYPE_CHECKING:
-    from ..kernels.fractions import Leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ def count_lookups(
     entries: Sequence[Entry], values: Sequence[Values]
 ) -> dict[str, NDArray[np.int64]]:
     """Multiplicities by committed name; raises ValueError if a value is outside its table."""
-    from ..kernels.fractions import histogram
+    from ..kernels.leaves import histogram
 
     counts = {
         name: np.zeros(1 << TABLES[name].log_size, dtype=np.int64) for name in tables_of(entries)
@@ -116,29 +111,6 @@ def count_lookups(
     return {multiplicity(name): column for name, column in counts.items()}
 
 
-class _Layer:
-    """Pairs of fractions: first those of ``leaves``, which have numerators 1 and are not stored,
-    then stored ones, of the first ``ones`` of which the numerators are 1 and not stored."""
-
-    __slots__ = ("leaves", "ones", "pe", "po", "qe", "qo")
-
-    def __init__(
-        self,
-        pe: ExtVec,
-        po: ExtVec,
-        qe: ExtVec,
-        qo: ExtVec,
-        ones: int = 0,
-        leaves: Leaves | None = None,
-    ) -> None:
-        self.pe, self.po, self.qe, self.qo, self.ones = pe, po, qe, qo, ones
-        self.leaves = leaves
-
-    @property
-    def pairs(self) -> int:
-        return int(self.qe.shape[1]) + (self.leaves.pairs if self.leaves is not None else 0)
-
-
 def _leaf_layer(
     entries: Sequence[Entry],
     values: Sequence[Values],
@@ -146,23 +118,22 @@ def _leaf_layer(
     counts: dict[str, NDArray[np.int64]],
     alpha: Ext,
     beta_powers: list[Ext],
-) -> _Layer:
+) -> fraction_tree.Layer:
     from ..kernels import field as kf
-    from ..kernels.fractions import LeafBlock, Leaves, write_leaves
+    from ..kernels.leaves import LeafBlock, Leaves, write_leaves
 
     layout, total = _layout(entries, tables)
-    pairs = (total + 1) // 2
-    leading = 0  # pairs of lookups before the first table
+    unwritten = 0  # pairs of lookups before the first table
     for leaf in layout:
         if leaf.index < 0 or leaf.log_size == 0:
             break
-        leading = (leaf.offset + (1 << leaf.log_size)) // 2
-    unwritten = leading if leading >= UNWRITTEN_PAIRS else 0
-    ones = leading if not unwritten and leading % 2 == 0 else 0
-    even, odd = (np.zeros((2, pairs - unwritten), dtype=np.uint64) for _ in range(2))
-    pe, po = (np.zeros((2, pairs - unwritten - ones), dtype=np.uint64) for _ in range(2))
+        unwritten = (leaf.offset + (1 << leaf.log_size)) // 2
+    if unwritten < UNWRITTEN_PAIRS:
+        unwritten = 0
+    stored = (total + 1) // 2 - unwritten
+    p0, p1, q0, q1 = (np.zeros((2, stored), dtype=np.uint64) for _ in range(4))
     if total % 2:
-        odd[0, -1] = 1  # neutral fraction 0/1
+        q1[0, -1] = 1  # neutral fraction 0/1
     blocks = []
     for leaf in layout:
         if leaf.index >= 0:
@@ -177,119 +148,21 @@ def _leaf_layer(
         if leaf.offset // 2 < unwritten:
             blocks.append(LeafBlock(leaf.offset // 2, columns, coefficients, constant))
             continue
-        base = leaf.offset // 2 - unwritten
-        first, stop = base - ones, base - ones + (1 << leaf.log_size) // 2
+        first = leaf.offset // 2 - unwritten
         if leaf.log_size == 0:
             key = constant - ext.inner(coefficients, [Ext(int(column[0])) for column in columns])
-            (odd if leaf.offset % 2 else even)[:, base] = (key.a, key.b)
-            (po if leaf.offset % 2 else pe)[0, first] = 1
+            (q1 if leaf.offset % 2 else q0)[:, first] = (key.a, key.b)
+            (p1 if leaf.offset % 2 else p0)[0, first] = 1
             continue
-        write_leaves(columns, coefficients, constant, even, odd, base)
+        write_leaves(columns, coefficients, constant, q0, q1, first)
+        stop = first + (1 << leaf.log_size) // 2
         if leaf.index < 0:
             negative = kf.to_field(-counts[multiplicity(name)])
-            pe[0, first:stop], po[0, first:stop] = negative[0::2], negative[1::2]
-        elif first >= 0:
-            pe[0, first:stop] = 1
-            po[0, first:stop] = 1
-    return _Layer(pe, po, even, odd, ones, Leaves(blocks) if blocks else None)
-
-
-class _LayerMachine:
-    """Sumcheck of ``sum_x eq(r, x) (p0 q1 + p1 q0 + lambda q0 q1)(x)``; pairs beyond the stored
-    ones are 0/1."""
-
-    degree = 3
-
-    def __init__(self, layer: _Layer, point: Point, scale: Ext, claim: Ext) -> None:
-        from ..kernels import field as kf
-
-        self.point = list(point)
-        self.rounds = len(point)
-        self.scale = scale
-        self.claim = claim  # of sum_x eq(remaining r, x) g(x)
-        self.prefix = ONE  # eq of the bound coordinates
-        ones = layer.ones
-        self.leaves = layer.leaves
-        self.unit = [layer.qe[:, :ones], layer.qo[:, :ones]]
-        general = [layer.pe, layer.po, layer.qe[:, ones:], layer.qo[:, ones:]]
-        s = layer.pe
-        kf.add_scaled(s, scale, general[2])
-        self.parts = [s, layer.po, general[2], general[3]]
-
-    def _even_out(self) -> None:
-        """Move units to the general part when they cannot be paired, then add a neutral pair if
-        odd."""
-        from ..kernels import field as kf
-
-        units = self.unit[0].shape[1]
-        if units and (units % 2 or units <= 1 << 10):
-            q0, q1 = self.unit
-            s = np.zeros((2, units), dtype=np.uint64)
-            s[0] = 1
-            kf.add_scaled(s, self.scale, q0)
-            one = np.zeros((2, units), dtype=np.uint64)
-            one[0] = 1
-            moved = [s, one, q0, q1]
-            self.parts = [
-                np.concatenate([a, b], axis=1) for a, b in zip(moved, self.parts, strict=True)
-            ]
-            self.unit = [q0[:, :0], q1[:, :0]]
-        if self.parts[0].shape[1] % 2:
-            neutral = [ext.vector([v]) for v in (self.scale, ZERO, ONE, ONE)]
-            self.parts = [
-                np.concatenate([a, b], axis=1) for a, b in zip(self.parts, neutral, strict=True)
-            ]
-
-    def message(self) -> list[Ext]:
-        from ..kernels.fractions import round_sums
-
-        self._even_out()
-        r, rest = self.point[0], tuple(self.point[1:])
-        at0, at2 = round_sums(
-            (self.unit[0], self.unit[1]),
-            (self.parts[0], self.parts[1], self.parts[2], self.parts[3]),
-            self.scale,
-            rest,
-            self.leaves,
-        )
-        units = self.leaves.pairs if self.leaves is not None else self.unit[0].shape[1]
-        stored = (units + self.parts[0].shape[1]) // 2
-        missing = self.scale * (ONE - ml.less_than(rest, stored))
-        at0, at2 = at0 + missing, at2 + missing
-        at1 = (self.claim - (1 - r) * at0) * r.inverse()
-        self._values = [at0, at1, at2]
-        at3 = sumcheck.interpolate(self._values, Ext(3))
-        return [
-            self.prefix * (1 - r) * at0,
-            self.prefix * (3 * r - 1) * at2,
-            self.prefix * (5 * r - 2) * at3,
-        ]
-
-    def bind(self, challenge: Ext) -> None:
-        from ..kernels.field import fold
-
-        r = self.point.pop(0)
-        self.prefix = self.prefix * ml.eq([r], [challenge])
-        self.claim = sumcheck.interpolate(self._values, challenge)
-        if self.leaves is not None:
-            self.unit = list(self.leaves.fold(challenge))
-            self.leaves = None
+            p0[0, first:stop], p1[0, first:stop] = negative[0::2], negative[1::2]
         else:
-            self.unit = [fold(q, challenge) for q in self.unit]
-        self.parts = [fold(part, challenge) for part in self.parts]
-
-    def finals(self) -> list[Ext]:
-        """``p0, p1, q0, q1`` at the point."""
-        self._even_out_last()
-        s, p1, q0, q1 = (Ext(int(part[0, 0]), int(part[1, 0])) for part in self.parts)
-        return [s - self.scale * q0, p1, q0, q1]
-
-    def _even_out_last(self) -> None:
-        if self.unit[0].shape[1]:
-            units = self.unit
-            s = ext.add(ext.from_base(np.ones(1, dtype=np.uint64)), ext.scale(units[0], self.scale))
-            one = ext.from_base(np.ones(1, dtype=np.uint64))
-            self.parts = [s, one, units[0], units[1]]
+            p0[0, first:stop] = 1
+            p1[0, first:stop] = 1
+    return fraction_tree.Layer(p0, p1, q0, q1, Leaves(blocks) if blocks else None)
 
 
 def prove(
@@ -300,36 +173,12 @@ def prove(
     counts: dict[str, NDArray[np.int64]],
 ) -> list[ColumnClaim]:
     """All columns and ``counts`` are committed; returns the claims they have to meet."""
-    from ..kernels.fractions import combine
-
     tables = tables_of(entries)
     alpha, beta = channel.challenger.elements(f"{label}/keys", 2)  # V -> P
     beta_powers = ext.powers(beta, MAX_COLUMNS + 1)
-
-    layers = [_leaf_layer(entries, values, tables, counts, alpha, beta_powers)]
-    while layers[-1].pairs > 1:
-        layer = layers[-1]
-        even, odd = combine(layer.pe, layer.po, layer.qe, layer.qo, layer.ones, layer.leaves)
-        layers.append(_Layer(even[:2], odd[:2], even[2:], odd[2:]))
-
-    top = layers.pop()
-    p0, p1, q0, q1 = (ext.scalar(a, (0,)) for a in _general(top))
-    channel.send(f"{label}/root", [p0, p1, q0, q1])  # P -> V
-    mu = channel.challenger.element(f"{label}/merge")  # V -> P
-    p, q = p0 + mu * (p1 - p0), q0 + mu * (q1 - q0)
-    point: Point = (mu,)
-    while layers:
-        layer = layers.pop()
-        scale = channel.challenger.element(f"{label}/lambda")  # V -> P
-        machine = _LayerMachine(layer, point, scale, p + scale * q)
-        del layer
-        inner = sumcheck.prove(channel, f"{label}/layer", machine)
-        finals = machine.finals()
-        channel.send(f"{label}/children", finals)  # P -> V
-        mu = channel.challenger.element(f"{label}/merge")  # V -> P
-        p0, p1, q0, q1 = finals
-        p, q = p0 + mu * (p1 - p0), q0 + mu * (q1 - q0)
-        point = (mu, *inner)
+    point = fraction_tree.prove(
+        channel, label, _leaf_layer(entries, values, tables, counts, alpha, beta_powers)
+    )
 
     claims = _columns(entries, tables, point)
     by_name = {
@@ -341,13 +190,6 @@ def prove(
     evaluated = [_evaluate(by_name[name], at) for name, at in claims]
     channel.send(f"{label}/columns", evaluated)  # P -> V
     return [(name, at, value) for (name, at), value in zip(claims, evaluated, strict=True)]
-
-
-def _general(layer: _Layer) -> list[ExtVec]:
-    if layer.ones:
-        one = ext.from_base(np.ones(1, dtype=np.uint64))
-        return [one, one, layer.qe, layer.qo]
-    return [layer.pe, layer.po, layer.qe, layer.qo]
 
 
 def _evaluate(column: NDArray[Any], point: Point) -> Ext:
@@ -373,27 +215,10 @@ def verify(channel: VerifierChannel, label: str, entries: Sequence[Entry]) -> li
     """Returns the claims on columns and multiplicities that remain to be checked."""
     tables = tables_of(entries)
     leaves, total = _layout(entries, tables)
-    depth = ml.log2_ceil(total)
     alpha, beta = channel.challenger.elements(f"{label}/keys", 2)  # V -> P
     beta_powers = ext.powers(beta, MAX_COLUMNS + 1)
-
-    p0, p1, q0, q1 = channel.receive(f"{label}/root", 4)  # P -> V
-    if p0 * q1 + p1 * q0:
-        raise LookupMismatch("the sum over all lookups is not zero", stage=label)
-    if not q0 * q1:
-        raise LookupMismatch("a lookup key is zero", stage=label)
-    mu = channel.challenger.element(f"{label}/merge")  # V -> P
-    p, q = p0 + mu * (p1 - p0), q0 + mu * (q1 - q0)
-    point: Point = (mu,)
-    for variables in range(1, depth):
-        scale = channel.challenger.element(f"{label}/lambda")  # V -> P
-        reduced, inner = sumcheck.verify(channel, f"{label}/layer", p + scale * q, variables, 3)
-        p0, p1, q0, q1 = channel.receive(f"{label}/children", 4)  # P -> V
-        if ml.eq(point, inner) * (p0 * q1 + p1 * q0 + scale * (q0 * q1)) != reduced:
-            raise SumcheckMismatch("a layer of the fraction tree does not match", stage=label)
-        mu = channel.challenger.element(f"{label}/merge")  # V -> P
-        p, q = p0 + mu * (p1 - p0), q0 + mu * (q1 - q0)
-        point = (mu, *inner)
+    claim = fraction_tree.verify(channel, label, ml.log2_ceil(total))
+    point = claim.point
 
     claims = _columns(entries, tables, point)
     evaluated = channel.receive(f"{label}/columns", len(claims))  # P -> V
@@ -419,6 +244,6 @@ def verify(channel: VerifierChannel, label: str, entries: Sequence[Entry]) -> li
         denominator = denominator + here * key
         covered = covered + here
     denominator = denominator + (ONE - covered)
-    if numerator != p or denominator != q:
+    if numerator != claim.numerator or denominator != claim.denominator:
         raise LookupMismatch("the claimed columns do not give the leaves of the tree", stage=label)
     return [(name, at, v) for (name, at), v in zip(claims, evaluated, strict=True)]

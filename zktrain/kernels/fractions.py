@@ -7,126 +7,16 @@ sums use ``s = p0 + lambda q0``, for which ``(p0 q1 + p1 q0) + lambda q0 q1 = q1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec
-from .arithmetic import EPSILON, U32, ZERO, add, ext_mul, from_signed, kernel, mul, reduce128, sub
-from .field import _fold, eq_table
+from .arithmetic import EPSILON, U32, ZERO, add, ext_mul, kernel, reduce128, sub
+from .field import eq_table
+from .leaves import CHUNK, Leaves
 from .threads import run
 
-ONE = np.uint64(1)
 LOW_BITS = 10
-CHUNK = 2048
-PIECE = 8192
-
-
-@kernel
-def _leaf(values, c0, c1, e0, e1, o0, o1):  # type: ignore[no-untyped-def]
-    for i in range(e0.shape[0]):
-        e0[i] = sub(c0, from_signed(np.int64(values[2 * i])))
-        e1[i] = c1
-        o0[i] = sub(c0, from_signed(np.int64(values[2 * i + 1])))
-        o1[i] = c1
-
-
-@kernel
-def _leaf_column(values, k0, k1, e0, e1, o0, o1):  # type: ignore[no-untyped-def]
-    for i in range(e0.shape[0]):
-        v = from_signed(np.int64(values[2 * i]))
-        e0[i] = sub(e0[i], mul(k0, v))
-        e1[i] = sub(e1[i], mul(k1, v))
-        v = from_signed(np.int64(values[2 * i + 1]))
-        o0[i] = sub(o0[i], mul(k0, v))
-        o1[i] = sub(o1[i], mul(k1, v))
-
-
-def write_leaves(
-    columns: list[NDArray[Any]],
-    coefficients: list[Ext],
-    constant: Ext,
-    even: ExtVec,
-    odd: ExtVec,
-    base: int,
-) -> None:
-    """Denominators ``constant - sum_j coefficient_j column_j`` of one block, from pair ``base`` on.
-
-    The first coefficient is 1; columns have an even number of cells.
-    """
-    pairs = columns[0].shape[0] // 2
-    block = LeafBlock(0, columns, coefficients[: len(columns)], constant)
-    e, o = even[:, base : base + pairs], odd[:, base : base + pairs]
-
-    def task(lo: int, hi: int) -> None:
-        for first in range(lo, hi, CHUNK):  # all columns pass over a piece while it is in cache
-            stop = min(hi, first + CHUNK)
-            block.fill(first, stop, (*e[:, first:stop], *o[:, first:stop]))
-
-    run(pairs, task)
-
-
-@dataclass(frozen=True, slots=True)
-class LeafBlock:
-    """Denominators ``constant - sum_j coefficient_j column_j`` in pairs, the first of them number
-    ``base``; the first coefficient is 1."""
-
-    base: int
-    columns: list[NDArray[Any]]
-    coefficients: list[Ext]
-    constant: Ext
-
-    @property
-    def pairs(self) -> int:
-        return int(self.columns[0].shape[0]) // 2
-
-    def fill(self, lo: int, hi: int, rows: tuple[NDArray[np.uint64], ...]) -> None:
-        """Write pairs ``lo..hi`` of the block to the rows (both coordinates of even, of odd)."""
-        c0, c1 = np.uint64(self.constant.a), np.uint64(self.constant.b)
-        _leaf(self.columns[0][2 * lo : 2 * hi], c0, c1, *rows)
-        for column, factor in zip(self.columns[1:], self.coefficients[1:], strict=True):
-            k0, k1 = np.uint64(factor.a), np.uint64(factor.b)
-            _leaf_column(column[2 * lo : 2 * hi], k0, k1, *rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Leaves:
-    """Leaves with numerator 1 that are written only piece by piece: their columns are an eighth of
-    their size, and the memory that they would take is the prover's largest."""
-
-    blocks: list[LeafBlock]
-
-    @property
-    def pairs(self) -> int:
-        return sum(block.pairs for block in self.blocks)
-
-    def pieces(self, lo: int, hi: int) -> Iterator[tuple[int, int, tuple[NDArray[np.uint64], ...]]]:
-        """``(first, stop, rows)`` over pairs ``lo..hi``; the rows are reused."""
-        buffer = np.empty((4, PIECE), dtype=np.uint64)
-        for block in self.blocks:
-            stop_block = min(hi, block.base + block.pairs)
-            for first in range(max(lo, block.base), stop_block, PIECE):
-                stop = min(stop_block, first + PIECE)
-                rows = tuple(buffer[:, : stop - first])
-                block.fill(first - block.base, stop - block.base, rows)
-                yield first, stop, rows
-
-    def fold(self, challenge: Ext) -> tuple[ExtVec, ExtVec]:
-        """Even and odd denominators with the lowest variable of the pair's number bound."""
-        out = tuple(np.empty((2, self.pairs // 2), dtype=np.uint64) for _ in range(2))
-        r0, r1 = np.uint64(challenge.a), np.uint64(challenge.b)
-
-        def task(lo: int, hi: int) -> None:
-            for first, stop, rows in self.pieces(2 * lo, 2 * hi):
-                a, b = first // 2, stop // 2
-                _fold(rows[0], rows[1], r0, r1, out[0][0, a:b], out[0][1, a:b])
-                _fold(rows[2], rows[3], r0, r1, out[1][0, a:b], out[1][1, a:b])
-
-        run(self.pairs // 2, task)
-        return out[0], out[1]
 
 
 @kernel
@@ -155,26 +45,18 @@ def _parents_of_ones(qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-unt
 
 
 @kernel
-def _combine(lo, hi, ones, unit, pe, po, qe, qo, even, odd, at):  # type: ignore[no-untyped-def]
-    """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache; with
-    ``unit`` all numerators are 1, else those of pair ``x`` stand at ``x - ones``."""
+def _combine(lo, hi, pe, po, qe, qo, even, odd, at):  # type: ignore[no-untyped-def]
+    """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache, to place
+    ``at`` and on of both arrays."""
     buffer = np.empty((4, CHUNK), dtype=np.uint64)
     for first in range(lo, hi, CHUNK):
         stop = min(hi, first + CHUNK)
         n = stop - first
-        if unit:
-            _parents_of_ones(
-                qe[0, first:stop], qe[1, first:stop], qo[0, first:stop], qo[1, first:stop],
-                buffer[0, :n], buffer[1, :n], buffer[2, :n], buffer[3, :n],
-            )  # fmt: skip
-        else:
-            a = first - ones
-            b = stop - ones
-            _parents(
-                pe[0, a:b], pe[1, a:b], po[0, a:b], po[1, a:b],
-                qe[0, first:stop], qe[1, first:stop], qo[0, first:stop], qo[1, first:stop],
-                buffer[0, :n], buffer[1, :n], buffer[2, :n], buffer[3, :n],
-            )  # fmt: skip
+        _parents(
+            pe[0, first:stop], pe[1, first:stop], po[0, first:stop], po[1, first:stop],
+            qe[0, first:stop], qe[1, first:stop], qo[0, first:stop], qo[1, first:stop],
+            buffer[0, :n], buffer[1, :n], buffer[2, :n], buffer[3, :n],
+        )  # fmt: skip
         c = at + first // 2
         d = at + stop // 2
         for row in range(4):
@@ -200,12 +82,12 @@ def _combine_piece(q0, q1, r0, r1, even, odd, at):  # type: ignore[no-untyped-de
 
 
 def combine(
-    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, ones: int, leaves: Leaves | None = None
+    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, leaves: Leaves | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Parents of all pairs, as two arrays ``(4, n)`` (rows p0, p1, q0, q1) of even and odd parents.
 
-    Numerators of the first ``ones`` pairs (an even number) are 1 and not stored; ``leaves`` come
-    before all of these. A missing last odd parent is the neutral fraction 0/1.
+    ``leaves`` (an even number of pairs, numerators 1) come before the stored pairs. A missing last
+    odd parent is the neutral fraction 0/1.
     """
     before = leaves.pairs // 2 if leaves is not None else 0
     count = qe.shape[1]
@@ -220,12 +102,7 @@ def combine(
 
         run(before, task)
     arrays = (pe, po, qe, qo, even, odd, before)
-    whole = count - count % 2
-    run(ones // 2, lambda lo, hi: _combine(2 * lo, 2 * hi, ones, True, *arrays))
-    run(
-        (whole - ones) // 2,
-        lambda lo, hi: _combine(ones + 2 * lo, ones + 2 * hi, ones, False, *arrays),
-    )
+    run(count // 2, lambda lo, hi: _combine(2 * lo, 2 * hi, *arrays))
     if count % 2:
         last = np.empty(4, dtype=np.uint64)
         _parents(
@@ -419,17 +296,3 @@ def round_sums(
         sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, *tables))
     at = [sum(int(s[i]) for s in sums) for i in range(4)]
     return Ext(at[0], at[1]), Ext(at[2], at[3])
-
-
-@kernel
-def _histogram(values, offset, counts):  # type: ignore[no-untyped-def]
-    for i in range(values.shape[0]):
-        counts[np.int64(values[i]) + offset] += 1
-
-
-def histogram(values: NDArray[Any], offset: int, counts: NDArray[np.int64]) -> None:
-    """``counts[v + offset] += 1`` for every value; values must be in range (checked before)."""
-    low, high = int(values.min()), int(values.max())
-    if low + offset < 0 or high + offset >= counts.shape[0]:
-        raise ValueError(f"a looked-up value is outside its table: {low}..{high} + {offset}")
-    _histogram(values, offset, counts)

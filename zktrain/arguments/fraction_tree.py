@@ -1,0 +1,200 @@
+"""The sum of many fractions by a binary tree, one sumcheck per layer.
+
+The parent of the fractions ``p0/q0`` and ``p1/q1`` is ``(p0 q1 + p1 q0) / (q0 q1)``. A claim on
+a layer's numerators and denominators at ``r`` is ``sum_x eq(r, x) (p0 q1 + p1 q0 + lambda q0
+q1)(x)`` over the layer below. The lowest variable of a node's number is the choice of child.
+Nodes beyond the last stored one are the neutral fraction 0/1. Ends in a claim on the leaves.
+Error ``sum_k (3 k + 2) / |E|``. [GKR08, PH23]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..channel import ProverChannel, VerifierChannel
+from ..errors import LookupMismatch, SumcheckMismatch
+from ..field import extension as ext
+from ..field import multilinear as ml
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from . import sumcheck
+
+if TYPE_CHECKING:
+    from ..kernels.leaves import Leaves
+
+SMALL = 1 << 10
+"""Unit fractions are treated like all others when so few are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Pairs of fractions: first those of ``leaves`` (numerators 1, an even number, not stored),
+    then stored ones, ``p0, p1, q0, q1`` of shape ``(2, pairs)``."""
+
+    p0: ExtVec
+    p1: ExtVec
+    q0: ExtVec
+    q1: ExtVec
+    leaves: Leaves | None = None
+
+    @property
+    def pairs(self) -> int:
+        return int(self.q0.shape[1]) + (self.leaves.pairs if self.leaves is not None else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LeafClaim:
+    """Numerators and denominators of all leaves at ``point``."""
+
+    point: Point
+    numerator: Ext
+    denominator: Ext
+
+
+class LayerMachine:
+    """Sumcheck prover of one layer. Its tables are ``s = p0 + lambda q0``, ``p1``, ``q0``,
+    ``q1``; of unit fractions only ``q0`` and ``q1``, or nothing yet (``leaves``)."""
+
+    degree = 3
+
+    def __init__(self, layer: Layer, point: Point, scale: Ext, claim: Ext) -> None:
+        from ..kernels import field as kf
+
+        self.point = list(point)
+        self.rounds = len(point)
+        self.scale = scale
+        self.claim = claim  # of sum_x eq(remaining r, x) g(x)
+        self.prefix = ONE  # eq of the bound coordinates
+        self.leaves = layer.leaves
+        none = np.zeros((2, 0), dtype=np.uint64)
+        self.unit = (none, none)
+        s = layer.p0.copy()
+        kf.add_scaled(s, scale, layer.q0)
+        self.stored = (s, layer.p1, layer.q0, layer.q1)
+
+    def _even_out(self) -> None:
+        """Store unit fractions when they cannot be paired or are few; then add a neutral one if
+        the number is odd."""
+        units = self.unit[0].shape[1]
+        if units and (units % 2 or units <= SMALL):
+            q0, q1 = self.unit
+            one = ext.from_base(np.ones(units, dtype=np.uint64))
+            s = ext.add(one, ext.scale(q0, self.scale))
+            self.stored = _join((s, one, q0, q1), self.stored)
+            self.unit = (q0[:, :0], q1[:, :0])
+        if self.stored[0].shape[1] % 2:
+            s, one = ext.vector([self.scale]), ext.vector([ONE])
+            self.stored = _join(self.stored, (s, ext.vector([ZERO]), one, one))
+
+    def message(self) -> list[Ext]:
+        from ..kernels.fractions import round_sums
+
+        self._even_out()
+        r, rest = self.point[0], tuple(self.point[1:])
+        at0, at2 = round_sums(self.unit, self.stored, self.scale, rest, self.leaves)
+        units = self.leaves.pairs if self.leaves is not None else self.unit[0].shape[1]
+        present = (units + self.stored[0].shape[1]) // 2
+        missing = self.scale * (ONE - ml.less_than(rest, present))
+        at0, at2 = at0 + missing, at2 + missing
+        at1 = (self.claim - (1 - r) * at0) * r.inverse()
+        self._values = [at0, at1, at2]
+        at3 = sumcheck.interpolate(self._values, Ext(3))
+        return [
+            self.prefix * (1 - r) * at0,
+            self.prefix * (3 * r - 1) * at2,
+            self.prefix * (5 * r - 2) * at3,
+        ]
+
+    def bind(self, challenge: Ext) -> None:
+        from ..kernels.field import fold
+
+        r = self.point.pop(0)
+        self.prefix = self.prefix * ml.eq([r], [challenge])
+        self.claim = sumcheck.interpolate(self._values, challenge)
+        if self.leaves is not None:
+            self.unit = self.leaves.fold(challenge)
+            self.leaves = None
+        else:
+            self.unit = (fold(self.unit[0], challenge), fold(self.unit[1], challenge))
+        s, p1, q0, q1 = self.stored
+        self.stored = (
+            fold(s, challenge),
+            fold(p1, challenge),
+            fold(q0, challenge),
+            fold(q1, challenge),
+        )
+
+    def finals(self) -> list[Ext]:
+        """``p0, p1, q0, q1`` at the point."""
+        if self.unit[0].shape[1]:
+            q0, q1 = (ext.scalar(q, (0,)) for q in self.unit)
+            return [ONE, ONE, q0, q1]
+        s, p1, q0, q1 = (ext.scalar(table, (0,)) for table in self.stored)
+        return [s - self.scale * q0, p1, q0, q1]
+
+
+Tables = tuple[ExtVec, ExtVec, ExtVec, ExtVec]
+
+
+def _join(first: Tables, second: Tables) -> Tables:
+    a, b, c, d = (np.concatenate(pair, axis=1) for pair in zip(first, second, strict=True))
+    return a, b, c, d
+
+
+def _merge(children: list[Ext], mu: Ext) -> tuple[Ext, Ext]:
+    """Numerator and denominator on the line through both children."""
+    p0, p1, q0, q1 = children
+    return p0 + mu * (p1 - p0), q0 + mu * (q1 - q0)
+
+
+def prove(channel: ProverChannel, label: str, leaves: Layer) -> Point:
+    """Returns the point at which the leaves have to be evaluated."""
+    from ..kernels.fractions import combine
+
+    layers = [leaves]
+    while layers[-1].pairs > 1:
+        below = layers[-1]
+        even, odd = combine(below.p0, below.p1, below.q0, below.q1, below.leaves)
+        layers.append(Layer(even[:2], odd[:2], even[2:], odd[2:]))
+
+    top = layers.pop()
+    children = [ext.scalar(table, (0,)) for table in (top.p0, top.p1, top.q0, top.q1)]
+    channel.send(f"{label}/root", children)  # P -> V
+    mu = channel.challenger.element(f"{label}/merge")  # V -> P
+    point: Point = (mu,)
+    while layers:
+        p, q = _merge(children, mu)
+        scale = channel.challenger.element(f"{label}/lambda")  # V -> P
+        machine = LayerMachine(layers.pop(), point, scale, p + scale * q)
+        inner = sumcheck.prove(channel, f"{label}/layer", machine)
+        children = machine.finals()
+        channel.send(f"{label}/children", children)  # P -> V
+        mu = channel.challenger.element(f"{label}/merge")  # V -> P
+        point = (mu, *inner)
+    return point
+
+
+def verify(channel: VerifierChannel, label: str, depth: int) -> LeafClaim:
+    """The fractions of ``2^depth`` leaves add up to zero, if the claim on them holds."""
+    children = channel.receive(f"{label}/root", 4)  # P -> V
+    p0, p1, q0, q1 = children
+    if p0 * q1 + p1 * q0:
+        raise LookupMismatch("the sum over all lookups is not zero", stage=label)
+    if not q0 * q1:
+        raise LookupMismatch("a lookup key is zero", stage=label)
+    mu = channel.challenger.element(f"{label}/merge")  # V -> P
+    point: Point = (mu,)
+    for variables in range(1, depth):
+        p, q = _merge(children, mu)
+        scale = channel.challenger.element(f"{label}/lambda")  # V -> P
+        reduced, inner = sumcheck.verify(channel, f"{label}/layer", p + scale * q, variables, 3)
+        children = channel.receive(f"{label}/children", 4)  # P -> V
+        p0, p1, q0, q1 = children
+        if ml.eq(point, inner) * (p0 * q1 + p1 * q0 + scale * (q0 * q1)) != reduced:
+            raise SumcheckMismatch("a layer of the fraction tree does not match", stage=label)
+        mu = channel.challenger.element(f"{label}/merge")  # V -> P
+        point = (mu, *inner)
+    p, q = _merge(children, mu)
+    return LeafClaim(point, p, q)
