@@ -85,10 +85,7 @@ def prove(
     Raises :class:`InputError` for an unusable run directory, :class:`RangeOverflow` never for a
     run that training finished.
     """
-    from .kernels.memory import keep_freed_memory
-
     started = time.perf_counter()
-    keep_freed_memory()
     clock = _Clock(progress)
     with clock.running():
         opened = Run.open(run)
