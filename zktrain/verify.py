@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader, verify_certificate
-from .errors import InputError, StatementMismatch, ZktrainError
+from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .progress import Progress, silent
 from .training.initial import seeded_weights
 from .training.weights import digest, read_weights
@@ -136,7 +136,7 @@ def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
     if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
         wanted = bytes.fromhex(text)
     elif _exists(text):
-        wanted = read_public(text)[0].root
+        wanted = _own_file("dataset file", text, lambda: read_public(text)[0].root)
     else:
         raise InputError(
             f"{text!r:.200} is neither a dataset root (64 hex digits) nor an existing dataset file"
@@ -150,6 +150,14 @@ def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
         )
 
 
+def _own_file(what: str, path: str | Path, read: Callable[[], T]) -> T:
+    """A broken file of the user's own is no verdict on the proof."""
+    try:
+        return read()
+    except MalformedProof as error:
+        raise InputError(f"the {what} {str(path)!r:.200} cannot be used: {error.message}") from None
+
+
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
@@ -161,7 +169,7 @@ def _check_circuit(bundle: Bundle, path: str | Path) -> None:
     pinned = read_file(path, "circuit")
     if pinned == bundle.circuit_json:
         return
-    mine = Circuit.from_json(pinned)
+    mine = _own_file("circuit", path, lambda: Circuit.from_json(pinned))
     theirs = Circuit.from_json(bundle.circuit_json)
     names = ("layers", "loss", "fixed_point", "batch_size", "steps", "multipliers", "order_seed")
     for name in (*names, "initialisation"):

@@ -116,9 +116,7 @@ def test_witness_has_padded_shapes_small_types_and_zero_padding() -> None:
     arrays, _ = segment_witness(circuit, records_of(circuit), seeded_weights(circuit), 0, 3, 4)
     graph = circuit.graph()
     assert list(arrays) == [
-        tensor.name
-        for tensor in graph.tensors
-        if tensor.committed or tensor.name.endswith(".low")
+        tensor.name for tensor in graph.tensors if tensor.committed or tensor.name.endswith(".low")
     ]
     types = {
         "z1": np.int16,

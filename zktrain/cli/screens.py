@@ -226,13 +226,27 @@ def inspected(found: Inspection) -> None:
         ],
     )
     out.print("\n[bold]Sizes[/]")
-    rows = [(name, f"{count:,}") for name, count in found.sections.items()]
-    _table(out, ("part", "bytes"), [*rows, ("bundle", f"{found.proof_bytes:,}")])
+    _table(out, ("part", "bytes"), _size_rows(found))
     out.print("\n[bold]Soundness[/] in bits; equal terms of all segments are one row")
     _table(out, ("term", "count", "least", "together", "basis"), _soundness_rows(statement))
     out.print(
         f"The union of all proven terms is {wording.bits(statement.union_bits)} bits.", markup=False
     )
+
+
+def _size_rows(found: Inspection) -> list[tuple[str, str]]:
+    """Bytes by section; those of all segments also by kind of message."""
+    kinds: dict[str, int] = {}
+    for segment in found.segments:
+        for kind, count in segment.parts.items():
+            kinds[f"  {kind}"] = kinds.get(f"  {kind}", 0) + count
+    rows: dict[str, int] = {}
+    for section, count in found.sections.items():
+        rows[section] = count
+        if section == "segments":
+            rows |= kinds
+    rows["bundle"] = found.proof_bytes
+    return [(name, f"{count:,}") for name, count in rows.items()]
 
 
 def _soundness_rows(statement: Statement) -> list[tuple[str, ...]]:

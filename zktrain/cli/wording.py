@@ -58,8 +58,8 @@ def learning_rate(circuit: Circuit) -> str:
     """The schedule really used; the middle of a long one is left out."""
     schedule = circuit.effective_learning_rate
     if len(schedule) == 1:
-        return f"{schedule[0][1]:g}"
-    parts = [f"{rate:g} from step {first:,}" for first, rate in schedule]
+        return repr(schedule[0][1])
+    parts = [f"{rate!r} from step {first:,}" for first, rate in schedule]
     if len(parts) > _MANY:
         parts = [*parts[:2], f"... ({len(parts) - 3} more)", parts[-1]]
     return ", ".join(parts)
