@@ -203,6 +203,9 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="First weights, where they are not from a seed."),
     ] = None,
+    min_security_bits: Annotated[
+        int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
+    ] = 100,
     as_json: _Json = False,
 ) -> None:
     """Check a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not judged."""
@@ -233,6 +236,7 @@ def verify(
                 dataset=dataset,
                 circuit=circuit,
                 initial=initial,
+                min_security_bits=min_security_bits,
                 progress=progress,
             )
         if not as_json:
