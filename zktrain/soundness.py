@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from .arguments import lookup
 from .arguments.tables import MAX_COLUMNS
 from .commitment.parameters import fold_bits, plan, query_bits
 from .field.extension import LOG2_SIZE
@@ -99,7 +97,3 @@ def sumcheck_term(part: str, name: str, degree_sum: float) -> Term:
 def hash_term() -> Term:
     """Collisions of SHA-256."""
     return Term("all", "hash collisions", 128.0, "assumed")
-
-
-def leaves_of(entries: Any) -> int:
-    return lookup.leaf_count(entries)

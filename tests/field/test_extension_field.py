@@ -90,8 +90,6 @@ def test_vector_operations(items: list[Pair], factor: Pair) -> None:
     assert pair(ext.scalar(ext.total(v))) == oracle.total(items)
     squares = oracle.total(oracle.mul(x, x) for x in items)
     assert pair(ext.dot(v, v)) == pair(ext.inner(ext.scalars(v), ext.scalars(v))) == squares
-    based = oracle.total(oracle.mul(x, (x[1], 0)) for x in items)
-    assert pair(ext.dot_base(v, v[1])) == based
     assert pairs(ext.from_base(v[1])) == [(x[1], 0) for x in items]
 
 

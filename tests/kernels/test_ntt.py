@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from field_oracle import P, residues
 
-from zktrain.field.goldilocks import root_of_unity
-from zktrain.kernels.ntt import bit_reverse, transform
+from zktrain.field.goldilocks import bit_reverse, root_of_unity
+from zktrain.kernels.ntt import transform
 
 
 def reversed_bits(index: int, bits: int) -> int:

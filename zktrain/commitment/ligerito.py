@@ -23,7 +23,7 @@ from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
-from ..field.goldilocks import P, root_of_unity
+from ..field.goldilocks import P, bit_reverse, root_of_unity
 from . import merkle
 from .commit import Committed
 from .packing import Packing
@@ -34,8 +34,7 @@ Rows = NDArray[np.uint64]
 
 def code_point(index: int, code_log: int) -> int:
     """Where code word position ``index`` evaluates."""
-    reversed_ = int(format(index, f"0{code_log}b")[::-1], 2) if code_log else 0
-    return pow(root_of_unity(code_log), reversed_, P)
+    return pow(root_of_unity(code_log), bit_reverse(index, code_log), P)
 
 
 def prove(

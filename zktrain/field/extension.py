@@ -152,11 +152,6 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
     return scalar(total(mul(a, b)))
 
 
-def dot_base(a: ExtVec, b: gl.U64) -> Ext:
-    """``sum_i a_i b_i`` for an E vector and an F_p vector."""
-    return scalar(total(mul_base(a, b)))
-
-
 def powers(base: Ext, count: int) -> list[Ext]:
     """``[1, base, ..., base^(count-1)]``."""
     out, value = [], ONE

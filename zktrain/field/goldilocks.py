@@ -25,6 +25,11 @@ def root_of_unity(log_order: int) -> int:
     return pow(GENERATOR, (P - 1) >> log_order, P)
 
 
+def bit_reverse(index: int, bits: int) -> int:
+    """Reverse the lowest ``bits`` binary digits."""
+    return int(format(index, f"0{bits}b")[::-1], 2) if bits else 0
+
+
 def from_signed(values: NDArray[np.integer]) -> U64:
     """Integers of any numpy type, ``|v| < 2^63``, as residues."""
     if values.dtype.kind == "u":

@@ -120,8 +120,3 @@ def transform(matrix: NDArray[np.uint64]) -> None:
         lambda lo, hi: _tile(lo, hi, matrix, size, stride, twiddles),
         grain=max(1, (1 << 12) // (lanes * size)),
     )
-
-
-def bit_reverse(index: int, bits: int) -> int:
-    """Reverse the lowest ``bits`` binary digits."""
-    return int(format(index, f"0{bits}b")[::-1], 2) if bits else 0
