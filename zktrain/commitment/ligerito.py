@@ -6,7 +6,7 @@ commitment: ``f_1 = sum_l eq(z_row, l) F_l`` and ``<f_1, eq(z_col)> = v``. Level
 opened at ``x`` folds to ``y`` and becomes the claim ``<(1, x, x^2, ...), f_l> = y``, added to
 the running claim with powers of ``beta``; a sumcheck over the lowest variables gives
 ``f_{l+1}``. The last vector goes in clear, and the last commitment's rows are checked against
-it. [Ligerito, NA25]
+it. [NA25]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rates, folds and query counts of the commitment, derived from the security wanted.
 
 Unique-decoding regime: a word is accepted as close within relative distance
-``gamma = (1 - rho)/2 - 3/((1 - rho) n)`` [DG25, Ligerito §5]; a word farther away survives ``t``
+``gamma = (1 - rho)/2 - 3/((1 - rho) n)`` [BCHKS25, DG25, NA25]; a word farther away survives ``t``
 distinct queries with probability at most ``C((1 - gamma) n, t) / C(n, t)``.
 """
 
