@@ -1,0 +1,112 @@
+"""Everything that is absorbed and every challenge, in order, against a list that people read.
+
+``ZKTRAIN_UPDATE_INVENTORY=1 pytest tests/soundness/test_challenger_inventory.py`` writes the lists
+anew. A line of the diff that nobody can explain is a value that the prover may choose too late.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import harness as h
+import pytest
+
+from zktrain.challenger import Trace
+from zktrain.dataset.commitment import certify, verify_certificate
+from zktrain.transcript import closing, segment
+from zktrain.transcript.witness import SegmentWitness
+
+FOLDER = Path(__file__).parents[1] / "vectors"
+
+
+def traces(loss: str) -> dict[str, tuple[Trace, Trace]]:
+    """What prover and verifier did, for the certificate, each segment and the closing proof."""
+    run, data = h.honest(loss), h.dataset()
+    graph = run.statement.circuit.graph()
+    mine: Trace = []
+    yours: Trace = []
+    verify_certificate(data.header, certify(data, trace=mine), trace=yours)
+    out = {"certificate": (mine, yours)}
+    claims = []
+    for number, header in enumerate(run.headers):
+        mine, yours = [], []
+        witness = SegmentWitness(graph, run.statement.shape(number), dict(run.tensors[number]))
+        start, end = run.boundaries[number], run.boundaries[number + 1]
+        proof, _ = segment.prove(
+            run.statement,
+            header,
+            witness,
+            {"inputs": data.inputs, "labels": data.labels},
+            start,
+            end,
+            trace=mine,
+        )
+        claims += segment.verify(
+            run.statement,
+            header,
+            proof,
+            start.padded if number == h.FIRST else None,
+            end.padded if number == h.LAST else None,
+            trace=yours,
+        )
+        out[f"segment {number}"] = (mine, yours)
+    mine, yours = [], []
+    headers = list(run.headers)
+    proof = closing.prove(run.statement, headers, claims, data.committed, trace=mine)
+    closing.verify(run.statement, headers, claims, proof, trace=yours)
+    out["closing"] = (mine, yours)
+    return out
+
+
+def entries(trace: Trace) -> Iterator[str]:
+    """A message and the challenge after it are one entry where they make a sumcheck round."""
+    rest = list(trace)
+    while rest:
+        action, label, size = rest.pop(0)
+        if label.endswith("/round"):
+            assert rest.pop(0) == ("challenge", label.replace("/round", "/point"), 1)
+            action = "round"
+        yield f"{action:9s} {label}  {size}"
+
+
+def inventory(loss: str) -> str:
+    """One line per run of equal entries; how many Merkle siblings there are is chance."""
+    lines = []
+    for part, (_, trace) in traces(loss).items():
+        lines.append(f"== {part}")
+        for entry, group in groupby(entries(trace)):
+            count = len(list(group))
+            times = "" if count == 1 else "  any number" if "/path" in entry else f"  x {count}"
+            lines.append(entry + times)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_prover_and_verifier_absorb_and_draw_the_same(loss: str) -> None:
+    """In every proof of a run of three segments."""
+    for part, (mine, yours) in traces(loss).items():
+        assert mine == yours, part
+        assert yours[0][1] == "parameters", part
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_inventory_is_the_recorded_one(loss: str) -> None:
+    """Order, labels and sizes."""
+    path = FOLDER / f"inventory-{loss}.txt"
+    found = inventory(loss)
+    if os.environ.get("ZKTRAIN_UPDATE_INVENTORY"):
+        path.write_text(found)
+    assert found == path.read_text()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_nothing_is_absorbed_after_the_last_challenge_but_openings(loss: str) -> None:
+    """Only rows and paths follow it, which the root fixes."""
+    for part, (_, trace) in traces(loss).items():
+        last = max(i for i, (action, *_) in enumerate(trace) if action != "absorb")
+        assert {label for _, label, _ in trace[last + 1 :]} == {"opening/rows", "opening/path"}, (
+            part
+        )
