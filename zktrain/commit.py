@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .dataset.readers import read_dataset
-from .errors import InputError, StatementMismatch
+from .errors import StatementMismatch
 from .extras import require
 from .progress import Progress, silent
 
@@ -62,9 +62,10 @@ def commit(
     """
     require("prove", "committing", "numba")
     from .dataset.commitment import certify, commit_records
+    from .dataset.public_file import root_of, write_public
 
     started = time.perf_counter()
-    wanted = None if check is None else root_of(check)
+    wanted = None if check is None else root_of(check).hex()
     records = read_dataset(str(data), split)
     progress("commit dataset", 0, 1)
     committed = commit_records(records)
@@ -76,8 +77,6 @@ def commit(
         )
     path = None
     if out is not None:
-        from .dataset.public_file import write_public
-
         path = Path(out)
         progress("certify dataset", 0, 1)
         write_public(path, committed.header, certify(committed))
@@ -92,22 +91,3 @@ def commit(
         path,
         time.perf_counter() - started,
     )
-
-
-def root_of(given: str | Path) -> str:
-    """The root, 64 lower-case hexadecimal digits, of a public file or of a root written out.
-
-    The certificate of a public file is not checked here. Raises ``InputError`` for anything else.
-    """
-    text = str(given).strip()
-    if len(text) == 64 and not set(text.lower()) - set("0123456789abcdef"):
-        return text.lower()
-    if not Path(given).is_file():
-        raise InputError(
-            f"{text!r} is neither a dataset root of 64 hexadecimal digits nor a file; give what "
-            "zktrain commit printed or wrote"
-        )
-    from .dataset.public_file import read_public
-
-    header, _ = read_public(Path(given))
-    return header.root.hex()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .commit import root_of
 from .dataset.readers import Records, read_dataset, read_test_split
 from .errors import InputError, StatementMismatch
 from .extras import require
@@ -103,13 +102,14 @@ def train(
     """
     require("prove", "training", "torch", "onnx", "numba")
     from .circuit.compile import compile_recipe, initial_weights
+    from .dataset.public_file import root_of
     from .training import trainer
     from .training.weights import digest
 
     _require_device(device)
     compiled = compile_recipe(recipe)
     circuit = compiled.circuit
-    wanted = None if dataset is None else root_of(dataset)
+    wanted = None if dataset is None else root_of(dataset).hex()
     records = read_dataset(str(data))
     held_out = read_test_split(str(data)) if test is None else read_dataset(str(test), "test")
     _require_provable(compiled, records)

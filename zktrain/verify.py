@@ -130,17 +130,9 @@ def _staged(stage: str, number: int | None, work: Callable[[], T]) -> T:
 
 
 def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
-    from .dataset.public_file import read_public
+    from .dataset.public_file import root_of
 
-    text = str(dataset)
-    if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
-        wanted = bytes.fromhex(text)
-    elif _exists(text):
-        wanted = _own_file("dataset file", text, lambda: read_public(text)[0].root)
-    else:
-        raise InputError(
-            f"{text!r:.200} is neither a dataset root (64 hex digits) nor an existing dataset file"
-        )
+    wanted = root_of(dataset)
     if header.root != wanted:
         raise StatementMismatch(
             "the proof is about another dataset",
@@ -150,26 +142,16 @@ def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
         )
 
 
-def _own_file(what: str, path: str | Path, read: Callable[[], T]) -> T:
-    """A broken file of the user's own is no verdict on the proof."""
-    try:
-        return read()
-    except MalformedProof as error:
-        raise InputError(f"the {what} {str(path)!r:.200} cannot be used: {error.message}") from None
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _check_circuit(bundle: Bundle, path: str | Path) -> None:
     pinned = read_file(path, "circuit")
     if pinned == bundle.circuit_json:
         return
-    mine = _own_file("circuit", path, lambda: Circuit.from_json(pinned))
+    try:
+        mine = Circuit.from_json(pinned)
+    except MalformedProof as error:
+        raise InputError(
+            f"the circuit {str(path)!r:.200} cannot be used: {error.message}"
+        ) from None
     theirs = Circuit.from_json(bundle.circuit_json)
     names = ("layers", "loss", "fixed_point", "batch_size", "steps", "multipliers", "order_seed")
     for name in (*names, "initialisation"):

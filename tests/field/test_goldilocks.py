@@ -116,3 +116,12 @@ def test_integers_of_every_type_as_residues(kind: type[np.integer]) -> None:
 @given(elements, st.integers(1, 70))
 def test_powers(base: int, count: int) -> None:
     assert gl.powers(base, count).tolist() == [pow(base, k, P) for k in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_sums_after(count: int) -> None:
+    """Of the largest residues, and of random ones."""
+    rng = np.random.default_rng(count)
+    for values in (np.full(count, P - 1, np.uint64), rng.integers(0, P, count, dtype=np.uint64)):
+        cells = values.tolist()
+        assert gl.sums_after(values).tolist() == [sum(cells[i + 1 :]) % P for i in range(count)]

@@ -19,6 +19,7 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Accumulate, Affine, AffineTransposed
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
+from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec, Point
 from . import sumcheck
@@ -30,14 +31,8 @@ Multipliers = NDArray[np.uint64]
 
 def decay(multipliers: Multipliers, omega: ExtVec) -> ExtVec:
     """``m_tau sum_{t > tau} omega(t)`` for all ``tau``."""
-    values = ext.scalars(omega)
-    after = ext.ZERO
-    tails: list[Ext] = []
-    for value in reversed(values):
-        tails.append(after)
-        after = after + value
-    tails.reverse()
-    return ext.mul_base(ext.vector(tails), multipliers)
+    later = np.stack([gl.sums_after(coordinate) for coordinate in omega])
+    return ext.mul_base(later, multipliers)
 
 
 def _at_point(
@@ -201,6 +196,3 @@ def verify_transposed(
         rho, e, w = _verify_product(channel, label, value, shape, source_width, t)
         ledger.add(op.source, rho[0] + b + rho[1], e)
         weights.add(op.weight, _at_point(multipliers, rho[1], i, rho[0], w))
-
-
-__all__ = ["decay", "prove_affine", "prove_transposed", "verify_affine", "verify_transposed"]

@@ -87,9 +87,7 @@ def verify(
     if not claims:
         return []
     weights = ext.powers(gamma, len(claims))
-    target = ZERO
-    for power, (_, value) in zip(weights, claims, strict=True):
-        target = target + power * value
+    target = ext.inner(weights, [value for _, value in claims])
     reduced, record = sumcheck.verify(channel, label, target, log_records, 2)
     values = channel.receive(f"{label}/records", len(claims))  # P -> V
     selected = ml.eq_table(record)[:, order]  # (2, steps, batch)

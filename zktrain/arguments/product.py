@@ -12,7 +12,7 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Product
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
-from ..field.extension import ZERO, Ext, from_base, powers
+from ..field.extension import ZERO, Ext, from_base, inner, powers
 from . import sumcheck
 from .claims import Ledger, Witness
 
@@ -50,9 +50,7 @@ def verify(channel: VerifierChannel, op: Product, ledger: Ledger) -> None:
     if not claims:
         return
     weights = powers(gamma, len(claims))
-    target = ZERO
-    for (_, value), power in zip(claims, weights, strict=True):
-        target = target + power * value
+    target = inner(weights, [value for _, value in claims])
     reduced, point = sumcheck.verify(channel, label, target, len(claims[0][0]), 3)
     a, b = channel.receive(f"{label}/factors", 2)  # P -> V
     weight = ZERO

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..challenger import Challenger
 from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Accumulate
 from ..errors import SumcheckMismatch
@@ -32,18 +33,18 @@ public, sent and opened where it is committed."""
 
 
 def _gather(
-    challenger_elements: Callable[[str, int], list[Ext]],
+    challenger: Challenger,
     op: Accumulate,
     widths: tuple[int, int],
     multipliers: Multipliers,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
-) -> tuple[list[tuple[bool, WeightClaim]], Ext, Ext]:
-    """All claims of one layer (flag: bias), their batching challenge and the sumcheck's target."""
+) -> tuple[list[tuple[bool, WeightClaim]], list[Ext], Ext]:
+    """All claims of one layer (flag: bias), their batching powers and the sumcheck's target."""
     label = f"weights/{op.weight}"
     rows, columns = (log_width(w) for w in widths)
-    point = tuple(challenger_elements(f"{label}/end", rows + columns))  # V -> P
+    point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
     column, row = point[:columns], point[columns:]
     last = ext.from_base(multipliers)
     claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
@@ -55,13 +56,11 @@ def _gather(
         start(op.bias if bias and op.bias is not None else op.weight, claim.column + claim.row)
         for bias, claim in claims
     ]
-    (gamma,) = challenger_elements(f"{label}/gamma", 1)  # V -> P
-    target = ZERO
-    for power, (_, claim), first in zip(
-        ext.powers(gamma, len(claims)), claims, starts, strict=True
-    ):
-        target = target + power * (claim.total * first - claim.value)
-    return claims, gamma, target
+    powers = ext.powers(challenger.element(f"{label}/gamma"), len(claims))  # V -> P
+    differences = [
+        claim.total * first - claim.value for (_, claim), first in zip(claims, starts, strict=True)
+    ]
+    return claims, powers, ext.inner(powers, differences)
 
 
 def prove(
@@ -79,13 +78,11 @@ def prove(
     from ..kernels import field as kf
 
     label = f"weights/{op.weight}"
-    claims, gamma, _ = _gather(
-        channel.challenger.elements, op, widths, multipliers, weights, start, end
-    )
+    claims, powers, _ = _gather(channel.challenger, op, widths, multipliers, weights, start, end)
     activation, error = witness.tensor(op.activation), witness.tensor(op.error)
     batch = 1 << shape.log_batch
     terms = []
-    for power, (bias, claim) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
+    for power, (bias, claim) in zip(powers, claims, strict=True):
         if bias:
             a = np.zeros((2, activation.shape[0] * batch), dtype=np.uint64)
             a[0] = 1 << op.bias_shift
@@ -119,8 +116,8 @@ def verify(
     ledger: Ledger,
 ) -> None:
     label = f"weights/{op.weight}"
-    claims, gamma, target = _gather(
-        channel.challenger.elements, op, widths, multipliers, weights, start, end
+    claims, powers, target = _gather(
+        channel.challenger, op, widths, multipliers, weights, start, end
     )
     rounds = shape.log_batch + shape.log_steps
     reduced, point = sumcheck.verify(channel, label, target, rounds, 3)
@@ -128,7 +125,7 @@ def verify(
     received = channel.receive(f"{label}/factors", count)  # P -> V
     steps = ml.eq_table(point[shape.log_batch :])
     total, at = ZERO, 0
-    for power, (bias, claim) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
+    for power, (bias, claim) in zip(powers, claims, strict=True):
         if bias:
             a = Ext(1 << op.bias_shift)
         else:

@@ -22,7 +22,7 @@ from ..errors import OpeningMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
-from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.goldilocks import P, bit_reverse, root_of_unity
 from . import merkle
 from .commit import Committed
@@ -210,6 +210,3 @@ def _evaluate_powers(clear: ExtVec, points: gl.U64) -> ExtVec:
         out = ext.mul_base(out, points)
         out = ext.add(out, np.broadcast_to(clear[:, i : i + 1], out.shape))
     return out
-
-
-__all__ = ["ONE", "ZERO", "prove", "verify"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..channel import DIGEST_BYTES, ProverChannel, VerifierChannel
+from ..channel import ProverChannel, VerifierChannel
 from ..errors import CommitmentMismatch
 
 LEAF = b"zktrain merkle leaf v1".ljust(64, b"\0")
@@ -83,6 +83,3 @@ def verify(
         raise CommitmentMismatch(
             "opened rows do not belong to the commitment", stage=label, expected=root.hex()[:16]
         )
-
-
-__all__ = ["DIGEST_BYTES", "MerkleTree", "build", "prove", "verify"]

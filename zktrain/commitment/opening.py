@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arguments.sumcheck import ProductMachine
-from ..arguments.sumcheck import verify as verify_sumcheck
+from ..arguments import sumcheck
 from ..channel import ProverChannel, VerifierChannel
 from ..errors import OpeningMismatch
+from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from ..field.extension import ONE, ZERO, ExtVec, Point
 from . import ligerito
 from .commit import Committed
 from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, arrange, extend
@@ -48,11 +48,7 @@ def prove(
     n = lane_log + row_log
 
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
-    weights = []
-    power = ONE
-    for _ in claims:
-        weights.append(power)
-        power = power * gamma
+    weights = ext.powers(gamma, len(claims))
 
     # the lowest variables: one table per distinct low point
     groups: dict[Point, ExtVec] = {}
@@ -67,8 +63,10 @@ def prove(
             groups[key] = _sum(groups[key], column)
         else:
             groups[key] = column
-    machine = ProductMachine([(kf.eq_table(low), column) for low, column in groups.items()])
-    low_point = _rounds(channel, label, machine, LOW)
+    machine = sumcheck.ProductMachine(
+        [(kf.eq_table(low), column) for low, column in groups.items()]
+    )
+    low_point = sumcheck.prove(channel, f"{label}/batch", machine)
 
     # the rest: F and omega with the low variables bound, over all lanes
     f = np.zeros((2, 1 << (n - LOW)), dtype=np.uint64)
@@ -89,8 +87,8 @@ def prove(
         omega[:, at : at + table.shape[1]] = _sum(
             np.ascontiguousarray(omega[:, at : at + table.shape[1]]), table
         )
-    machine = ProductMachine([(f, omega)])
-    z = low_point + _rounds(channel, label, machine, n - LOW)
+    machine = sumcheck.ProductMachine([(f, omega)])
+    z = low_point + sumcheck.prove(channel, f"{label}/batch", machine)
     value = machine.finals()[0][0]
     channel.send(f"{label}/value", [value])  # P -> V
     ligerito.prove(channel, label, committed, offsets, row_log, z, value, bits)
@@ -102,13 +100,6 @@ def _sum(a: ExtVec, b: ExtVec) -> ExtVec:
     out = a.copy()
     kf.add_scaled(out, ONE, b)
     return out
-
-
-def _rounds(channel: ProverChannel, label: str, machine: ProductMachine, count: int) -> Point:
-    from ..arguments.sumcheck import prove as prove_sumcheck
-
-    machine.rounds = count
-    return prove_sumcheck(channel, f"{label}/batch", machine)
 
 
 def verify(
@@ -125,14 +116,10 @@ def verify(
     n = lane_log + row_log
 
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
-    weights = []
-    power, target = ONE, ZERO
-    for claim in claims:
-        weights.append(power)
-        target = target + power * claim.value
-        power = power * gamma
+    weights = ext.powers(gamma, len(claims))
+    target = ext.inner(weights, [claim.value for claim in claims])
 
-    reduced, z = verify_sumcheck(channel, f"{label}/batch", target, n, 2)
+    reduced, z = sumcheck.verify(channel, f"{label}/batch", target, n, 2)
     (value,) = channel.receive(f"{label}/value", 1)  # P -> V
     omega = ZERO
     for claim, weight in zip(claims, weights, strict=True):
@@ -163,6 +150,3 @@ def proof_sizes(packings: Sequence[Packing], bits: float) -> dict[str, int]:
         "clear vector": 16 << levels.clear_log,
         "opening's scalars and roots": 8 * scalars,
     }
-
-
-__all__ = ["Claim", "Ext", "prove", "verify"]

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -317,13 +316,3 @@ def verify_certificate(header: DatasetHeader, proof: bytes, *, trace: Trace | No
 def opening_claims(claims: list[DatasetClaim]) -> list[Claim]:
     """Claims that segments leave on the dataset, for the closing proof."""
     return [Claim(0, claim.source, claim.point, claim.value) for claim in claims]
-
-
-__all__: list[Any] = [
-    "CommittedDataset",
-    "DatasetHeader",
-    "certify",
-    "commit_records",
-    "opening_claims",
-    "verify_certificate",
-]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from ..errors import MalformedProof
+from ..errors import InputError, MalformedProof
 from ..training.weights import write_atomically
 from ..transcript.bundle import Reader, read_file
 from .commitment import DatasetHeader
@@ -35,3 +35,22 @@ def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
     certificate = reader.section("certificate")
     reader.finish()
     return header, certificate
+
+
+def root_of(given: str | Path) -> bytes:
+    """The root that a user names: 64 hexadecimal digits, or a public file, whose certificate is
+    not checked here. Raises :class:`InputError` for anything else."""
+    text = str(given)
+    if len(text) == 64 and not set(text.lower()) - set("0123456789abcdef"):
+        return bytes.fromhex(text)
+    try:
+        return read_public(text)[0].root
+    except MalformedProof as error:
+        raise InputError(
+            f"the dataset file {text!r:.200} cannot be used: {error.message}"
+        ) from None
+    except InputError as error:
+        raise InputError(
+            f"{text!r:.200} is neither a dataset root of 64 hexadecimal digits nor a dataset file "
+            f"({error.message}); give what zktrain commit printed or wrote"
+        ) from None

@@ -83,6 +83,15 @@ def total(a: U64, axis: int = -1) -> U64:
     return np.squeeze(reduced, axis=axis)
 
 
+def sums_after(a: U64) -> U64:
+    """``sum_{j > i} a_j`` for all ``i`` of a 1-D vector (fewer than 2^31 terms)."""
+    later = a[:0:-1]
+    low = np.cumsum(later & _EPSILON, dtype=np.uint64)
+    high = np.cumsum(later >> _U32, dtype=np.uint64) + (low >> _U32)
+    sums = _reduce(high >> _U32, ((high & _EPSILON) << _U32) | (low & _EPSILON))
+    return np.concatenate([sums[::-1], np.zeros(1, dtype=np.uint64)])
+
+
 def powers(base: int, count: int) -> U64:
     """``(1, base, base^2, ...)``, by doubling."""
     out = np.ones(count, dtype=np.uint64)

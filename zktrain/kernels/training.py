@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..field.extension import Ext, ExtVec
+from ..field.extension import ExtVec
 from .arithmetic import ZERO, add, kernel, mul, sub
 from .field import _add_row, _flush, _limbs, contract_first
 from .threads import run
@@ -100,6 +100,3 @@ def scatter(index: NDArray[np.int64], values: ExtVec, size: int) -> ExtVec:
     out = np.zeros((2, size), dtype=np.uint64)
     _scatter(index.reshape(-1), values[0], values[1], out[0], out[1])
     return out
-
-
-__all__ = ["ZERO", "Ext", "contract_samples", "scatter", "weight_history"]

@@ -38,7 +38,7 @@ from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim
 from ..errors import MalformedProof
 from ..field import multilinear as ml
-from ..field.extension import Ext, ExtVec, Point
+from ..field.extension import Ext, Point
 from ..parameters import parameter_digest
 from ..progress import Progress, silent
 from ..training.order import batch_indices
@@ -405,6 +405,3 @@ def verify(
     if sizes is not None:
         sizes.update(channel.sizes)
     return dataset_claims
-
-
-__all__ = ["ExtVec", "SegmentHeader", "prove", "verify"]
