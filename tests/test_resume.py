@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import TinyBundle
+from tiny_run import TinyBundle, write_data, write_recipe
 
 import zktrain
+from zktrain.dataset import secret_file
+from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError, StatementMismatch
 from zktrain.transcript import segment
+from zktrain.transcript.bundle import Bundle, parse
+from zktrain.transcript.statement import BOUNDARY_OPENINGS
 
 
 @pytest.fixture
@@ -22,8 +26,19 @@ def run(tiny_bundle: TinyBundle, tmp_path: Path) -> Path:
     shutil.copytree(tiny_bundle.run, copy)
     for bundle in copy.glob("*.zkt"):
         bundle.unlink()
-    assert len(list((copy / "segments").iterdir())) == 2
+    assert _segments(copy) == ["segment-00000.bin", "segment-00001.bin"]
     return copy
+
+
+def _segments(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "segments").glob("*.bin"))
+
+
+def _accepted(bundle: TinyBundle, proof: Path) -> Bundle:
+    """The bundle, which verifies; hiding ones never have the same bytes again."""
+    verdict = zktrain.verify(bundle.weights, proof=proof, dataset=bundle.dataset)
+    assert verdict.zero_knowledge
+    return parse(proof.read_bytes())
 
 
 @pytest.fixture
@@ -41,11 +56,13 @@ def proved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_proved_segments_are_kept(tiny_bundle: TinyBundle, run: Path, proved: list[int]) -> None:
-    """The bundle is the same as if nothing had happened."""
+    """The first segment is the one that was proved before."""
     (run / "segments" / "segment-00001.bin").unlink()
     made = zktrain.prove(run)
     assert proved == [1]
-    assert made.path.read_bytes() == tiny_bundle.proof.read_bytes()
+    before = parse(tiny_bundle.proof.read_bytes()).segments
+    after = _accepted(tiny_bundle, made.path).segments
+    assert before[0] == after[0] and before[1].proof != after[1].proof
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "another segment"])
@@ -63,7 +80,7 @@ def test_a_damaged_segment_is_proved_again(
         shutil.copy(run / "segments" / "segment-00001.bin", path)
     made = zktrain.prove(run)
     assert proved == [0]
-    assert made.path.read_bytes() == tiny_bundle.proof.read_bytes()
+    _accepted(tiny_bundle, made.path)
 
 
 def test_an_interruption_loses_one_segment_at_most(
@@ -83,8 +100,46 @@ def test_an_interruption_loses_one_segment_at_most(
         with pytest.raises(KeyboardInterrupt):
             zktrain.prove(run)
     assert not list(run.glob("*.zkt*"))
-    assert [path.name for path in (run / "segments").iterdir()] == ["segment-00000.bin"]
-    assert zktrain.prove(run).path.read_bytes() == tiny_bundle.proof.read_bytes()
+    assert _segments(run) == ["segment-00000.bin"]
+    _accepted(tiny_bundle, zktrain.prove(run).path)
+
+
+def test_boundary_weights_are_not_opened_too_often(run: Path) -> None:
+    """The weights between the two segments may be opened four times: twice for the first bundle,
+    and once for each time that one of the segments is proved anew."""
+    for _ in range(BOUNDARY_OPENINGS - 2):
+        (run / "segments" / "segment-00001.bin").unlink()
+        zktrain.prove(run)
+    (run / "segments" / "segment-00001.bin").unlink()
+    with pytest.raises(InputError, match=r"opened 4 times.*remove .*segments"):
+        zktrain.prove(run)
+    shutil.rmtree(run / "segments")
+    zktrain.prove(run)
+
+
+def test_a_lost_secret_of_a_boundary_costs_its_segments(run: Path, proved: list[int]) -> None:
+    """Nothing is proved against a boundary that nobody can open any more."""
+    (run / "segments" / "secrets.json").write_text("{")
+    zktrain.prove(run)
+    assert proved == [0, 1]
+
+
+def test_the_dataset_is_not_opened_too_often(tmp_path: Path) -> None:
+    """Sized for the certificate and one bundle; positions left over may do for another."""
+    data, recipe = write_data(tmp_path / "data.npz"), write_recipe(tmp_path)
+    dataset, run = tmp_path / "data.zkd", tmp_path / "run"
+    zktrain.commit(data, out=dataset, openings=1)
+    zktrain.train(recipe, data=data, out=run, dataset=dataset)
+    first = zktrain.prove(run)
+    spent = secret_file.read(secret_file.secret_path(dataset))
+    assert spent.segments == 2 and spent.positions > 0
+    with pytest.raises(InputError, match="is used up"):
+        for _ in range(3):
+            zktrain.prove(run)
+            spent = secret_file.read(secret_file.secret_path(dataset))
+    assert secret_file.read(secret_file.secret_path(dataset)) == spent
+    assert spent.positions <= read_public(dataset)[0].tail
+    assert first.path.is_file()
 
 
 def test_broken_files_of_the_user_are_not_judged(tiny_bundle: TinyBundle, tmp_path: Path) -> None:

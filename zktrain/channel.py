@@ -2,25 +2,38 @@
 
 A value read from a proof is absorbed by being read; a value sent is absorbed by being sent.
 Every scalar of sumchecks and claims goes through :meth:`ProverChannel.send` and
-:meth:`VerifierChannel.receive` and through nothing else, so that hiding them is one change in one
-place.
+:meth:`VerifierChannel.receive`, and every check of scalars through :meth:`VerifierChannel.check`.
+The channels here send scalars as they are; those of ``hiding`` send them padded, and arguments do
+not notice.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .challenger import Challenger, find_work, work_done
-from .errors import MalformedProof, Rejected
+from .errors import MalformedProof, Rejected, ZktrainError
 from .field.extension import Ext
+from .field.forms import Form, Scalar
 from .field.goldilocks import P
 
 DIGEST_BYTES = 32
 
+Difference = Callable[[], Scalar | tuple[Scalar, ...]]
+
+
+def several(found: Scalar | tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    """One or several scalars as several."""
+    return found if isinstance(found, tuple) else (found,)
+
 
 class ProverChannel:
     """Collects the proof bytes."""
+
+    hiding = False
 
     def __init__(self, challenger: Challenger) -> None:
         self.challenger = challenger
@@ -34,7 +47,14 @@ class ProverChannel:
         self.challenger.absorb(label, data)
 
     def send(self, label: str, values: list[Ext]) -> None:
-        """P -> V: scalars of E."""
+        """P -> V: scalars of E that depend on what is to be hidden."""
+        self.send_clear(label, values)
+
+    def send_nonzero(self, label: str, left: Ext, right: Ext) -> None:
+        """P -> V: whatever shows that ``left right`` is not 0; here they are known."""
+
+    def send_clear(self, label: str, values: list[Ext]) -> None:
+        """P -> V: scalars of E that anybody may know."""
         data = b"".join(v.a.to_bytes(8, "little") + v.b.to_bytes(8, "little") for v in values)
         self._append(label, data)
 
@@ -55,9 +75,14 @@ class ProverChannel:
     def proof(self) -> bytes:
         return b"".join(self._parts)
 
+    def close(self, replay: VerifierChannel) -> None:
+        """After the last message: nothing is left to prove when nothing was hidden."""
+
 
 class VerifierChannel:
     """Reads proof bytes front to back; sizes come from the statement only."""
+
+    hiding = False
 
     def __init__(self, challenger: Challenger, proof: bytes) -> None:
         self.challenger = challenger
@@ -79,8 +104,32 @@ class VerifierChannel:
         self.challenger.absorb(label, data)
         return data
 
-    def receive(self, label: str, count: int) -> list[Ext]:
-        """P -> V: scalars of E, canonical."""
+    def receive(self, label: str, count: int) -> list[Scalar]:
+        """P -> V: scalars of E that the prover may hide."""
+        return list(self.receive_clear(label, count))
+
+    def multiply(self, left: Scalar, right: Scalar) -> Scalar:
+        """Product of two received scalars."""
+        if isinstance(left, Form) or isinstance(right, Form):
+            raise TypeError("a channel in clear has no hidden scalars")
+        return left * right
+
+    def check(self, difference: Difference, error: ZktrainError) -> None:
+        """``difference()`` must be 0, or all of several; raises ``error`` now or, of hidden
+        scalars, at the end.
+
+        What only checks need is computed inside ``difference``: a dry run never calls it.
+        """
+        if any(several(difference())):
+            raise error
+
+    def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
+        """``left right`` must not be 0."""
+        if not self.multiply(left, right):
+            raise error
+
+    def receive_clear(self, label: str, count: int) -> list[Ext]:
+        """P -> V: scalars of E in clear, canonical."""
         data = self._take(label, 16 * count)
         words = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
         if any(word >= P for word in words):
@@ -108,6 +157,9 @@ class VerifierChannel:
             nonce = int.from_bytes(self._take(label, 8), "little")
             if not work_done(seed, nonce, bits):
                 raise Rejected(f"the proof of work '{label}' has fewer than {bits} zero bits")
+
+    def close(self) -> None:
+        """After the last message: nothing is left to check when nothing was hidden."""
 
     def finish(self) -> None:
         """No byte may be left."""

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .dataset.readers import read_dataset
-from .errors import StatementMismatch
+from .errors import InputError, StatementMismatch
 from .extras import require
 from .progress import Progress, silent
+from .randomness import new_secret
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetCommitment:
     """A committed dataset. ``root`` is 64 hexadecimal digits; ``path`` is where the public file
-    with sizes and certificate was written, if it was; ``source`` and ``scaling`` say where the
-    records come from and how inputs became integers."""
+    with sizes and certificate was written, if it was, and ``secret`` where what hides the records
+    is; ``source`` and ``scaling`` say where the records come from and how inputs became integers.
+    ``openings`` is 0 for a commitment that does not hide."""
 
     root: str
     records: int
@@ -26,6 +28,8 @@ class DatasetCommitment:
     scaling: str
     path: Path | None
     seconds: float
+    openings: int = 0
+    secret: Path | None = None
 
 
 def commit(
@@ -34,9 +38,12 @@ def commit(
     out: str | Path | None = None,
     check: str | Path | None = None,
     split: str = "train",
+    public: bool = False,
+    openings: int | None = None,
     progress: Progress = silent,
 ) -> DatasetCommitment:
-    """Commit to the records of ``data``; the same records give the same root everywhere.
+    """Commit to the records of ``data``, hiding them, or (``public``) with the root that the same
+    records have everywhere.
 
     Parameters
     ----------
@@ -45,11 +52,18 @@ def commit(
         ``zktrain.dataset.readers``.
     out
         Where to write the public file: the sizes, the Merkle root, and a proof that all inputs are
-        bytes and all labels one-hot. It holds no record and may be published.
+        bytes and all labels one-hot. It holds no record and may be published. What hides the
+        records goes into a secret file beside it, ``out`` with ``.secret`` appended, which its
+        owner keeps for proving.
     check
-        A root, or a public file, that ``data`` must have.
+        A root that everybody can recompute, or a public file, that ``data`` must have. If the file
+        hides, its secret file must be beside it.
     split
         ``train`` or ``test``, where ``data`` has both.
+    public
+        Hide nothing.
+    openings
+        How many times, at most, the commitment can be proved on; 64 unless told otherwise.
     progress
         Called with the stages ``commit dataset`` and ``certify dataset``.
 
@@ -61,33 +75,65 @@ def commit(
         The root of ``data`` is another than ``check``.
     """
     require("prove", "committing", "numba")
-    from .dataset.commitment import certify, commit_records
-    from .dataset.public_file import root_of, write_public
+    from .dataset.commitment import certify, commit_records, opened_positions, query_bits
+    from .dataset.public_file import write_public
+    from .dataset.secret_file import Owned, Secret, create, owned, secret_path, spend
 
     started = time.perf_counter()
-    wanted = None if check is None else root_of(check).hex()
+    if check is None:
+        known = Owned(openings=_openings(openings, hiding=not public))
+        if not public and out is None:
+            raise InputError(
+                "a commitment that hides needs a place for its files: give --out FILE.zkd, or "
+                "--public for the root that anybody can recompute"
+            )
+    else:
+        known = owned(check)
+        if known.secret is not None and out is not None:
+            raise InputError("--check compares with a commitment that hides; it writes none")
     records = read_dataset(str(data), split)
+    seed = new_secret() if known.openings and known.secret is None else known.seed
     progress("commit dataset", 0, 1)
-    committed = commit_records(records)
+    committed = commit_records(records, seed, known.openings)
     progress("commit dataset", 1, 1)
-    root = committed.header.root.hex()
-    if wanted is not None and root != wanted:
+    header = committed.header
+    root = header.root.hex()
+    if known.root is not None and root != known.root:
         raise StatementMismatch(
-            f"{records.source} is not the dataset with this root", expected=wanted, got=root
+            f"{records.source} is not the dataset with this root", expected=known.root, got=root
         )
-    path = None
+    path, secret = None, None
     if out is not None:
         path = Path(out)
+        if seed is not None:
+            secret = secret_path(path)
+            create(secret, Secret(root, seed.hex(), header.openings))
+            spend(secret, header, positions=opened_positions(header, query_bits()))
         progress("certify dataset", 0, 1)
-        write_public(path, committed.header, certify(committed))
+        write_public(path, header, certify(committed))
         progress("certify dataset", 1, 1)
     return DatasetCommitment(
         root,
-        committed.header.records,
-        committed.header.features,
-        committed.header.classes,
+        header.records,
+        header.features,
+        header.classes,
         records.source,
         records.scaling,
         path,
         time.perf_counter() - started,
+        header.openings,
+        secret,
     )
+
+
+def _openings(wanted: int | None, *, hiding: bool) -> int:
+    """The number of openings to provide for; 0 for a commitment that does not hide."""
+    from .dataset.commitment import DEFAULT_OPENINGS, MAX_OPENINGS
+
+    if wanted is None:
+        return DEFAULT_OPENINGS if hiding else 0
+    if not hiding:
+        raise InputError("a public commitment may be opened at will: leave --openings out")
+    if not 1 <= wanted <= MAX_OPENINGS:
+        raise InputError(f"--openings is {wanted}; it must be from 1 to {MAX_OPENINGS}")
+    return wanted

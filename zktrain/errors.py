@@ -77,6 +77,10 @@ class OpeningMismatch(Rejected):
     """An evaluation of a committed polynomial is not the claimed one."""
 
 
+class HiddenMismatch(Rejected):
+    """The padded scalars of a zero-knowledge proof do not satisfy the verifier's checks."""
+
+
 class ChainBroken(Rejected):
     """Segments are missing, repeated, reordered or from another run."""
 

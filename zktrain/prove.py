@@ -13,7 +13,15 @@ from typing import Any
 
 from .arguments.batches import DatasetClaim
 from .circuit.circuit import Circuit
-from .dataset.commitment import CommittedDataset, certify, commit_records, verify_certificate
+from .dataset import secret_file
+from .dataset.commitment import (
+    CommittedDataset,
+    certify,
+    commit_records,
+    opened_positions,
+    query_bits,
+    verify_certificate,
+)
 from .dataset.public_file import read_public, write_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
@@ -22,6 +30,7 @@ from .training.order import batch_indices
 from .training.run import Run
 from .training.weights import digest, write_atomically
 from .transcript import closing, segment
+from .transcript.boundary_secrets import BoundarySecrets
 from .transcript.bundle import Bundle, SegmentProof
 from .transcript.segment import HEADER_BYTES, BoundaryWeights, SegmentHeader
 from .transcript.statement import Statement, auto_segment_steps
@@ -78,9 +87,12 @@ def prove(
     *,
     out: str | Path | None = None,
     device: str = "cpu",
+    zero_knowledge: bool | None = None,
     progress: Progress = silent,
 ) -> Proved:
     """Prove a finished training run; segments already proved in ``run/segments`` are kept.
+
+    ``zero_knowledge`` overrides the recipe.
 
     Raises :class:`InputError` for an unusable run directory, :class:`RangeOverflow` never for a
     run that training finished.
@@ -92,14 +104,21 @@ def prove(
         circuit = opened.circuit
         clock("commit dataset", 0, 1)
         records = opened.records()
-        dataset = commit_records(records)
+        secret = opened.dataset_secret
+        if secret is None:
+            dataset = commit_records(records)
+        else:
+            known = secret_file.read(secret)
+            dataset = commit_records(records, known.seed, known.openings)
         if dataset.header.root.hex() != opened.dataset_root:
             raise InputError(
                 f"the records in {opened.path} are not those that the run was trained on; "
                 "train again"
             )
         clock("certify dataset", 0, 1)
-        certificate = _certificate(opened.path / "dataset.zkd", dataset)
+        certificate = _certificate(opened.path / "dataset.zkd", dataset, secret)
+        if zero_knowledge is None:
+            zero_knowledge = bool(opened.proof.get("zero_knowledge", True))
         statement = Statement(
             circuit,
             dataset.header,
@@ -107,10 +126,14 @@ def prove(
             digest(opened.boundary(circuit.steps)),
             segment_steps(opened.proof, circuit),
             int(opened.proof.get("security_bits", 100)),
+            zero_knowledge,
         )
         statement.require_provable()
         proofs, claims = _segments(opened, records, statement, dataset, device, clock)
         clock("closing", 0, 1)
+        if secret is not None:
+            positions = opened_positions(dataset.header, statement.closing_bits)
+            secret_file.spend(secret, dataset.header, positions=positions)
         headers = [part.header for part in proofs]
         closing_proof = closing.prove(statement, headers, claims, dataset.committed)
         bundle = Bundle(
@@ -130,7 +153,7 @@ def prove(
     return Proved(path, seconds, len(proofs), len(data), peak, clock.stages)
 
 
-def _certificate(path: Path, dataset: CommittedDataset) -> bytes:
+def _certificate(path: Path, dataset: CommittedDataset, secret: Path | None) -> bytes:
     """The certificate kept in the run directory if it is good, else a new one, kept there."""
     if path.exists():
         try:
@@ -140,6 +163,9 @@ def _certificate(path: Path, dataset: CommittedDataset) -> bytes:
                 return certificate
         except ZktrainError:
             pass  # made anew below
+    if secret is not None:
+        positions = opened_positions(dataset.header, query_bits())
+        secret_file.spend(secret, dataset.header, positions=positions)
     certificate = certify(dataset)
     write_public(path, dataset.header, certificate)
     return certificate
@@ -156,6 +182,7 @@ def _segments(
     count = len(statement.segments)
     folder = run.path / "segments"
     folder.mkdir(exist_ok=True)
+    secrets = BoundarySecrets(folder / "secrets.json", statement.digest.hex(), count)
     proofs: list[SegmentProof] = []
     claims: list[DatasetClaim] = []
     start = BoundaryWeights(segment.pad_weights(run.boundary(0)))
@@ -169,7 +196,7 @@ def _segments(
                 bytes.fromhex(statement.final),
             )
         else:
-            end = segment.commit_boundary(statement, weights)
+            end = segment.commit_boundary(statement, weights, secrets.random(index + 1))
             if end.committed is None:
                 raise TypeError("a boundary inside a run is committed")
             end_root = end.committed.root
@@ -177,6 +204,9 @@ def _segments(
         path = folder / f"segment-{index:05d}.bin"
         kept = _kept_segment(path, statement, header, start, end)
         if kept is None:
+            secrets.spend(index, index + 1)
+            if run.dataset_secret is not None:
+                secret_file.spend(run.dataset_secret, dataset.header, segments=1)
             proof, found = _prove_segment(
                 run, records, statement, header, dataset, start, end, device, clock
             )
@@ -249,8 +279,16 @@ def _prove_segment(
     )
     batches = batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
     witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
-    columns = {"inputs": dataset.inputs, "labels": dataset.labels}
-    return segment.prove(statement, header, witness, columns, start, end, progress=clock)
+    return segment.prove(
+        statement,
+        header,
+        witness,
+        dataset.columns,
+        start,
+        end,
+        blinding=dataset.blinding,
+        progress=clock,
+    )
 
 
 __all__ = ["Proved", "prove"]

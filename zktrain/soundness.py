@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 
 from .arguments.tables import MAX_COLUMNS
-from .commitment.parameters import fold_bits, plan, query_bits
+from .commitment import ligero
+from .commitment.parameters import Plan, fold_bits, query_bits
 from .field.extension import LOG2_SIZE
 from .field.multilinear import log2_ceil
+from .hiding import Layout
 
 MAX_WORK_BITS = 28
 MARGIN_BITS = 2
@@ -60,23 +62,29 @@ def lookup_terms(part: str, leaves: int, work: int) -> list[Term]:
     ]
 
 
-def opening_terms(part: str, lane_log: int, row_log: int, claims: int, bits: float) -> list[Term]:
-    levels = plan(lane_log, row_log, bits).levels
-    terms = [Term(part, "claim batching", _field(claims + 2 * (lane_log + row_log)))]
+def opening_terms(part: str, plan: Plan, claims: int) -> list[Term]:
+    levels = plan.levels
+    variables = levels[0].message_log + levels[0].fold_log
+    terms = [Term(part, "claim batching", _field(claims + 2 * variables))]
     for number, level in enumerate(levels):
         rate = f"1/{1 << (level.code_log - level.message_log)}"
         terms.append(
             Term(
                 part,
                 f"queries at rate {rate}",
-                query_bits(level.code_log, level.message_log, level.queries),
+                query_bits(level.code_log, level.message_log, level.queries, level.tail),
             )
         )
         terms.append(
             Term(
                 part,
                 f"folding at rate {rate}",
-                fold_bits(level.code_log, level.message_log, level.fold_log),
+                fold_bits(
+                    level.code_log,
+                    level.message_log,
+                    level.variables + level.masked,
+                    level.tail,
+                ),
             )
         )
         if number:
@@ -84,10 +92,21 @@ def opening_terms(part: str, lane_log: int, row_log: int, claims: int, bits: flo
                 Term(
                     part,
                     f"opened rows batched, level {number}",
-                    _field(levels[number - 1].queries + 2 * level.fold_log),
+                    _field(levels[number - 1].queries + 2 * level.variables + level.masked),
                 )
             )
     return terms
+
+
+def hidden_terms(part: str, layout: Layout | None, bits: float) -> list[Term]:
+    """Of the proof about one-time pads, where there are any."""
+    if layout is None:
+        return []
+    sizes = ligero.parameters(layout.count, bits)
+    return [
+        Term(part, "hidden scalars, opened points", sizes.bits()),
+        Term(part, "hidden scalars, combinations", sizes.algebra_bits()),
+    ]
 
 
 def sumcheck_term(part: str, name: str, degree_sum: float) -> Term:

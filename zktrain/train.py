@@ -14,15 +14,18 @@ from .dataset.readers import Records, read_dataset, read_test_split
 from .errors import InputError, StatementMismatch
 from .extras import require
 from .progress import Progress, silent
+from .randomness import new_secret
 
 if TYPE_CHECKING:
     from .circuit.compile import Compiled
     from .dataset.commitment import DatasetHeader
+    from .dataset.secret_file import Owned
     from .training.run import Run
     from .training.trainer import FloatTrained
     from .transcript.statement import Statement
 
 PUBLIC_DATASET = "dataset.zkd"
+OWN_SECRET = "dataset.zkd.secret"
 INITIAL_WEIGHTS = "initial.safetensors"
 WEIGHTS_FORMAT = "zktrain-weights-1"
 _NO_DIGEST = "00" * 32
@@ -83,8 +86,10 @@ def train(
     compare_float
         Also train in float32 from the same start, in the same order, at the same rates.
     dataset
-        The public file or root of an existing commitment, which ``data`` must have. A public file
-        is copied into the run directory, so that proving need not certify the dataset again.
+        The public file of an existing commitment to ``data``, with its secret file beside it if it
+        hides, or a root that everybody can recompute. A public file is copied into the run
+        directory, so that proving need not certify the dataset again; the secret stays where it
+        is. Without it the run makes a commitment of its own, which hides if the recipe says so.
     progress
         Called with the stages ``commit dataset``, ``train`` and ``train float32``, the last
         two with ``loss``.
@@ -102,21 +107,21 @@ def train(
     """
     require("prove", "training", "torch", "onnx", "numba")
     from .circuit.compile import compile_recipe, initial_weights
-    from .dataset.public_file import root_of
+    from .dataset.secret_file import owned
     from .training import trainer
     from .training.weights import digest
 
     _require_device(device)
     compiled = compile_recipe(recipe)
     circuit = compiled.circuit
-    wanted = None if dataset is None else root_of(dataset).hex()
+    known = _commitment_to_be(compiled) if dataset is None else owned(dataset)
     records = read_dataset(str(data))
     held_out = read_test_split(str(data)) if test is None else read_dataset(str(test), "test")
-    _require_provable(compiled, records)
+    _require_provable(compiled, records, known)
 
     weights_0 = initial_weights(compiled)
-    header = _committed(records, wanted, progress)
-    run = _create_run(out, compiled, records, header, weights_0, dataset)
+    header = _committed(records, known, progress)
+    run = _create_run(out, compiled, records, header, weights_0, dataset, known)
     trained = trainer.train(
         circuit,
         records,
@@ -170,27 +175,46 @@ def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: s
 
     options = compiled.recipe.proof
     segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit)
-    return Statement(compiled.circuit, header, initial, final, segment_steps, options.security_bits)
+    return Statement(
+        compiled.circuit,
+        header,
+        initial,
+        final,
+        segment_steps,
+        options.security_bits,
+        options.zero_knowledge,
+    )
 
 
-def _require_provable(compiled: Compiled, records: Records) -> None:
+def _commitment_to_be(compiled: Compiled) -> Owned:
+    """A new commitment, hiding if the proof is to."""
+    from .dataset.commitment import DEFAULT_OPENINGS
+    from .dataset.secret_file import Owned
+
+    if not compiled.recipe.proof.zero_knowledge:
+        return Owned()
+    return Owned(seed=new_secret(), openings=DEFAULT_OPENINGS)
+
+
+def _require_provable(compiled: Compiled, records: Records, known: Owned) -> None:
     """Say before training what proving would refuse: it depends on sizes alone."""
     from .dataset.commitment import DatasetHeader
 
     count, features = records.inputs.shape
-    header = DatasetHeader(count, features, records.classes, bytes(32))
+    header = DatasetHeader(count, features, records.classes, bytes(32), known.openings)
     _statement(compiled, header, _NO_DIGEST, _NO_DIGEST).require_provable()
 
 
-def _committed(records: Records, wanted: str | None, progress: Progress) -> DatasetHeader:
+def _committed(records: Records, known: Owned, progress: Progress) -> DatasetHeader:
     from .dataset.commitment import commit_records
 
     progress("commit dataset", 0, 1)
-    header = commit_records(records).header
+    header = commit_records(records, known.seed, known.openings).header
     progress("commit dataset", 1, 1)
-    if wanted is not None and header.root.hex() != wanted:
+    root = header.root.hex()
+    if known.root is not None and root != known.root:
         raise StatementMismatch(
-            f"{records.source} is not the committed dataset", expected=wanted, got=header.root.hex()
+            f"{records.source} is not the committed dataset", expected=known.root, got=root
         )
     return header
 
@@ -202,18 +226,24 @@ def _create_run(
     header: DatasetHeader,
     weights_0: _Weights,
     dataset: str | Path | None,
+    known: Owned,
 ) -> Run:
     """The run directory with all that is known before training."""
+    from .dataset import secret_file
     from .training.run import Run
     from .training.weights import write_atomically, write_weights
 
     circuit, options = compiled.circuit, compiled.recipe.proof
     statement = _statement(compiled, header, _NO_DIGEST, _NO_DIGEST)
+    secret = ""
+    if known.seed is not None:
+        secret = OWN_SECRET if known.secret is None else str(known.secret.resolve())
     run = Run.create(
         out,
         circuit,
         records,
         dataset_root=header.root.hex(),
+        dataset_secret=secret,
         proof={
             "security_bits": options.security_bits,
             "zero_knowledge": options.zero_knowledge,
@@ -222,8 +252,11 @@ def _create_run(
         boundaries=[*(first for first, _ in statement.segments), circuit.steps],
     )
     public, initial = run.path / PUBLIC_DATASET, run.path / INITIAL_WEIGHTS
-    for path in (public, initial):
+    for path in (public, initial, run.path / OWN_SECRET):
         path.unlink(missing_ok=True)
+    if secret == OWN_SECRET and known.seed is not None:
+        own = secret_file.Secret(header.root.hex(), known.seed.hex(), header.openings)
+        secret_file.create(run.path / OWN_SECRET, own)
     if dataset is not None and Path(dataset).is_file():
         write_atomically(public, Path(dataset).read_bytes())
     if circuit.initialisation.kind == "file":

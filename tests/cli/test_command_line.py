@@ -62,19 +62,57 @@ def verify_arguments(bundle: TinyBundle, **changes: object) -> list[object]:
 def test_commit_prints_root_records_and_seconds(
     zktrain: Any, tiny_bundle: TinyBundle, tmp_path: Path
 ) -> None:
+    """The same records have another root each time, and the secret is readable by its owner."""
     out = tmp_path / "again.zkd"
     ended = zktrain("commit", tiny_bundle.data, "--out", out, "--json")
-    assert ended.code == 0 and ended.json["root"] == tiny_bundle.root
+    assert ended.code == 0 and ended.json["root"] != tiny_bundle.root
     assert ended.json["records"] == 24 and ended.json["seconds"] > 0
-    assert out.read_bytes() == tiny_bundle.dataset.read_bytes()
-    assert tiny_bundle.root in zktrain("commit", tiny_bundle.data).out
+    assert ended.json["openings"] == 64 and ended.json["path"] == str(out)
+    secret = Path(ended.json["secret"])
+    assert secret == tmp_path / "again.zkd.secret" and secret.stat().st_mode & 0o777 == 0o600
+    text = zktrain("commit", tiny_bundle.data, "--out", tmp_path / "third.zkd").out
+    assert "third.zkd.secret" in text and "64 times" in text.replace("\n", " ")
+
+
+def test_a_public_commitment_has_the_root_that_everybody_recomputes(
+    zktrain: Any, tiny_bundle: TinyBundle, tmp_path: Path
+) -> None:
+    first = zktrain("commit", tiny_bundle.data, "--public", "--json")
+    out = tmp_path / "public.zkd"
+    again = zktrain("commit", tiny_bundle.data, "--public", "--out", out, "--json")
+    assert first.json["root"] == again.json["root"]
+    assert again.json["secret"] is None and again.json["openings"] == 0
+    for root in (again.json["root"].upper(), out):
+        assert zktrain("commit", tiny_bundle.data, "--check", root).code == 0
+    ended = zktrain(
+        *("train", tiny_bundle.recipe, "--data", tiny_bundle.data, "--out", tmp_path / "run"),
+        *("--dataset", out),
+    )
+    assert ended.code == 1 and "zero_knowledge = false" in ended.err
+
+
+def test_commit_needs_a_place_for_what_hides(zktrain: Any, tiny_bundle: TinyBundle) -> None:
+    ended = zktrain("commit", tiny_bundle.data)
+    assert ended.code == 1 and "--public" in ended.err
+    ended = zktrain("commit", tiny_bundle.data, "--public", "--openings", "3")
+    assert ended.code == 1 and "--openings" in ended.err
+
+
+def test_commit_never_overwrites_a_secret(
+    zktrain: Any, tiny_bundle: TinyBundle, tmp_path: Path
+) -> None:
+    secret = tmp_path / "x.zkd.secret"
+    assert zktrain("commit", tiny_bundle.data, "--out", tmp_path / "x.zkd").code == 0
+    before = secret.read_bytes()
+    ended = zktrain("commit", tiny_bundle.data, "--out", tmp_path / "x.zkd")
+    assert ended.code == 1 and "earlier commitment" in ended.err
+    assert secret.read_bytes() == before
 
 
 def test_commit_check_compares_the_root(
     zktrain: Any, tiny_bundle: TinyBundle, tmp_path: Path
 ) -> None:
-    for root in (tiny_bundle.root, tiny_bundle.root.upper(), tiny_bundle.dataset):
-        assert zktrain("commit", tiny_bundle.data, "--check", root).code == 0
+    assert zktrain("commit", tiny_bundle.data, "--check", tiny_bundle.dataset).code == 0
     other = write_data(tmp_path / "other.npz", seed=1)
     ended = zktrain("commit", other, "--check", tiny_bundle.root, "--json")
     assert ended.code == 1 and ended.json["error"]["kind"] == "StatementMismatch"
@@ -203,7 +241,7 @@ def test_an_accepted_proof_says_what_is_proven_and_what_not(
         '"tiny order"',
         '"tiny weights"',
         "Not proven",
-        "not zero-knowledge",
+        "hides data     yes",
         "no circuit was pinned",
         "2 segments",
     ):
@@ -217,7 +255,7 @@ def test_an_accepted_proof_as_json(zktrain: Any, tiny_bundle: TinyBundle) -> Non
     ended = zktrain(*verify_arguments(tiny_bundle), "--json")
     assert ended.code == 0 and ended.err == "" and set(ended.json) >= VERIFY_KEYS
     assert ended.json["accepted"] is True and ended.json["error"] is None
-    assert ended.json["security_bits"] >= 100 and ended.json["zero_knowledge"] is False
+    assert ended.json["security_bits"] >= 100 and ended.json["zero_knowledge"] is True
     assert ended.json["proof_bytes"] == tiny_bundle.proof.stat().st_size
     statement = ended.json["statement"]
     assert statement["dataset"]["root"] == tiny_bundle.root

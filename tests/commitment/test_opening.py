@@ -13,7 +13,7 @@ from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.ligerito import code_point
-from zktrain.commitment.packing import Claim, Packing, pack
+from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.errors import (
     CommitmentMismatch,
     MalformedProof,
@@ -70,7 +70,7 @@ def random_case(seed: int, lane_log: int, sizes: list[list[int]], claims_each: i
                 # every second claim shares its low coordinates with others
                 coordinates = low[:n] if k % 2 else random_pairs(rng, n)
                 value = truth(cells, coordinates)
-                claims.append(Claim(number, f"t{i}", tuple(Ext(*x) for x in coordinates), value))
+                claims.append(claim_on(number, f"t{i}", tuple(Ext(*x) for x in coordinates), value))
         committed.append(commit(pack(shapes, lane_log), here))
         tensors.append(here)
     trace: list[tuple[str, str, int]] = []
@@ -156,11 +156,11 @@ def test_proof_of_a_wrong_claim_made_for_it(case: Case) -> None:
 
 def test_true_value_at_another_point(case: Case) -> None:
     for k, claim in enumerate(case.claims):
-        for i in range(len(claim.point)):
-            moved = [*claim.point]
+        for i in range(len(claim.terms[0].point)):
+            moved = [*claim.terms[0].point]
             moved[i] = moved[i] + 1
             claims = [*case.claims]
-            claims[k] = replace(claim, point=tuple(moved))
+            claims[k] = replace(claim, terms=(replace(claim.terms[0], point=tuple(moved)),))
             with pytest.raises(OpeningMismatch):
                 check(case, claims=claims)
 
@@ -168,7 +168,8 @@ def test_true_value_at_another_point(case: Case) -> None:
 def test_true_value_of_another_tensor() -> None:
     case = random_case(3, 10, [[6, 6], [6]], 1)
     for number, name in ((0, "t1"), (1, "t0")):
-        claims = [replace(case.claims[0], commitment=number, name=name), *case.claims[1:]]
+        term = replace(case.claims[0].terms[0], commitment=number, name=name)
+        claims = [replace(case.claims[0], terms=(term,)), *case.claims[1:]]
         with pytest.raises(OpeningMismatch):
             check(case, claims=claims)
 

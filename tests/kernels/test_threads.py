@@ -23,7 +23,7 @@ from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import commit
-from zktrain.commitment.packing import Claim, pack
+from zktrain.commitment.packing import Claim, claim_on, pack
 from zktrain.kernels import field as kf
 from zktrain.kernels.threads import thread_count
 
@@ -36,9 +36,9 @@ counts = lookup.count_lookups(entries, values)
 committed = commit(pack([("v", 16, 1 << 16), (count, 16, 1 << 16)], 11), {"v": cells, **counts})
 channel = ProverChannel(Challenger("threads"))
 channel.send_digest("commitment", committed.root)
-claims = [Claim(0, *claim) for claim in lookup.prove(channel, "lookup", entries, values, counts)]
+claims = [claim_on(0, *claim) for claim in lookup.prove(channel, "lookup", entries, values, counts)]
 point = tuple(channel.challenger.elements("point", 16))
-claims.append(Claim(0, "v", point, kf.evaluate(cells, point)))
+claims.append(claim_on(0, "v", point, kf.evaluate(cells, point)))
 opening.prove(channel, "opening", [committed], claims, 30.0)
 proof = channel.proof()
 print(thread_count(), len(proof), hashlib.sha256(proof).hexdigest())

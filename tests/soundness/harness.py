@@ -413,7 +413,8 @@ def in_cell(step: int, cell: tuple[int, ...], change: Callable[..., Any]) -> Lie
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the verifier: the ``if`` that raises ``message`` in ``module.function``."""
+    """One check of the verifier, in ``module.function``: the ``if`` that raises ``message``, or the
+    call of ``check`` or ``check_nonzero`` with it."""
 
     module: ModuleType
     function: str
@@ -441,15 +442,25 @@ class _Drop(ast.NodeTransformer):
         self.messages = messages
         self.found: list[str] = []
 
+    def _hit(self, node: ast.AST) -> bool:
+        texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+        text = "".join(text for text in texts if isinstance(text, str))
+        hits = [message for message in self.messages if message in text]
+        self.found += hits
+        return bool(hits)
+
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
-        if len(node.body) == 1 and isinstance(node.body[0], ast.Raise):
-            texts = [n.value for n in ast.walk(node.body[0]) if isinstance(n, ast.Constant)]
-            text = "".join(text for text in texts if isinstance(text, str))
-            hits = [message for message in self.messages if message in text]
-            if hits:
-                self.found += hits
-                node.test = ast.copy_location(ast.Constant(False), node.test)
+        if len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and self._hit(node.body[0]):
+            node.test = ast.copy_location(ast.Constant(False), node.test)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        call = node.value
+        if isinstance(call, ast.Call):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name in ("check", "check_nonzero") and self._hit(call):
+                return ast.copy_location(ast.Pass(), node)
         return node
 
 

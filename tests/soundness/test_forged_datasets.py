@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zktrain.arguments import lookup
 from zktrain.arguments.tables import TABLES
 from zktrain.commitment.commit import commit
-from zktrain.commitment.packing import Claim
+from zktrain.commitment.packing import Claim, claim_on
 from zktrain.dataset import commitment as data
 from zktrain.dataset.commitment import CommittedDataset, DatasetHeader, certify, verify_certificate
 from zktrain.errors import (
@@ -128,7 +128,7 @@ def test_labels_that_are_not_one_hot(edit: Edit) -> None:
     def true_sum(header: DatasetHeader, record: Point) -> Claim:
         point = record + (HALF,) * header.log_classes
         value = ml.evaluate_integers(np.ascontiguousarray(forged.labels).reshape(-1), point)
-        return Claim(0, "labels", point, value)
+        return claim_on(0, "labels", point, value)
 
     with mock.patch.object(data, "_label_sums", true_sum):  # the relation is dropped
         verify_certificate(forged.header, certify(forged))

@@ -18,7 +18,7 @@ from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import merkle, opening
 from zktrain.commitment.commit import Committed, commit
-from zktrain.commitment.packing import Claim, Packing, arrange, pack
+from zktrain.commitment.packing import Claim, Packing, arrange, claim_on, pack
 from zktrain.commitment.parameters import plan
 from zktrain.errors import CommitmentMismatch, MalformedProof, OpeningMismatch, ZktrainError
 from zktrain.field import extension as ext
@@ -55,7 +55,7 @@ def _claims() -> tuple[Claim, ...]:
     tensors = _committed().tensors
     places = [("a", _point("a")), ("a", _point("a", 1)), ("b", _point("b")), ("c", _point("c"))]
     return tuple(
-        Claim(0, name, point, ml.evaluate_integers(tensors[name][: 1 << SIZES[name]], point))
+        claim_on(0, name, point, ml.evaluate_integers(tensors[name][: 1 << SIZES[name]], point))
         for name, point in places
     )
 
@@ -117,7 +117,7 @@ def test_claim_answered_from_another_block() -> None:
     """The value that one tensor has is claimed for another one at the same point."""
     other = _committed().tensors["a"][: 1 << SIZES["b"]]
     claims = list(_claims())
-    claims[2] = replace(claims[2], value=ml.evaluate_integers(other, claims[2].point))
+    claims[2] = replace(claims[2], value=ml.evaluate_integers(other, claims[2].terms[0].point))
     _refuse(tuple(claims), _prove(tuple(claims)), OpeningMismatch, h.OPENING)
 
 
@@ -125,8 +125,9 @@ def test_claim_answered_from_outside_of_a_block() -> None:
     """A point of the whole cube is no point of a smaller tensor."""
     assert _honest_is_accepted()
     claims = list(_claims())
-    point = (*claims[3].point[:-1], claims[3].point[-1] + 1)
-    claims[3] = replace(claims[3], point=point)
+    first = claims[3].terms[0].point
+    point = (*first[:-1], first[-1] + 1)
+    claims[3] = replace(claims[3], terms=(replace(claims[3].terms[0], point=point),))
     _refuse(tuple(claims), _prove(tuple(claims)), OpeningMismatch, h.OPENING)
 
 
@@ -199,8 +200,8 @@ def _last_weights() -> Iterator[list[ExtVec]]:
     """The weights that the clear vector has to meet, as the prover knows them."""
     prove, seen = sumcheck.prove, []
 
-    def watch(channel: ProverChannel, label: str, machine: Any) -> Point:
-        point = prove(channel, label, machine)
+    def watch(channel: ProverChannel, label: str, machine: Any, *, clear: bool = False) -> Point:
+        point = prove(channel, label, machine, clear=clear)
         if label == "opening/fold":
             seen[:] = [machine.terms[0][1]]
         return point

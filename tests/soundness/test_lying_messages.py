@@ -71,8 +71,11 @@ class _Liar:
 def _lying_sumcheck(wanted: str) -> Iterator[None]:
     honest = sumcheck.prove
 
-    def prove(channel: ProverChannel, label: str, machine: sumcheck.Machine) -> Point:
-        return honest(channel, label, _Liar(machine) if label == wanted else machine)
+    def prove(
+        channel: ProverChannel, label: str, machine: sumcheck.Machine, *, clear: bool = False
+    ) -> Point:
+        liar = _Liar(machine) if label == wanted else machine
+        return honest(channel, label, liar, clear=clear)
 
     with mock.patch.object(sumcheck, "prove", prove):
         yield
@@ -354,14 +357,14 @@ class _Carrier:
             self.claims = ledger.of(op.output)
             products(channel, op, ledger, witness)
 
-        def run(channel: ProverChannel, label: str, machine: Any) -> Point:
+        def run(channel: ProverChannel, label: str, machine: Any, *, clear: bool = False) -> Point:
             if label == f"product/{place}":
                 powers = ext.powers(self.gammas[f"{label}/gamma"], len(self.claims))
                 target = ext.inner(powers, [value for _, value in self.claims])
                 weight, left, right = machine.terms[0]
                 self.offset = target - ext.dot(ext.mul(weight, left), right)
                 assert self.offset
-            point = prove(channel, label, machine)
+            point = prove(channel, label, machine, clear=clear)
             if label == f"product/{place}":
                 self._through(machine, point)
                 weight_, left_, right_ = machine.finals()[0]
@@ -376,10 +379,12 @@ class _Carrier:
                 self.weights = machine.terms[0][1]
             return point
 
-        def open_all(channel: Any, label: str, committed: Any, claims: Any, bits: float) -> None:
-            places = [(claim.point, claim.value) for claim in claims]
+        def open_all(
+            channel: Any, label: str, committed: Any, claims: Any, bits: float, *rest: Any
+        ) -> None:
+            places = [(claim.terms[0].point, claim.value) for claim in claims]
             self.index = places.index(self.false_claim)
-            opens(channel, label, committed, claims, bits)
+            opens(channel, label, committed, claims, bits, *rest)
 
         def speak(channel: ProverChannel, label: str, values: list[Ext]) -> None:
             if label == "opening/value":

@@ -77,7 +77,7 @@ class Proven:
 def _prove(folder: Path, circuit: Circuit, records: Records) -> Proven:
     root = commit_records(records).header.root.hex()
     boundaries = [0, SEGMENT_STEPS, STEPS]
-    options = {"security_bits": 80, "segment_steps": SEGMENT_STEPS}
+    options = {"security_bits": 80, "segment_steps": SEGMENT_STEPS, "zero_knowledge": False}
     run = Run.create(
         folder, circuit, records, dataset_root=root, proof=options, boundaries=boundaries
     )

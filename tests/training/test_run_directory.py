@@ -96,7 +96,7 @@ OTHER = circuit_of(6, 5, 3, steps=9).canonical_json()
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "no run": (lambda folder: (folder / "run.json").unlink(), "no run directory"),
     "no json": (_write("run.json", b"{"), "is not JSON"),
-    "format": (_edit(format="zktrain-run-2"), "not of the format"),
+    "format": (_edit(format="zktrain-run-1"), "not of the format"),
     "extra key": (_edit(more=1), "unknown"),
     "type": (_edit(boundaries=[0, "4", 8]), "wrong type"),
     "boundaries": (_edit(boundaries=[0, 4]), "boundaries"),

@@ -22,6 +22,7 @@ from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec, Point
+from ..field.forms import Scalar
 from . import sumcheck
 from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
 
@@ -36,14 +37,14 @@ def decay(multipliers: Multipliers, omega: ExtVec) -> ExtVec:
 
 
 def _at_point(
-    multipliers: Multipliers, t: Point, row: Point, column: Point, value: Ext
+    multipliers: Multipliers, t: Point, row: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``W(t, row, column)``, the extension over all padded steps."""
     return WeightClaim(ext.ONE, decay(multipliers, ml.eq_table(t)), row, column, value)
 
 
 def _bias_claim(
-    shape: Shape, multipliers: Multipliers, t: Point, column: Point, value: Ext
+    shape: Shape, multipliers: Multipliers, t: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``sum_{t < K} eq(t) b_t(column)``, over the real steps only."""
     omega = ml.eq_table(t)
@@ -76,14 +77,17 @@ def _prove_product(
 
 
 def _verify_product(
-    channel: VerifierChannel, label: str, target: Ext, shape: Shape, width: int, t: Point
-) -> tuple[tuple[Point, Point], Ext, Ext]:
+    channel: VerifierChannel, label: str, target: Scalar, shape: Shape, width: int, t: Point
+) -> tuple[tuple[Point, Point], Scalar, Scalar]:
     stage, output = label.split("/")
     units = log_width(width)
     reduced, rho = sumcheck.verify(channel, label, target, units + shape.log_steps, 3)
     value, weight = channel.receive(f"{label}/factors", 2)  # P -> V
-    if ml.eq(t, rho[units:]) * value * weight != reduced:
-        raise SumcheckMismatch(f"the product '{output}' does not match", stage=stage)
+    both = channel.multiply(value, weight)
+    channel.check(
+        lambda: ml.eq(t, rho[units:]) * both - reduced,
+        SumcheckMismatch(f"the product '{output}' does not match", stage=stage),
+    )
     return (rho[:units], rho[units:]), value, weight
 
 

@@ -3,6 +3,10 @@
 ``X(z_i, z_b, z_t) = sum_n D(n, z_i) M(n)`` with ``M(n) = sum_{(t,b): index(t,b) = n} eq(z_t, t)
 eq(z_b, b)``, the order being public. All claims on one source in one sumcheck over ``n``; the
 verifier evaluates every ``M`` in ``O(K B)``. Error ``(#claims + 2 log N) / |E|``.
+
+What is left are values of ``D``, which leave the segment in clear. A dataset that hides has random
+*blinding records* ``R`` besides: one more variable ``s`` of the records chooses between ``D`` and
+``R``, no batch selects any of ``R``, and ``(1 - s) D + s R`` at a random point is uniform.
 """
 
 from __future__ import annotations
@@ -18,9 +22,44 @@ from ..circuit.operations import Batch
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ZERO, Ext, Point
+from ..field.extension import ONE, ZERO, Ext, Point
+from ..field.forms import combine
 from . import sumcheck
 from .claims import Ledger, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAxis:
+    """The record variables of a dataset: ``log_records``, and where it hides ``blinding_log`` for
+    the blinding records (else -1); the shorter of both is padded with zeros, and one more variable
+    chooses."""
+
+    log_records: int
+    blinding_log: int = -1
+
+    @property
+    def shared(self) -> int:
+        """Variables before the choice."""
+        return max(self.log_records, self.blinding_log)
+
+    @property
+    def variables(self) -> int:
+        return self.shared + (self.blinding_log >= 0)
+
+    def parts(self, record: Point) -> tuple[tuple[Point, Ext], tuple[Point, Ext] | None]:
+        """Point and factor of the real records, and of the blinding ones."""
+        if self.blinding_log < 0:
+            return (record, ONE), None
+        *shared, choice = record
+        real, blinding = 1 - choice, choice
+        for x in shared[self.log_records :]:
+            real = real * (1 - x)
+        for x in shared[self.blinding_log :]:
+            blinding = blinding * (1 - x)
+        return (
+            (tuple(shared[: self.log_records]), real),
+            (tuple(shared[: self.blinding_log]), blinding),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +79,10 @@ def prove(
     order: NDArray[np.int64],
     columns: NDArray[Any],
     ledger: Ledger,
+    blinding: NDArray[np.int64] | None = None,
 ) -> list[DatasetClaim]:
     """``order`` is ``(steps, batch)``; ``columns`` the committed ``(2^units, 2^records)``
-    integers of the source."""
+    integers of the source, ``blinding (units, 2^blinding_log)`` those of its blinding records."""
     from ..kernels import field as kf
     from ..kernels.training import scatter
 
@@ -51,6 +91,11 @@ def prove(
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     if not claims:
         return []
+    records = RecordAxis(
+        ml.log2_ceil(columns.shape[1]),
+        -1 if blinding is None else ml.log2_ceil(blinding.shape[1]),
+    )
+    size = 1 << records.shared
     terms = []
     for power, (point, _) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
         i, b, t = shape.split(point)
@@ -60,13 +105,26 @@ def prove(
             np.ascontiguousarray(np.repeat(steps, shape.batch, axis=1)),
             np.ascontiguousarray(np.tile(samples, shape.steps)),
         )
-        selector = scatter(order, weight, columns.shape[1])
-        units = np.ascontiguousarray(kf.eq_table(i)[:, : columns.shape[0]])
-        terms.append((selector, kf.contract_first(columns, units)))
+        selector = scatter(order, weight, size)
+        units = kf.eq_table(i)
+        cells = kf.contract_first(columns, np.ascontiguousarray(units[:, : columns.shape[0]]))
+        terms.append((selector, np.pad(cells, ((0, 0), (0, size - cells.shape[1])))))
     machine = sumcheck.ProductMachine(terms)
     record = sumcheck.prove(channel, label, machine)
     values = [d for _, d in machine.finals()]
-    channel.send(f"{label}/records", values)  # P -> V
+    if blinding is not None:
+        factor = ONE
+        for x in record[records.blinding_log :]:
+            factor = factor * (1 - x)
+        hidden = []
+        for point, _ in claims:
+            units = kf.eq_table(shape.split(point)[0])
+            rows = kf.contract_first(blinding, np.ascontiguousarray(units[:, : blinding.shape[0]]))
+            hidden.append(factor * ml.evaluate(rows, record[: records.blinding_log]))
+        choice = _ChoiceMachine([m for m, _ in machine.finals()], values, hidden)
+        record += sumcheck.prove(channel, label, choice)
+        values = choice.values
+    channel.send_clear(f"{label}/records", values)  # P -> V
     return [
         DatasetClaim(op.source, record + shape.split(point)[0], value)
         for (point, _), value in zip(claims, values, strict=True)
@@ -80,25 +138,63 @@ def verify(
     order: NDArray[np.int64],
     log_records: int,
     ledger: Ledger,
+    blinding_log: int = -1,
 ) -> list[DatasetClaim]:
+    records = RecordAxis(log_records, blinding_log)
     label = f"batch/{op.source}"
     claims = ledger.of(op.output)
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     if not claims:
         return []
     weights = ext.powers(gamma, len(claims))
-    target = ext.inner(weights, [value for _, value in claims])
-    reduced, record = sumcheck.verify(channel, label, target, log_records, 2)
-    values = channel.receive(f"{label}/records", len(claims))  # P -> V
-    selected = ml.eq_table(record)[:, order]  # (2, steps, batch)
-    total = ZERO
-    out = []
-    for power, (point, _), value in zip(weights, claims, values, strict=True):
-        i, b, t = shape.split(point)
-        samples = np.ascontiguousarray(ml.eq_table(b)[:, None, : shape.batch])
-        rows = ext.total(ext.mul(selected, samples))
-        total = total + power * ext.dot(rows, ml.eq_table(t)[:, : shape.steps]) * value
-        out.append(DatasetClaim(op.source, record + i, value))
-    if total != reduced:
-        raise SumcheckMismatch(f"the batches of the {op.source} do not match", stage="batch")
-    return out
+    target = combine(weights, [value for _, value in claims])
+    reduced, record = sumcheck.verify(channel, label, target, records.variables, 2)
+    values = channel.receive_clear(f"{label}/records", len(claims))  # P -> V
+
+    def selected() -> Ext:
+        """``sum_k gamma^k M_k(record) value_k``."""
+        point, factor = record, ONE
+        if blinding_log >= 0:  # no batch selects a blinding record, nor a padded one
+            *shared, choice = record
+            point = tuple(shared[:log_records])
+            for x in (*shared[log_records:], choice):
+                factor = factor * (1 - x)
+        chosen = ml.eq_table(point, factor)[:, order]  # (2, steps, batch)
+        total = ZERO
+        for power, (claim, _), value in zip(weights, claims, values, strict=True):
+            _, b, t = shape.split(claim)
+            samples = np.ascontiguousarray(ml.eq_table(b)[:, None, : shape.batch])
+            rows = ext.total(ext.mul(chosen, samples))
+            total = total + power * ext.dot(rows, ml.eq_table(t)[:, : shape.steps]) * value
+        return total
+
+    channel.check(
+        lambda: selected() - reduced,
+        SumcheckMismatch(f"the batches of the {op.source} do not match", stage="batch"),
+    )
+    return [
+        DatasetClaim(op.source, record + shape.split(point)[0], value)
+        for (point, _), value in zip(claims, values, strict=True)
+    ]
+
+
+class _ChoiceMachine:
+    """One round over the choice ``s``: ``sum_k (1 - s) M_k ((1 - s) D_k + s R_k)``."""
+
+    rounds = 1
+    degree = 2
+
+    def __init__(self, selectors: list[Ext], real: list[Ext], blinding: list[Ext]) -> None:
+        self.values = real
+        self._selectors = selectors
+        self._blinding = blinding
+
+    def message(self) -> list[Ext]:
+        at0 = ext.inner(self._selectors, self.values)
+        return [at0, at0 - 2 * ext.inner(self._selectors, self._blinding)]
+
+    def bind(self, challenge: Ext) -> None:
+        self.values = [
+            (1 - challenge) * d + challenge * r
+            for d, r in zip(self.values, self._blinding, strict=True)
+        ]

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..errors import SumcheckMismatch
+from ..channel import Difference, several
+from ..errors import SumcheckMismatch, ZktrainError
 from ..field import multilinear as ml
-from ..field.extension import Ext, Point
+from ..field.extension import Ext, ExtVec, Point
+from ..field.forms import Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +55,36 @@ def log_width(width: int) -> int:
     return ml.log2_ceil(width) if width else 0
 
 
+Check = Callable[[Difference, ZktrainError], None]
+"""Requires a difference to be 0: the verifier's ``channel.check``, or :func:`judge`."""
+
+
+def judge(difference: Difference, error: ZktrainError) -> None:
+    """Raise ``error`` unless the difference of known values is 0."""
+    if any(several(difference())):
+        raise error
+
+
 class Ledger:
-    """Open claims, by tensor, in the order in which they arose."""
+    """Open claims, by tensor, in the order in which they arose; ``check`` compares two at one
+    point."""
 
-    def __init__(self) -> None:
-        self._claims: dict[str, dict[Point, Ext]] = {}
+    def __init__(self, check: Check = judge) -> None:
+        self._claims: dict[str, dict[Point, Scalar]] = {}
+        self._check = check
 
-    def add(self, name: str, point: Point, value: Ext) -> None:
-        known = self._claims.setdefault(name, {})
-        if known.setdefault(point, value) != value:
-            raise SumcheckMismatch(f"two claims on '{name}' at one point differ", stage=name)
+    def add(self, name: str, point: Point, value: Scalar) -> None:
+        known = self._claims.setdefault(name, {}).setdefault(point, value)
+        if known is not value:
+            self._check(
+                lambda: known - value,
+                SumcheckMismatch(f"two claims on '{name}' at one point differ", stage=name),
+            )
 
-    def find(self, name: str, point: Point) -> Ext | None:
+    def find(self, name: str, point: Point) -> Scalar | None:
         return self._claims.get(name, {}).get(point)
 
-    def of(self, name: str) -> list[tuple[Point, Ext]]:
+    def of(self, name: str) -> list[tuple[Point, Scalar]]:
         return list(self._claims.get(name, {}).items())
 
 
@@ -81,7 +98,7 @@ class Witness(Protocol):
     def evaluate(self, name: str, point: Point) -> Ext: ...
 
 
-Exchange = Callable[[str, Sequence[tuple[str, Point]]], list[Ext]]
+Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
 """Values of tensors at points: the prover evaluates and sends them, the verifier receives them."""
 
 
@@ -92,10 +109,10 @@ class WeightClaim:
     of its gradients. ``row`` is empty for a bias."""
 
     total: Ext
-    decay: Any
+    decay: ExtVec
     row: Point
     column: Point
-    value: Ext
+    value: Scalar
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ Error ``sum_k (3 k + 2) / |E|``. [GKR08, PH23]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from ..errors import LookupMismatch, SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from ..field.forms import Scalar, combine
 from . import sumcheck
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ class LeafClaim:
     """Numerators and denominators of all leaves at ``point``."""
 
     point: Point
-    numerator: Ext
-    denominator: Ext
+    numerator: Scalar
+    denominator: Scalar
 
 
 class LayerMachine:
@@ -143,10 +145,11 @@ def _join(first: Tables, second: Tables) -> Tables:
     return a, b, c, d
 
 
-def _merge(children: list[Ext], mu: Ext) -> tuple[Ext, Ext]:
+def _merge(children: Sequence[Scalar], mu: Ext) -> tuple[Scalar, Scalar]:
     """Numerator and denominator on the line through both children."""
     p0, p1, q0, q1 = children
-    return p0 + mu * (p1 - p0), q0 + mu * (q1 - q0)
+    at0 = ONE - mu
+    return combine([at0, mu], [p0, p1]), combine([at0, mu], [q0, q1])
 
 
 def prove(channel: ProverChannel, label: str, leaves: Layer) -> Point:
@@ -162,12 +165,14 @@ def prove(channel: ProverChannel, label: str, leaves: Layer) -> Point:
     top = layers.pop()
     children = [ext.scalar(table, (0,)) for table in (top.p0, top.p1, top.q0, top.q1)]
     channel.send(f"{label}/root", children)  # P -> V
+    channel.send_nonzero(f"{label}/nonzero", children[2], children[3])  # P -> V
     mu = channel.challenger.element(f"{label}/merge")  # V -> P
     point: Point = (mu,)
     while layers:
-        p, q = _merge(children, mu)
+        p0, p1, q0, q1 = children
         scale = channel.challenger.element(f"{label}/lambda")  # V -> P
-        machine = LayerMachine(layers.pop(), point, scale, p + scale * q)
+        claim = p0 + mu * (p1 - p0) + scale * (q0 + mu * (q1 - q0))
+        machine = LayerMachine(layers.pop(), point, scale, claim)
         inner = sumcheck.prove(channel, f"{label}/layer", machine)
         children = machine.finals()
         channel.send(f"{label}/children", children)  # P -> V
@@ -180,21 +185,27 @@ def verify(channel: VerifierChannel, label: str, depth: int) -> LeafClaim:
     """The fractions of ``2^depth`` leaves add up to zero, if the claim on them holds."""
     children = channel.receive(f"{label}/root", 4)  # P -> V
     p0, p1, q0, q1 = children
-    if p0 * q1 + p1 * q0:
-        raise LookupMismatch("the sum over all lookups is not zero", stage=label)
-    if not q0 * q1:
-        raise LookupMismatch("a lookup key is zero", stage=label)
+    total = channel.multiply(p0, q1) + channel.multiply(p1, q0)
+    channel.check(
+        lambda: total, LookupMismatch("the sum over all lookups is not zero", stage=label)
+    )
+    channel.check_nonzero(  # P -> V
+        f"{label}/nonzero", q0, q1, LookupMismatch("a lookup key is zero", stage=label)
+    )
     mu = channel.challenger.element(f"{label}/merge")  # V -> P
     point: Point = (mu,)
     for variables in range(1, depth):
-        p, q = _merge(children, mu)
         scale = channel.challenger.element(f"{label}/lambda")  # V -> P
-        reduced, inner = sumcheck.verify(channel, f"{label}/layer", p + scale * q, variables, 3)
+        claim = combine([ONE, scale], _merge(children, mu))
+        reduced, inner = sumcheck.verify(channel, f"{label}/layer", claim, variables, 3)
         children = channel.receive(f"{label}/children", 4)  # P -> V
         p0, p1, q0, q1 = children
-        if ml.eq(point, inner) * (p0 * q1 + p1 * q0 + scale * (q0 * q1)) != reduced:
-            raise SumcheckMismatch("a layer of the fraction tree does not match", stage=label)
+        sums = channel.multiply(p0, q1) + channel.multiply(p1, q0)
+        sums = sums + scale * channel.multiply(q0, q1)
+        channel.check(
+            lambda: ml.eq(point, inner) * sums - reduced,  # noqa: B023
+            SumcheckMismatch("a layer of the fraction tree does not match", stage=label),
+        )
         mu = channel.challenger.element(f"{label}/merge")  # V -> P
         point = (mu, *inner)
-    p, q = _merge(children, mu)
-    return LeafClaim(point, p, q)
+    return LeafClaim(point, *_merge(children, mu))

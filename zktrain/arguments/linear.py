@@ -12,11 +12,18 @@ from ..circuit.operations import Linear, StepGraph
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import HALF, Ext, Point
-from .claims import Exchange, Ledger, Shape, log_width
+from .claims import Check, Exchange, Ledger, Shape, judge, log_width
 
 
-def reduce(op: Linear, graph: StepGraph, shape: Shape, ledger: Ledger, exchange: Exchange) -> None:
-    """Prover and verifier differ in ``exchange`` only."""
+def reduce(
+    op: Linear,
+    graph: StepGraph,
+    shape: Shape,
+    ledger: Ledger,
+    exchange: Exchange,
+    check: Check = judge,
+) -> None:
+    """Prover and verifier differ in ``exchange`` and ``check`` only."""
     width = graph.tensor(op.output).width
     for point, value in ledger.of(op.output):
         rest = value - shape.indicator(width, point) * op.constant
@@ -37,9 +44,12 @@ def reduce(op: Linear, graph: StepGraph, shape: Shape, ledger: Ledger, exchange:
         if solved is not None:
             factor, name, at, _ = solved
             ledger.add(name, at, rest * factor.inverse())
-        elif rest:
-            raise SumcheckMismatch(
-                f"the linear relation of '{op.output}' does not hold", stage="linear"
+        else:
+            check(
+                lambda: rest,  # noqa: B023
+                SumcheckMismatch(
+                    f"the linear relation of '{op.output}' does not hold", stage="linear"
+                ),
             )
 
 

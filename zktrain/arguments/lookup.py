@@ -21,6 +21,7 @@ from ..errors import LookupMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, Point
+from ..field.forms import Scalar, combine
 from . import fraction_tree
 from .tables import MAX_COLUMNS, TABLES
 
@@ -47,7 +48,7 @@ class Values:
     columns: tuple[NDArray[Any], ...]
 
 
-ColumnClaim = tuple[str, Point, Ext]
+ColumnClaim = tuple[str, Point, Scalar]
 
 UNWRITTEN_PAIRS = 1 << 16
 """From this many on, leaves of lookups are computed piece by piece and never all at once."""
@@ -214,7 +215,7 @@ def _columns(
 def verify(channel: VerifierChannel, label: str, entries: Sequence[Entry]) -> list[ColumnClaim]:
     """Returns the claims on columns and multiplicities that remain to be checked."""
     tables = tables_of(entries)
-    leaves, total = _layout(entries, tables)
+    _, total = _layout(entries, tables)
     alpha, beta = channel.challenger.elements(f"{label}/keys", 2)  # V -> P
     beta_powers = ext.powers(beta, MAX_COLUMNS + 1)
     claim = fraction_tree.verify(channel, label, ml.log2_ceil(total))
@@ -223,7 +224,30 @@ def verify(channel: VerifierChannel, label: str, entries: Sequence[Entry]) -> li
     claims = _columns(entries, tables, point)
     evaluated = channel.receive(f"{label}/columns", len(claims))  # P -> V
     value = {(name, len(at)): v for (name, at), v in zip(claims, evaluated, strict=True)}
-    numerator, denominator, covered = ZERO, ZERO, ZERO
+    channel.check(
+        lambda: _leaf_differences(entries, tables, value, alpha, beta_powers, claim),
+        LookupMismatch("the claimed columns do not give the leaves of the tree", stage=label),
+    )
+    return [(name, at, v) for (name, at), v in zip(claims, evaluated, strict=True)]
+
+
+def _leaf_differences(
+    entries: Sequence[Entry],
+    tables: Sequence[str],
+    value: dict[tuple[str, int], Scalar],
+    alpha: Ext,
+    beta_powers: list[Ext],
+    claim: fraction_tree.LeafClaim,
+) -> tuple[Scalar, Scalar]:
+    """Numerator and denominator of the leaf layer, from the columns' values, minus the claimed
+    ones."""
+    point = claim.point
+    leaves, _ = _layout(entries, tables)
+    numerator: Scalar = ZERO
+    denominator: Scalar = ZERO
+    covered = ZERO
+    columns: list[Scalar]
+    weight: Scalar
     for leaf in leaves:
         low, high = point[: leaf.log_size], point[leaf.log_size :]
         here = ml.eq_index(high, leaf.offset >> leaf.log_size)
@@ -236,14 +260,11 @@ def verify(channel: VerifierChannel, label: str, entries: Sequence[Entry]) -> li
             weight = ONE
         else:
             name, offset = tables[-1 - leaf.index], 0
-            columns = TABLES[name].evaluate(low)
+            columns = list(TABLES[name].evaluate(low))
             weight = -value[(multiplicity(name), leaf.log_size)]
         key = alpha - beta_powers[MAX_COLUMNS] * TABLES[name].number - offset
-        key = key - ext.inner(beta_powers[: len(columns)], columns)
         numerator = numerator + here * weight
-        denominator = denominator + here * key
+        denominator = denominator + here * (key - combine(beta_powers[: len(columns)], columns))
         covered = covered + here
     denominator = denominator + (ONE - covered)
-    if numerator != claim.numerator or denominator != claim.denominator:
-        raise LookupMismatch("the claimed columns do not give the leaves of the tree", stage=label)
-    return [(name, at, v) for (name, at), v in zip(claims, evaluated, strict=True)]
+    return numerator - claim.numerator, denominator - claim.denominator

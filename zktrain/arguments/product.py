@@ -12,7 +12,8 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Product
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
-from ..field.extension import ZERO, Ext, from_base, inner, powers
+from ..field.extension import ZERO, Ext, from_base, powers
+from ..field.forms import combine
 from . import sumcheck
 from .claims import Ledger, Witness
 
@@ -50,13 +51,16 @@ def verify(channel: VerifierChannel, op: Product, ledger: Ledger) -> None:
     if not claims:
         return
     weights = powers(gamma, len(claims))
-    target = inner(weights, [value for _, value in claims])
+    target = combine(weights, [value for _, value in claims])
     reduced, point = sumcheck.verify(channel, label, target, len(claims[0][0]), 3)
     a, b = channel.receive(f"{label}/factors", 2)  # P -> V
+    both = channel.multiply(a, b)
     weight = ZERO
     for (z, _), power in zip(claims, weights, strict=True):
         weight = weight + power * ml.eq(z, point)
-    if weight * a * b != reduced:
-        raise SumcheckMismatch(f"the product '{op.output}' does not match", stage="product")
+    channel.check(
+        lambda: weight * both - reduced,
+        SumcheckMismatch(f"the product '{op.output}' does not match", stage="product"),
+    )
     ledger.add(op.left, point, a)
     ledger.add(op.right, point, b)

@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from ..channel import ProverChannel, VerifierChannel
-from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point, inner
+from ..field.forms import Scalar, combine
 from ..field.goldilocks import P
 
 
@@ -46,31 +47,38 @@ def _lagrange_denominators(degree: int) -> tuple[int, ...]:
     return tuple(out)
 
 
-def interpolate(values: list[Ext], x: Ext) -> Ext:
-    """Value at ``x`` of the polynomial with ``values`` at ``0, 1, ..., d``."""
-    degree = len(values) - 1
+def _lagrange(degree: int, x: Ext) -> list[Ext]:
+    """Weights of the values at ``0, 1, ..., degree`` in the value at ``x``."""
     inverses = _lagrange_denominators(degree)
     prefix = [ONE]
     for i in range(degree):
         prefix.append(prefix[-1] * (x - i))
     suffix = ONE
-    out = ZERO
+    out = [ZERO] * (degree + 1)
     for i in range(degree, -1, -1):
-        out = out + values[i] * (prefix[i] * suffix) * inverses[i]
+        out[i] = prefix[i] * suffix * inverses[i]
         suffix = suffix * (x - i)
     return out
 
 
-def next_claim(claim: Ext, message: list[Ext], challenge: Ext) -> Ext:
+def interpolate(values: list[Ext], x: Ext) -> Ext:
+    """Value at ``x`` of the polynomial with ``values`` at ``0, 1, ..., d``."""
+    return inner(_lagrange(len(values) - 1, x), values)
+
+
+def next_claim(claim: Scalar, message: Sequence[Scalar], challenge: Ext) -> Scalar:
     """Value at the challenge, the value at 1 being ``claim - message(0)``."""
-    return interpolate([message[0], claim - message[0], *message[1:]], challenge)
+    at0, at1, *others = _lagrange(len(message), challenge)
+    return combine([at0 - at1, at1, *others], [message[0], claim, *message[1:]])
 
 
-def prove(channel: ProverChannel, label: str, machine: Machine) -> Point:
-    """Run the machine to its end; returns the point, lowest variable first."""
+def prove(channel: ProverChannel, label: str, machine: Machine, *, clear: bool = False) -> Point:
+    """Run the machine to its end; returns the point, lowest variable first. ``clear``: the messages
+    depend on nothing that is to be hidden."""
+    send = channel.send_clear if clear else channel.send
     point: list[Ext] = []
     for _ in range(machine.rounds):
-        channel.send(f"{label}/round", machine.message())  # P -> V
+        send(f"{label}/round", machine.message())  # P -> V
         challenge = channel.challenger.element(f"{label}/point")  # V -> P
         machine.bind(challenge)
         point.append(challenge)
@@ -78,12 +86,22 @@ def prove(channel: ProverChannel, label: str, machine: Machine) -> Point:
 
 
 def verify(
-    channel: VerifierChannel, label: str, claim: Ext, rounds: int, degree: int
-) -> tuple[Ext, Point]:
+    channel: VerifierChannel,
+    label: str,
+    claim: Scalar,
+    rounds: int,
+    degree: int,
+    *,
+    clear: bool = False,
+) -> tuple[Scalar, Point]:
     """Returns ``(v', r)``; the caller must check ``g(r) = v'``."""
     point: list[Ext] = []
+    message: Sequence[Scalar]
     for _ in range(rounds):
-        message = channel.receive(f"{label}/round", degree)  # P -> V
+        if clear:
+            message = channel.receive_clear(f"{label}/round", degree)  # P -> V
+        else:
+            message = channel.receive(f"{label}/round", degree)  # P -> V
         challenge = channel.challenger.element(f"{label}/point")  # V -> P
         claim = next_claim(claim, message, challenge)
         point.append(challenge)

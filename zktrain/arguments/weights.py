@@ -22,12 +22,13 @@ from ..circuit.operations import Accumulate
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, ZERO, Ext, Point
+from ..field.extension import ONE, Ext, Point
+from ..field.forms import Scalar, combine
 from . import sumcheck
 from .affine import Multipliers
 from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
 
-Boundary = Callable[[str, Point], Ext]
+Boundary = Callable[[str, Point], Scalar]
 """Value of a parameter's extension at the start or the end of the segment: evaluated where it is
 public, sent and opened where it is committed."""
 
@@ -40,7 +41,7 @@ def _gather(
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
-) -> tuple[list[tuple[bool, WeightClaim]], list[Ext], Ext]:
+) -> tuple[list[tuple[bool, WeightClaim]], list[Ext], Scalar]:
     """All claims of one layer (flag: bias), their batching powers and the sumcheck's target."""
     label = f"weights/{op.weight}"
     rows, columns = (log_width(w) for w in widths)
@@ -60,7 +61,7 @@ def _gather(
     differences = [
         claim.total * first - claim.value for (_, claim), first in zip(claims, starts, strict=True)
     ]
-    return claims, powers, ext.inner(powers, differences)
+    return claims, powers, combine(powers, differences)
 
 
 def prove(
@@ -123,18 +124,25 @@ def verify(
     reduced, point = sumcheck.verify(channel, label, target, rounds, 3)
     count = sum(1 if bias else 2 for bias, _ in claims)
     received = channel.receive(f"{label}/factors", count)  # P -> V
-    steps = ml.eq_table(point[shape.log_batch :])
-    total, at = ZERO, 0
-    for power, (bias, claim) in zip(powers, claims, strict=True):
-        if bias:
-            a = Ext(1 << op.bias_shift)
-        else:
+    products: list[Scalar] = []
+    at = 0
+    for bias, claim in claims:
+        a: Scalar = Ext(1 << op.bias_shift)
+        if not bias:
             a = received[at]
             at += 1
             ledger.add(op.activation, claim.row + point, a)
         e = received[at]
         at += 1
         ledger.add(op.error, claim.column + point, e)
-        total = total + power * ext.dot(claim.decay, steps) * a * e
-    if total != reduced:
-        raise SumcheckMismatch(f"the update of '{op.weight}' does not match", stage="weights")
+        products.append(channel.multiply(a, e))
+
+    def total() -> Scalar:
+        steps = ml.eq_table(point[shape.log_batch :])
+        decays = [ext.dot(claim.decay, steps) for _, claim in claims]
+        return combine([p * d for p, d in zip(powers, decays, strict=True)], products)
+
+    channel.check(
+        lambda: total() - reduced,
+        SumcheckMismatch(f"the update of '{op.weight}' does not match", stage="weights"),
+    )

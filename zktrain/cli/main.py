@@ -45,6 +45,13 @@ def commit(
         str | None, typer.Option(metavar="ROOT", help="Fail unless the data have this root.")
     ] = None,
     split: Annotated[str, typer.Option(help="train or test, where the data have both.")] = "train",
+    public: Annotated[
+        bool, typer.Option("--public", help="Hide nothing: everybody can recompute the root.")
+    ] = False,
+    openings: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How often it can be proved on, if it hides; default 64."),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Commit to a dataset, or check that data have a published root."""
@@ -52,7 +59,15 @@ def commit(
 
     with guarded(as_json, interrupted="nothing was written"):
         with bars() as progress:
-            result = run_commit(data, out=out, check=check, split=split, progress=progress)
+            result = run_commit(
+                data,
+                out=out,
+                check=check,
+                split=split,
+                public=public,
+                openings=openings,
+                progress=progress,
+            )
         if not as_json:
             screens.committed(result, checked=check is not None)
             return
@@ -64,6 +79,8 @@ def commit(
                 "classes": result.classes,
                 "seconds": result.seconds,
                 "path": _text(result.path),
+                "openings": result.openings,
+                "secret": _text(result.secret),
             }
         )
 
@@ -159,6 +176,9 @@ def prove(
         Path | None, typer.Option(metavar="proof.zkt", help="Default: RUN/proof.zkt.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where the steps are run again.")] = "cpu",
+    no_zk: Annotated[
+        bool, typer.Option("--no-zk", help="Hide nothing: a smaller proof, which leaks.")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Prove a finished training run; proved segments are kept when it is interrupted."""
@@ -171,7 +191,10 @@ def prove(
         from ..training.run import Run
 
         with bars() as progress:
-            result = run_prove(run, out=out, device=device, progress=progress)
+            hiding = False if no_zk else None
+            result = run_prove(
+                run, out=out, device=device, zero_knowledge=hiding, progress=progress
+            )
         if not as_json:
             opened = Run.open(run)
             screens.proved(result, opened.dataset_root, str(opened.weights_path))

@@ -82,6 +82,13 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
     ]
     if result.path is not None:
         rows.insert(1, ("public file", str(result.path)))
+    if result.secret is not None:
+        rows.insert(2, ("secret file", f"{result.secret} (keep it; not for others)"))
+    if result.openings:
+        often = f"yes; can be proved on {wording.several(result.openings, 'time')}"
+        rows.append(("hides data", often))
+    else:
+        rows.append(("hides data", "no: everybody with the data can recompute the root"))
     if checked:
         out.print("[bold green]The dataset has this root.[/]")
     _rows(out, rows)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..randomness import Randomness
 from . import merkle
 from .packing import BLOCK_LOG_MIN, Packing
+from .parameters import code_log
 
 RATE_LOG = 1
 
@@ -17,12 +19,15 @@ RATE_LOG = 1
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What the prover keeps: flat integer tensors by name, code word ``[position][live lane]``,
-    tree."""
+    tree; where the commitment hides, random coefficients ``tails (live lanes, tail)`` above the
+    message of each lane, and a salt for each position."""
 
     packing: Packing
     tensors: dict[str, NDArray[Any]]
     code: NDArray[np.uint64]
     tree: merkle.MerkleTree
+    tails: NDArray[np.uint64] | None = None
+    salts: NDArray[np.uint64] | None = None
 
     @property
     def root(self) -> bytes:
@@ -37,23 +42,41 @@ def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
     return np.concatenate([flat, np.zeros(short, dtype=flat.dtype)]) if short else flat
 
 
-def encode(packing: Packing, tensors: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
-    """Code word matrix ``(2^(lane_log + 1), live lanes)``."""
+def encode(
+    packing: Packing, tensors: dict[str, NDArray[Any]], tails: NDArray[np.uint64] | None = None
+) -> NDArray[np.uint64]:
+    """Code word matrix ``(2^code_log, live lanes)``."""
     from ..kernels.commit import fill
     from ..kernels.ntt import transform
 
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
-    matrix = np.zeros((lane_size << RATE_LOG, len(columns)), dtype=np.uint64)
+    positions = 1 << code_log(packing.lane_log, RATE_LOG, packing.tail)
+    matrix = np.zeros((positions, len(columns)), dtype=np.uint64)
     for block in packing.blocks:
         lane, start = divmod(block.offset, lane_size)
         fill(tensors[block.name][: block.used], lane_size, columns[lane], start, matrix)
+    if tails is not None:
+        matrix[lane_size : lane_size + packing.tail] = tails.T
     transform(matrix)
     return matrix
 
 
-def commit(packing: Packing, tensors: dict[str, NDArray[Any]]) -> Committed:
-    """Commit to integer tensors; the tree's root is the commitment."""
+def commit(
+    packing: Packing, tensors: dict[str, NDArray[Any]], random: Randomness | None = None
+) -> Committed:
+    """Commit to integer tensors; the tree's root is the commitment.
+
+    ``random`` is asked for where ``packing.tail`` says that the commitment hides: for the tails,
+    then for the salts.
+    """
     flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
-    code = encode(packing, flat)
-    return Committed(packing, flat, code, merkle.build(code))
+    if not packing.tail:
+        code = encode(packing, flat)
+        return Committed(packing, flat, code, merkle.build(code))
+    if random is None:
+        raise ValueError("a hiding commitment needs randomness")
+    tails = random.cells(len(packing.live_lanes), packing.tail)
+    code = encode(packing, flat, tails)
+    salts = random.cells(code.shape[0], merkle.SALT_CELLS)
+    return Committed(packing, flat, code, merkle.build(code, salts), tails, salts)

@@ -7,11 +7,19 @@ opened at ``x`` folds to ``y`` and becomes the claim ``<(1, x, x^2, ...), f_l> =
 the running claim with powers of ``beta``; a sumcheck over the lowest variables gives
 ``f_{l+1}``. The last vector goes in clear, and the last commitment's rows are checked against
 it. [NA25]
+
+Where commitments hide, their lanes have random *tails* above the message, so ``f_1`` has a
+folded tail ``g`` above it: a row at ``x`` folds to ``f_1(x) + x^(2^lane_log) g(x)``. Level 1
+holds ``g`` in lanes of its own, which one more lane variable tells from those of ``f_1``. Where
+the channel hides, level 1 is *masked*: its lanes have tails too and its leaves salts, and one
+more lane ``b`` of random coefficients is added to the fold, ``f_2 = fold + epsilon b``. Then
+``f_2`` and its folded tail are uniform, and everything below goes in clear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +31,13 @@ from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
+from ..field.forms import Scalar
 from ..field.goldilocks import P, bit_reverse, root_of_unity
+from ..randomness import Randomness, system
 from . import merkle
 from .commit import Committed
 from .packing import Packing
-from .parameters import plan
+from .parameters import Level, Plan
 
 Rows = NDArray[np.uint64]
 
@@ -37,56 +47,138 @@ def code_point(index: int, code_log: int) -> int:
     return pow(root_of_unity(code_log), bit_reverse(index, code_log), P)
 
 
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """A committed matrix, to be opened: code word, tree, salts if it has any."""
+
+    code: Rows
+    tree: merkle.MerkleTree
+    salts: Rows | None
+
+    def rows(self, indices: list[int]) -> Rows:
+        opened = self.code[indices]
+        return (
+            opened if self.salts is None else np.concatenate([opened, self.salts[indices]], axis=1)
+        )
+
+
 def prove(
     channel: ProverChannel,
     label: str,
     committed: Sequence[Committed],
     offsets: Sequence[int],
-    row_log: int,
+    levels: Plan,
     z: Point,
-    value: Ext,
-    bits: float,
+    random: Randomness | None = None,
 ) -> None:
-    """``z`` has the lane's own variables first, then ``row_log`` lane coordinates."""
+    """``z`` has the lane's own variables first, then the lane coordinates."""
     from ..kernels import field as kf
-    from ..kernels.commit import add_powers, fill_pairs
-    from ..kernels.ntt import transform
+    from ..kernels.commit import add_powers
 
     lane_log = committed[0].packing.lane_log
-    levels = plan(lane_log, row_log, bits)
     lane_weights = ml.eq_table(z[lane_log:])
     f = _fold_lanes(committed, offsets, lane_log, lane_weights)
+    tail = _fold_tails(committed, offsets, lane_weights)
     w = kf.eq_table(z[:lane_log])
 
-    codes = [c.code for c in committed]
-    trees = [c.tree for c in committed]
+    opened = [_Matrix(c.code, c.tree, c.salts) for c in committed]
     for number, level in enumerate(levels.levels):
         last = number + 1 == len(levels.levels)
         if last:
             channel.send_cells(f"{label}/clear", f.T)  # P -> V
         else:
             following = levels.levels[number + 1]
-            code = np.zeros((1 << following.code_log, 2 << following.fold_log), dtype=np.uint64)
-            fill_pairs(f, code)
-            transform(code)
-            tree = merkle.build(code)
-            channel.send_digest(f"{label}/root", tree.root)  # P -> V
+            matrix, tails, mask = _commit_level(following, f, tail, random or system())
+            channel.send_digest(f"{label}/root", matrix.tree.root)  # P -> V
+        if level.masked:
+            channel.send_cells(f"{label}/tail", tail.T)  # P -> V
         indices = channel.challenger.distinct_indices(  # V -> P
             f"{label}/positions", level.queries, 1 << level.code_log
         )
-        for matrix, opened in zip(codes, trees, strict=True):
-            channel.send_cells(f"{label}/rows", matrix[indices])  # P -> V
-            merkle.prove(channel, f"{label}", opened, indices)
+        for part in opened:
+            channel.send_cells(f"{label}/rows", part.rows(indices))  # P -> V
+            merkle.prove(channel, f"{label}", part.tree, indices)
         if last:
             return
         beta = channel.challenger.element(f"{label}/beta")  # V -> P
         points = [code_point(i, level.code_log) for i in indices]
-        add_powers(w, points, _beta_powers(beta, len(points)))
+        factors = _beta_powers(beta, len(points))
+        add_powers(w, points, factors)
+        if following.carried >= 0:
+            w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
+            above = [x * pow(p, 1 << lane_log, P) for x, p in zip(factors, points, strict=True)]
+            add_powers(w_tail, points, above)
+            f, w = _beside(following, f, tail), _beside(following, w, w_tail)
         machine = sumcheck.ProductMachine([(f, w)])
-        machine.rounds = following.fold_log
-        sumcheck.prove(channel, f"{label}/fold", machine)
+        machine.rounds = following.variables
+        clear = not following.masked
+        bound = sumcheck.prove(channel, f"{label}/fold", machine, clear=clear)
         f, w = machine.terms[0]
-        codes, trees = [code], [tree]
+        if following.masked:
+            channel.send(f"{label}/mask", [kf.total(kf.product(mask, w))])  # P -> V
+            epsilon = channel.challenger.element(f"{label}/epsilon")  # V -> P
+            kf.add_scaled(f, epsilon, mask)
+            weights = _level_weights(following, bound, epsilon)
+            tail = ext.total(ext.mul(tails, weights[:, None, :]))
+        opened = [matrix]
+
+
+def _commit_level(
+    level: Level, f: ExtVec, tail: ExtVec, random: Randomness
+) -> tuple[_Matrix, ExtVec, ExtVec]:
+    """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
+    empty if it has none."""
+    from ..kernels.commit import fill_pairs
+    from ..kernels.ntt import transform
+
+    size, lanes = 1 << level.message_log, level.lanes
+    code = np.zeros((1 << level.code_log, 2 * lanes), dtype=np.uint64)
+    if lanes == 1 << level.fold_log:
+        fill_pairs(f, code)
+    else:
+        blocks = [f.reshape(2, size, -1)]
+        if level.carried >= 0:
+            carried = np.zeros((2, size << level.carried), dtype=np.uint64)
+            carried[:, : tail.shape[1]] = tail
+            blocks.append(carried.reshape(2, size, -1))
+        if level.masked:
+            blocks.append(random.cells(2, size, 1))
+        message = np.concatenate(blocks, axis=2)
+        code[:size, 0::2], code[:size, 1::2] = message[0], message[1]
+    none = np.zeros((2, 0), dtype=np.uint64)
+    if not level.masked:
+        transform(code)
+        return _Matrix(code, merkle.build(code), None), none, none
+    mask = np.ascontiguousarray(message[:, :, -1])
+    tails = random.cells(2, level.tail, lanes)
+    above = slice(size, size + level.tail)
+    code[above, 0::2], code[above, 1::2] = tails[0], tails[1]
+    transform(code)
+    salts = random.cells(code.shape[0], level.salt_cells)
+    return _Matrix(code, merkle.build(code, salts), salts), tails, mask
+
+
+def _beside(level: Level, f: ExtVec, carried: ExtVec) -> ExtVec:
+    """``f`` and the carried vector in one, whose highest lane variable chooses between them."""
+    size, lanes = 1 << level.message_log, 1 << level.fold_log
+    out = np.zeros((2, size, 2 * lanes), dtype=np.uint64)
+    out[:, :, :lanes] = f.reshape(2, size, lanes)
+    padded = np.zeros((2, size << level.carried), dtype=np.uint64)
+    padded[:, : carried.shape[1]] = carried
+    out[:, :, lanes : lanes + (1 << level.carried)] = padded.reshape(2, size, -1)
+    return out.reshape(2, -1)
+
+
+def _level_weights(level: Level, bound: Point, epsilon: Ext) -> ExtVec:
+    """Weight of every lane of a deeper level in its fold."""
+    table = ml.eq_table(bound)
+    parts = [table[:, : 1 << level.fold_log]]
+    if level.carried >= 0:
+        first = 1 << level.fold_log
+        parts.append(table[:, first : first + (1 << level.carried)])
+    if level.masked:
+        parts.append(ext.vector([epsilon]))
+    return np.concatenate(parts, axis=1)
 
 
 def _beta_powers(beta: Ext, count: int) -> list[Ext]:
@@ -116,30 +208,70 @@ def _fold_lanes(
     return f
 
 
+def _fold_tails(committed: Sequence[Committed], offsets: Sequence[int], weights: ExtVec) -> ExtVec:
+    """``g``: the fold of all tails, as long as the longest one."""
+    longest = max(c.packing.tail for c in committed)
+    out = np.zeros((2, longest), dtype=np.uint64)
+    for commitment, offset in zip(committed, offsets, strict=True):
+        if commitment.tails is None:
+            continue
+        lanes = [offset + lane for lane in commitment.packing.live_lanes]
+        for tail, lane in zip(commitment.tails, lanes, strict=True):
+            part = ext.mul_base(weights[:, lane, None], tail)
+            out[:, : len(tail)] = ext.add(out[:, : len(tail)], part)
+    return out
+
+
+@dataclass(slots=True)
+class _Powers:
+    """Terms of the running weight: ``sum_k factor_k (1, x_k, x_k^2, ...)``."""
+
+    points: gl.U64
+    factors: ExtVec
+
+    def add(self, other: _Powers) -> None:
+        self.points = np.concatenate([self.points, other.points])
+        self.factors = np.concatenate([self.factors, other.factors], axis=1)
+
+    def bind(self, challenge: Ext) -> None:
+        """Fix the lowest variable: ``x^i`` becomes ``(1 - r + r x) (x^2)^i``."""
+        one = np.ones_like(self.points)
+        at = ext.scale(ext.from_base(gl.sub(self.points, one)), challenge)
+        at[0] = gl.add(at[0], one)
+        self.factors = ext.mul(self.factors, at)
+        self.points = gl.mul(self.points, self.points)
+
+    def scale(self, factor: Ext) -> None:
+        self.factors = ext.scale(self.factors, factor)
+
+    def evaluate(self, vector: ExtVec) -> Ext:
+        """Inner product with ``vector``."""
+        return ext.dot(self.factors, _evaluate_powers(vector, self.points))
+
+
 def verify(
     channel: VerifierChannel,
     label: str,
     roots: Sequence[bytes],
     packings: Sequence[Packing],
     offsets: Sequence[int],
-    row_log: int,
+    levels: Plan,
     z: Point,
-    value: Ext,
-    bits: float,
+    value: Scalar,
 ) -> None:
     """Raises :class:`OpeningMismatch` or :class:`CommitmentMismatch` unless ``F(z) = value``."""
     lane_log = packings[0].lane_log
-    levels = plan(lane_log, row_log, bits)
     lane_table = ml.eq_table(z[lane_log:])
     weights = [
         np.ascontiguousarray(lane_table[:, [offset + lane for lane in packing.live_lanes]])
         for packing, offset in zip(packings, offsets, strict=True)
     ]
+    salts = [packing.row_cells - len(packing.live_lanes) for packing in packings]
     running = value
-    # terms of the running weight: eq(z_col), then the powers of every opened position
+    # the running weight: eq(z_col), and powers of every opened position
     eq_point, eq_factor = z[:lane_log], ONE
-    power_points = np.zeros(0, dtype=np.uint64)
-    power_factors = np.zeros((2, 0), dtype=np.uint64)
+    none = np.zeros((2, 0), dtype=np.uint64)
+    powers = _Powers(none[0], none)
     current_roots: Sequence[bytes] = roots
 
     for number, level in enumerate(levels.levels):
@@ -150,36 +282,54 @@ def verify(
         else:
             following = levels.levels[number + 1]
             next_root = channel.receive_digest(f"{label}/root")  # P -> V
+        if level.masked:
+            tail = channel.receive_cells(f"{label}/tail", (level.tail, 2)).T  # P -> V
         indices = channel.challenger.distinct_indices(  # V -> P
             f"{label}/positions", level.queries, 1 << level.code_log
         )
         points = np.array([code_point(i, level.code_log) for i in indices], dtype=np.uint64)
         folded = np.zeros((2, len(indices)), dtype=np.uint64)
-        for root, weight in zip(current_roots, weights, strict=True):
+        for root, weight, salt in zip(current_roots, weights, salts, strict=True):
             width = weight.shape[1] * (1 if number == 0 else 2)
-            rows = channel.receive_cells(f"{label}/rows", (len(indices), width))  # P -> V
+            rows = channel.receive_cells(f"{label}/rows", (len(indices), width + salt))  # P -> V
             merkle.verify(channel, f"{label}", root, level.code_log, indices, rows)
-            folded = ext.add(folded, _fold_rows(rows, weight, base=number == 0))
+            folded = ext.add(folded, _fold_rows(rows[:, :width], weight, base=number == 0))
+        if level.masked:  # f_2(x) is the folded row without the folded tail above it
+            shift = _to_power(points, 1 << level.message_log)
+            folded = ext.sub(folded, ext.mul_base(_evaluate_powers(tail, points), shift))
         if last:
             break
         beta = channel.challenger.element(f"{label}/beta")  # V -> P
         factors = ext.vector(_beta_powers(beta, len(indices)))
         running = running + ext.dot(factors, folded)
-        power_points = np.concatenate([power_points, points])
-        power_factors = np.concatenate([power_factors, factors], axis=1)
+        powers.add(_Powers(points, factors))
 
-        running, bound = sumcheck.verify(channel, f"{label}/fold", running, following.fold_log, 2)
-        eq_factor = eq_factor * ml.eq(eq_point[: len(bound)], bound)
-        eq_point = eq_point[len(bound) :]
-        for challenge in bound:  # x^i restricted: factor 1 - s + s x, then x -> x^2
-            at = ext.scale(
-                ext.from_base(gl.sub(power_points, np.uint64(1) + np.zeros_like(power_points))),
-                challenge,
-            )
-            at[0] = gl.add(at[0], np.ones_like(power_points))
-            power_factors = ext.mul(power_factors, at)
-            power_points = gl.mul(power_points, power_points)
-        weights = [ml.eq_table(bound)]
+        running, bound = sumcheck.verify(
+            channel, f"{label}/fold", running, following.variables, 2, clear=not following.masked
+        )
+        own = bound[: following.fold_log]
+        eq_factor = eq_factor * ml.eq(eq_point[: len(own)], own)
+        eq_point = eq_point[len(own) :]
+        for challenge in own:
+            powers.bind(challenge)
+        if following.carried >= 0:
+            carried = _Powers(points, ext.mul_base(factors, _to_power(points, 1 << lane_log)))
+            for challenge in bound[: following.carried]:
+                carried.bind(challenge)
+            choice = bound[-1]
+            for challenge in own[following.carried :]:
+                carried.scale(1 - challenge)
+            carried.scale(choice)
+            powers.scale(1 - choice)
+            eq_factor = eq_factor * (1 - choice)
+            powers.add(carried)
+        epsilon = ONE
+        if following.masked:
+            (mask,) = channel.receive(f"{label}/mask", 1)  # P -> V
+            epsilon = channel.challenger.element(f"{label}/epsilon")  # V -> P
+            running = running + epsilon * mask
+        weights = [_level_weights(following, bound, epsilon)]
+        salts = [following.salt_cells]
         current_roots = [next_root]
 
     # the clear vector is the folded one at the opened positions of the last commitment
@@ -188,11 +338,18 @@ def verify(
             "the clear vector is not the fold of the last commitment", stage=label
         )
     weight = ext.scale(ml.eq_table(eq_point), eq_factor)
-    claimed = ext.dot(weight, clear)
-    if power_points.size:
-        claimed = claimed + ext.dot(power_factors, _evaluate_powers(clear, power_points))
-    if claimed != running:
-        raise OpeningMismatch("the clear vector does not satisfy the folded claim", stage=label)
+    claimed = ext.dot(weight, clear) + powers.evaluate(clear)
+    channel.check(
+        lambda: claimed - running,
+        OpeningMismatch("the clear vector does not satisfy the folded claim", stage=label),
+    )
+
+
+def _to_power(points: gl.U64, exponent: int) -> gl.U64:
+    """``x^exponent`` for a power of two."""
+    for _ in range(exponent.bit_length() - 1):
+        points = gl.mul(points, points)
+    return points
 
 
 def _fold_rows(rows: Rows, weight: ExtVec, *, base: bool) -> ExtVec:

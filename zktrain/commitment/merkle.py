@@ -2,7 +2,8 @@
 
 Leaf ``SHA-256(LEAF || row)``, node ``SHA-256(NODE || left || right)``; both prefixes fill one
 hash block, so leaves and nodes cannot be confused. The root binds nothing but the rows: their
-number and width come from the statement.
+number and width come from the statement. Where leaves must not be guessed, random cells (a salt)
+stand at the end of each row.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ..errors import CommitmentMismatch
 
 LEAF = b"zktrain merkle leaf v1".ljust(64, b"\0")
 NODE = b"zktrain merkle node v1".ljust(64, b"\0")
+SALT_CELLS = 2
+"""Random cells at the end of a leaf that must not be guessed: about 128 bits."""
 
 Rows = NDArray[np.uint64]
 
@@ -33,11 +36,11 @@ class MerkleTree:
         return bytes(self.levels[-1][0].tobytes())
 
 
-def build(rows: Rows) -> MerkleTree:
-    """Tree over ``2^k`` rows."""
+def build(rows: Rows, salts: Rows | None = None) -> MerkleTree:
+    """Tree over ``2^k`` rows, each followed by its salt where there are salts."""
     from ..kernels.sha256 import hash_rows
 
-    levels = [hash_rows(rows, LEAF)]
+    levels = [hash_rows(rows, LEAF, salts)]
     while levels[-1].shape[0] > 1:
         levels.append(hash_rows(levels[-1].reshape(-1, 8), NODE))
     return MerkleTree(tuple(levels))

@@ -18,11 +18,13 @@ from ..channel import ProverChannel, VerifierChannel
 from ..errors import OpeningMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, ZERO, ExtVec, Point
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
+from ..field.forms import combine
+from ..randomness import Randomness
 from . import ligerito
 from .commit import Committed
-from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, arrange, extend
-from .parameters import plan
+from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, Term, arrange, extend
+from .parameters import Plan, plan
 
 LOW = BLOCK_LOG_MIN
 """Variables bound on per-claim tables, before one small dense table remains."""
@@ -38,8 +40,10 @@ def prove(
     committed: Sequence[Committed],
     claims: Sequence[Claim],
     bits: float,
+    random: Randomness | None = None,
 ) -> None:
-    """Claims are absorbed already; ``bits`` is the security of every query term."""
+    """Claims are absorbed already; ``bits`` is the security of every query term. ``random`` is for
+    the masks of a channel that hides, and otherwise the operating system's."""
     from ..kernels import field as kf
 
     packings = [c.packing for c in committed]
@@ -52,10 +56,11 @@ def prove(
 
     # the lowest variables: one table per distinct low point
     groups: dict[Point, ExtVec] = {}
-    for claim, weight in zip(claims, weights, strict=True):
-        block = packings[claim.commitment].block(claim.name)
-        point = extend(claim.point, block.log_size)
-        rows = committed[claim.commitment].tensors[claim.name].reshape(-1, 1 << LOW)
+    terms = _weighted(claims, weights)
+    for term, weight in terms:
+        block = packings[term.commitment].block(term.name)
+        point = extend(term.point, block.log_size)
+        rows = committed[term.commitment].tensors[term.name].reshape(-1, 1 << LOW)
         high = kf.eq_table(point[LOW:], weight)[:, : rows.shape[0]]
         column = kf.contract_first(rows, np.ascontiguousarray(high))
         key = point[:LOW]
@@ -78,10 +83,10 @@ def prove(
             at = _lowest(block, base)
             rows = commitment.tensors[block.name].reshape(-1, 1 << LOW)
             f[:, at : at + rows.shape[0]] = kf.contract_last(rows, low_table)
-    for claim, weight in zip(claims, weights, strict=True):
-        block = packings[claim.commitment].block(claim.name)
-        point = extend(claim.point, block.log_size)
-        at = _lowest(block, offsets[claim.commitment] << lane_log)
+    for term, weight in terms:
+        block = packings[term.commitment].block(term.name)
+        point = extend(term.point, block.log_size)
+        at = _lowest(block, offsets[term.commitment] << lane_log)
         factor = weight * ml.eq(point[:LOW], low_point)
         table = kf.eq_table(point[LOW:], factor)
         omega[:, at : at + table.shape[1]] = _sum(
@@ -91,7 +96,17 @@ def prove(
     z = low_point + sumcheck.prove(channel, f"{label}/batch", machine)
     value = machine.finals()[0][0]
     channel.send(f"{label}/value", [value])  # P -> V
-    ligerito.prove(channel, label, committed, offsets, row_log, z, value, bits)
+    levels = level_plan(packings, bits, hiding=channel.hiding)
+    ligerito.prove(channel, label, committed, offsets, levels, z, random)
+
+
+def _weighted(claims: Sequence[Claim], weights: Sequence[Ext]) -> list[tuple[Term, Ext]]:
+    """All terms of all claims, each with its factor times the claim's weight."""
+    return [
+        (term, weight * term.factor)
+        for claim, weight in zip(claims, weights, strict=True)
+        for term in claim.terms
+    ]
 
 
 def _sum(a: ExtVec, b: ExtVec) -> ExtVec:
@@ -117,34 +132,43 @@ def verify(
 
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weights = ext.powers(gamma, len(claims))
-    target = ext.inner(weights, [claim.value for claim in claims])
+    target = combine(weights, [claim.value for claim in claims])
 
     reduced, z = sumcheck.verify(channel, f"{label}/batch", target, n, 2)
     (value,) = channel.receive(f"{label}/value", 1)  # P -> V
     omega = ZERO
-    for claim, weight in zip(claims, weights, strict=True):
-        block = packings[claim.commitment].block(claim.name)
-        point = extend(claim.point, block.log_size)
-        prefix = (block.offset + (offsets[claim.commitment] << lane_log)) >> block.log_size
+    for term, weight in _weighted(claims, weights):
+        block = packings[term.commitment].block(term.name)
+        point = extend(term.point, block.log_size)
+        prefix = (block.offset + (offsets[term.commitment] << lane_log)) >> block.log_size
         inside = ml.eq(point, z[: block.log_size])
         omega = omega + weight * inside * ml.eq_index(z[block.log_size :], prefix)
-    if omega * value != reduced:
-        raise OpeningMismatch(
+    channel.check(
+        lambda: omega * value - reduced,
+        OpeningMismatch(
             "the batched evaluation claims do not reduce to the opened value", stage=label
-        )
-    ligerito.verify(channel, label, roots, packings, offsets, row_log, z, value, bits)
+        ),
+    )
+    levels = level_plan(packings, bits, hiding=channel.hiding)
+    ligerito.verify(channel, label, roots, packings, offsets, levels, z, value)
 
 
-def proof_sizes(packings: Sequence[Packing], bits: float) -> dict[str, int]:
+def level_plan(packings: Sequence[Packing], bits: float, *, hiding: bool) -> Plan:
+    """The levels of a joint opening."""
+    _, row_log = arrange(packings)
+    return plan(packings[0].lane_log, row_log, bits, max(p.tail for p in packings), hiding)
+
+
+def proof_sizes(packings: Sequence[Packing], bits: float, *, hiding: bool) -> dict[str, int]:
     """Bytes of the messages whose size does not depend on the challenges: all but Merkle paths."""
     lane_log = packings[0].lane_log
     _, row_log = arrange(packings)
-    levels = plan(lane_log, row_log, bits)
-    rows = levels.levels[0].queries * sum(len(p.live_lanes) for p in packings)
+    levels = level_plan(packings, bits, hiding=hiding)
+    rows = levels.levels[0].queries * sum(p.row_cells for p in packings)
     scalars = 2 * 2 * (lane_log + row_log) + 2
     for level in levels.levels[1:]:
-        rows += level.queries * 2 << level.fold_log
-        scalars += 2 * 2 * level.fold_log + 4
+        rows += level.queries * (2 * level.lanes + level.salt_cells)
+        scalars += 2 * 2 * level.variables + 4 + 2 * level.tail + 2 * level.masked
     return {
         "opened rows": 8 * rows,
         "clear vector": 16 << levels.clear_log,

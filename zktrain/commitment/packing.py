@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..field.extension import ZERO, Point
+from ..field.extension import ONE, ZERO, Ext, Point
+from ..field.forms import Scalar
 from ..field.multilinear import log2_ceil
+from .merkle import SALT_CELLS
 
 BLOCK_LOG_MIN = 10
 """Smaller tensors stand at the start of a block of ``2^10`` cells."""
@@ -32,11 +33,20 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Blocks of one commitment, ``2^log_size`` cells in all, at least one lane."""
+    """Blocks of one commitment, ``2^log_size`` cells in all, at least one lane.
+
+    ``tail`` random coefficients stand above the message of every live lane; 0: nothing hides.
+    """
 
     blocks: tuple[Block, ...]
     log_size: int
     lane_log: int
+    tail: int = 0
+
+    @property
+    def row_cells(self) -> int:
+        """Cells of one opened position, its salt included."""
+        return len(self.live_lanes) + (SALT_CELLS if self.tail else 0)
 
     def block(self, name: str) -> Block:
         for block in self.blocks:
@@ -55,7 +65,7 @@ class Packing:
         return tuple(sorted(live))
 
 
-def pack(tensors: Sequence[tuple[str, int, int]], lane_log: int) -> Packing:
+def pack(tensors: Sequence[tuple[str, int, int]], lane_log: int, tail: int = 0) -> Packing:
     """``(name, log_size, used)`` of every tensor."""
     order = sorted(range(len(tensors)), key=lambda i: (-tensors[i][1], i))
     blocks, offset = [], 0
@@ -64,7 +74,7 @@ def pack(tensors: Sequence[tuple[str, int, int]], lane_log: int) -> Packing:
         size_log = max(log_size, BLOCK_LOG_MIN)
         blocks.append(Block(name, size_log, offset, used))
         offset += 1 << size_log
-    return Packing(tuple(blocks), max(lane_log, log2_ceil(max(1, offset))), lane_log)
+    return Packing(tuple(blocks), max(lane_log, log2_ceil(max(1, offset))), lane_log, tail)
 
 
 def total_log(tensors: Sequence[tuple[str, int, int]]) -> int:
@@ -78,13 +88,26 @@ def extend(point: Point, log_size: int) -> Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """``T(point) = value`` for the tensor ``name`` of commitment number ``commitment``."""
+class Term:
+    """``factor T(point)`` for the tensor ``name`` of commitment number ``commitment``."""
 
     commitment: int
     name: str
     point: Point
-    value: Any
+    factor: Ext = ONE
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``sum of terms = value``; a verifier may know the value but for its pad."""
+
+    terms: tuple[Term, ...]
+    value: Scalar
+
+
+def claim_on(commitment: int, name: str, point: Point, value: Scalar) -> Claim:
+    """``T(point) = value``."""
+    return Claim((Term(commitment, name, point),), value)
 
 
 def arrange(packings: Sequence[Packing]) -> tuple[tuple[int, ...], int]:

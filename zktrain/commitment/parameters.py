@@ -2,7 +2,8 @@
 
 Unique-decoding regime: a word is accepted as close within relative distance
 ``gamma = (1 - rho)/2 - 3/((1 - rho) n)`` [BCHKS25, DG25, NA25]; a word farther away survives ``t``
-distinct queries with probability at most ``C((1 - gamma) n, t) / C(n, t)``.
+distinct queries with probability at most ``C((1 - gamma) n, t) / C(n, t)``. ``rho`` counts the
+random coefficients too (``tail``), if there are any.
 """
 
 from __future__ import annotations
@@ -12,24 +13,54 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..field.extension import LOG2_SIZE
+from ..field.multilinear import log2_ceil
+from .merkle import SALT_CELLS
 
 CLEAR_LOG = 8
 """Folding stops at ``2^8`` elements of E, or two variables earlier if that saves a level."""
 FOLD_LOG = 4
 LANE_LOG_MIN = 10
+HIDING_LANE_LOG_MIN = 12
+"""Lanes with random coefficients are long enough for a level in which the fold is masked."""
 ROW_LOG = 6
 """A commitment is cut in about ``2^6`` lanes."""
+RATE_SLACK = 1.1
+"""A tail may raise the rate of a level by a tenth; else the code word is twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """One committed matrix: ``2^message_log`` coefficients per lane, code words of
-    ``2^code_log`` positions, ``queries`` opened positions, ``fold_log`` variables folded by it."""
+    ``2^code_log`` positions, ``queries`` opened positions, ``fold_log`` variables folded by it.
+
+    Hiding adds: ``tail`` random coefficients above each lane's message, as many as positions are
+    ever opened; ``carried``, log2 of the lanes that hold the folded tail of the level before
+    (-1: that level had none); ``masked``, one more lane of random E coefficients.
+    """
 
     message_log: int
     code_log: int
     fold_log: int
     queries: int
+    tail: int = 0
+    carried: int = -1
+    masked: bool = False
+
+    @property
+    def variables(self) -> int:
+        """Lane variables of the level's matrix: one more where a folded tail is carried."""
+        return self.fold_log + (self.carried >= 0)
+
+    @property
+    def salt_cells(self) -> int:
+        """Cells of salt at the end of a row of a deeper level."""
+        return SALT_CELLS if self.masked else 0
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of E in a row of a deeper level."""
+        carried = 1 << self.carried if self.carried >= 0 else 0
+        return (1 << self.fold_log) + carried + self.masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,55 +70,108 @@ class Plan:
     levels: tuple[Level, ...]
     clear_log: int
 
+    def scalars(self, hiding: bool) -> int:
+        """Padded scalars of an opening: batch sumcheck, value, masked fold, mask."""
+        if not hiding:
+            return 0
+        first = self.levels[0]
+        batch = 2 * (first.message_log + first.fold_log) + 1
+        return batch + 2 * self.levels[1].variables + 1
 
-def distance(code_log: int, message_log: int) -> float:
+
+def rate(code_log: int, message_log: int, tail: int = 0) -> float:
+    """``rho``."""
+    return float(((1 << message_log) + tail) / (1 << code_log))
+
+
+def distance(code_log: int, message_log: int, tail: int = 0) -> float:
     """``gamma``."""
     n = 1 << code_log
-    rho = 2.0 ** (message_log - code_log)
+    rho = rate(code_log, message_log, tail)
     return (1 - rho) / 2 - 3 / ((1 - rho) * n)
 
 
-def query_bits(code_log: int, message_log: int, queries: int) -> float:
-    """``-log2`` of the probability that a far word survives ``queries`` distinct queries."""
-    n = 1 << code_log
-    agreeing = math.floor((1 - distance(code_log, message_log)) * n)
-    if queries > agreeing:
+def subset_bits(total: int, good: int, drawn: int) -> float:
+    """``-log2 C(good, drawn) / C(total, drawn)``: all drawn positions are good ones."""
+    if drawn > good:
         return math.inf
-    return -sum(math.log2((agreeing - i) / (n - i)) for i in range(queries))
+    return -sum(math.log2((good - i) / (total - i)) for i in range(drawn))
 
 
-def fold_bits(code_log: int, message_log: int, fold_log: int) -> float:
+def subset_size(total: int, good: int, bits: float) -> int:
+    """Smallest ``drawn`` with ``subset_bits`` at least ``bits``."""
+    drawn, reached = 0, 0.0
+    while reached < bits:
+        if drawn >= good:
+            return drawn + 1
+        reached -= math.log2((good - drawn) / (total - drawn))
+        drawn += 1
+    return drawn
+
+
+def _agreeing(code_log: int, message_log: int, tail: int) -> int:
+    return math.floor((1 - distance(code_log, message_log, tail)) * (1 << code_log))
+
+
+def query_bits(code_log: int, message_log: int, queries: int, tail: int = 0) -> float:
+    """``-log2`` of the probability that a far word survives ``queries`` distinct queries."""
+    return subset_bits(1 << code_log, _agreeing(code_log, message_log, tail), queries)
+
+
+def fold_bits(code_log: int, message_log: int, fold_log: int, tail: int = 0) -> float:
     """``-log2`` of the proximity-gap error of folding ``fold_log`` variables."""
     n = 1 << code_log
-    per_variable = max(2.0, distance(code_log, message_log) * n + 1)
+    per_variable = max(2.0, distance(code_log, message_log, tail) * n + 1)
     return LOG2_SIZE - math.log2(per_variable * max(1, fold_log))
 
 
-def _queries(code_log: int, message_log: int, bits: float) -> int:
-    count, total = 0, 0.0
-    n = 1 << code_log
-    agreeing = math.floor((1 - distance(code_log, message_log)) * n)
-    while total < bits:
-        if count >= agreeing:
-            return count + 1
-        total -= math.log2((agreeing - count) / (n - count))
-        count += 1
-    return count
+def _queries(code_log: int, message_log: int, bits: float, tail: int = 0) -> int:
+    return subset_size(1 << code_log, _agreeing(code_log, message_log, tail), bits)
+
+
+def code_log(message_log: int, rate_log: int, tail: int = 0) -> int:
+    """Shortest code word at rate ``2^-rate_log``, or a little more because of the tail."""
+    code = message_log + rate_log
+    while rate(code, message_log, tail) > RATE_SLACK / 2**rate_log:
+        code += 1
+    return code
 
 
 @lru_cache(maxsize=256)
-def plan(lane_log: int, row_log: int, bits: float) -> Plan:
-    """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits``."""
+def tail_for(message_log: int, rate_log: int, bits: float, openings: int) -> int:
+    """Random coefficients per lane that keep ``openings`` openings uniform: as many as they open
+    positions, which in turn are more because of the tail."""
+    tail = 0
+    while True:
+        queries = _queries(code_log(message_log, rate_log, tail), message_log, bits, tail)
+        if openings * queries <= tail:
+            return tail
+        tail = openings * queries
+
+
+@lru_cache(maxsize=256)
+def plan(lane_log: int, row_log: int, bits: float, tail: int = 0, hiding: bool = False) -> Plan:
+    """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits``.
+
+    ``tail`` is the largest number of random coefficients per committed lane; with ``hiding`` the
+    opening itself is masked.
+    """
     rate_log = 1
-    levels = [
-        Level(lane_log, lane_log + rate_log, row_log, _queries(lane_log + rate_log, lane_log, bits))
-    ]
+    code = code_log(lane_log, rate_log, tail)
+    levels = [Level(lane_log, code, row_log, _queries(code, lane_log, bits, tail), tail)]
     remaining = lane_log
     while remaining > CLEAR_LOG + 2:
         fold = min(FOLD_LOG, remaining - CLEAR_LOG)
         rate_log += 1
         message = remaining - fold
-        code = message + rate_log
-        levels.append(Level(message, code, fold, _queries(code, message, bits)))
+        first = len(levels) == 1
+        carried = max(0, log2_ceil(tail) - message) if first and tail else -1
+        masked = first and hiding
+        own = tail_for(message, rate_log, bits, 1) if masked else 0
+        code = code_log(message, rate_log, own)
+        queries = _queries(code, message, bits, own)
+        levels.append(Level(message, code, fold, queries, own, carried, masked))
         remaining = message
+    if (tail or hiding) and (len(levels) == 1 or log2_ceil(max(1, tail)) > lane_log):
+        raise ValueError("lanes with random coefficients must be longer")
     return Plan(tuple(levels), remaining)

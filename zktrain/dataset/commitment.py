@@ -10,48 +10,96 @@ bound. What the certificate proves:
 ``byte`` table,
   ``(v, 1)`` for bytes and ``(0, 0)``, whose second column is the public indicator);
 * ``sum_j labels(n, j) = [n < N]`` at a random ``n``: bytes that add up to 1 are one-hot.
+
+A commitment *hides* unless it is made to be recomputed by everybody: its lanes have random tails
+for a stated number of openings, its leaves salts, and it holds random *blinding records* that no
+batch selects, so that values of the dataset at random points are uniform (``arguments.batches``).
+All randomness is expanded from one secret of the owner.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import soundness
 from ..arguments import lookup
-from ..arguments.batches import DatasetClaim
+from ..arguments.batches import DatasetClaim, RecordAxis
 from ..challenger import Challenger, Trace
-from ..channel import ProverChannel, VerifierChannel
+from ..channel import VerifierChannel
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
-from ..commitment.packing import Claim, Packing, arrange, pack, total_log
-from ..commitment.parameters import LANE_LOG_MIN, ROW_LOG
+from ..commitment.packing import Claim, Packing, Term, claim_on, pack, total_log
+from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, tail_for
 from ..errors import InputError, MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
+from ..field.goldilocks import P
+from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
 from ..parameters import parameter_digest
+from ..randomness import Randomness, expand
 from .readers import Records
 
-FORMAT = "zktrain-dataset-1"
-PROTOCOL = "zktrain dataset certificate v1"
+FORMAT = {False: "zktrain-dataset-1", True: "zktrain-dataset-hiding-1"}
+PROTOCOL = {False: "zktrain dataset certificate v1", True: "zktrain hiding certificate v1"}
 MAX_RECORDS = 1 << 24
 MAX_CLASSES = 1 << 14
 MAX_CELLS_LOG = 30
 MULTIPLICITY = lookup.multiplicity("byte")
+DEFAULT_OPENINGS = 64
+MAX_OPENINGS = 1 << 12
+SEGMENTS_PER_OPENING = 8
+"""Blinding records suffice for this many segments per opening, on average."""
+SPARE_RECORDS = 16
+"""More blinding records than are used: combinations of them at random points are independent but
+with a probability that falls by a factor p with each."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetHeader:
-    """The public description: sizes and the Merkle root of the commitment."""
+    """The public description: sizes and the Merkle root of the commitment.
+
+    ``openings`` is how often it may be opened before its randomness is used up; 0: it does not
+    hide.
+    """
 
     records: int
     features: int
     classes: int
     merkle_root: bytes
+    openings: int = 0
+
+    @property
+    def hiding(self) -> bool:
+        return self.openings > 0
+
+    @property
+    def blinding_log(self) -> int:
+        """log2 of the blinding records, -1 without: two for each segment that is proved (a value
+        of E has two cells), and a few to spare."""
+        if not self.hiding:
+            return -1
+        return ml.log2_ceil(2 * self.segment_limit + SPARE_RECORDS)
+
+    @property
+    def segment_limit(self) -> int:
+        """Segments that may be proved before the blinding records are used up."""
+        return SEGMENTS_PER_OPENING * self.openings
+
+    @property
+    def record_axis(self) -> RecordAxis:
+        return RecordAxis(self.log_records, self.blinding_log)
+
+    @property
+    def tail(self) -> int:
+        """Random coefficients per lane: as many as positions are opened, the certificate's too."""
+        return self._lanes()[1]
 
     @property
     def log_records(self) -> int:
@@ -70,9 +118,30 @@ class DatasetHeader:
 
     @property
     def lane_log(self) -> int:
+        return self._lanes()[0]
+
+    def _lanes(self) -> tuple[int, int]:
+        """log2 of a lane's cells, and random coefficients above it, which are no more."""
+        lane_log = total_log([(name, size, 0) for name, size, _ in self._tensors(0)]) - ROW_LOG
+        if not self.hiding:
+            return max(LANE_LOG_MIN, lane_log), 0
+        lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
+        while (tail := tail_for(lane_log, 1, query_bits(), self.openings + 1)) > 1 << lane_log:
+            lane_log += 1
+        return lane_log, tail
+
+    def _tensors(self, covered: int) -> list[tuple[str, int, int]]:
+        """``(name, log size, used cells)``; ``covered`` input columns are committed."""
         inputs, labels = self._sizes()
-        total = total_log([("inputs", inputs, 0), ("labels", labels, 0), (MULTIPLICITY, 9, 0)])
-        return max(LANE_LOG_MIN, total - ROW_LOG)
+        out = [
+            ("inputs", inputs, covered << self.log_records),
+            ("labels", labels, 1 << labels),
+        ]
+        if self.hiding:
+            for source, width in (("inputs", self.features), ("labels", self.classes)):
+                size = ml.log2_ceil(width) + self.blinding_log
+                out.append((blinding(source), size, width << self.blinding_log))
+        return [*out, (MULTIPLICITY, 9, 512)]
 
     @property
     def covered_features(self) -> int:
@@ -81,24 +150,18 @@ class DatasetHeader:
         return min(1 << self.log_features, -(-self.features // whole) * whole)
 
     def packing(self) -> Packing:
-        inputs, labels = self._sizes()
-        return pack(
-            [
-                ("inputs", inputs, self.covered_features << self.log_records),
-                ("labels", labels, 1 << labels),
-                (MULTIPLICITY, 9, 512),
-            ],
-            self.lane_log,
-        )
+        return pack(self._tensors(self.covered_features), self.lane_log, self.tail)
 
     def to_json(self) -> bytes:
-        fields = {
-            "format": FORMAT,
+        fields: dict[str, Any] = {
+            "format": FORMAT[self.hiding],
             "records": self.records,
             "features": self.features,
             "classes": self.classes,
             "merkle_root": self.merkle_root.hex(),
         }
+        if self.hiding:
+            fields["openings"] = self.openings
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
     @staticmethod
@@ -111,7 +174,12 @@ class DatasetHeader:
             sizes = (fields["records"], fields["features"], fields["classes"])
             if any(type(n) is not int for n in sizes) or type(fields["merkle_root"]) is not str:
                 raise ValueError("wrong type")
-            header = DatasetHeader(*sizes, merkle_root=bytes.fromhex(fields["merkle_root"]))
+            openings = 0
+            if fields["format"] == FORMAT[True]:
+                openings = fields["openings"]
+                if type(openings) is not int or not 1 <= openings <= MAX_OPENINGS:
+                    raise ValueError("openings out of range")
+            header = DatasetHeader(*sizes, bytes.fromhex(fields["merkle_root"]), openings)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise MalformedProof("the dataset header is not valid", stage="dataset") from None
         limits = (MAX_RECORDS, 1 << 16, MAX_CLASSES)
@@ -119,7 +187,7 @@ class DatasetHeader:
             raise MalformedProof("the dataset header has a size out of range", stage="dataset")
         if len(header.merkle_root) != 32 or header.to_json() != data:
             raise MalformedProof("the dataset header is not canonical", stage="dataset")
-        if max(header._sizes()) > MAX_CELLS_LOG:
+        if max(size for _, size, _ in header._tensors(0)) > MAX_CELLS_LOG:
             raise MalformedProof("the dataset is too large", stage="dataset")
         return header
 
@@ -132,12 +200,24 @@ class DatasetHeader:
 @dataclass(frozen=True, slots=True)
 class CommittedDataset:
     """The owner's side: header, integer columns ``(features, 2^log N)`` and ``(2^log classes,
-    2^log N)``, code word and tree."""
+    2^log N)``, code word and tree; where it hides, blinding records ``(units, 2^blinding_log)`` by
+    source."""
 
     header: DatasetHeader
     inputs: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     committed: Committed
+    blinding: dict[str, NDArray[np.int64]] | None = None
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.uint8]]:
+        """By source."""
+        return {"inputs": self.inputs, "labels": self.labels}
+
+
+def blinding(source: str) -> str:
+    """Name of the committed blinding records of ``inputs`` or ``labels``."""
+    return f"{source}.blinding"
 
 
 def _columns(
@@ -151,31 +231,54 @@ def _columns(
     return inputs, labels
 
 
-def commit_records(records: Records) -> CommittedDataset:
-    """Deterministic: the same records give the same root everywhere. Raises :class:`InputError`."""
+def commit_records(
+    records: Records, secret: bytes | None = None, openings: int = DEFAULT_OPENINGS
+) -> CommittedDataset:
+    """Without ``secret`` deterministic: the same records give the same root everywhere. With one,
+    hiding, for so many ``openings``. Raises :class:`InputError`."""
     count, features = records.inputs.shape
-    blank = DatasetHeader(count, features, records.classes, bytes(32))
+    openings = 0 if secret is None else openings
+    blank = DatasetHeader(count, features, records.classes, bytes(32), openings)
     if records.classes > MAX_CLASSES:
         raise InputError(
             f"{records.source} has {records.classes} classes; a dataset may have {MAX_CLASSES}"
         )
-    if count > MAX_RECORDS or features > 1 << 16 or max(blank._sizes()) > MAX_CELLS_LOG:
+    largest = max(size for _, size, _ in blank._tensors(0))
+    if count > MAX_RECORDS or features > 1 << 16 or largest > MAX_CELLS_LOG:
         raise InputError(
             f"{count} records of {features} inputs are more than a commitment holds; "
             f"commit at most 2^{MAX_CELLS_LOG} padded cells"
         )
     inputs, labels = _columns(blank, records)
-    return commit_columns(blank, inputs, labels)
+    return commit_columns(blank, inputs, labels, secret)
 
 
 def commit_columns(
-    blank: DatasetHeader, inputs: NDArray[np.uint8], labels: NDArray[np.uint8]
+    blank: DatasetHeader,
+    inputs: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    secret: bytes | None = None,
 ) -> CommittedDataset:
     entries, values = _entries(blank), _values(blank, inputs, labels)
-    counts = lookup.count_lookups(entries, values)
-    committed = commit(blank.packing(), {"inputs": inputs, "labels": labels, **counts})
-    header = DatasetHeader(blank.records, blank.features, blank.classes, committed.root)
-    return CommittedDataset(header, inputs, labels, committed)
+    tensors: dict[str, NDArray[Any]] = {"inputs": inputs, "labels": labels}
+    tensors |= lookup.count_lookups(entries, values)
+    random, hidden = None, None
+    if secret is not None:
+        random = expand(secret, "dataset")
+        hidden = {
+            source: _signed(random.cells(width, 1 << blank.blinding_log))
+            for source, width in (("inputs", blank.features), ("labels", blank.classes))
+        }
+        tensors |= {blinding(source): rows for source, rows in hidden.items()}
+    committed = commit(blank.packing(), tensors, random)
+    header = replace(blank, merkle_root=committed.root)
+    return CommittedDataset(header, inputs, labels, committed, hidden)
+
+
+def _signed(cells: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Residues as integers between ``-p/2`` and ``p/2``, as tensors have them."""
+    out: NDArray[np.int64] = np.where(cells > P // 2, cells - np.uint64(P), cells).view(np.int64)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +345,13 @@ def _locate(header: DatasetHeader, claims: list[lookup.ColumnClaim]) -> list[Cla
     out = []
     for name, point, value in claims:
         if name == MULTIPLICITY:
-            out.append(Claim(0, name, point, value))
+            out.append(claim_on(0, name, point, value))
             continue
         part = parts[name]
         total = header.log_features if part.source == "inputs" else header.log_classes
         prefix = ml.bits(part.first >> part.log_rows, total - part.log_rows)
         whole = point + tuple(ONE if bit else ZERO for bit in prefix)
-        out.append(Claim(0, part.source, whole, value))
+        out.append(claim_on(0, part.source, whole, value))
     return out
 
 
@@ -257,12 +360,17 @@ def _label_sums(header: DatasetHeader, record: Point) -> Claim:
     value = ml.less_than(record, header.records)
     for _ in range(header.log_classes):
         value = value * HALF
-    return Claim(0, "labels", record + (HALF,) * header.log_classes, value)
+    return claim_on(0, "labels", record + (HALF,) * header.log_classes, value)
 
 
 def query_bits() -> float:
     """Security of each query term of the certificate and of openings of the dataset."""
     return soundness.CERTIFICATE_BITS + 4.0
+
+
+def opened_positions(header: DatasetHeader, bits: float) -> int:
+    """Code word positions of the dataset that one opening reveals."""
+    return opening.level_plan([header.packing()], bits, hiding=header.hiding).levels[0].queries
 
 
 def work_bits(header: DatasetHeader) -> int:
@@ -275,34 +383,61 @@ def certificate_terms(header: DatasetHeader) -> list[soundness.Term]:
     part = "dataset certificate"
     terms = soundness.lookup_terms(part, lookup.leaf_count(_entries(header)), work_bits(header))
     terms.append(soundness.sumcheck_term(part, "label sums", header.log_records))
-    row_log = arrange([header.packing()])[1]
-    return terms + soundness.opening_terms(part, header.lane_log, row_log, 32, query_bits())
+    levels = opening.level_plan([header.packing()], query_bits(), hiding=header.hiding)
+    terms += soundness.opening_terms(part, levels, 32)
+    return terms + soundness.hidden_terms(part, certificate_layout(header), query_bits())
+
+
+@lru_cache(maxsize=16)
+def certificate_layout(header: DatasetHeader) -> Layout | None:
+    """The padded scalars of the certificate; None: nothing is hidden."""
+    if not header.hiding:
+        return None
+    channel = DryChannel()
+    lookup.verify(channel, "lookup", _entries(header))
+    levels = opening.level_plan([header.packing()], query_bits(), hiding=True)
+    return channel.layout().more(levels.scalars(True))
 
 
 def _challenger(header: DatasetHeader, trace: Trace | None) -> Challenger:
-    challenger = Challenger(PROTOCOL, trace)
+    challenger = Challenger(PROTOCOL[header.hiding], trace)
     challenger.absorb("parameters", parameter_digest())
     challenger.absorb("header", header.to_json())
     return challenger
 
 
-def certify(dataset: CommittedDataset, *, trace: Trace | None = None) -> bytes:
-    """The proof that the dataset is well formed."""
+def certify(
+    dataset: CommittedDataset, *, trace: Trace | None = None, random: Randomness | None = None
+) -> bytes:
+    """The proof that the dataset is well formed; of one that hides, it is the first opening."""
     header = dataset.header
-    channel = ProverChannel(_challenger(header, trace))
+    layout = certificate_layout(header)
+    channel = prover_channel(_challenger(header, trace), layout, query_bits(), random)
     channel.send_work("work", work_bits(header))  # P -> V
     values = _values(header, dataset.inputs, dataset.labels)
     counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
     claims = _locate(header, lookup.prove(channel, "lookup", _entries(header), values, counts))
     record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P
     claims.append(_label_sums(header, record))
-    opening.prove(channel, "opening", [dataset.committed], claims, query_bits())
+    opening.prove(channel, "opening", [dataset.committed], claims, query_bits(), random)
+    if channel.hiding:
+        replay = verifier_channel(_challenger(header, None), channel.proof(), layout, query_bits())
+        _check(replay, header)
+        channel.close(replay)
     return channel.proof()
 
 
 def verify_certificate(header: DatasetHeader, proof: bytes, *, trace: Trace | None = None) -> None:
     """Raises unless the committed dataset is well formed."""
-    channel = VerifierChannel(_challenger(header, trace), proof)
+    challenger = _challenger(header, trace)
+    channel = verifier_channel(challenger, proof, certificate_layout(header), query_bits())
+    _check(channel, header)
+    channel.close()
+    channel.finish()
+
+
+def _check(channel: VerifierChannel, header: DatasetHeader) -> None:
+    """All messages but those about pads."""
     channel.receive_work("work", work_bits(header))  # P -> V
     claims = _locate(header, lookup.verify(channel, "lookup", _entries(header)))
     record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P
@@ -310,9 +445,18 @@ def verify_certificate(header: DatasetHeader, proof: bytes, *, trace: Trace | No
     opening.verify(
         channel, "opening", [header.merkle_root], [header.packing()], claims, query_bits()
     )
-    channel.finish()
 
 
-def opening_claims(claims: list[DatasetClaim]) -> list[Claim]:
-    """Claims that segments leave on the dataset, for the closing proof."""
-    return [Claim(0, claim.source, claim.point, claim.value) for claim in claims]
+def opening_claims(header: DatasetHeader, claims: list[DatasetClaim]) -> list[Claim]:
+    """Claims that segments leave on the dataset, for the closing proof: each on real and, where
+    there are any, on blinding records."""
+    axis = header.record_axis
+    out = []
+    for left in claims:
+        record, unit = left.point[: axis.variables], left.point[axis.variables :]
+        (point, factor), hidden = axis.parts(record)
+        terms = [Term(0, left.source, point + unit, factor)]
+        if hidden is not None:
+            terms.append(Term(0, blinding(left.source), hidden[0] + unit, hidden[1]))
+        out.append(Claim(tuple(terms), left.value))
+    return out

@@ -31,16 +31,20 @@ class Ext:
         self.b = b % P
 
     def __add__(self, other: Ext | int) -> Ext:
+        if isinstance(other, Ext):
+            return Ext(self.a + other.a, self.b + other.b)
         if isinstance(other, int):
             return Ext(self.a + other, self.b)
-        return Ext(self.a + other.a, self.b + other.b)
+        return NotImplemented
 
     __radd__ = __add__
 
     def __sub__(self, other: Ext | int) -> Ext:
+        if isinstance(other, Ext):
+            return Ext(self.a - other.a, self.b - other.b)
         if isinstance(other, int):
             return Ext(self.a - other, self.b)
-        return Ext(self.a - other.a, self.b - other.b)
+        return NotImplemented
 
     def __rsub__(self, other: int) -> Ext:
         return Ext(other - self.a, -self.b)
@@ -49,11 +53,12 @@ class Ext:
         return Ext(-self.a, -self.b)
 
     def __mul__(self, other: Ext | int) -> Ext:
+        if isinstance(other, Ext):
+            a = self.a * other.a + NON_RESIDUE * self.b * other.b
+            return Ext(a, self.a * other.b + self.b * other.a)
         if isinstance(other, int):
             return Ext(self.a * other, self.b * other)
-        return Ext(
-            self.a * other.a + NON_RESIDUE * self.b * other.b, self.a * other.b + self.b * other.a
-        )
+        return NotImplemented
 
     __rmul__ = __mul__
 
@@ -162,7 +167,7 @@ def powers(base: Ext, count: int) -> list[Ext]:
 
 
 def inner(a: Sequence[Ext], b: Sequence[Ext]) -> Ext:
-    """``sum_i a_i b_i`` of scalars."""
+    """``sum_i a_i b_i`` of scalars (``field.forms.combine`` also takes padded ones)."""
     total_ = ZERO
     for x, y in zip(a, b, strict=True):
         total_ = total_ + x * y

@@ -102,3 +102,26 @@ def powers(base: int, count: int) -> U64:
         out[filled : filled + take] = mul(out[:take], np.full(take, step))
         filled += take
     return out
+
+
+def dft(values: U64) -> U64:
+    """``out_j = sum_i values_i w^(i j)`` along the last axis, of length ``2^k``, with ``w`` of that
+    order. For vectors too small for a kernel, and for verifiers."""
+    length = values.shape[-1]
+    log_length = length.bit_length() - 1
+    out = values[..., [bit_reverse(i, log_length) for i in range(length)]]
+    half = 1
+    while half < length:
+        roots = powers(root_of_unity(half.bit_length()), half)
+        blocks = out.reshape(*values.shape[:-1], -1, 2, half)
+        low, high = blocks[..., 0, :], mul(blocks[..., 1, :], roots)
+        out = np.stack([add(low, high), sub(low, high)], axis=-2).reshape(values.shape)
+        half *= 2
+    return out
+
+
+def inverse_dft(values: U64) -> U64:
+    """The inverse of :func:`dft`: coefficients of the polynomial with these values at ``w^i``."""
+    length = values.shape[-1]
+    reverse = (-np.arange(length)) % length
+    return mul(dft(values)[..., reverse], np.uint64(pow(length, -1, P)) + np.zeros_like(values))

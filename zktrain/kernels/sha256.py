@@ -93,8 +93,9 @@ def _compress(w, s, constants):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _hash_rows(start, stop, rows, midstate, prefix_bytes, constants, out):  # type: ignore[no-untyped-def]
-    cells = rows.shape[1]
+def _hash_rows(start, stop, rows, salts, midstate, prefix_bytes, constants, out):  # type: ignore[no-untyped-def]
+    own = rows.shape[1]
+    cells = own + salts.shape[1]
     blocks = (cells * 8 + 9 + 63) // 64
     bit_length = np.uint64((prefix_bytes + cells * 8) * 8)
     w = np.empty(64 * LANES, dtype=np.uint32)
@@ -110,7 +111,7 @@ def _hash_rows(start, stop, rows, midstate, prefix_bytes, constants, out):  # ty
                 for j in range(8):
                     cell = block * 8 + j
                     if cell < cells:
-                        v = rows[row, cell]
+                        v = rows[row, cell] if cell < own else salts[row, cell - own]
                         w[(2 * j) * 16 + lane] = _swap(np.uint32(v & _M32))
                         w[(2 * j + 1) * 16 + lane] = _swap(np.uint32(v >> _S32))
                     else:
@@ -140,16 +141,20 @@ def midstate(prefix: bytes) -> NDArray[np.uint32]:
     return flat.reshape(16, LANES)[:8, 0].copy()
 
 
-def hash_rows(rows: NDArray[np.uint64], prefix: bytes) -> NDArray[np.uint64]:
+def hash_rows(
+    rows: NDArray[np.uint64], prefix: bytes, salts: NDArray[np.uint64] | None = None
+) -> NDArray[np.uint64]:
     """``SHA-256(prefix || row as little-endian bytes)`` for each row of ``(n, cells)``.
 
-    ``prefix`` has 64 bytes. Returns ``(n, 4)`` uint64 whose little-endian bytes are the digests.
+    ``prefix`` has 64 bytes; ``salts (n, m)`` continue the rows. Returns ``(n, 4)``
+    uint64 whose little-endian bytes are the digests.
     """
     out = np.empty((rows.shape[0], 4), dtype=np.uint64)
     state = midstate(prefix)
+    tail = np.empty((rows.shape[0], 0), dtype=np.uint64) if salts is None else salts
     run(
         rows.shape[0],
-        lambda lo, hi: _hash_rows(lo, hi, rows, state, 64, ROUND_CONSTANTS, out),
+        lambda lo, hi: _hash_rows(lo, hi, rows, tail, state, 64, ROUND_CONSTANTS, out),
         grain=64,
     )
     return out

@@ -32,8 +32,8 @@ from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 from .weights import WEIGHT_LIMIT, write_atomically, write_weights
 
-FORMAT = "zktrain-run-1"
-_DATASET_KEYS = {"root": str, "classes": int, "source": str, "scaling": str}
+FORMAT = "zktrain-run-2"
+_DATASET_KEYS = {"root": str, "classes": int, "source": str, "scaling": str, "secret": str}
 _TRAIN_AGAIN = "run zktrain train again"
 
 IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
@@ -62,6 +62,7 @@ class Run:
         records: Records,
         *,
         dataset_root: str,
+        dataset_secret: str = "",
         proof: Mapping[str, Any],
         boundaries: Sequence[int],
     ) -> Run:
@@ -86,6 +87,7 @@ class Run:
             "classes": records.classes,
             "source": records.source,
             "scaling": records.scaling,
+            "secret": dataset_secret,
         }
         if not _are_boundaries(list(boundaries), circuit.steps):
             raise InputError(f"boundaries must increase from 0 to {circuit.steps}")
@@ -134,6 +136,12 @@ class Run:
     def dataset_root(self) -> str:
         """The commitment to the dataset, as text."""
         return str(self.dataset["root"])
+
+    @property
+    def dataset_secret(self) -> Path | None:
+        """The secret file of the commitment, None if it does not hide."""
+        secret = str(self.dataset["secret"])
+        return self.path / secret if secret else None
 
     def _boundary_path(self, step: int) -> Path:
         return self.path / f"boundary-{step:08d}.npz"

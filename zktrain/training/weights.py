@@ -63,7 +63,7 @@ def write_weights(
     write_atomically(Path(path), save(tensors, dict(metadata)))
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, *, mode: int = 0o644) -> None:
     """Write ``data`` to ``path`` through a temporary file beside it.
 
     Raises ``InputError`` when the folder cannot be written.
@@ -73,7 +73,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            os.chmod(temporary, 0o644)
+            os.chmod(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)

@@ -196,7 +196,9 @@ def _parts(statement: Statement, index: int, size: int) -> dict[str, int]:
     the number of siblings depends on the opened positions."""
     entries = lookup_entries(statement.circuit, statement.shape(index))
     parts = {"lookups": lookup.proof_bytes(entries)}
-    parts |= opening.proof_sizes(statement.packings(index), statement.query_bits)
+    parts |= opening.proof_sizes(
+        statement.packings(index), statement.query_bits, hiding=statement.zero_knowledge
+    )
     parts["relations and Merkle paths"] = size - sum(parts.values())
     return parts
 

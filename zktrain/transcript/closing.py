@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ..arguments.batches import DatasetClaim
 from ..challenger import Challenger, Trace
-from ..channel import ProverChannel, VerifierChannel
+from ..channel import VerifierChannel
 from ..commitment import opening
 from ..commitment.commit import Committed
-from ..dataset.commitment import opening_claims, query_bits
+from ..dataset.commitment import opening_claims
+from ..hiding import prover_channel, verifier_channel
 from ..parameters import parameter_digest
+from ..randomness import Randomness
 from .segment import SegmentHeader
 from .statement import PROTOCOL, Statement
 
@@ -19,7 +21,7 @@ def _challenger(
     claims: list[DatasetClaim],
     trace: Trace | None,
 ) -> Challenger:
-    challenger = Challenger(f"{PROTOCOL} closing", trace)
+    challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} closing", trace)
     challenger.absorb("parameters", parameter_digest())
     challenger.absorb("statement", statement.digest)
     challenger.absorb("segments", b"".join(header.digest for header in headers))
@@ -30,8 +32,17 @@ def _challenger(
     return challenger
 
 
-def _bits(statement: Statement) -> float:
-    return max(statement.query_bits, query_bits())
+def _check(channel: VerifierChannel, statement: Statement, claims: list[DatasetClaim]) -> None:
+    """All messages but those about pads."""
+    dataset = statement.dataset
+    opening.verify(
+        channel,
+        "opening",
+        [dataset.merkle_root],
+        [dataset.packing()],
+        opening_claims(dataset, claims),
+        statement.closing_bits,
+    )
 
 
 def prove(
@@ -41,9 +52,19 @@ def prove(
     committed: Committed,
     *,
     trace: Trace | None = None,
+    random: Randomness | None = None,
 ) -> bytes:
-    channel = ProverChannel(_challenger(statement, headers, claims, trace))
-    opening.prove(channel, "opening", [committed], opening_claims(claims), _bits(statement))
+    """One opening of the dataset's commitment."""
+    bits, layout = statement.closing_bits, statement.closing_layout()
+    challenger = _challenger(statement, headers, claims, trace)
+    channel = prover_channel(challenger, layout, bits, random)
+    left = opening_claims(statement.dataset, claims)
+    opening.prove(channel, "opening", [committed], left, bits, random)
+    if channel.hiding:
+        again = _challenger(statement, headers, claims, None)
+        replay = verifier_channel(again, channel.proof(), layout, bits)
+        _check(replay, statement, claims)
+        channel.close(replay)
     return channel.proof()
 
 
@@ -56,14 +77,9 @@ def verify(
     trace: Trace | None = None,
 ) -> None:
     """Raises unless every claim holds for the dataset of the statement."""
-    channel = VerifierChannel(_challenger(statement, headers, claims, trace), proof)
-    dataset = statement.dataset
-    opening.verify(
-        channel,
-        "opening",
-        [dataset.merkle_root],
-        [dataset.packing()],
-        opening_claims(claims),
-        _bits(statement),
-    )
+    challenger = _challenger(statement, headers, claims, trace)
+    layout = statement.closing_layout()
+    channel = verifier_channel(challenger, proof, layout, statement.closing_bits)
+    _check(channel, statement, claims)
+    channel.close()
     channel.finish()

@@ -10,38 +10,31 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import affine, batches, linear, lookup, product, weights
+from ..arguments import lookup
 from ..arguments.batches import DatasetClaim
-from ..arguments.claims import Ledger, Shape, WeightLedger, log_width
+from ..arguments.claims import Ledger, Shape, log_width
 from ..challenger import Challenger, Trace
-from ..channel import ProverChannel, VerifierChannel
-from ..circuit.operations import (
-    Accumulate,
-    Affine,
-    AffineTransposed,
-    Batch,
-    Linear,
-    Lookup,
-    Operation,
-    Product,
-    StepGraph,
-)
+from ..channel import VerifierChannel
+from ..circuit.operations import StepGraph
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
-from ..commitment.packing import Claim
+from ..commitment.packing import Claim, claim_on
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
+from ..hiding import prover_channel, verifier_channel
 from ..parameters import parameter_digest
 from ..progress import Progress, silent
+from ..randomness import Randomness, system
 from ..training.order import batch_indices
+from . import relations as relation_proofs
+from .relations import BoundaryClaim, Relations
 from .statement import PROTOCOL, Statement, lookup_entries
 from .witness import SegmentWitness
 
@@ -98,62 +91,14 @@ def pad_weights(weights_: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.
 
 
 def commit_boundary(
-    statement: Statement, weights_: dict[str, NDArray[np.int64]]
+    statement: Statement,
+    weights_: dict[str, NDArray[np.int64]],
+    random: Randomness | None = None,
 ) -> BoundaryWeights:
     """Commit to weights between two segments."""
     padded = pad_weights(weights_)
-    return BoundaryWeights(padded, commit(statement.boundary_packing(), dict(padded)))
-
-
-def claim_order(graph: StepGraph) -> list[Operation]:
-    """Operations so that all claims on an output exist before its operation is reached.
-
-    Claims flow from outputs to inputs; a weight is the output of its ``Accumulate``.
-    """
-    operations = [op for op in graph.operations if not isinstance(op, Lookup)]
-    inputs = {id(op): _inputs(op) for op in operations}
-    done: list[Operation] = []
-    waiting = list(operations)
-    while waiting:
-        for op in waiting:
-            consumers = [o for o in waiting if o is not op and inputs[id(o)] & _outputs(op)]
-            if not consumers:
-                done.append(op)
-                waiting.remove(op)
-                break
-        else:
-            raise ValueError("the step graph has a cycle of claims")
-    return done
-
-
-def _inputs(op: Operation) -> set[str]:
-    match op:
-        case Linear():
-            return {name for _, name in op.terms}
-        case Product():
-            return {op.left, op.right}
-        case Affine() | AffineTransposed():
-            return {op.source, op.weight}
-        case Accumulate():
-            return {op.activation, op.error}
-        case _:
-            return set()
-
-
-def _outputs(op: Operation) -> set[str]:
-    if isinstance(op, Accumulate):
-        return {op.weight}
-    if isinstance(op, Lookup):
-        return set()
-    return {op.output}
-
-
-def _updates(graph: StepGraph) -> dict[str, Accumulate]:
-    return {op.weight: op for op in graph.operations if isinstance(op, Accumulate)}
-
-
-def _widths(graph: StepGraph, op: Accumulate) -> tuple[int, int]:
-    return graph.tensor(op.activation).width, graph.tensor(op.error).width
+    packing = statement.boundary_packing()
+    return BoundaryWeights(padded, commit(packing, dict(padded), random or system()))
 
 
 def _multipliers(statement: Statement, segment: int, shape: Shape) -> NDArray[np.uint64]:
@@ -164,7 +109,7 @@ def _multipliers(statement: Statement, segment: int, shape: Shape) -> NDArray[np
 
 
 def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None) -> Challenger:
-    challenger = Challenger(f"{PROTOCOL} segment", trace)
+    challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} segment", trace)
     challenger.absorb("parameters", parameter_digest())
     challenger.absorb("statement", statement.digest)
     challenger.absorb("header", header.to_bytes())
@@ -178,47 +123,21 @@ def _segment_order(statement: Statement, segment: int) -> NDArray[np.int64]:
     )
 
 
-class _Boundaries:
-    """Claims on the weights at both ends: evaluated where they are public, sent where committed."""
-
-    def __init__(
-        self,
-        values: Callable[[str, str, Point], Ext],
-        committed: dict[str, int],
-    ) -> None:
-        self._values = values
-        self._committed = committed  # side -> number of its commitment
-        self._known: dict[tuple[str, str, Point], Ext] = {}
-
-    def at(self, side: str) -> weights.Boundary:
-        def evaluate(name: str, point: Point) -> Ext:
-            key = (side, name, point)
-            if key not in self._known:
-                self._known[key] = self._values(side, name, point)
-            return self._known[key]
-
-        return evaluate
-
-    def claims(self) -> list[Claim]:
-        return [
-            Claim(self._committed[side], name, point, value)
-            for (side, name, point), value in self._known.items()
-            if side in self._committed
-        ]
-
-
 def _committed_sides(statement: Statement, segment: int) -> dict[str, int]:
-    sides = {}
-    if segment > 0:
-        sides["start"] = 1
-    if segment + 1 < len(statement.segments):
-        sides["end"] = 1 + len(sides)
-    return sides
+    """Ends of the segment whose weights are committed, with the number of their commitment."""
+    return {side: number for number, side in enumerate(statement.committed_sides(segment), 1)}
 
 
-def _opening_claims(graph: StepGraph, ledger: Ledger, counts: list[str]) -> list[Claim]:
-    names = [tensor.name for tensor in graph.tensors if tensor.committed] + counts
-    return [Claim(0, name, point, value) for name in names for point, value in ledger.of(name)]
+def _relations(statement: Statement, segment: int) -> Relations:
+    shape = statement.shape(segment)
+    return Relations(
+        statement.circuit.graph(),
+        shape,
+        lookup_entries(statement.circuit, shape),
+        _multipliers(statement, segment, shape),
+        statement.dataset.record_axis,
+        statement.committed_sides(segment),
+    )
 
 
 def prove(
@@ -229,90 +148,81 @@ def prove(
     start: BoundaryWeights,
     end: BoundaryWeights,
     *,
+    blinding: dict[str, NDArray[np.int64]] | None = None,
     progress: Progress = silent,
     trace: Trace | None = None,
     counts: dict[str, NDArray[np.int64]] | None = None,
+    random: Randomness | None = None,
 ) -> tuple[bytes, list[DatasetClaim]]:
-    """Proof bytes of segment ``header.index``, and its claims on the dataset ``columns``.
+    """Proof bytes of segment ``header.index``, and its claims on the dataset ``columns`` (with
+    ``blinding`` records, where the dataset hides).
 
-    ``counts`` replaces the multiplicities (for tests of the verifier).
+    ``counts`` replaces the multiplicities and ``random`` the operating system's randomness (both
+    for tests).
     """
     circuit, segment = statement.circuit, header.index
     graph, shape = circuit.graph(), statement.shape(segment)
-    multipliers = _multipliers(statement, segment, shape)
-    updates = _updates(graph)
-    channel = ProverChannel(_challenger(statement, header, trace))
+    random = random or system()
+    channel = prover_channel(
+        _challenger(statement, header, trace),
+        statement.layout(segment),
+        statement.query_bits,
+        random,
+    )
 
     progress("commit", 0, 1, segment=segment)
-    entries = lookup_entries(circuit, shape)
-    values = [_lookup_values(witness, shape, entry) for entry in entries]
+    relations = _relations(statement, segment)
+    values = [_lookup_values(witness, shape, entry) for entry in relations.entries]
     if counts is None:
-        counts = lookup.count_lookups(entries, values)
+        counts = lookup.count_lookups(relations.entries, values)
     tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
-    committed = commit(statement.packing(segment), {**tensors, **counts})
+    committed = commit(statement.packing(segment), {**tensors, **counts}, random)
     channel.send_digest("commitment", committed.root)  # P -> V
     channel.send_work("work", statement.work_bits(segment))  # P -> V
 
     progress("lookups", 0, 1, segment=segment)
-    ledger, weight_ledger = Ledger(), WeightLedger()
-    for name, point, value in lookup.prove(channel, "lookup", entries, values, counts):
+    ledger = Ledger()
+    for name, point, value in lookup.prove(channel, "lookup", relations.entries, values, counts):
         ledger.add(name, point, value)
     del values
 
     progress("relations", 0, 1, segment=segment)
-    sides = _committed_sides(statement, segment)
     both = {"start": start, "end": end}
-
-    def boundary_value(side: str, name: str, point: Point) -> Ext:
-        from ..kernels import field as kf
-
-        value = kf.evaluate(both[side].padded[name].reshape(-1), point)
-        if side in sides:
-            channel.send(f"boundary/{side}", [value])  # P -> V
-        return value
-
-    def exchange(label: str, wanted: Any) -> list[Ext]:
-        sent = [witness.evaluate(name, point) for name, point in wanted]
-        if sent:
-            channel.send(label, sent)  # P -> V
-        return sent
-
-    boundaries = _Boundaries(boundary_value, sides)
-    dataset_claims: list[DatasetClaim] = []
-    order = _segment_order(statement, segment)
-    for op in claim_order(graph):
-        match op:
-            case Linear():
-                linear.reduce(op, graph, shape, ledger, exchange)
-            case Affine():
-                bias = start.padded[op.bias] if op.bias is not None else None
-                affine.prove_affine(
-                    channel, op, updates[op.weight], shape, multipliers,
-                    start.padded[op.weight], bias, ledger, weight_ledger, witness,
-                )  # fmt: skip
-            case AffineTransposed():
-                affine.prove_transposed(
-                    channel, op, updates[op.weight], shape, multipliers,
-                    start.padded[op.weight], ledger, weight_ledger, witness,
-                )  # fmt: skip
-            case Accumulate():
-                weights.prove(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
-                    boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
-                )  # fmt: skip
-            case Product():
-                product.prove(channel, op, ledger, witness)
-            case Batch():
-                dataset_claims += batches.prove(
-                    channel, op, shape, order, columns[op.source], ledger
-                )
+    sides = _committed_sides(statement, segment)
+    open_claims = relation_proofs.prove(
+        channel,
+        relations,
+        ledger,
+        witness,
+        {side: boundary.padded for side, boundary in both.items()},
+        _segment_order(statement, segment),
+        columns,
+        blinding,
+    )
 
     progress("opening", 0, 1, segment=segment)
-    claims = _opening_claims(graph, ledger, list(counts)) + boundaries.claims()
+    claims = _opening_claims(graph, ledger, list(counts), open_claims.boundaries, sides)
     commitments = [committed]
     commitments += [both[side].committed for side in sides]  # type: ignore[misc]
-    opening.prove(channel, "opening", commitments, claims, statement.query_bits)
-    return channel.proof(), dataset_claims
+    opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
+    if channel.hiding:
+        replay = _verifier(statement, header, channel.proof(), None)
+        public = {s: b.padded for s, b in both.items() if s not in sides}
+        _check(replay, statement, header, public)
+        channel.close(replay)
+    return channel.proof(), open_claims.dataset
+
+
+def _opening_claims(
+    graph: StepGraph,
+    ledger: Ledger,
+    counts: list[str],
+    boundaries: list[BoundaryClaim],
+    sides: dict[str, int],
+) -> list[Claim]:
+    names = [tensor.name for tensor in graph.tensors if tensor.committed] + counts
+    claims = [claim_on(0, name, point, value) for name in names for point, value in ledger.of(name)]
+    return claims + [claim_on(sides[b.side], b.name, b.point, b.value) for b in boundaries]
 
 
 def _lookup_values(witness: SegmentWitness, shape: Shape, entry: lookup.Entry) -> lookup.Values:
@@ -342,66 +252,57 @@ def verify(
     None where the boundary is committed. Returns the claims on the dataset that the caller still
     has to check.
     """
-    circuit, segment = statement.circuit, header.index
-    graph, shape = circuit.graph(), statement.shape(segment)
-    multipliers = _multipliers(statement, segment, shape)
-    channel = VerifierChannel(_challenger(statement, header, trace), proof)
+    channel = _verifier(statement, header, proof, trace)
+    public = {
+        side: weights for side, weights in (("start", start), ("end", end)) if weights is not None
+    }
+    claims = _check(channel, statement, header, public)
+    channel.close()
+    channel.finish()
+    if sizes is not None:
+        sizes.update(channel.sizes)
+    return claims
 
+
+def _verifier(
+    statement: Statement, header: SegmentHeader, proof: bytes, trace: Trace | None
+) -> VerifierChannel:
+    return verifier_channel(
+        _challenger(statement, header, trace),
+        proof,
+        statement.layout(header.index),
+        statement.query_bits,
+    )
+
+
+def _check(
+    channel: VerifierChannel,
+    statement: Statement,
+    header: SegmentHeader,
+    public: dict[str, dict[str, NDArray[np.int64]]],
+) -> list[DatasetClaim]:
+    """All messages but those about pads; ``public`` weights by side."""
+    segment = header.index
     root = channel.receive_digest("commitment")  # P -> V
     channel.receive_work("work", statement.work_bits(segment))  # P -> V
-    entries = lookup_entries(circuit, shape)
-    ledger, weight_ledger = Ledger(), WeightLedger()
-    for name, point, value in lookup.verify(channel, "lookup", entries):
+    relations = _relations(statement, segment)
+    ledger = Ledger(channel.check)
+    for name, point, value in lookup.verify(channel, "lookup", relations.entries):
         ledger.add(name, point, value)
 
-    sides = _committed_sides(statement, segment)
-    public = {"start": start, "end": end}
-
-    def boundary_value(side: str, name: str, point: Point) -> Ext:
-        if side in sides:
-            return channel.receive(f"boundary/{side}", 1)[0]  # P -> V
-        given = public[side]
-        if given is None:
+    def public_value(side: str, name: str, point: Point) -> Ext:
+        if side not in public:
             raise ValueError(f"the {side} of segment {segment} is public but was not given")
-        return ml.evaluate_integers(given[name], point)
+        return ml.evaluate_integers(public[side][name], point)
 
-    def exchange(label: str, wanted: Any) -> list[Ext]:
-        return channel.receive(label, len(wanted)) if wanted else []  # P -> V
-
-    boundaries = _Boundaries(boundary_value, sides)
-    dataset_claims: list[DatasetClaim] = []
     order = _segment_order(statement, segment)
-    for op in claim_order(graph):
-        match op:
-            case Linear():
-                linear.reduce(op, graph, shape, ledger, exchange)
-            case Affine():
-                width = graph.tensor(op.source).width
-                affine.verify_affine(channel, op, shape, width, multipliers, ledger, weight_ledger)
-            case AffineTransposed():
-                width = graph.tensor(op.source).width
-                affine.verify_transposed(
-                    channel, op, shape, width, multipliers, ledger, weight_ledger
-                )
-            case Accumulate():
-                weights.verify(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
-                    boundaries.at("start"), boundaries.at("end"), shape, ledger,
-                )  # fmt: skip
-            case Product():
-                product.verify(channel, op, ledger)
-            case Batch():
-                dataset_claims += batches.verify(
-                    channel, op, shape, order, statement.dataset.log_records, ledger
-                )
+    open_claims = relation_proofs.verify(channel, relations, ledger, public_value, order)
 
-    counts = [lookup.multiplicity(name) for name in lookup.tables_of(entries)]
-    claims = _opening_claims(graph, ledger, counts) + boundaries.claims()
+    counts = [lookup.multiplicity(name) for name in lookup.tables_of(relations.entries)]
+    sides = _committed_sides(statement, segment)
+    claims = _opening_claims(relations.graph, ledger, counts, open_claims.boundaries, sides)
     roots = [root] + [{"start": header.start, "end": header.end}[side] for side in sides]
     opening.verify(
         channel, "opening", roots, statement.packings(segment), claims, statement.query_bits
     )
-    channel.finish()
-    if sizes is not None:
-        sizes.update(channel.sizes)
-    return dataset_claims
+    return open_claims.dataset

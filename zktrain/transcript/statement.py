@@ -6,23 +6,33 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
+
+import numpy as np
 
 from .. import soundness
 from ..arguments import lookup
+from ..arguments.batches import RecordAxis
 from ..arguments.claims import Shape, log_width
 from ..arguments.tables import TABLES
 from ..circuit.circuit import Circuit
 from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
-from ..commitment.packing import Packing, arrange, pack, total_log
-from ..commitment.parameters import LANE_LOG_MIN, ROW_LOG
+from ..commitment import opening
+from ..commitment.packing import Packing, pack, total_log
+from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, tail_for
 from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
+from ..hiding import Layout
+from .relations import Relations, layout
 
 FORMAT = "zktrain-statement-1"
-PROTOCOL = "zktrain proof v1"
+PROTOCOL = {False: "zktrain proof v1", True: "zktrain hiding proof v1"}
+"""Protocol string without and with zero knowledge."""
+BOUNDARY_OPENINGS = 4
+"""Openings that the randomness of a segment's own commitments allows: a boundary is opened by two
+segments, and again by each that is proved anew."""
 MAX_SEGMENT_LOG = 28
 AUTO_SEGMENT_LOG = 26
 MAX_SEGMENTS = 1 << 14
@@ -59,6 +69,13 @@ def lookup_entries(circuit: Circuit, shape: Shape) -> list[lookup.Entry]:
                 lookup.Entry(op.table, op.columns, shape.log_size(width), op.offset, indicator)
             )
     return entries
+
+
+@lru_cache(maxsize=64)
+def _layout(circuit: Circuit, shape: Shape, sides: tuple[str, ...], records: RecordAxis) -> Layout:
+    entries = lookup_entries(circuit, shape)
+    multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
+    return layout(Relations(circuit.graph(), shape, entries, multipliers, records, sides))
 
 
 def auto_segment_steps(circuit: Circuit) -> int:
@@ -119,7 +136,10 @@ class Statement:
                 fields["zero_knowledge"],
             )
             numbers = (statement.segment_steps, statement.security_bits)
-            if any(type(n) is not int for n in numbers) or statement.zero_knowledge is not False:
+            if (
+                any(type(n) is not int for n in numbers)
+                or type(statement.zero_knowledge) is not bool
+            ):
                 raise ValueError("wrong type")
             for text in (statement.initial, statement.final):
                 if type(text) is not str or len(bytes.fromhex(text)) != 32:
@@ -153,6 +173,11 @@ class Statement:
             return (
                 f"the dataset has {self.dataset.classes} classes, "
                 f"the network {self.circuit.classes}"
+            )
+        if self.zero_knowledge and not self.dataset.hiding:
+            return (
+                "the dataset's commitment does not hide it, so the proof cannot: set "
+                "zero_knowledge = false (or prove with --no-zk), or commit without --public"
             )
         shape = Shape(min(k, self.circuit.steps), self.circuit.batch_size)
         if total_log(segment_tensors(self.circuit, shape)) > MAX_SEGMENT_LOG:
@@ -198,10 +223,18 @@ class Statement:
     @cached_property
     def lane_log(self) -> int:
         """One lane length for all segments and boundaries."""
-        return max(LANE_LOG_MIN, total_log(segment_tensors(self.circuit, self.shape(0))) - ROW_LOG)
+        least = HIDING_LANE_LOG_MIN if self.zero_knowledge else LANE_LOG_MIN
+        return max(least, total_log(segment_tensors(self.circuit, self.shape(0))) - ROW_LOG)
+
+    @cached_property
+    def tail(self) -> int:
+        """Random coefficients per lane of all segments and boundaries."""
+        if not self.zero_knowledge:
+            return 0
+        return tail_for(self.lane_log, 1, self.query_bits, BOUNDARY_OPENINGS)
 
     def packing(self, segment: int) -> Packing:
-        return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log)
+        return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)
 
     def boundary_packing(self) -> Packing:
         """Weights between two segments."""
@@ -209,25 +242,54 @@ class Statement:
         for name, dims in self.circuit.parameter_shapes().items():
             size = sum(log_width(n) for n in dims)
             tensors.append((name, size, 1 << size))
-        return pack(tensors, self.lane_log)
+        return pack(tensors, self.lane_log, self.tail)
 
     def packings(self, segment: int) -> list[Packing]:
         """All commitments that a segment opens: its own, then those of its committed boundaries."""
         inner = self.committed_boundaries(segment)
         return [self.packing(segment)] + [self.boundary_packing()] * inner
 
+    def committed_sides(self, segment: int) -> tuple[str, ...]:
+        """Ends of the segment with committed weights: the run's first and last ones are public."""
+        first, last = segment == 0, segment + 1 == len(self.segments)
+        return ("start",) * (not first) + ("end",) * (not last)
+
     def committed_boundaries(self, segment: int) -> int:
-        """0, 1 or 2: the run's first and last weights are public."""
-        return (segment > 0) + (segment + 1 < len(self.segments))
+        """0, 1 or 2."""
+        return len(self.committed_sides(segment))
+
+    def layout(self, segment: int) -> Layout | None:
+        """The padded scalars of a segment's proof; None: nothing is hidden."""
+        if not self.zero_knowledge:
+            return None
+        shape = self.shape(segment)
+        found = _layout(
+            self.circuit, shape, self.committed_sides(segment), self.dataset.record_axis
+        )
+        levels = opening.level_plan(self.packings(segment), self.query_bits, hiding=True)
+        return found.more(levels.scalars(True))
+
+    @property
+    def closing_bits(self) -> float:
+        """Security of each query term of the closing proof."""
+        return max(self.query_bits, dataset_query_bits())
+
+    def closing_layout(self) -> Layout | None:
+        """The padded scalars of the closing proof."""
+        if not self.zero_knowledge:
+            return None
+        levels = opening.level_plan([self.dataset.packing()], self.closing_bits, hiding=True)
+        return Layout(levels.scalars(True))
 
     @cached_property
     def query_bits(self) -> float:
         """Security of each query term, so that all of them together keep the target with a bit
         to spare."""
+        terms = 8 if self.zero_knowledge else 6
         return (
             self.security_bits
             + soundness.MARGIN_BITS
-            + math.ceil(math.log2(6 * (len(self.segments) + 2)))
+            + math.ceil(math.log2(terms * (len(self.segments) + 2)))
         )
 
     def work_bits(self, segment: int) -> int:
@@ -248,11 +310,10 @@ class Statement:
         header = self.dataset
         terms += soundness.opening_terms(
             "closing",
-            header.lane_log,
-            arrange([header.packing()])[1],
+            opening.level_plan([header.packing()], self.closing_bits, hiding=self.zero_knowledge),
             MAX_CLAIMS * 2 * len(self.segments),
-            max(self.query_bits, dataset_query_bits()),
         )
+        terms += soundness.hidden_terms("closing", self.closing_layout(), self.closing_bits)
         terms += certificate_terms(header)
         terms.append(soundness.hash_term())
         return terms
@@ -280,13 +341,15 @@ class Statement:
             soundness.sumcheck_term(part, "weight updates", updates),
             soundness.sumcheck_term(part, "batches", batches),
         ]
-        row_log = arrange(self.packings(segment))[1]
         tensors = len(segment_tensors(self.circuit, shape)) + 2 * len(
             self.circuit.parameter_shapes()
         )
         claims = MAX_CLAIMS * tensors
-        terms += soundness.opening_terms(part, self.lane_log, row_log, claims, self.query_bits)
-        return terms
+        levels = opening.level_plan(
+            self.packings(segment), self.query_bits, hiding=self.zero_knowledge
+        )
+        terms += soundness.opening_terms(part, levels, claims)
+        return terms + soundness.hidden_terms(part, self.layout(segment), self.query_bits)
 
     @cached_property
     def union_bits(self) -> float:

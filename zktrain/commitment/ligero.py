@@ -1,0 +1,290 @@
+"""A committed vector over E, and a proof in zero knowledge that a linear relation holds on it.
+
+The vector fills rows of ``s = 2^slot_log`` slots. A row is the polynomial of degree below ``k = s
++ t`` that has the slots' values on the ``s``-th roots of unity and is random otherwise; it is
+evaluated on a coset of ``n = 2^code_log`` points, and a leaf of the Merkle tree is one point of
+all rows, with a salt. Only ``t`` points are opened, so they are uniform. Three more rows blind:
+``T`` for the proximity test, ``B_0`` and ``B_1`` for the relation, ``B = B_0 + X^s B_1``.
+[AHIV17, §4]
+
+With the relation's coefficients as polynomials ``R_i`` of degree below ``s``:
+
+    u = T + sum_i r_i P_i                       random r_i, every row but T
+    p = B + sum_i R_i P_i,   sum_slots p = target
+
+are sent and compared with the opened points. More in ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..channel import ProverChannel, VerifierChannel
+from ..errors import HiddenMismatch
+from ..field import extension as ext
+from ..field import goldilocks as gl
+from ..field.extension import LOG2_SIZE, Ext, ExtVec
+from ..field.goldilocks import GENERATOR, P, bit_reverse, root_of_unity
+from ..field.multilinear import log2_ceil
+from ..randomness import Randomness
+from . import merkle
+from .merkle import SALT_CELLS
+from .parameters import subset_bits, subset_size
+
+BLINDS = 3
+"""Rows ``T, B_0, B_1``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Sizes for a vector of ``count`` elements; ``queries`` points are opened."""
+
+    count: int
+    slot_log: int
+    code_log: int
+    queries: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of the vector, without the blinding ones."""
+        return -(-self.count >> self.slot_log)
+
+    @property
+    def slots(self) -> int:
+        return 1 << self.slot_log
+
+    @property
+    def degree(self) -> int:
+        """``k``: rows are polynomials of smaller degree."""
+        return self.slots + self.queries
+
+    @property
+    def product_degree(self) -> int:
+        """``p`` has a smaller degree."""
+        return self.degree + self.slots
+
+    @property
+    def proof_bytes(self) -> int:
+        """Without Merkle paths."""
+        row = 16 * (self.rows + BLINDS) + 8 * SALT_CELLS
+        return 32 + self.queries * row + 16 * (self.degree + self.product_degree)
+
+    def bits(self) -> float:
+        """``-log2`` of the chance that opened points hide a false relation.
+
+        Up to ``e = (n - k - s) / 2`` points may belong to no code word (fewer than half the
+        distance ``n - k``), and another ``p`` agrees with the right one on ``k + s - 1`` points.
+        """
+        return subset_bits(
+            1 << self.code_log, _good(self.code_log, self.product_degree), self.queries
+        )
+
+    def algebra_bits(self) -> float:
+        """``-log2`` of the error of random combinations: ``n / |E|`` for rows [BCIKS20, Theorem
+        1.6], and one for each of fewer than ``count`` relations."""
+        return LOG2_SIZE - float(np.log2((1 << self.code_log) + self.count))
+
+
+def _good(code_log: int, product_degree: int) -> int:
+    n = 1 << code_log
+    bad = (n - product_degree) // 2
+    return max(n - bad - 1, bad + product_degree - 1)
+
+
+def _queries(slot_log: int, code_log: int, bits: float) -> int | None:
+    """Fewest queries at these sizes; their number raises the degree and so itself."""
+    queries = 0
+    while True:
+        product_degree = (2 << slot_log) + queries
+        if 4 * product_degree > 3 << code_log:
+            return None
+        needed = subset_size(1 << code_log, _good(code_log, product_degree), bits)
+        if needed <= queries:
+            return queries
+        queries = needed
+
+
+@lru_cache(maxsize=256)
+def parameters(count: int, bits: float) -> Parameters:
+    """The sizes with the smallest proof."""
+    best: tuple[int, Parameters] | None = None
+    for slot_log in range(4, max(5, log2_ceil(count) + 1)):
+        for code_log in range(slot_log + 2, slot_log + 8):
+            queries = _queries(slot_log, code_log, bits)
+            if queries is None:
+                continue
+            found = Parameters(count, slot_log, code_log, queries)
+            paths = 32 * queries * max(0, code_log - queries.bit_length() + 1)
+            size = found.proof_bytes + paths
+            if best is None or size < best[0]:
+                best = (size, found)
+    if best is None:
+        raise ValueError("no sizes reach the security wanted")
+    return best[1]
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedVector:
+    """The prover's side: coefficients ``(2, rows + 3, k)``, code word ``(n, 2 (rows + 3))`` in
+    pairs, salts and tree."""
+
+    parameters: Parameters
+    coefficients: ExtVec
+    code: gl.U64
+    salts: gl.U64
+    tree: merkle.MerkleTree
+
+
+def _points(code_log: int, indices: list[int]) -> gl.U64:
+    """Where the code word is evaluated: ``7 w^bitreverse(i)``, never a root of unity."""
+    root = root_of_unity(code_log)
+    values = [GENERATOR * pow(root, bit_reverse(i, code_log), P) % P for i in indices]
+    return np.array(values, dtype=np.uint64)
+
+
+def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
+    """Polynomials ``(2, rows, degree)`` on the coset: ``(2, n, rows)``."""
+    from ..kernels.ntt import transform
+
+    rows, degree = coefficients.shape[1:]
+    matrix = np.zeros((1 << code_log, 2 * rows), dtype=np.uint64)
+    shifted = ext.mul_base(coefficients, gl.powers(GENERATOR, degree))
+    matrix[:degree, 0::2] = shifted[0].T
+    matrix[:degree, 1::2] = shifted[1].T
+    transform(matrix)
+    return np.stack([matrix[:, 0::2], matrix[:, 1::2]])
+
+
+def _interpolated(values: ExtVec, parameters: Parameters) -> ExtVec:
+    """Polynomials of degree below ``s`` with the values ``(2, count)`` on the slots, row by row."""
+    padded = np.zeros((2, parameters.rows << parameters.slot_log), dtype=np.uint64)
+    padded[:, : values.shape[1]] = values
+    return gl.inverse_dft(padded.reshape(2, parameters.rows, parameters.slots))
+
+
+def commit(vector: ExtVec, parameters: Parameters, random: Randomness) -> CommittedVector:
+    """Commit to ``vector (2, count)``."""
+    slots, queries = parameters.slots, parameters.queries
+    total = parameters.rows + BLINDS
+    coefficients = random.cells(2, total, parameters.degree)
+    blind = random.cells(2, parameters.rows, queries)
+    rows = np.zeros((2, parameters.rows, parameters.degree), dtype=np.uint64)
+    rows[:, :, :slots] = _interpolated(vector, parameters)
+    rows[:, :, :queries] = gl.sub(rows[:, :, :queries], blind)  # (X^s - 1) blind
+    rows[:, :, slots:] = gl.add(rows[:, :, slots:], blind)
+    coefficients[:, : parameters.rows] = rows
+    # sum_slots B = s (B_0[0] + B_0[s] + ... + B_1[0] + B_1[s] + ...) = 0
+    sums = [gl.total(coefficients[:, -2, slots::slots]), gl.total(coefficients[:, -1, ::slots])]
+    coefficients[:, -2, 0] = gl.sub(np.zeros(2, dtype=np.uint64), gl.add(*sums))
+
+    values = _evaluations(coefficients, parameters.code_log)
+    code = np.empty((1 << parameters.code_log, 2 * total), dtype=np.uint64)
+    code[:, 0::2], code[:, 1::2] = values[0], values[1]
+    salts = random.cells(1 << parameters.code_log, SALT_CELLS)
+    return CommittedVector(parameters, coefficients, code, salts, merkle.build(code, salts))
+
+
+def _row_weights(channel: ProverChannel | VerifierChannel, label: str, rows: int) -> ExtVec:
+    return ext.vector(channel.challenger.elements(f"{label}/rows", rows))
+
+
+def prove(channel: ProverChannel, label: str, committed: CommittedVector, relation: ExtVec) -> None:
+    """``sum_i relation_i vector_i`` is what the verifier computes it to be; ``relation (2,
+    count)`` was drawn after the commitment."""
+    parameters = committed.parameters
+    rows, slots = parameters.rows, parameters.slots
+    weights = _row_weights(channel, label, rows + 2)  # V -> P
+    mixed = np.delete(committed.coefficients, rows, axis=1)  # all rows but T
+    terms = ext.mul(mixed, weights[:, :, None])
+    u = gl.add(gl.total(terms, axis=1), committed.coefficients[:, rows])
+    channel.send_cells(f"{label}/proximity", u.T)  # P -> V
+
+    values = np.stack([committed.code[:, 0::2], committed.code[:, 1::2]])
+    relations = _evaluations(_interpolated(relation, parameters), parameters.code_log)
+    points = _points(parameters.code_log, list(range(1 << parameters.code_log)))
+    p = _blind(values, points, slots)
+    p = ext.add(p, ext.total(ext.mul(values[:, :, :rows], relations)))
+    channel.send_cells(f"{label}/relation", _coefficients(p, parameters).T)  # P -> V
+
+    indices = channel.challenger.distinct_indices(  # V -> P
+        f"{label}/points", parameters.queries, 1 << parameters.code_log
+    )
+    opened = np.concatenate([committed.code[indices], committed.salts[indices]], axis=1)
+    channel.send_cells(f"{label}/columns", opened)  # P -> V
+    merkle.prove(channel, label, committed.tree, indices)
+
+
+def _coefficients(values: ExtVec, parameters: Parameters) -> ExtVec:
+    """The polynomial of degree below ``k + s`` with these values on the coset."""
+    n = 1 << parameters.code_log
+    natural = [bit_reverse(i, parameters.code_log) for i in range(n)]
+    shift = gl.powers(pow(GENERATOR, -1, P), n)
+    return ext.mul_base(gl.inverse_dft(values[:, natural]), shift)[:, : parameters.product_degree]
+
+
+def _blind(values: ExtVec, points: gl.U64, slots: int) -> ExtVec:
+    """``B`` at the points, from columns whose last two rows are ``B_0`` and ``B_1``."""
+    power = points
+    for _ in range(slots.bit_length() - 1):
+        power = gl.mul(power, power)
+    return ext.add(values[:, :, -2], ext.mul_base(values[:, :, -1], power))
+
+
+def verify(
+    channel: VerifierChannel,
+    label: str,
+    root: bytes,
+    parameters: Parameters,
+    relation: ExtVec,
+    target: Ext,
+) -> None:
+    """Raises :class:`HiddenMismatch` or ``CommitmentMismatch`` unless ``sum_i relation_i vector_i =
+    target``."""
+    rows, slots, queries = parameters.rows, parameters.slots, parameters.queries
+    weights = _row_weights(channel, label, rows + 2)  # V -> P
+    u = channel.receive_cells(f"{label}/proximity", (parameters.degree, 2)).T  # P -> V
+    p = channel.receive_cells(f"{label}/relation", (parameters.product_degree, 2)).T  # P -> V
+    indices = channel.challenger.distinct_indices(  # V -> P
+        f"{label}/points", queries, 1 << parameters.code_log
+    )
+    width = 2 * (rows + BLINDS)
+    columns = channel.receive_cells(f"{label}/columns", (queries, width + SALT_CELLS))  # P -> V
+    merkle.verify(channel, label, root, parameters.code_log, indices, columns)
+
+    slot_sum = ext.scale(ext.total(p[:, ::slots]), Ext(slots))
+    if ext.scalar(slot_sum) != target:
+        raise HiddenMismatch("the hidden scalars do not satisfy the relations", stage=label)
+    values = np.stack([columns[:, 0:width:2], columns[:, 1:width:2]])
+    points = _points(parameters.code_log, indices)
+    powers = _power_table(points, parameters.product_degree)
+    mixed = np.delete(values, rows, axis=2)
+    folded = ext.add(ext.total(ext.mul(mixed, weights[:, None, :])), values[:, :, rows])
+    if not np.array_equal(_evaluate(u, powers), folded):
+        raise HiddenMismatch("the rows of hidden scalars are no code words", stage=label)
+    polynomials = _interpolated(relation, parameters)
+    product = _blind(values, points, slots)
+    for row in range(rows):
+        at = _evaluate(polynomials[:, row], powers)
+        product = ext.add(product, ext.mul(at, values[:, :, row]))
+    if not np.array_equal(_evaluate(p, powers), product):
+        raise HiddenMismatch("the relation is not that of the hidden scalars", stage=label)
+
+
+def _power_table(points: gl.U64, degree: int) -> gl.U64:
+    """``(len(points), degree)``, by doubling."""
+    out = np.ones((len(points), degree), dtype=np.uint64)
+    filled, power = 1, points
+    while filled < degree:
+        take = min(filled, degree - filled)
+        out[:, filled : filled + take] = gl.mul(out[:, :take], power[:, None])
+        filled, power = filled + take, gl.mul(power, power)
+    return out
+
+
+def _evaluate(polynomial: ExtVec, powers: gl.U64) -> ExtVec:
+    """Of degree below ``polynomial.shape[1]``, from a table of powers of the points."""
+    coefficients = np.ascontiguousarray(polynomial)[:, None, :]
+    return ext.total(ext.mul_base(coefficients, powers[:, : polynomial.shape[1]]))

@@ -1,0 +1,149 @@
+"""The owner's secret file beside a public one: what hides the dataset, and how much is used up.
+
+    format        "zktrain-secret-1"
+    root          the dataset's root, 64 hexadecimal digits
+    secret        32 bytes in hexadecimal digits; all randomness of the commitment follows from them
+    openings      how many openings the randomness was sized for
+    positions     code word positions opened so far
+    segments      segments proved so far
+
+It is JSON, readable by its owner alone (mode 0600). Whoever has it and the public file can test
+guesses about the dataset. The counters are written before anything is opened, and nothing is
+opened beyond what the randomness allows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ..errors import InputError
+from ..randomness import SECRET_BYTES
+from ..training.weights import write_atomically
+from .commitment import MAX_OPENINGS, DatasetHeader
+from .public_file import read_public, root_of
+
+FORMAT = "zktrain-secret-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Contents of a secret file."""
+
+    root: str
+    secret: str
+    openings: int
+    positions: int = 0
+    segments: int = 0
+
+    @property
+    def seed(self) -> bytes:
+        """What randomness is expanded from."""
+        return bytes.fromhex(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What a user names a commitment by: its root, and where it hides the path and the secret of
+    its secret file. ``openings`` is 0 where it does not hide."""
+
+    root: str | None = None
+    secret: Path | None = None
+    seed: bytes | None = None
+    openings: int = 0
+
+
+def owned(given: str | Path) -> Owned:
+    """A root, or a public file with its secret file beside it. Raises ``InputError``."""
+    root = root_of(given).hex()
+    if not Path(given).is_file():
+        return Owned(root)
+    header, _ = read_public(given)
+    if not header.hiding:
+        return Owned(root)
+    path = secret_path(given)
+    return Owned(root, path, read(path).seed, header.openings)
+
+
+def secret_path(public: str | Path) -> Path:
+    """Where the secret file of a public file is: ``fashion.zkd.secret`` beside ``fashion.zkd``."""
+    return Path(f"{public}.secret")
+
+
+def create(path: Path, secret: Secret) -> None:
+    """Write a new secret file. Raises ``InputError`` where there is one already: it may be needed
+    to open another commitment."""
+    if path.exists():
+        raise InputError(
+            f"{path} exists and opens an earlier commitment; choose another name, or remove it if "
+            "that commitment is not needed any more"
+        )
+    _write(path, secret)
+
+
+def read(path: Path) -> Secret:
+    """Raises ``InputError`` for a file that is missing or damaged."""
+    try:
+        fields = json.loads(path.read_bytes())
+        if fields.pop("format") != FORMAT:
+            raise ValueError("another format")
+        secret = Secret(**fields)
+        counts = (secret.openings, secret.positions, secret.segments)
+        if any(type(n) is not int or n < 0 for n in counts) or secret.openings > MAX_OPENINGS:
+            raise ValueError("a count is out of range")
+        if len(secret.seed) != SECRET_BYTES or len(bytes.fromhex(secret.root)) != 32:
+            raise ValueError("a value has the wrong length")
+    except OSError as error:
+        raise InputError(
+            f"the secret file {path} cannot be read: {error.strerror or error}; it is written "
+            "beside the public file, and without it nobody can prove on this commitment"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(
+            f"{path} is no secret file of this version, or is damaged; commit again"
+        ) from None
+    return secret
+
+
+def spend(path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0) -> None:
+    """Count what is about to be opened. Raises ``InputError`` when the randomness is used up."""
+    with _locked(path):
+        known = read(path)
+        after = replace(
+            known, positions=known.positions + positions, segments=known.segments + segments
+        )
+        if after.positions > header.tail or after.segments > header.segment_limit:
+            raise InputError(
+                f"the randomness in {path} is used up ({known.segments} segments proved, "
+                f"{known.positions} positions opened); commit to the dataset again, with a larger "
+                "--openings if it is proved on often"
+            )
+        _write(path, after)
+
+
+def _write(path: Path, secret: Secret) -> None:
+    text = json.dumps({"format": FORMAT, **asdict(secret)}, indent=2) + "\n"
+    write_atomically(path, text.encode(), mode=0o600)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time counts."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -1,0 +1,266 @@
+"""The relations of one segment: from looked-up columns back to committed tensors, over every
+operation of the step graph.
+
+What remains are claims on committed tensors (in the ledger), on committed boundary weights, and
+on the dataset. ``prove`` and ``verify`` walk the operations in the same order; a dry run of
+``verify`` counts the scalars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import affine, batches, linear, lookup, product, weights
+from ..arguments.batches import DatasetClaim, RecordAxis
+from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
+from ..channel import ProverChannel, VerifierChannel
+from ..circuit.operations import (
+    Accumulate,
+    Affine,
+    AffineTransposed,
+    Batch,
+    Linear,
+    Lookup,
+    Operation,
+    Product,
+    StepGraph,
+)
+from ..field.extension import ZERO, Ext, Point
+from ..field.forms import Scalar
+from ..hiding import DryChannel, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What both sides know: the graph, sizes, lookups, learning-rate multipliers, record variables,
+    and which ends (``start``, ``end``) have committed weights."""
+
+    graph: StepGraph
+    shape: Shape
+    entries: Sequence[lookup.Entry]
+    multipliers: NDArray[np.uint64]
+    records: RecordAxis
+    committed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryClaim:
+    """Committed weights ``name`` at one end have ``value`` at ``point``."""
+
+    side: str
+    name: str
+    point: Point
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClaims:
+    """What is left besides the ledger."""
+
+    boundaries: list[BoundaryClaim]
+    dataset: list[DatasetClaim]
+
+
+def claim_order(graph: StepGraph) -> list[Operation]:
+    """Operations so that all claims on an output exist before its operation is reached.
+
+    Claims flow from outputs to inputs; a weight is the output of its ``Accumulate``.
+    """
+    operations = [op for op in graph.operations if not isinstance(op, Lookup)]
+    inputs = {id(op): _inputs(op) for op in operations}
+    done: list[Operation] = []
+    waiting = list(operations)
+    while waiting:
+        for op in waiting:
+            consumers = [o for o in waiting if o is not op and inputs[id(o)] & _outputs(op)]
+            if not consumers:
+                done.append(op)
+                waiting.remove(op)
+                break
+        else:
+            raise ValueError("the step graph has a cycle of claims")
+    return done
+
+
+def _inputs(op: Operation) -> set[str]:
+    match op:
+        case Linear():
+            return {name for _, name in op.terms}
+        case Product():
+            return {op.left, op.right}
+        case Affine() | AffineTransposed():
+            return {op.source, op.weight}
+        case Accumulate():
+            return {op.activation, op.error}
+        case _:
+            return set()
+
+
+def _outputs(op: Operation) -> set[str]:
+    if isinstance(op, Accumulate):
+        return {op.weight}
+    if isinstance(op, Lookup):
+        return set()
+    return {op.output}
+
+
+def _updates(graph: StepGraph) -> dict[str, Accumulate]:
+    return {op.weight: op for op in graph.operations if isinstance(op, Accumulate)}
+
+
+def _widths(graph: StepGraph, op: Accumulate) -> tuple[int, int]:
+    return graph.tensor(op.activation).width, graph.tensor(op.error).width
+
+
+class _Boundaries:
+    """Weights at both ends, each evaluated once: where they are public by the verifier itself,
+    where they are committed by being sent."""
+
+    def __init__(
+        self, values: Callable[[str, str, Point], Scalar], committed: tuple[str, ...]
+    ) -> None:
+        self._values = values
+        self._committed = committed
+        self._known: dict[tuple[str, str, Point], Scalar] = {}
+
+    def at(self, side: str) -> weights.Boundary:
+        def evaluate(name: str, point: Point) -> Scalar:
+            key = (side, name, point)
+            if key not in self._known:
+                self._known[key] = self._values(side, name, point)
+            return self._known[key]
+
+        return evaluate
+
+    def claims(self) -> list[BoundaryClaim]:
+        return [
+            BoundaryClaim(*key, value)
+            for key, value in self._known.items()
+            if key[0] in self._committed
+        ]
+
+
+def prove(
+    channel: ProverChannel,
+    relations: Relations,
+    ledger: Ledger,
+    witness: Witness,
+    ends: dict[str, dict[str, NDArray[np.int64]]],
+    order: NDArray[np.int64],
+    columns: dict[str, NDArray[Any]],
+    blinding: dict[str, NDArray[np.int64]] | None = None,
+) -> OpenClaims:
+    """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side,
+    ``columns`` and ``blinding`` the dataset's records."""
+    graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
+    updates, weight_ledger = _updates(graph), WeightLedger()
+    start = ends["start"]
+
+    def boundary_value(side: str, name: str, point: Point) -> Ext:
+        from ..kernels import field as kf
+
+        value = kf.evaluate(ends[side][name].reshape(-1), point)
+        if side in relations.committed:
+            channel.send(f"boundary/{side}", [value])  # P -> V
+        return value
+
+    def exchange(label: str, wanted: Sequence[tuple[str, Point]]) -> list[Ext]:
+        sent = [witness.evaluate(name, point) for name, point in wanted]
+        if sent:
+            channel.send(label, sent)  # P -> V
+        return sent
+
+    boundaries = _Boundaries(boundary_value, relations.committed)
+    dataset: list[DatasetClaim] = []
+    for op in claim_order(graph):
+        match op:
+            case Linear():
+                linear.reduce(op, graph, shape, ledger, exchange)
+            case Affine():
+                bias = start[op.bias] if op.bias is not None else None
+                affine.prove_affine(
+                    channel, op, updates[op.weight], shape, multipliers,
+                    start[op.weight], bias, ledger, weight_ledger, witness,
+                )  # fmt: skip
+            case AffineTransposed():
+                affine.prove_transposed(
+                    channel, op, updates[op.weight], shape, multipliers,
+                    start[op.weight], ledger, weight_ledger, witness,
+                )  # fmt: skip
+            case Accumulate():
+                weights.prove(
+                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
+                )  # fmt: skip
+            case Product():
+                product.prove(channel, op, ledger, witness)
+            case Batch():
+                blind = None if blinding is None else blinding[op.source]
+                dataset += batches.prove(
+                    channel, op, shape, order, columns[op.source], ledger, blind
+                )
+    return OpenClaims(boundaries.claims(), dataset)
+
+
+def verify(
+    channel: VerifierChannel,
+    relations: Relations,
+    ledger: Ledger,
+    public_value: Callable[[str, str, Point], Ext],
+    order: NDArray[np.int64],
+) -> OpenClaims:
+    """``public_value(side, name, point)`` evaluates weights at a public end."""
+    graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
+    weight_ledger = WeightLedger()
+
+    def boundary_value(side: str, name: str, point: Point) -> Scalar:
+        if side in relations.committed:
+            return channel.receive(f"boundary/{side}", 1)[0]  # P -> V
+        return public_value(side, name, point)
+
+    def exchange(label: str, wanted: Sequence[tuple[str, Point]]) -> list[Scalar]:
+        return channel.receive(label, len(wanted)) if wanted else []  # P -> V
+
+    boundaries = _Boundaries(boundary_value, relations.committed)
+    dataset: list[DatasetClaim] = []
+    for op in claim_order(graph):
+        match op:
+            case Linear():
+                linear.reduce(op, graph, shape, ledger, exchange, channel.check)
+            case Affine():
+                width = graph.tensor(op.source).width
+                affine.verify_affine(channel, op, shape, width, multipliers, ledger, weight_ledger)
+            case AffineTransposed():
+                width = graph.tensor(op.source).width
+                affine.verify_transposed(
+                    channel, op, shape, width, multipliers, ledger, weight_ledger
+                )
+            case Accumulate():
+                weights.verify(
+                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    boundaries.at("start"), boundaries.at("end"), shape, ledger,
+                )  # fmt: skip
+            case Product():
+                product.verify(channel, op, ledger)
+            case Batch():
+                dataset += batches.verify(
+                    channel, op, shape, order, relations.records.log_records, ledger,
+                    relations.records.blinding_log,
+                )  # fmt: skip
+    return OpenClaims(boundaries.claims(), dataset)
+
+
+def layout(relations: Relations) -> Layout:
+    """The scalars of lookups and relations, from a dry run of the verifier."""
+    channel = DryChannel()
+    ledger = Ledger(channel.check)
+    for name, point, value in lookup.verify(channel, "lookup", relations.entries):
+        ledger.add(name, point, value)
+    nowhere = np.zeros((0, 0), dtype=np.int64)
+    verify(channel, relations, ledger, lambda side, name, point: ZERO, nowhere)
+    return channel.layout()
