@@ -92,7 +92,12 @@ def opening_terms(part: str, plan: Plan, claims: int) -> list[Term]:
                 Term(
                     part,
                     f"opened rows batched, level {number}",
-                    _field(levels[number - 1].queries + 2 * level.variables + level.masked),
+                    _field(
+                        levels[number - 1].queries
+                        + 2 * level.variables
+                        + level.masked
+                        + level.zeros * (1 + level.message_log)
+                    ),
                 )
             )
     return terms

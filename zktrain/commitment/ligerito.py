@@ -30,7 +30,7 @@ from ..errors import OpeningMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
-from ..field.extension import ONE, Ext, ExtVec, Point
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import Scalar
 from ..field.goldilocks import P, bit_reverse, root_of_unity
 from ..randomness import Randomness, system
@@ -108,6 +108,11 @@ def prove(
             w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
             above = [x * pow(p, 1 << lane_log, P) for x, p in zip(factors, points, strict=True)]
             add_powers(w_tail, points, above)
+            if following.zeros:
+                z = _zero_point(channel, label, following)  # V -> P
+                table = kf.eq_table(z, _beta_powers(beta, len(points) + 1)[-1])
+                table[:, : following.carried_tail] = 0
+                w_tail = ext.add(w_tail, table)
             f, w = _beside(following, f, tail), _beside(following, w, w_tail)
         machine = sumcheck.ProductMachine([(f, w)])
         machine.rounds = following.variables
@@ -121,6 +126,11 @@ def prove(
             weights = _level_weights(following, bound, epsilon)
             tail = ext.total(ext.mul(tails, weights[:, None, :]))
         opened = [matrix]
+
+
+def _zero_point(channel: ProverChannel | VerifierChannel, label: str, level: Level) -> Point:
+    """Where the lane of the carried tail is checked to be 0 beyond the tail."""
+    return tuple(channel.challenger.elements(f"{label}/zeros", level.message_log))
 
 
 def _commit_level(
@@ -268,8 +278,8 @@ def verify(
     ]
     salts = [packing.row_cells - len(packing.live_lanes) for packing in packings]
     running = value
-    # the running weight: eq(z_col), and powers of every opened position
-    eq_point, eq_factor = z[:lane_log], ONE
+    # the running weight: eq of some points, and powers of every opened position
+    eqs = [(z[:lane_log], ONE)]
     none = np.zeros((2, 0), dtype=np.uint64)
     powers = _Powers(none[0], none)
     current_roots: Sequence[bytes] = roots
@@ -304,12 +314,13 @@ def verify(
         running = running + ext.dot(factors, folded)
         powers.add(_Powers(points, factors))
 
+        if following.zeros:
+            zero_point = _zero_point(channel, label, following)  # V -> P
         running, bound = sumcheck.verify(
             channel, f"{label}/fold", running, following.variables, 2, clear=not following.masked
         )
         own = bound[: following.fold_log]
-        eq_factor = eq_factor * ml.eq(eq_point[: len(own)], own)
-        eq_point = eq_point[len(own) :]
+        eqs = [(x[len(own) :], f * ml.eq(x[: len(own)], own)) for x, f in eqs]
         for challenge in own:
             powers.bind(challenge)
         if following.carried >= 0:
@@ -317,12 +328,20 @@ def verify(
             for challenge in bound[: following.carried]:
                 carried.bind(challenge)
             choice = bound[-1]
+            place = choice  # of the carried lanes
             for challenge in own[following.carried :]:
-                carried.scale(1 - challenge)
-            carried.scale(choice)
+                place = place * (1 - challenge)
+            carried.scale(place)
             powers.scale(1 - choice)
-            eq_factor = eq_factor * (1 - choice)
             powers.add(carried)
+            eqs = [(x, f * (1 - choice)) for x, f in eqs]
+            if following.zeros:  # eq(z, .) at the cells beyond the tail
+                factor = place * _beta_powers(beta, len(indices) + 1)[-1]
+                tail_log = ml.log2_ceil(following.carried_tail)
+                low, high = zero_point[:tail_log], zero_point[tail_log:]
+                eqs.append((zero_point, factor))
+                inside = ml.eq_index(high, 0)
+                eqs.append((low + (ZERO,) * len(high), -(factor * inside)))
         epsilon = ONE
         if following.masked:
             (mask,) = channel.receive(f"{label}/mask", 1)  # P -> V
@@ -337,8 +356,9 @@ def verify(
         raise OpeningMismatch(
             "the clear vector is not the fold of the last commitment", stage=label
         )
-    weight = ext.scale(ml.eq_table(eq_point), eq_factor)
-    claimed = ext.dot(weight, clear) + powers.evaluate(clear)
+    claimed = powers.evaluate(clear)
+    for point, factor in eqs:
+        claimed = claimed + ext.dot(ml.eq_table(point, factor), clear)
     channel.check(
         lambda: claimed - running,
         OpeningMismatch("the clear vector does not satisfy the folded claim", stage=label),

@@ -34,8 +34,8 @@ class Level:
     ``2^code_log`` positions, ``queries`` opened positions, ``fold_log`` variables folded by it.
 
     Hiding adds: ``tail`` random coefficients above each lane's message, as many as positions are
-    ever opened; ``carried``, log2 of the lanes that hold the folded tail of the level before
-    (-1: that level had none); ``masked``, one more lane of random E coefficients.
+    ever opened; ``carried_tail``, the length of the folded tail that the level before had (0:
+    none); ``masked``, one more lane of random E coefficients.
     """
 
     message_log: int
@@ -43,8 +43,20 @@ class Level:
     fold_log: int
     queries: int
     tail: int = 0
-    carried: int = -1
+    carried_tail: int = 0
     masked: bool = False
+
+    @property
+    def carried(self) -> int:
+        """log2 of the lanes that hold the carried tail, -1 without."""
+        if not self.carried_tail:
+            return -1
+        return max(0, log2_ceil(self.carried_tail) - self.message_log)
+
+    @property
+    def zeros(self) -> bool:
+        """Whether the carried tail leaves cells of its lane free, which are forced to be 0."""
+        return 0 < self.carried_tail < 1 << self.message_log
 
     @property
     def variables(self) -> int:
@@ -149,6 +161,15 @@ def tail_for(message_log: int, rate_log: int, bits: float, openings: int) -> int
         tail = openings * queries
 
 
+def carried_tail_for(message_log: int, bits: float, openings: int) -> int:
+    """The same for lanes of level 0, as a power of two: the level below carries their fold in lanes
+    that hold exactly so many coefficients, or are forced to be 0 beyond."""
+    tail = 1
+    while tail < openings * _queries(code_log(message_log, 1, tail), message_log, bits, tail):
+        tail *= 2
+    return tail
+
+
 @lru_cache(maxsize=256)
 def plan(lane_log: int, row_log: int, bits: float, tail: int = 0, hiding: bool = False) -> Plan:
     """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits``.
@@ -165,7 +186,7 @@ def plan(lane_log: int, row_log: int, bits: float, tail: int = 0, hiding: bool =
         rate_log += 1
         message = remaining - fold
         first = len(levels) == 1
-        carried = max(0, log2_ceil(tail) - message) if first and tail else -1
+        carried = tail if first else 0
         masked = first and hiding
         own = tail_for(message, rate_log, bits, 1) if masked else 0
         code = code_log(message, rate_log, own)

@@ -36,7 +36,7 @@ from ..channel import VerifierChannel
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim, Packing, Term, claim_on, pack, total_log
-from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, tail_for
+from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, carried_tail_for
 from ..errors import InputError, MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
@@ -126,7 +126,7 @@ class DatasetHeader:
         if not self.hiding:
             return max(LANE_LOG_MIN, lane_log), 0
         lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
-        while (tail := tail_for(lane_log, 1, query_bits(), self.openings + 1)) > 1 << lane_log:
+        while (tail := carried_tail_for(lane_log, query_bits(), self.openings + 1)) > 1 << lane_log:
             lane_log += 1
         return lane_log, tail
 

@@ -20,7 +20,7 @@ from ..circuit.circuit import Circuit
 from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
 from ..commitment import opening
 from ..commitment.packing import Packing, pack, total_log
-from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, tail_for
+from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, carried_tail_for
 from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
@@ -231,7 +231,7 @@ class Statement:
         """Random coefficients per lane of all segments and boundaries."""
         if not self.zero_knowledge:
             return 0
-        return tail_for(self.lane_log, 1, self.query_bits, BOUNDARY_OPENINGS)
+        return carried_tail_for(self.lane_log, self.query_bits, BOUNDARY_OPENINGS)
 
     def packing(self, segment: int) -> Packing:
         return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)

@@ -1,0 +1,164 @@
+"""Openings of commitments that hide: completeness over sizes, and every message bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zktrain.challenger import Challenger
+from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.commitment import opening
+from zktrain.commitment.commit import Committed, commit
+from zktrain.commitment.packing import Claim, Packing, Term, pack
+from zktrain.commitment.parameters import carried_tail_for
+from zktrain.errors import HiddenMismatch, OpeningMismatch, ZktrainError
+from zktrain.field import multilinear as ml
+from zktrain.field.extension import ZERO, Ext
+from zktrain.hiding import Layout, prover_channel, verifier_channel
+from zktrain.randomness import system
+
+BITS = 40.0
+TENSORS = [("a", 14, 9000), ("b", 12, 4096), ("c", 3, 8)]
+
+
+@dataclass(frozen=True)
+class Case:
+    committed: list[Committed]
+    claims: list[Claim]
+    hiding: bool
+
+    @property
+    def packings(self) -> list[Packing]:
+        return [c.packing for c in self.committed]
+
+    @property
+    def layout(self) -> Layout | None:
+        levels = opening.level_plan(self.packings, BITS, hiding=self.hiding)
+        return Layout(levels.scalars(True)) if self.hiding else None
+
+
+def _points(random: np.random.Generator, size: int) -> tuple[Ext, ...]:
+    return tuple(Ext(int(a), int(b)) for a, b in random.integers(0, 1 << 62, (size, 2)))
+
+
+def make(lane_log: int, commitments: int, openings: int, *, hiding: bool = True) -> Case:
+    """Random tensors, two claims on each and one on a sum of two."""
+    random = np.random.default_rng(lane_log)
+    tail = carried_tail_for(lane_log, BITS, openings)
+    committed, claims = [], []
+    terms: list[tuple[Term, Ext]] = []
+    for number in range(commitments):
+        tensors: dict[str, NDArray[np.int64]] = {}
+        for name, size, used in TENSORS:
+            cells = random.integers(-(1 << 20), 1 << 20, 1 << size)
+            cells[used:] = 0
+            tensors[name] = cells
+        committed.append(commit(pack(TENSORS, lane_log, tail), tensors, system()))
+        for name, size, _ in TENSORS:
+            for _ in range(2):
+                point = _points(random, size)
+                value = ml.evaluate_integers(tensors[name], point)
+                terms.append((Term(number, name, point, Ext(3, number + 1)), value))
+    claims = [Claim((term,), value * term.factor) for term, value in terms]
+    both = sum((value * term.factor for term, value in terms[:2]), ZERO)
+    claims.append(Claim((terms[0][0], terms[1][0]), both))
+    return Case(committed, claims, hiding)
+
+
+def _prove(case: Case, claims: Sequence[Claim] | None = None) -> bytes:
+    challenger = Challenger("test")
+    channel = prover_channel(challenger, case.layout, BITS)
+    opening.prove(channel, "opening", case.committed, claims or case.claims, BITS)
+    if case.hiding:
+        replay = verifier_channel(Challenger("test"), channel.proof(), case.layout, BITS)
+        _read(case, replay, claims or case.claims)
+        channel.close(replay)
+    return channel.proof()
+
+
+def _read(case: Case, channel: VerifierChannel, claims: Sequence[Claim]) -> None:
+    roots = [c.root for c in case.committed]
+    opening.verify(channel, "opening", roots, case.packings, claims, BITS)
+
+
+def _judge(case: Case, proof: bytes, claims: Sequence[Claim] | None = None) -> None:
+    channel = verifier_channel(Challenger("test"), proof, case.layout, BITS)
+    _read(case, channel, claims or case.claims)
+    channel.close()
+    channel.finish()
+
+
+@pytest.mark.parametrize("lane_log", [12, 13, 15, 17])
+@pytest.mark.parametrize(("commitments", "openings"), [(1, 1), (3, 4), (1, 30)])
+def test_true_claims_are_accepted(lane_log: int, commitments: int, openings: int) -> None:
+    """With carried tails shorter and longer than a lane of level 1, and with one or more levels."""
+    case = make(lane_log, commitments, openings)
+    _judge(case, _prove(case))
+
+
+@pytest.mark.parametrize("lane_log", [12, 16])
+def test_a_hiding_commitment_is_opened_in_clear(lane_log: int) -> None:
+    case = make(lane_log, 2, 2, hiding=False)
+    _judge(case, _prove(case))
+
+
+def test_carried_tails_of_all_shapes_occur() -> None:
+    """The sizes above cover a lane that the tail leaves free in part, fills, and overflows."""
+    shapes = set()
+    for lane_log in (12, 13, 15, 17):
+        for openings in (1, 4, 30):
+            tail = carried_tail_for(lane_log, BITS, openings)
+            if tail <= 1 << lane_log:
+                level = opening.plan(lane_log, 3, BITS, tail, True).levels[1]
+                shapes.add((level.zeros, level.carried > 0))
+    assert shapes >= {(True, False), (False, True)}
+
+
+@pytest.mark.parametrize("hiding", [True, False])
+def test_false_claims_are_refused(hiding: bool) -> None:
+    case = make(13, 2, 2, hiding=hiding)
+    error = HiddenMismatch if hiding else OpeningMismatch
+    for k, claim in enumerate(case.claims):
+        claims = [*case.claims]
+        claims[k] = replace(claim, value=claim.value + Ext(0, 1))
+        with pytest.raises(error) as caught:
+            _judge(case, _prove(case, claims), claims)
+        assert type(caught.value) is error
+
+
+def test_every_message_is_bound() -> None:
+    """One cell of each message changed, absorbed as sent: first and last of each label."""
+    case = make(13, 2, 2)
+    labels: list[str] = []
+    append = ProverChannel._append
+
+    def run(wanted: int) -> bytes:
+        labels.clear()
+
+        def lie(channel: ProverChannel, label: str, data: bytes) -> None:
+            if len(labels) == wanted:
+                data = bytes([data[0] ^ 1]) + data[1:]
+            labels.append(label)
+            append(channel, label, data)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ProverChannel, "_append", lie)
+            return _prove(case)
+
+    run(-1)
+    order = list(labels)
+    assert {"opening/mask", "opening/tail", "hidden/root", "hidden/columns"} <= set(order)
+    for label in dict.fromkeys(order):
+        for at in {order.index(label), len(order) - 1 - order[::-1].index(label)}:
+            with pytest.raises(ZktrainError):
+                _judge(case, run(at))
+
+
+def test_two_commitments_of_the_same_cells_have_two_roots() -> None:
+    first, second = make(12, 1, 1), make(12, 1, 1)
+    assert np.array_equal(first.committed[0].tensors["a"], second.committed[0].tensors["a"])
+    assert first.committed[0].root != second.committed[0].root
