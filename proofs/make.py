@@ -33,6 +33,9 @@ from zktrain.dataset.commitment import CommittedDataset, certify, commit_records
 from zktrain.dataset.public_file import write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
+from zktrain.field.extension import Ext
+from zktrain.hiding import HidingProver
+from zktrain.randomness import Randomness, expand
 from zktrain.training.initial import seeded_weights
 from zktrain.training.order import batch_indices
 from zktrain.training.weights import digest, write_weights
@@ -56,6 +59,16 @@ class Example:
     circuit: Circuit
     records: int
     segment_steps: int
+    hiding: bool = False
+
+    @property
+    def secret(self) -> bytes | None:
+        """Of the dataset's commitment; a public one has none."""
+        return hashlib.sha256(f"secret of {self.name}".encode()).digest() if self.hiding else None
+
+    def random(self, label: str) -> Randomness:
+        """The same every time, which a real proof must never have."""
+        return expand(hashlib.sha256(f"masks of {self.name}".encode()).digest(), label)
 
     def data(self) -> Records:
         """Bytes and labels from a hash, the same everywhere."""
@@ -79,6 +92,14 @@ CROSS_ENTROPY = Example(
     "cross-entropy-two-segments", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example one"), 13, 4
 )
 MSE = Example("mse-batch-of-five", _circuit((5, 4, 3), "mse", 5, 6, "example two"), 12, 8)
+HIDING = Example(
+    "hiding-two-segments", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example three"), 13, 4, True
+)
+HIDING_MSE = Example(
+    "hiding-one-segment", _circuit((5, 4, 3), "mse", 5, 6, "example four"), 12, 8, True
+)
+OPENINGS = 4
+"""For which the datasets of hiding examples are committed."""
 
 
 @dataclass
@@ -100,7 +121,8 @@ class Prover:
         """The bundle, the weights and the dataset to publish."""
         stated, records = self.example.circuit, self.records or self.example.data()
         trained = self.trains or stated
-        dataset = self.dataset or commit_records(records)
+        secret = self.example.secret
+        dataset = self.dataset or commit_records(records, secret, OPENINGS)
         public = self.stated_dataset or dataset
         boundaries, witnesses = [seeded_weights(stated)], []
         for first in range(0, stated.steps, self.example.segment_steps):
@@ -110,16 +132,19 @@ class Prover:
             witnesses.append(arrays)
             boundaries.append(after)
         ends = digest(boundaries[0]), digest(boundaries[-1])
-        statement = Statement(stated, public.header, *ends, self.example.segment_steps, 100)
+        steps, hiding = self.example.segment_steps, self.example.hiding
+        statement = Statement(stated, public.header, *ends, steps, 100, hiding)
         statement.require_provable()
         parts, claims = self._segments(statement, boundaries, witnesses, records, dataset, trained)
         headers = [part.header for part in parts]
-        proof = closing.prove(statement, headers, claims, dataset.committed)
+        random = self.example.random
+        committed = dataset.committed
+        proof = closing.prove(statement, headers, claims, committed, random=random("closing"))
         bundle = Bundle(
             statement.to_json(),
             stated.canonical_json(),
             public.header.to_json(),
-            certify(public),
+            certify(public, random=random("certificate")),
             tuple(parts),
             proof,
         )
@@ -134,7 +159,10 @@ class Prover:
         dataset: CommittedDataset,
         trained: Circuit,
     ) -> tuple[list[SegmentProof], list[Any]]:
-        inner = [segment.commit_boundary(statement, w) for w in weights[1:-1]]
+        inner = [
+            segment.commit_boundary(statement, w, self.example.random(f"boundary {number}"))
+            for number, w in enumerate(weights[1:-1])
+        ]
         first, last = (BoundaryWeights(segment.pad_weights(w)) for w in (weights[0], weights[-1]))
         ends = [first, *inner, last]
         roots = [bytes.fromhex(statement.initial)]
@@ -167,10 +195,12 @@ class Prover:
                     statement,
                     header,
                     witness,
-                    {"inputs": dataset.inputs, "labels": dataset.labels},
+                    dataset.columns,
                     ends[index],
                     ends[index + 1],
+                    blinding=dataset.blinding,
                     counts=counts,
+                    random=self.example.random(f"segment {index}"),
                 )
             parts.append(SegmentProof(header, proof))
             claims += found
@@ -256,6 +286,34 @@ FORGED: dict[str, tuple[str, Prover]] = {
 }
 """Provers that cheat, with the error that each meets."""
 
+FORGED_HIDING: dict[str, tuple[str, Prover]] = {
+    "hiding-skipped-update": (
+        "HiddenMismatch",
+        Prover(
+            HIDING_MSE,
+            trains=replace(HIDING_MSE.circuit, multipliers=((0, 3), (2, 0), (3, 3))),
+        ),
+    ),
+}
+"""The same for proofs that hide."""
+
+
+def _false_pad() -> Bundle:
+    """The segment's first scalar is sent with another pad than the one that was committed."""
+    send = HidingProver.send
+
+    def lie(channel: HidingProver, label: str, values: list[Ext]) -> None:
+        false = label == "lookup/root" and not lied
+        if false:
+            lied.append(label)
+        send(channel, label, [values[0] + 1, *values[1:]] if false else values)
+
+    lied: list[str] = []
+    honest = Prover(HIDING_MSE).prove()[0]
+    with mock.patch.object(HidingProver, "send", lie):
+        part = Prover(HIDING_MSE).prove()[0].segments[0]
+    return replace(honest, segments=(part,))
+
 
 def _clear_vector_forged() -> Bundle:
     """The last vector of the segment's opening has one entry changed."""
@@ -324,14 +382,16 @@ def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
             _write(out / entry["proof"], data)
         cases[name] = {**entry, **_judged(out, entry, error)}
 
-    for name, (error, prover) in FORGED.items():
+    for name, (error, prover) in {**FORGED, **FORGED_HIDING}.items():
         bundle, weights, dataset = prover.prove()
         file = f"rejected/{name}.safetensors"
         (out / "rejected").mkdir(exist_ok=True)
         write_weights(out / file, weights, 32, {})
         root = dataset.header.root.hex()
-        case(name, error, MSE, bundle.to_bytes(), weights=file, dataset=root)
+        example = prover.example
+        case(name, error, example, bundle.to_bytes(), weights=file, dataset=root)
 
+    case("hiding-another-pad", "HiddenMismatch", HIDING_MSE, _false_pad().to_bytes())
     forged = _clear_vector_forged().to_bytes()
     case("clear-vector-forged", "OpeningMismatch", MSE, forged)
     data = one_segment.to_bytes()
@@ -379,6 +439,8 @@ def main() -> None:
         out = Path(folder)
         two = _accepted(out, CROSS_ENTROPY)
         one = _accepted(out, MSE)
+        _accepted(out, HIDING)
+        _accepted(out, HIDING_MSE)
         _rejected(out, two, one)
         for name in ("v1", "rejected"):
             shutil.rmtree(HERE / name, ignore_errors=True)

@@ -9,18 +9,18 @@ from functools import lru_cache
 from . import soundness
 from .arguments.tables import MAX_COLUMNS, TABLES
 from .circuit.exp_table import exp_table
-from .commitment import commit, merkle, packing, parameters
+from .commitment import commit, ligero, merkle, packing, parameters
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
 
 
-@lru_cache(maxsize=1)
-def parameter_digest() -> bytes:
+@lru_cache(maxsize=2)
+def parameter_digest(hiding: bool = False) -> bytes:
     """SHA-256 of the canonical JSON of all constants: a version with other constants has another
-    digest."""
+    digest. Proofs that hide have some more."""
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
-    fields = {
+    fields: dict[str, object] = {
         "protocol": "zktrain-1",
         "field": P,
         "generator": GENERATOR,
@@ -41,4 +41,11 @@ def parameter_digest() -> bytes:
         "max_columns": MAX_COLUMNS,
         "exp_table": exp,
     }
+    if hiding:
+        fields["hiding"] = {
+            "lane_log_min": parameters.HIDING_LANE_LOG_MIN,
+            "rate_slack": parameters.RATE_SLACK,
+            "salt_cells": merkle.SALT_CELLS,
+            "blinding_rows": ligero.BLINDS,
+        }
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
 import harness as h
+import hiding_harness as hidden
 import pytest
 
 from zktrain.challenger import Trace
@@ -20,11 +22,17 @@ from zktrain.transcript import closing, segment
 from zktrain.transcript.witness import SegmentWitness
 
 FOLDER = Path(__file__).parents[1] / "vectors"
+RUNS = ("cross_entropy", "mse", "hiding")
+"""In clear by loss; the hiding one has cross entropy."""
 
 
-def traces(loss: str) -> dict[str, tuple[Trace, Trace]]:
+@cache
+def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
     """What prover and verifier did, for the certificate, each segment and the closing proof."""
-    run, data = h.honest(loss), h.dataset()
+    if name == "hiding":
+        run, data = hidden.honest("cross_entropy"), hidden.dataset()
+    else:
+        run, data = h.honest(name), h.dataset()
     graph = run.statement.circuit.graph()
     mine: Trace = []
     yours: Trace = []
@@ -39,9 +47,10 @@ def traces(loss: str) -> dict[str, tuple[Trace, Trace]]:
             run.statement,
             header,
             witness,
-            {"inputs": data.inputs, "labels": data.labels},
+            data.columns,
             start,
             end,
+            blinding=data.blinding,
             trace=mine,
         )
         claims += segment.verify(
@@ -84,7 +93,7 @@ def inventory(loss: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", RUNS)
 def test_prover_and_verifier_absorb_and_draw_the_same(loss: str) -> None:
     """In every proof of a run of three segments."""
     for part, (mine, yours) in traces(loss).items():
@@ -92,7 +101,7 @@ def test_prover_and_verifier_absorb_and_draw_the_same(loss: str) -> None:
         assert yours[0][1] == "parameters", part
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", RUNS)
 def test_inventory_is_the_recorded_one(loss: str) -> None:
     """Order, labels and sizes."""
     path = FOLDER / f"inventory-{loss}.txt"
@@ -102,11 +111,24 @@ def test_inventory_is_the_recorded_one(loss: str) -> None:
     assert found == path.read_text()
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", RUNS)
 def test_nothing_is_absorbed_after_the_last_challenge_but_openings(loss: str) -> None:
     """Only rows and paths follow it, which the root fixes."""
     for part, (_, trace) in traces(loss).items():
         last = max(i for i, (action, *_) in enumerate(trace) if action != "absorb")
-        assert {label for _, label, _ in trace[last + 1 :]} == {"opening/rows", "opening/path"}, (
-            part
-        )
+        if loss == "hiding":
+            opened = {"hidden/columns", "hidden/path"}
+        else:
+            opened = {"opening/rows", "opening/path"}
+        assert {label for _, label, _ in trace[last + 1 :]} == opened, part
+
+
+def test_pads_are_committed_before_everything_else() -> None:
+    """The first message of every hiding proof is the root of its pads, before any challenge."""
+    for part, (_, trace) in traces("hiding").items():
+        first = next(i for i, (action, *_) in enumerate(trace) if action != "absorb")
+        before = [label for _, label, _ in trace[:first]]
+        start = before.index("hidden/root")
+        assert before[start + 1 :] in ([], ["commitment"]), part
+        public = {"parameters", "header", "statement", "segments", "claim/inputs", "claim/labels"}
+        assert set(before[:start]) <= public, part

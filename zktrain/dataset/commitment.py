@@ -401,7 +401,7 @@ def certificate_layout(header: DatasetHeader) -> Layout | None:
 
 def _challenger(header: DatasetHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(PROTOCOL[header.hiding], trace)
-    challenger.absorb("parameters", parameter_digest())
+    challenger.absorb("parameters", parameter_digest(header.hiding))
     challenger.absorb("header", header.to_json())
     return challenger
 

@@ -22,7 +22,7 @@ def _challenger(
     trace: Trace | None,
 ) -> Challenger:
     challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} closing", trace)
-    challenger.absorb("parameters", parameter_digest())
+    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
     challenger.absorb("statement", statement.digest)
     challenger.absorb("segments", b"".join(header.digest for header in headers))
     for claim in claims:
