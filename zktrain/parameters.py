@@ -47,5 +47,6 @@ def parameter_digest(hiding: bool = False) -> bytes:
             "rate_slack": parameters.RATE_SLACK,
             "salt_cells": merkle.SALT_CELLS,
             "blinding_rows": ligero.BLINDS,
+            "work_bits": ligero.WORK_BITS,
         }
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()

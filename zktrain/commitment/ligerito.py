@@ -39,6 +39,9 @@ from .commit import Committed
 from .packing import Packing
 from .parameters import Level, Plan
 
+BLOCK = 16
+"""Coefficients that are added up at once when a polynomial is evaluated."""
+
 Rows = NDArray[np.uint64]
 
 
@@ -381,9 +384,15 @@ def _fold_rows(rows: Rows, weight: ExtVec, *, base: bool) -> ExtVec:
 
 
 def _evaluate_powers(clear: ExtVec, points: gl.U64) -> ExtVec:
-    """``sum_i clear_i x^i`` for every point, by Horner's rule on whole vectors."""
+    """``sum_i clear_i x^i`` for every point, by Horner's rule on blocks of ``BLOCK``
+    coefficients."""
+    powers = np.ones((points.shape[0], BLOCK), dtype=np.uint64)
+    for i in range(1, BLOCK):
+        powers[:, i] = gl.mul(powers[:, i - 1], points)
+    step = gl.mul(powers[:, -1], points)
     out = np.zeros((2, points.shape[0]), dtype=np.uint64)
-    for i in range(clear.shape[1] - 1, -1, -1):
-        out = ext.mul_base(out, points)
-        out = ext.add(out, np.broadcast_to(clear[:, i : i + 1], out.shape))
+    for first in range((clear.shape[1] - 1) // BLOCK * BLOCK, -1, -BLOCK):
+        block = np.ascontiguousarray(clear[:, first : first + BLOCK])
+        sums = ext.total(ext.mul_base(block[:, None, :], powers[:, : block.shape[1]]))
+        out = ext.add(ext.mul_base(out, step), sums)
     return out

@@ -34,6 +34,8 @@ from . import merkle
 from .merkle import SALT_CELLS
 from .parameters import subset_bits, subset_size
 
+WORK_BITS = 12
+"""Proof of work before the points are drawn: some points fewer for a few milliseconds."""
 BLINDS = 3
 """Rows ``T, B_0, B_1``."""
 
@@ -77,10 +79,10 @@ class Parameters:
 
         Up to ``e = (n - k - s) / 2`` points may belong to no code word (fewer than half the
         distance ``n - k``), and another ``p`` agrees with the right one on ``k + s - 1`` points.
+        Each attempt at drawing points costs ``2^WORK_BITS`` hashes.
         """
-        return subset_bits(
-            1 << self.code_log, _good(self.code_log, self.product_degree), self.queries
-        )
+        good = _good(self.code_log, self.product_degree)
+        return subset_bits(1 << self.code_log, good, self.queries) + WORK_BITS
 
     def algebra_bits(self) -> float:
         """``-log2`` of the error of random combinations: ``n / |E|`` for rows [BCIKS20, Theorem
@@ -101,7 +103,8 @@ def _queries(slot_log: int, code_log: int, bits: float) -> int | None:
         product_degree = (2 << slot_log) + queries
         if 4 * product_degree > 3 << code_log:
             return None
-        needed = subset_size(1 << code_log, _good(code_log, product_degree), bits)
+        good = _good(code_log, product_degree)
+        needed = subset_size(1 << code_log, good, bits - WORK_BITS)
         if needed <= queries:
             return queries
         queries = needed
@@ -208,6 +211,7 @@ def prove(channel: ProverChannel, label: str, committed: CommittedVector, relati
     p = _blind(values, points, slots)
     p = ext.add(p, ext.total(ext.mul(values[:, :, :rows], relations)))
     channel.send_cells(f"{label}/relation", _coefficients(p, parameters).T)  # P -> V
+    channel.send_work(f"{label}/work", WORK_BITS)  # P -> V
 
     indices = channel.challenger.distinct_indices(  # V -> P
         f"{label}/points", parameters.queries, 1 << parameters.code_log
@@ -247,6 +251,7 @@ def verify(
     weights = _row_weights(channel, label, rows + 2)  # V -> P
     u = channel.receive_cells(f"{label}/proximity", (parameters.degree, 2)).T  # P -> V
     p = channel.receive_cells(f"{label}/relation", (parameters.product_degree, 2)).T  # P -> V
+    channel.receive_work(f"{label}/work", WORK_BITS)  # P -> V
     indices = channel.challenger.distinct_indices(  # V -> P
         f"{label}/points", queries, 1 << parameters.code_log
     )

@@ -161,6 +161,7 @@ def tail_for(message_log: int, rate_log: int, bits: float, openings: int) -> int
         tail = openings * queries
 
 
+@lru_cache(maxsize=256)
 def carried_tail_for(message_log: int, bits: float, openings: int) -> int:
     """The same for lanes of level 0, as a power of two: the level below carries their fold in lanes
     that hold exactly so many coefficients, or are forced to be 0 beyond."""

@@ -99,7 +99,7 @@ class DatasetHeader:
     @property
     def tail(self) -> int:
         """Random coefficients per lane: as many as positions are opened, the certificate's too."""
-        return self._lanes()[1]
+        return _lanes(self)[1]
 
     @property
     def log_records(self) -> int:
@@ -118,17 +118,7 @@ class DatasetHeader:
 
     @property
     def lane_log(self) -> int:
-        return self._lanes()[0]
-
-    def _lanes(self) -> tuple[int, int]:
-        """log2 of a lane's cells, and random coefficients above it, which are no more."""
-        lane_log = total_log([(name, size, 0) for name, size, _ in self._tensors(0)]) - ROW_LOG
-        if not self.hiding:
-            return max(LANE_LOG_MIN, lane_log), 0
-        lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
-        while (tail := carried_tail_for(lane_log, query_bits(), self.openings + 1)) > 1 << lane_log:
-            lane_log += 1
-        return lane_log, tail
+        return _lanes(self)[0]
 
     def _tensors(self, covered: int) -> list[tuple[str, int, int]]:
         """``(name, log size, used cells)``; ``covered`` input columns are committed."""
@@ -195,6 +185,18 @@ class DatasetHeader:
     def root(self) -> bytes:
         """What the world calls the dataset: 32 bytes."""
         return hashlib.sha256(b"zktrain dataset root v1\0" + self.to_json()).digest()
+
+
+@lru_cache(maxsize=64)
+def _lanes(header: DatasetHeader) -> tuple[int, int]:
+    """log2 of a lane's cells, and random coefficients above it, which are no more."""
+    lane_log = total_log([(name, size, 0) for name, size, _ in header._tensors(0)]) - ROW_LOG
+    if not header.hiding:
+        return max(LANE_LOG_MIN, lane_log), 0
+    lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
+    while (tail := carried_tail_for(lane_log, query_bits(), header.openings + 1)) > 1 << lane_log:
+        lane_log += 1
+    return lane_log, tail
 
 
 @dataclass(frozen=True, slots=True)
