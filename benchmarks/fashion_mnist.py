@@ -1,10 +1,12 @@
 """Commit, train, prove and verify a recipe on Fashion-MNIST, and write what it cost.
 
     python benchmarks/fashion_mnist.py [--recipe circuits/fashion-mlp-128.toml] [--out FILE.json]
+    python benchmarks/fashion_mnist.py --no-zk
     python benchmarks/fashion_mnist.py --smoke
 
-``--smoke`` runs a few steps on the digits instead, to see that everything works. Proving and
-verifying run as commands of their own; kernels are compiled before anything is measured.
+``--no-zk`` commits in public and proves in clear, to compare. ``--smoke`` runs a few steps on the
+digits instead, to see that everything works. Proving and verifying run as commands of their own;
+kernels are compiled before anything is measured.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from zktrain.cli import wording
 SMOKE_STEPS = 16
 
 
-def measure(recipe: Path, data: str, folder: Path) -> dict[str, Any]:
+def measure(recipe: Path, data: str, folder: Path, *, hiding: bool) -> dict[str, Any]:
     """The whole pipeline in ``folder``."""
     public, run = folder / "dataset.zkd", folder / "run"
-    committed, _ = measuring.zktrain("commit", data, "--out", public)
+    openly = [] if hiding else ["--public"]
+    committed, _ = measuring.zktrain("commit", data, "--out", public, *openly)
     print("training", recipe.name, file=sys.stderr, flush=True)
     trained = zktrain.train(recipe, data=data, out=run, compare_float=True, dataset=public)
     proved, prove_seconds = measuring.zktrain("prove", run)
@@ -85,6 +88,7 @@ def main() -> None:
     parser.add_argument("--data", default=str(measuring.FASHION_MNIST))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--no-zk", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -94,11 +98,15 @@ def main() -> None:
         else:
             recipe, data = options.recipe, options.data
             measuring.warm_up(folder)
-        result = {**measuring.header("pipeline"), **measure(recipe, data, folder)}
+        if options.no_zk:
+            recipe = measuring.variant(recipe, folder, zero_knowledge="false")
+        measured = measure(recipe, data, folder, hiding=not options.no_zk)
+        result = {**measuring.header("pipeline"), **measured}
     if options.out is None and options.smoke:
         print("nothing is written without --out", file=sys.stderr)
     else:
-        measuring.write(result, options.out or measuring.RESULTS / f"{recipe.stem}.json")
+        name = recipe.stem + ("-no-zk" if options.no_zk else "")
+        measuring.write(result, options.out or measuring.RESULTS / f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ def test_false_weight_claims() -> None:
         for ledger in claims:
             old = ledger.claims[name][1]
             ledger.claims[name][1] = WeightClaim(
-                old.total, old.decay, old.row, old.column, old.value + 1
+                old.total, old.decays, old.row, old.column, old.value + 1
             )
         with pytest.raises(SumcheckMismatch, match="update of 'w'"):
             update(run, UPDATE, claims, boundary(run, 0), boundary(run, 3))

@@ -40,16 +40,24 @@ def _at_point(
     multipliers: Multipliers, t: Point, row: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``W(t, row, column)``, the extension over all padded steps."""
-    return WeightClaim(ext.ONE, decay(multipliers, ml.eq_table(t)), row, column, value)
+
+    def decays() -> ExtVec:
+        return decay(multipliers, ml.eq_table(t))
+
+    return WeightClaim(ext.ONE, decays, row, column, value)
 
 
 def _bias_claim(
     shape: Shape, multipliers: Multipliers, t: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``sum_{t < K} eq(t) b_t(column)``, over the real steps only."""
-    omega = ml.eq_table(t)
-    omega[:, shape.steps :] = 0
-    return WeightClaim(ml.less_than(t, shape.steps), decay(multipliers, omega), (), column, value)
+
+    def decays() -> ExtVec:
+        omega = ml.eq_table(t)
+        omega[:, shape.steps :] = 0
+        return decay(multipliers, omega)
+
+    return WeightClaim(ml.less_than(t, shape.steps), decays, (), column, value)
 
 
 def _prove_product(

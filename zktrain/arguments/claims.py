@@ -106,13 +106,18 @@ Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
 class WeightClaim:
     """``sum_t omega(t) W_t(row, column) = value``, given as the coefficient ``total = sum_t
     omega(t)`` of the segment's first weights and ``decay[tau] = m_tau sum_{t > tau} omega(t)``
-    of its gradients. ``row`` is empty for a bias."""
+    of its gradients, as long as the segment and computed when asked for. ``row`` is empty for a
+    bias."""
 
     total: Ext
-    decay: ExtVec
+    decays: Callable[[], ExtVec]
     row: Point
     column: Point
     value: Scalar
+
+    @property
+    def decay(self) -> ExtVec:
+        return self.decays()
 
 
 @dataclass(slots=True)

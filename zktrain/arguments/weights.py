@@ -13,6 +13,7 @@ powers of ``gamma``; the claim on the segment's last weights has ``omega`` at th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def _gather(
     rows, columns = (log_width(w) for w in widths)
     point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
     column, row = point[:columns], point[columns:]
-    last = ext.from_base(multipliers)
+    last = partial(ext.from_base, multipliers)
     claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
     claims.append((False, WeightClaim(ONE, last, row, column, end(op.weight, column + row))))
     if op.bias is not None:

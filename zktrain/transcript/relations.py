@@ -8,6 +8,7 @@ on the dataset. ``prove`` and ``verify`` walk the operations in the same order; 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,16 +72,17 @@ def claim_order(graph: StepGraph) -> list[Operation]:
 
     Claims flow from outputs to inputs; a weight is the output of its ``Accumulate``.
     """
-    operations = [op for op in graph.operations if not isinstance(op, Lookup)]
-    inputs = {id(op): _inputs(op) for op in operations}
+    waiting = [
+        (op, _inputs(op), _outputs(op)) for op in graph.operations if not isinstance(op, Lookup)
+    ]
+    consumers = Counter(name for _, inputs, _ in waiting for name in inputs)
     done: list[Operation] = []
-    waiting = list(operations)
     while waiting:
-        for op in waiting:
-            consumers = [o for o in waiting if o is not op and inputs[id(o)] & _outputs(op)]
-            if not consumers:
+        for place, (op, inputs, outputs) in enumerate(waiting):
+            if not any(consumers[name] for name in outputs):
                 done.append(op)
-                waiting.remove(op)
+                consumers.subtract(inputs)
+                del waiting[place]
                 break
         else:
             raise ValueError("the step graph has a cycle of claims")
