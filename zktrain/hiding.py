@@ -165,7 +165,7 @@ class HidingVerifier(VerifierChannel):
             raise ValueError("the verifier has received other scalars than its dry run")
         checks, first = list(self._checks), self._layout.scalars
         many = len(self._layout.products)
-        if len(checks) + 2 * many > self._layout.count:
+        if len(checks) + 2 * many >= self._layout.count:
             raise ValueError("there are more checks than the error of their combination allows for")
         for k, ((i, j), u) in enumerate(zip(self._layout.products, openings, strict=True)):
             x, y = Form(ZERO, slot=i), Form(ZERO, slot=j)

@@ -2,7 +2,7 @@
 
 ``X(z_i, z_b, z_t) = sum_n D(n, z_i) M(n)`` with ``M(n) = sum_{(t,b): index(t,b) = n} eq(z_t, t)
 eq(z_b, b)``, the order being public. All claims on one source in one sumcheck over ``n``; the
-verifier evaluates every ``M`` in ``O(K B)``. Error ``(#claims + 2 log N) / |E|``.
+verifier evaluates every ``M`` in ``O(K B)``. Error ``(#claims + 2 variables) / |E|``.
 
 What is left are values of ``D``, which leave the segment in clear. A dataset that hides has random
 *blinding records* ``R`` besides: one more variable ``s`` of the records chooses between ``D`` and

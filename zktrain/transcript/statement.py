@@ -246,17 +246,13 @@ class Statement:
 
     def packings(self, segment: int) -> list[Packing]:
         """All commitments that a segment opens: its own, then those of its committed boundaries."""
-        inner = self.committed_boundaries(segment)
+        inner = len(self.committed_sides(segment))
         return [self.packing(segment)] + [self.boundary_packing()] * inner
 
     def committed_sides(self, segment: int) -> tuple[str, ...]:
         """Ends of the segment with committed weights: the run's first and last ones are public."""
         first, last = segment == 0, segment + 1 == len(self.segments)
         return ("start",) * (not first) + ("end",) * (not last)
-
-    def committed_boundaries(self, segment: int) -> int:
-        """0, 1 or 2."""
-        return len(self.committed_sides(segment))
 
     def layout(self, segment: int) -> Layout | None:
         """The padded scalars of a segment's proof; None: nothing is hidden."""
@@ -300,9 +296,9 @@ class Statement:
     def soundness_terms(self) -> list[soundness.Term]:
         """Every error term of the bundle."""
         terms: list[soundness.Term] = []
-        alike: dict[tuple[int, int], list[soundness.Term]] = {}
+        alike: dict[tuple[int, tuple[str, ...]], list[soundness.Term]] = {}
         for segment, (_, steps) in enumerate(self.segments):
-            kind = (steps, self.committed_boundaries(segment))
+            kind = (steps, self.committed_sides(segment))
             if kind not in alike:
                 alike[kind] = self._segment_terms(segment)
             part = f"segment {segment}"
@@ -328,7 +324,7 @@ class Statement:
             if isinstance(op, Product):
                 products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output).width)
             elif isinstance(op, Batch):
-                batches += MAX_CLAIMS + 2 * self.dataset.log_records
+                batches += MAX_CLAIMS + 2 * self.dataset.record_axis.variables
             elif isinstance(op, (Affine, AffineTransposed)):
                 affine += 3 * (log_width(graph.tensor(op.source).width) + shape.log_steps)
             elif isinstance(op, Accumulate):
