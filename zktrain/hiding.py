@@ -46,6 +46,10 @@ class Layout:
         """Elements of the committed vector."""
         return self.scalars + 3 * len(self.products)
 
+    def proof_bytes(self, bits: float) -> int:
+        """Size of the proof about the pads, Merkle paths aside."""
+        return ligero.parameters(self.count, bits).proof_bytes + 16 * len(self.products)
+
     def more(self, scalars: int) -> Layout:
         """With further scalars, not multiplied, after these."""
         return Layout(self.scalars + scalars, self.products)

@@ -47,6 +47,7 @@ class Proved:
     proof_bytes: int
     peak_rss_bytes: int
     stages: dict[str, float]
+    zero_knowledge: bool
 
 
 @dataclass(slots=True)
@@ -109,6 +110,11 @@ def prove(
             dataset = commit_records(records)
         else:
             known = secret_file.read(secret)
+            if known.root != opened.dataset_root:
+                raise InputError(
+                    f"the secret file {secret} belongs to another commitment than the run's; put "
+                    "back the one that was there when the run was trained"
+                )
             dataset = commit_records(records, known.seed, known.openings)
         if dataset.header.root.hex() != opened.dataset_root:
             raise InputError(
@@ -150,7 +156,7 @@ def prove(
     scale = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
     seconds = time.perf_counter() - started
-    return Proved(path, seconds, len(proofs), len(data), peak, clock.stages)
+    return Proved(path, seconds, len(proofs), len(data), peak, clock.stages, zero_knowledge)
 
 
 def _certificate(path: Path, dataset: CommittedDataset, secret: Path | None) -> bytes:

@@ -205,6 +205,7 @@ def prove(
                 "segments": result.segments,
                 "proof_bytes": result.proof_bytes,
                 "peak_rss_bytes": result.peak_rss_bytes,
+                "zero_knowledge": result.zero_knowledge,
                 "stages": result.stages,
                 "path": str(result.path),
             }

@@ -152,6 +152,7 @@ def proved(result: Proved, dataset_root: str, weights: str) -> None:
         [
             ("proof", str(result.path)),
             ("size", f"{wording.size(result.proof_bytes)}, {segments}"),
+            ("hides data", "yes" if result.zero_knowledge else "no"),
             ("time", wording.span(result.seconds)),
             ("stages", wording.stage_line(result.stages)),
             ("peak memory", wording.size(result.peak_rss_bytes)),

@@ -199,6 +199,9 @@ def _parts(statement: Statement, index: int, size: int) -> dict[str, int]:
     parts |= opening.proof_sizes(
         statement.packings(index), statement.query_bits, hiding=statement.zero_knowledge
     )
+    layout = statement.layout(index)
+    if layout is not None:
+        parts["pads of hidden scalars"] = layout.proof_bytes(statement.query_bits)
     parts["relations and Merkle paths"] = size - sum(parts.values())
     return parts
 
