@@ -14,6 +14,7 @@ import zktrain
 from zktrain.dataset import secret_file
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError, StatementMismatch
+from zktrain.locks import locked
 from zktrain.transcript import segment
 from zktrain.transcript.bundle import Bundle, parse
 from zktrain.transcript.statement import BOUNDARY_OPENINGS
@@ -161,3 +162,9 @@ def test_bits_of_security_can_be_demanded(tiny_bundle: TinyBundle) -> None:
             dataset=tiny_bundle.root,
             min_security_bits=101,
         )
+
+
+def test_two_processes_do_not_prove_one_run(run: Path) -> None:
+    """They would count openings of its boundaries apart."""
+    with locked(run / "segments"), pytest.raises(InputError, match="another process is proving"):
+        zktrain.prove(run)

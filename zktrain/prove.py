@@ -25,6 +25,7 @@ from .dataset.commitment import (
 from .dataset.public_file import read_public, write_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
+from .locks import locked
 from .progress import Progress, silent
 from .training.order import batch_indices
 from .training.run import Run
@@ -135,7 +136,11 @@ def prove(
             zero_knowledge,
         )
         statement.require_provable()
-        proofs, claims = _segments(opened, records, statement, dataset, device, clock)
+        folder = opened.path / "segments"
+        folder.mkdir(exist_ok=True)
+        busy = f"another process is proving {opened.path}; wait for it, or end it"
+        with locked(folder, busy=busy):
+            proofs, claims = _segments(opened, records, statement, dataset, device, clock, folder)
         clock("closing", 0, 1)
         if secret is not None:
             positions = opened_positions(dataset.header, statement.closing_bits)
@@ -184,10 +189,9 @@ def _segments(
     dataset: CommittedDataset,
     device: str,
     clock: _Clock,
+    folder: Path,
 ) -> tuple[list[SegmentProof], list[DatasetClaim]]:
     count = len(statement.segments)
-    folder = run.path / "segments"
-    folder.mkdir(exist_ok=True)
     secrets = BoundarySecrets(folder / "secrets.json", statement.digest.hex(), count)
     proofs: list[SegmentProof] = []
     claims: list[DatasetClaim] = []

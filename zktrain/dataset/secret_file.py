@@ -15,13 +15,11 @@ opened beyond what the randomness allows.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
+from ..locks import locked
 from ..randomness import SECRET_BYTES
 from ..training.weights import write_atomically
 from .commitment import MAX_OPENINGS, DatasetHeader
@@ -111,7 +109,7 @@ def read(path: Path) -> Secret:
 
 def spend(path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0) -> None:
     """Count what is about to be opened. Raises ``InputError`` when the randomness is used up."""
-    with _locked(path):
+    with locked(path.parent):
         known = read(path)
         after = replace(
             known, positions=known.positions + positions, segments=known.segments + segments
@@ -128,22 +126,3 @@ def spend(path: Path, header: DatasetHeader, *, positions: int = 0, segments: in
 def _write(path: Path, secret: Secret) -> None:
     text = json.dumps({"format": FORMAT, **asdict(secret)}, indent=2) + "\n"
     write_atomically(path, text.encode(), mode=0o600)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time counts."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"{path.parent} cannot be opened: {error.strerror}") from None
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)

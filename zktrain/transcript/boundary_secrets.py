@@ -19,7 +19,7 @@ from .statement import BOUNDARY_OPENINGS
 
 class BoundarySecrets:
     """A file of the run, mode 0600: per boundary inside the run, a secret and how often it was
-    opened. One of another statement is begun anew."""
+    opened. One of another statement is begun anew. Whoever uses it holds the folder's lock."""
 
     def __init__(self, path: Path, statement: str, segments: int) -> None:
         self._path = path
