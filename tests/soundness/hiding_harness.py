@@ -19,7 +19,6 @@ from typing import Any
 from unittest import mock
 
 import harness as h
-import numpy as np
 import pytest
 from harness import Check, Claims, Run
 
@@ -37,6 +36,8 @@ from zktrain.transcript.statement import Statement
 
 SECRET = bytes(range(32))
 OPENINGS = 2
+SECURITY_BITS = 80
+"""The least that a statement may ask for: fewer positions, shorter tails."""
 
 SLOT_SUM = Check(ligero, "verify", "do not satisfy the relations")
 CODE_WORDS = Check(ligero, "verify", "are no code words")
@@ -59,7 +60,7 @@ def conceal(run: Run) -> Run:
         old.initial,
         old.final,
         old.segment_steps,
-        old.security_bits,
+        SECURITY_BITS,
         True,
     )
     inner = [
@@ -114,10 +115,10 @@ def honest_is_accepted(loss: str, number: int) -> bool:
 
 
 def refuse(
-    run: Run, number: int, proof: bytes, error: type[ZktrainError], message: str = ""
+    run: Run, number: int, proof: bytes, error: type[ZktrainError], message: str = "."
 ) -> None:
     """Assert that the segment is rejected, with exactly this error."""
-    with pytest.raises(error, match=re.escape(message)) as caught:
+    with pytest.raises(error, match=message if message == "." else re.escape(message)) as caught:
         h.verify(run, number, proof)
     assert type(caught.value) is error
 
@@ -197,9 +198,11 @@ class Toy:
         channel.close()
         channel.finish()
 
-    def refuse(self, proof: bytes, error: type[ZktrainError], message: str = "") -> None:
+    def refuse(self, proof: bytes, error: type[ZktrainError], message: str = ".") -> None:
         """Assert that the proof is rejected, with exactly this error."""
-        with pytest.raises(error, match=re.escape(message)) as caught:
+        with pytest.raises(
+            error, match=message if message == "." else re.escape(message)
+        ) as caught:
             self.verify(proof)
         assert type(caught.value) is error
 
@@ -208,6 +211,16 @@ class Toy:
         self.refuse(proof, HiddenMismatch, check.message)
         with h.without(check):
             self.verify(proof)
+
+
+class OpenedAs:
+    """A code word whose opened positions (a list of them) are those of another word."""
+
+    def __init__(self, code: Any, shown: Any) -> None:
+        self.code, self.shown, self.shape = code, shown, code.shape
+
+    def __getitem__(self, key: Any) -> Any:
+        return (self.shown if isinstance(key, list) else self.code)[key]
 
 
 @contextmanager
@@ -234,8 +247,8 @@ def words(change: Callable[[ligero.CommittedVector], ligero.CommittedVector]) ->
 
 @contextmanager
 def message(label: str, change: Callable[[Any], Any], occurrence: int = 0) -> Iterator[None]:
-    """Another message, absorbed as sent: scalars before they are padded, scalars in clear, cells, or
-    a digest."""
+    """Another message, absorbed as sent: scalars before they are padded or in clear, cells, or a
+    digest."""
     seen, padding = [0], [False]
 
     def changed(name: str, values: Any) -> Any:

@@ -175,9 +175,11 @@ def carried_tail_for(message_log: int, bits: float, openings: int) -> int:
 def plan(lane_log: int, row_log: int, bits: float, tail: int = 0, hiding: bool = False) -> Plan:
     """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits``.
 
-    ``tail`` is the largest number of random coefficients per committed lane; with ``hiding`` the
-    opening itself is masked.
+    ``tail`` is the number of random coefficients per committed lane, 0 or a power of two; with
+    ``hiding`` the opening itself is masked.
     """
+    if tail & (tail - 1):
+        raise ValueError("a tail that is carried is a power of two")
     rate_log = 1
     code = code_log(lane_log, rate_log, tail)
     levels = [Level(lane_log, code, row_log, _queries(code, lane_log, bits, tail), tail)]
