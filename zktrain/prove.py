@@ -78,10 +78,10 @@ class _Clock:
             self._enter(None)
 
 
-def segment_steps(options: dict[str, Any], circuit: Circuit) -> int:
+def segment_steps(options: dict[str, Any], circuit: Circuit, records: int) -> int:
     """The recipe's segment length, or the automatic one."""
     wanted = options.get("segment_steps")
-    return wanted if isinstance(wanted, int) else auto_segment_steps(circuit)
+    return wanted if isinstance(wanted, int) else auto_segment_steps(circuit, records)
 
 
 def prove(
@@ -131,7 +131,7 @@ def prove(
             dataset.header,
             digest(opened.boundary(0)),
             digest(opened.boundary(circuit.steps)),
-            segment_steps(opened.proof, circuit),
+            segment_steps(opened.proof, circuit, dataset.header.records),
             int(opened.proof.get("security_bits", 100)),
             zero_knowledge,
         )

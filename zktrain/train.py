@@ -174,7 +174,7 @@ def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: s
     from .transcript.statement import Statement, auto_segment_steps
 
     options = compiled.recipe.proof
-    segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit)
+    segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit, header.records)
     return Statement(
         compiled.circuit,
         header,
@@ -255,7 +255,7 @@ def _create_run(
     for path in (public, initial, run.path / OWN_SECRET):
         path.unlink(missing_ok=True)
     if secret == OWN_SECRET and known.seed is not None:
-        own = secret_file.Secret(header.root.hex(), known.seed.hex(), header.openings)
+        own = secret_file.Secret(header.root.hex(), known.seed.hex(), header.openings, 0, 0)
         secret_file.create(run.path / OWN_SECRET, own)
     if dataset is not None and Path(dataset).is_file():
         write_atomically(public, Path(dataset).read_bytes())

@@ -22,7 +22,7 @@ from ..circuit.operations import Batch
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, ZERO, Ext, Point
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
 from . import sumcheck
 from .claims import Ledger, Shape
@@ -159,7 +159,7 @@ def verify(
             point = tuple(shared[:log_records])
             for x in (*shared[log_records:], choice):
                 factor = factor * (1 - x)
-        chosen = ml.eq_table(point, factor)[:, order]  # (2, steps, batch)
+        chosen = _selection(point, factor, order)
         total = ZERO
         for power, (claim, _), value in zip(weights, claims, values, strict=True):
             _, b, t = shape.split(claim)
@@ -176,6 +176,14 @@ def verify(
         DatasetClaim(op.source, record + shape.split(point)[0], value)
         for (point, _), value in zip(claims, values, strict=True)
     ]
+
+
+def _selection(record: Point, factor: Ext, order: NDArray[np.int64]) -> ExtVec:
+    """``factor eq(record, order)``, ``(2, steps, batch)``: two tables of half the variables, so
+    that the work does not depend on the number of records."""
+    half = len(record) // 2
+    low, high = ml.eq_table(record[:half], factor), ml.eq_table(record[half:])
+    return ext.mul(low[:, order & ((1 << half) - 1)], high[:, order >> half])
 
 
 class _ChoiceMachine:

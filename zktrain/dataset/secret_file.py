@@ -35,8 +35,8 @@ class Secret:
     root: str
     secret: str
     openings: int
-    positions: int = 0
-    segments: int = 0
+    positions: int
+    segments: int
 
     @property
     def seed(self) -> bytes:
@@ -64,7 +64,13 @@ def owned(given: str | Path) -> Owned:
     if not header.hiding:
         return Owned(root)
     path = secret_path(given)
-    return Owned(root, path, read(path).seed, header.openings)
+    secret = read(path)
+    if secret.root != root:
+        raise InputError(
+            f"{path} belongs to another commitment than {given}; put the file that was written "
+            "with it beside it"
+        )
+    return Owned(root, path, secret.seed, header.openings)
 
 
 def secret_path(public: str | Path) -> Path:

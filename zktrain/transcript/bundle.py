@@ -13,6 +13,7 @@ there.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,9 +192,8 @@ class SegmentSummary:
     parts: dict[str, int]
 
 
-def _parts(statement: Statement, index: int, size: int) -> dict[str, int]:
-    """Bytes of one segment's proof by kind; Merkle paths and relations share the remainder, because
-    the number of siblings depends on the opened positions."""
+def _fixed_parts(statement: Statement, index: int) -> dict[str, int]:
+    """Bytes of one segment's proof by kind, of those kinds whose size the statement fixes."""
     entries = lookup_entries(statement.circuit, statement.shape(index))
     parts = {"lookups": lookup.proof_bytes(entries)}
     parts |= opening.proof_sizes(
@@ -202,8 +202,19 @@ def _parts(statement: Statement, index: int, size: int) -> dict[str, int]:
     layout = statement.layout(index)
     if layout is not None:
         parts["pads of hidden scalars"] = layout.proof_bytes(statement.query_bits)
-    parts["relations and Merkle paths"] = size - sum(parts.values())
     return parts
+
+
+def _all_parts(statement: Statement, sizes: list[int]) -> Iterator[dict[str, int]]:
+    """Bytes by kind of each segment's proof; Merkle paths and relations share the remainder,
+    because the number of siblings depends on the opened positions."""
+    alike: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
+    for index, size in enumerate(sizes):
+        kind = statement.kind(index)
+        if kind not in alike:
+            alike[kind] = _fixed_parts(statement, index)
+        fixed = alike[kind]
+        yield {**fixed, "relations and Merkle paths": size - sum(fixed.values())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +234,8 @@ def inspect_bundle(path: str | Path) -> Inspection:
     data = read_file(path, "bundle")
     bundle = parse(data)
     statement = parse_statement(bundle)
+    segments = bundle.segments[: len(statement.segments)]
+    parts = _all_parts(statement, [len(s.proof) for s in segments])
     summaries = tuple(
         SegmentSummary(
             s.header.index,
@@ -232,9 +245,9 @@ def inspect_bundle(path: str | Path) -> Inspection:
             s.header.end.hex(),
             s.header.previous.hex(),
             len(s.proof),
-            _parts(statement, index, len(s.proof)),
+            of_kind,
         )
-        for index, s in enumerate(bundle.segments[: len(statement.segments)])
+        for s, of_kind in zip(segments, parts, strict=True)
     )
     sections = {
         "statement": len(bundle.statement_json),

@@ -36,7 +36,8 @@ segments, and again by each that is proved anew."""
 MAX_SEGMENT_LOG = 28
 AUTO_SEGMENT_LOG = 26
 MAX_SEGMENTS = 1 << 14
-MAX_SEGMENT_SAMPLES = 1 << 22
+MAX_SEGMENT_SAMPLES = 1 << 20
+MAX_SEGMENT_EPOCHS = 1 << 14
 MAX_CLAIMS = 16
 """More than any tensor of a step graph gets: 2 from matrix products and 6 from updates."""
 
@@ -78,16 +79,20 @@ def _layout(circuit: Circuit, shape: Shape, sides: tuple[str, ...], records: Rec
     return layout(Relations(circuit.graph(), shape, entries, multipliers, records, sides))
 
 
-def auto_segment_steps(circuit: Circuit) -> int:
+def _most_samples(records: int) -> int:
+    """What one segment may draw: the verifier's work before it has checked anything."""
+    return min(MAX_SEGMENT_SAMPLES, MAX_SEGMENT_EPOCHS * records)
+
+
+def auto_segment_steps(circuit: Circuit, records: int) -> int:
     """The largest power of two whose segment has at most ``2^26`` cells, at most the run's
-    length."""
+    length, and within what a segment may draw."""
     steps = 1
     while steps < circuit.steps:
         shape = Shape(2 * steps, circuit.batch_size)
-        if (
-            total_log(segment_tensors(circuit, shape)) > AUTO_SEGMENT_LOG
-            or shape.steps * shape.batch > MAX_SEGMENT_SAMPLES
-        ):
+        if total_log(
+            segment_tensors(circuit, shape)
+        ) > AUTO_SEGMENT_LOG or shape.steps * shape.batch > _most_samples(records):
             break
         steps *= 2
     return steps
@@ -142,7 +147,7 @@ class Statement:
             ):
                 raise ValueError("wrong type")
             for text in (statement.initial, statement.final):
-                if type(text) is not str or len(bytes.fromhex(text)) != 32:
+                if type(text) is not str or bytes.fromhex(text).hex() != text or len(text) != 64:
                     raise ValueError("not a digest")
             canonical = statement.to_json() == data
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -184,11 +189,9 @@ class Statement:
             return (
                 f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; use fewer steps"
             )
-        if shape.steps * shape.batch > MAX_SEGMENT_SAMPLES:
-            return (
-                f"a segment of {k} steps draws more than {MAX_SEGMENT_SAMPLES} samples; "
-                "use fewer steps"
-            )
+        most = _most_samples(self.dataset.records)
+        if shape.steps * shape.batch > most:
+            return f"a segment of {k} steps draws more than {most} samples; use fewer steps"
         if -(-self.circuit.steps // k) > MAX_SEGMENTS:
             return (
                 f"{self.circuit.steps} steps in segments of {k} are more than "
@@ -254,6 +257,10 @@ class Statement:
         first, last = segment == 0, segment + 1 == len(self.segments)
         return ("start",) * (not first) + ("end",) * (not last)
 
+    def kind(self, segment: int) -> tuple[int, tuple[str, ...]]:
+        """Segments of one kind have the same sizes: number of steps, and committed ends."""
+        return self.segments[segment][1], self.committed_sides(segment)
+
     def layout(self, segment: int) -> Layout | None:
         """The padded scalars of a segment's proof; None: nothing is hidden."""
         if not self.zero_knowledge:
@@ -297,8 +304,8 @@ class Statement:
         """Every error term of the bundle."""
         terms: list[soundness.Term] = []
         alike: dict[tuple[int, tuple[str, ...]], list[soundness.Term]] = {}
-        for segment, (_, steps) in enumerate(self.segments):
-            kind = (steps, self.committed_sides(segment))
+        for segment in range(len(self.segments)):
+            kind = self.kind(segment)
             if kind not in alike:
                 alike[kind] = self._segment_terms(segment)
             part = f"segment {segment}"
