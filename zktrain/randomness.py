@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +20,51 @@ from .field.goldilocks import P
 SECRET_BYTES = 32
 
 
-class Randomness:
-    """Uniform elements of ``F_p`` from a source of uniform bytes."""
+BLOCK_CELLS = 1 << 17
+"""Cells that are asked for at once; several blocks are drawn at the same time."""
 
-    def __init__(self, source: Callable[[int], bytes]) -> None:
+
+class Randomness:
+    """Uniform elements of ``F_p`` from a source of uniform bytes: ``source(n, size)`` gives those
+    of request ``n = 1, 2, ...``, and is asked once for each."""
+
+    def __init__(self, source: Callable[[int, int], bytes]) -> None:
         self._source = source
+        self._requests = 0
+
+    def _draw(self, count: int) -> NDArray[np.uint64]:
+        sizes = [min(BLOCK_CELLS, count - at) for at in range(0, count, BLOCK_CELLS)]
+        first, self._requests = self._requests + 1, self._requests + len(sizes)
+        out = np.empty(count, dtype=np.uint64)
+
+        def block(number: int, size: int) -> None:
+            start = number * BLOCK_CELLS
+            data = self._source(first + number, 8 * size)
+            out[start : start + size] = np.frombuffer(data, dtype="<u8")
+
+        if len(sizes) == 1:
+            block(0, count)
+        elif sizes:
+            with ThreadPoolExecutor() as pool:  # sources hold no GIL
+                list(pool.map(block, range(len(sizes)), sizes))
+        return out
 
     def cells(self, *shape: int) -> NDArray[np.uint64]:
         """Uniform in ``[0, p)``, by rejection."""
         count = 1
         for n in shape:
             count *= n
-        out = np.frombuffer(self._source(8 * count), dtype="<u8").astype(np.uint64)
+        out = self._draw(count)
         while True:
             (bad,) = np.nonzero(out >= np.uint64(P))
             if not len(bad):
                 return out.reshape(shape)
-            out[bad] = np.frombuffer(self._source(8 * len(bad)), dtype="<u8")
+            out[bad] = self._draw(len(bad))
 
 
 def system() -> Randomness:
     """Fresh randomness of the operating system."""
-    return Randomness(lambda size: os.urandom(size))
+    return Randomness(lambda number, size: os.urandom(size))
 
 
 def new_secret() -> bytes:
@@ -49,16 +73,14 @@ def new_secret() -> bytes:
 
 
 def expand(secret: bytes, label: str) -> Randomness:
-    """The stream of ``secret`` under ``label``: blocks of SHAKE-256, one per request."""
+    """The stream of ``secret`` under ``label``: blocks of SHAKE-256, one per
+    request."""
     if len(secret) != SECRET_BYTES:
         raise ValueError(f"a secret has {SECRET_BYTES} bytes")
-    requests = 0
 
-    def source(size: int) -> bytes:
-        nonlocal requests
+    def source(number: int, size: int) -> bytes:
         name = label.encode()
         prefix = b"zktrain randomness v1" + secret + len(name).to_bytes(8, "little") + name
-        requests += 1
-        return hashlib.shake_256(prefix + requests.to_bytes(8, "little")).digest(size)
+        return hashlib.shake_256(prefix + number.to_bytes(8, "little")).digest(size)
 
     return Randomness(source)

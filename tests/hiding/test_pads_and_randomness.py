@@ -11,6 +11,7 @@ import json
 import shutil
 import stat
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import P
 from zktrain.hiding import HidingProver, HidingVerifier, Layout
-from zktrain.randomness import SECRET_BYTES, Randomness, expand, new_secret, system
+from zktrain.randomness import BLOCK_CELLS, SECRET_BYTES, Randomness, expand, new_secret, system
 from zktrain.transcript import closing, segment
 from zktrain.transcript.bundle import Bundle, parse, parse_statement
 from zktrain.transcript.statement import Statement
@@ -480,17 +481,30 @@ def test_cells_are_uniform_by_rejection() -> None:
     answers = [words, again, once_more]
     asked = []
 
-    def source(size: int) -> bytes:
-        asked.append(size)
+    def source(number: int, size: int) -> bytes:
+        asked.append((number, size))
         found = answers.pop(0)
         return struct.pack(f"<{len(found)}Q", *found)
 
     assert Randomness(source).cells(2, 3).tolist() == [[5, 13, P - 1], [11, 12, 0]]
-    assert asked == [48, 24, 8] and not answers
+    assert asked == [(1, 48), (2, 24), (3, 8)] and not answers
 
 
 def test_no_cells_need_no_randomness() -> None:
-    assert Randomness(lambda size: bytes(size)).cells(2, 0).shape == (2, 0)
+    assert Randomness(lambda number, size: bytes(size)).cells(2, 0).shape == (2, 0)
+
+
+def test_many_cells_are_asked_for_in_blocks() -> None:
+    """Each block is a request of its own, in its place, whoever answers first."""
+
+    def source(number: int, size: int) -> bytes:
+        time.sleep(0.02 / number)
+        return struct.pack("<Q", number) * (size // 8)
+
+    random = Randomness(source)
+    first, second = random.cells(BLOCK_CELLS, 3), random.cells(BLOCK_CELLS + 1)
+    assert (first.reshape(3, -1) == [[1], [2], [3]]).all()
+    assert (second[:-1] == 4).all() and second[-1] == 5
 
 
 def test_streams_of_a_secret_are_independent() -> None:

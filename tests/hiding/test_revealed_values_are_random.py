@@ -186,7 +186,7 @@ def test_the_draws_of_an_opening(opened: Revealed) -> None:
         (1 << case.plan.levels[0].code_log, 2),
         (2, case.layout.scalars),
         (2, 0),
-        (2, 1 << level.message_log, 1),
+        (2, 1 << level.message_log),
         (2, level.tail, level.lanes),
         (1 << level.code_log, 2),
     ]

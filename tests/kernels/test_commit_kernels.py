@@ -35,14 +35,15 @@ def test_fill(kind: type[np.integer], count: int, lane_size: int, column: int, s
 def test_fill_pairs(rows: int, lanes: int) -> None:
     rng = np.random.default_rng(rows)
     values = residues(rng, 2, rows * lanes)
-    matrix = residues(rng, rows + 3, 2 * lanes)
-    rest = matrix[rows:].tolist()
-    fill_pairs(values, matrix)
+    matrix = residues(rng, rows + 3, 2 * (lanes + 2))
+    rest, around = matrix[rows:].tolist(), matrix[:rows, [0, 1, -2, -1]].tolist()
+    fill_pairs(values, rows, 1, matrix)
     cells = pairs(values)
     for row in range(rows):
         here = cells[row * lanes : (row + 1) * lanes]
-        assert matrix[row].tolist() == [c for cell in here for c in cell]
+        assert matrix[row, 2:-2].tolist() == [c for cell in here for c in cell]
     assert matrix[rows:].tolist() == rest
+    assert matrix[:rows, [0, 1, -2, -1]].tolist() == around
 
 
 @pytest.mark.parametrize("size", [1, 2, 64, 512, 1024, 4096, 1 << 15])

@@ -318,9 +318,10 @@ def _next_vector(change: Callable[[ExtVec], None]) -> Iterator[None]:
 
     fill = kernel.fill_pairs
 
-    def lie(values: ExtVec, matrix: Any) -> None:
-        change(values)
-        fill(values, matrix)
+    def lie(values: ExtVec, rows: int, first: int, matrix: Any) -> None:
+        if not first:
+            change(values)
+        fill(values, rows, first, matrix)
 
     with mock.patch.object(kernel, "fill_pairs", lie):
         yield

@@ -244,13 +244,13 @@ def _folded(level: int, change: Callable[[ExtVec], None], keep: bool) -> Iterato
 
     fill, calls = kernel.fill_pairs, [0]
 
-    def lie(values: ExtVec, matrix: Any) -> None:
-        calls[0] += 1
-        if calls[0] == level:
+    def lie(values: ExtVec, rows: int, first: int, matrix: Any) -> None:
+        calls[0] += not first
+        if not first and calls[0] == level:
             forged = values.copy() if keep else values
             change(forged)
             values = forged
-        fill(values, matrix)
+        fill(values, rows, first, matrix)
 
     with mock.patch.object(kernel, "fill_pairs", lie):
         yield

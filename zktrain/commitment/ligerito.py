@@ -146,23 +146,21 @@ def _commit_level(
 
     size, lanes = 1 << level.message_log, level.lanes
     code = np.zeros((1 << level.code_log, 2 * lanes), dtype=np.uint64)
-    if lanes == 1 << level.fold_log:
-        fill_pairs(f, code)
-    else:
-        blocks = [f.reshape(2, size, -1)]
-        if level.carried >= 0:
-            carried = np.zeros((2, size << level.carried), dtype=np.uint64)
-            carried[:, : tail.shape[1]] = tail
-            blocks.append(carried.reshape(2, size, -1))
-        if level.masked:
-            blocks.append(random.cells(2, size, 1))
-        message = np.concatenate(blocks, axis=2)
-        code[:size, 0::2], code[:size, 1::2] = message[0], message[1]
+    blocks = [f]
+    if level.carried >= 0:
+        blocks.append(np.zeros((2, size << level.carried), dtype=np.uint64))
+        blocks[-1][:, : tail.shape[1]] = tail
+    if level.masked:
+        blocks.append(random.cells(2, size))
+    lane = 0
+    for block in blocks:
+        fill_pairs(block, size, lane, code)
+        lane += block.shape[1] // size
     none = np.zeros((2, 0), dtype=np.uint64)
     if not level.masked:
         transform(code)
         return _Matrix(code, merkle.build(code), None), none, none
-    mask = np.ascontiguousarray(message[:, :, -1])
+    mask = blocks[-1]
     tails = random.cells(2, level.tail, lanes)
     above = slice(size, size + level.tail)
     code[above, 0::2], code[above, 1::2] = tails[0], tails[1]

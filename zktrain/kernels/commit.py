@@ -39,20 +39,19 @@ def fill(values: NDArray[Any], lane_size: int, column: int, start: int, matrix: 
 
 
 @kernel
-def _fill_field(lo, hi, values, matrix):  # type: ignore[no-untyped-def]
-    """E vector as pairs of base columns: ``values (2, rows * lanes)`` to ``matrix[row][2
-    lanes]``."""
-    lanes = matrix.shape[1] // 2
+def _fill_field(lo, hi, values, lanes, first, matrix):  # type: ignore[no-untyped-def]
+    """Rows ``lo..hi`` of :func:`fill_pairs`."""
     for row in range(lo, hi):
         for lane in range(lanes):
-            matrix[row, 2 * lane] = values[0, row * lanes + lane]
-            matrix[row, 2 * lane + 1] = values[1, row * lanes + lane]
+            matrix[row, 2 * (first + lane)] = values[0, row * lanes + lane]
+            matrix[row, 2 * (first + lane) + 1] = values[1, row * lanes + lane]
 
 
-def fill_pairs(values: ExtVec, matrix: U64) -> None:
-    """Lay an E vector out as rows of interleaved coordinates, lowest variables inside a row."""
-    rows = values.shape[1] // (matrix.shape[1] // 2)
-    run(rows, lambda lo, hi: _fill_field(lo, hi, values, matrix))
+def fill_pairs(values: ExtVec, rows: int, first: int, matrix: U64) -> None:
+    """Lay an E vector ``(2, rows * lanes)`` out as ``rows`` rows of ``matrix``, lowest variables
+    inside a row, from lane ``first``: pairs of base columns."""
+    lanes = values.shape[1] // rows
+    run(rows, lambda lo, hi: _fill_field(lo, hi, values, lanes, first, matrix))
 
 
 @kernel
