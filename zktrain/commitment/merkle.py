@@ -82,7 +82,11 @@ def verify(
         for sibling in siblings:
             known[sibling] = channel.receive_digest(f"{label}/path")  # P -> V
         known = {i >> 1: digest(node, known[i] + known[i + 1]) for i in known if i & 1 == 0}
-    if known != {0: root}:
+    found = known.get(0, b"")
+    if found != root:
         raise CommitmentMismatch(
-            "opened rows do not belong to the commitment", stage=label, expected=root.hex()[:16]
+            "opened rows do not belong to the commitment",
+            stage=label,
+            expected=root.hex()[:16],
+            got=found.hex()[:16],
         )
