@@ -107,6 +107,7 @@ def prove(
         points = [code_point(i, level.code_log) for i in indices]
         factors = _beta_powers(beta, len(points))
         add_powers(w, points, factors)
+        machine: _CarryingMachine | sumcheck.ProductMachine
         if following.carried >= 0:
             w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
             above = [x * pow(p, 1 << lane_log, P) for x, p in zip(factors, points, strict=True)]
@@ -116,9 +117,12 @@ def prove(
                 table = kf.eq_table(z, _beta_powers(beta, len(points) + 1)[-1])
                 table[:, : following.carried_tail] = 0
                 w_tail = ext.add(w_tail, table)
-            f, w = _beside(following, f, tail), _beside(following, w, w_tail)
-        machine = sumcheck.ProductMachine([(f, w)])
-        machine.rounds = following.variables
+            carried = np.zeros_like(w_tail)
+            carried[:, : tail.shape[1]] = tail
+            machine = _CarryingMachine(following, (f, w), (carried, w_tail))
+        else:
+            machine = sumcheck.ProductMachine([(f, w)])
+            machine.rounds = following.variables
         clear = not following.masked
         bound = sumcheck.prove(channel, f"{label}/fold", machine, clear=clear)
         f, w = machine.terms[0]
@@ -169,15 +173,58 @@ def _commit_level(
     return _Matrix(code, merkle.build(code, salts), salts), tails, mask
 
 
-def _beside(level: Level, f: ExtVec, carried: ExtVec) -> ExtVec:
-    """``f`` and the carried vector in one, whose highest lane variable chooses between them."""
-    size, lanes = 1 << level.message_log, 1 << level.fold_log
-    out = np.zeros((2, size, 2 * lanes), dtype=np.uint64)
-    out[:, :, :lanes] = f.reshape(2, size, lanes)
-    padded = np.zeros((2, size << level.carried), dtype=np.uint64)
-    padded[:, : carried.shape[1]] = carried
-    out[:, :, lanes : lanes + (1 << level.carried)] = padded.reshape(2, size, -1)
-    return out.reshape(2, -1)
+class _CarryingMachine:
+    """Folds the lanes of a level with the carried lanes beside them; the last variable chooses.
+
+    Carried lanes from ``2^level.carried`` on are 0, vector and weights alike: where only such a
+    lane is the other one, fixing a variable multiplies both with ``1 - r``.
+    """
+
+    degree = 2
+
+    def __init__(
+        self, level: Level, own: tuple[ExtVec, ExtVec], carried: tuple[ExtVec, ExtVec]
+    ) -> None:
+        self.rounds = level.variables
+        self._choice, self._full = level.fold_log, level.carried
+        self._own = sumcheck.ProductMachine([own])
+        self._carried = sumcheck.ProductMachine([carried])
+        self._factor = ONE
+        self._bound = 0
+        self._finish_round()
+
+    @property
+    def terms(self) -> list[tuple[ExtVec, ...]]:
+        return self._own.terms
+
+    def message(self) -> list[Ext]:
+        own = self._own.message()
+        if self._bound == self._choice:
+            return own
+        if self._bound < self._full:
+            other = self._carried.message()
+        else:  # factor^2 sum (1 - X)^2 g w, at 0 and 2
+            other = [self._factor * self._factor * self._sum] * 2
+        return [x + y for x, y in zip(own, other, strict=True)]
+
+    def bind(self, challenge: Ext) -> None:
+        self._own.bind(challenge)
+        if self._bound < self._full:
+            self._carried.bind(challenge)
+        else:
+            self._factor = self._factor * (1 - challenge)
+        self._bound += 1
+        self._finish_round()
+
+    def _finish_round(self) -> None:
+        from ..kernels import field as kf
+
+        if self._bound == self._full:
+            self._sum = kf.total(kf.product(*self._carried.terms[0]))
+        if self._bound == self._choice:
+            pairs = zip(self._own.terms[0], self._carried.terms[0], strict=True)
+            both = [np.stack([x, ext.scale(y, self._factor)], axis=2) for x, y in pairs]
+            self._own.terms = [tuple(table.reshape(2, -1) for table in both)]
 
 
 def _level_weights(level: Level, bound: Point, epsilon: Ext) -> ExtVec:
