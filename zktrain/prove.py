@@ -110,12 +110,7 @@ def prove(
         if secret is None:
             dataset = commit_records(records)
         else:
-            known = secret_file.read(secret)
-            if known.root != opened.dataset_root:
-                raise InputError(
-                    f"the secret file {secret} belongs to another commitment than the run's; put "
-                    "back the one that was there when the run was trained"
-                )
+            known = secret_file.read(secret, opened.dataset_root)
             dataset = commit_records(records, known.seed, known.openings)
         if dataset.header.root.hex() != opened.dataset_root:
             raise InputError(

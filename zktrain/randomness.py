@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,6 @@ from numpy.typing import NDArray
 from .field.goldilocks import P
 
 SECRET_BYTES = 32
-
-
 BLOCK_CELLS = 1 << 17
 """Cells that are asked for at once; several blocks are drawn at the same time."""
 
@@ -33,20 +30,18 @@ class Randomness:
         self._requests = 0
 
     def _draw(self, count: int) -> NDArray[np.uint64]:
-        sizes = [min(BLOCK_CELLS, count - at) for at in range(0, count, BLOCK_CELLS)]
-        first, self._requests = self._requests + 1, self._requests + len(sizes)
+        from .kernels.threads import run
+
         out = np.empty(count, dtype=np.uint64)
+        blocks = [out[at : at + BLOCK_CELLS] for at in range(0, count, BLOCK_CELLS)]
+        first, self._requests = self._requests + 1, self._requests + len(blocks)
 
-        def block(number: int, size: int) -> None:
-            start = number * BLOCK_CELLS
-            data = self._source(first + number, 8 * size)
-            out[start : start + size] = np.frombuffer(data, dtype="<u8")
+        def fill(start: int, stop: int) -> None:
+            for number in range(start, stop):
+                data = self._source(first + number, blocks[number].nbytes)
+                blocks[number][:] = np.frombuffer(data, dtype="<u8")
 
-        if len(sizes) == 1:
-            block(0, count)
-        elif sizes:
-            with ThreadPoolExecutor() as pool:  # sources hold no GIL
-                list(pool.map(block, range(len(sizes)), sizes))
+        run(len(blocks), fill, grain=1)  # sources hold no GIL
         return out
 
     def cells(self, *shape: int) -> NDArray[np.uint64]:
@@ -73,8 +68,7 @@ def new_secret() -> bytes:
 
 
 def expand(secret: bytes, label: str) -> Randomness:
-    """The stream of ``secret`` under ``label``: blocks of SHAKE-256, one per
-    request."""
+    """The stream of ``secret`` under ``label``: SHAKE-256, once per request."""
     if len(secret) != SECRET_BYTES:
         raise ValueError(f"a secret has {SECRET_BYTES} bytes")
 

@@ -19,7 +19,7 @@ import pytest
 from zktrain.channel import VerifierChannel
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-from zktrain.dataset.commitment import certify, commit_records
+from zktrain.dataset.commitment import DatasetHeader, certify, commit_records
 from zktrain.dataset.public_file import write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import (
@@ -38,7 +38,7 @@ from zktrain.training.trainer import train
 from zktrain.training.weights import digest, write_weights
 from zktrain.transcript.bundle import MAGIC, Bundle, SegmentProof, parse
 from zktrain.transcript.segment import HEADER_BYTES
-from zktrain.transcript.statement import Statement
+from zktrain.transcript.statement import Statement, auto_segment_steps
 from zktrain.verify import Verdict, verify
 
 STEPS, SEGMENT_STEPS = 7, 4
@@ -649,3 +649,19 @@ def test_names_that_no_file_can_have_are_not_judged(proven: Proven, name: str) -
         proven.judge(proven.data, circuit=name)
     with pytest.raises(InputError):
         proven.judge(proven.data, weights=name)
+
+
+@pytest.mark.parametrize(("records", "steps"), [(1, 1 << 14), (3, 1 << 15), (1 << 10, 1 << 20)])
+def test_a_segment_draws_only_so_many_samples(records: int, steps: int) -> None:
+    """2^14 times the records, and 2^20: the automatic length keeps to it, twice as many are
+    refused."""
+    layer = Layer("l", 1, 1, "w", None, False)
+    start = Initialisation("seed", "s")
+    circuit = Circuit((layer,), "mse", FixedPoint(), 1, 1 << 21, ((0, 1),), "o", start)
+    header = DatasetHeader(records, 1, 1, bytes(32), 0)
+    assert auto_segment_steps(circuit, records) == steps
+    fitting = Statement(circuit, header, "00" * 32, "00" * 32, steps, 80)
+    assert "samples" not in (fitting.problem() or "")
+    problem = replace(fitting, segment_steps=2 * steps).problem()
+    assert problem is not None
+    assert "draws more than" in problem

@@ -117,9 +117,7 @@ def prove(
                 table = kf.eq_table(z, _beta_powers(beta, len(points) + 1)[-1])
                 table[:, : following.carried_tail] = 0
                 w_tail = ext.add(w_tail, table)
-            carried = np.zeros_like(w_tail)
-            carried[:, : tail.shape[1]] = tail
-            machine = _CarryingMachine(following, (f, w), (carried, w_tail))
+            machine = _CarryingMachine(following, (f, w), (_carried(following, tail), w_tail))
         else:
             machine = sumcheck.ProductMachine([(f, w)])
             machine.rounds = following.variables
@@ -140,6 +138,13 @@ def _zero_point(channel: ProverChannel | VerifierChannel, label: str, level: Lev
     return tuple(channel.challenger.elements(f"{label}/zeros", level.message_log))
 
 
+def _carried(level: Level, tail: ExtVec) -> ExtVec:
+    """The tail that ``level`` carries, zeros following, in whole lanes."""
+    out = np.zeros((2, 1 << (level.message_log + level.carried)), dtype=np.uint64)
+    out[:, : tail.shape[1]] = tail
+    return out
+
+
 def _commit_level(
     level: Level, f: ExtVec, tail: ExtVec, random: Randomness
 ) -> tuple[_Matrix, ExtVec, ExtVec]:
@@ -152,8 +157,7 @@ def _commit_level(
     code = np.zeros((1 << level.code_log, 2 * lanes), dtype=np.uint64)
     blocks = [f]
     if level.carried >= 0:
-        blocks.append(np.zeros((2, size << level.carried), dtype=np.uint64))
-        blocks[-1][:, : tail.shape[1]] = tail
+        blocks.append(_carried(level, tail))
     if level.masked:
         blocks.append(random.cells(2, size))
     lane = 0

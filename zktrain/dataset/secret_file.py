@@ -64,13 +64,7 @@ def owned(given: str | Path) -> Owned:
     if not header.hiding:
         return Owned(root)
     path = secret_path(given)
-    secret = read(path)
-    if secret.root != root:
-        raise InputError(
-            f"{path} belongs to another commitment than {given}; put the file that was written "
-            "with it beside it"
-        )
-    return Owned(root, path, secret.seed, header.openings)
+    return Owned(root, path, read(path, root).seed, header.openings)
 
 
 def secret_path(public: str | Path) -> Path:
@@ -89,8 +83,9 @@ def create(path: Path, secret: Secret) -> None:
     _write(path, secret)
 
 
-def read(path: Path) -> Secret:
-    """Raises ``InputError`` for a file that is missing or damaged."""
+def read(path: Path, root: str | None = None) -> Secret:
+    """The secret of the commitment ``root``, None: of any. Raises ``InputError`` for a file
+    that is missing, damaged or another commitment's."""
     try:
         fields = json.loads(path.read_bytes())
         if fields.pop("format") != FORMAT:
@@ -110,13 +105,18 @@ def read(path: Path) -> Secret:
         raise InputError(
             f"{path} is no secret file of this version, or is damaged; commit again"
         ) from None
+    if root is not None and secret.root != root:
+        raise InputError(
+            f"the secret file {path} belongs to another commitment than {root[:16]}...; put "
+            "back the one that was written with it"
+        )
     return secret
 
 
 def spend(path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0) -> None:
     """Count what is about to be opened. Raises ``InputError`` when the randomness is used up."""
     with locked(path.parent):
-        known = read(path)
+        known = read(path, header.root.hex())
         after = replace(
             known, positions=known.positions + positions, segments=known.segments + segments
         )

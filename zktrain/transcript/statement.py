@@ -90,9 +90,8 @@ def auto_segment_steps(circuit: Circuit, records: int) -> int:
     steps = 1
     while steps < circuit.steps:
         shape = Shape(2 * steps, circuit.batch_size)
-        if total_log(
-            segment_tensors(circuit, shape)
-        ) > AUTO_SEGMENT_LOG or shape.steps * shape.batch > _most_samples(records):
+        cells_log = total_log(segment_tensors(circuit, shape))
+        if cells_log > AUTO_SEGMENT_LOG or shape.steps * shape.batch > _most_samples(records):
             break
         steps *= 2
     return steps
