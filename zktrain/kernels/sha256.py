@@ -1,7 +1,8 @@
-"""SHA-256 of many equally long messages, sixteen at a time.
+"""SHA-256 of many equally long messages.
 
-One vector lane per message: a compression of 16 blocks is 64 rounds over ``uint32[16]`` rows, which
-LLVM turns into full-width vector code. Messages start from a midstate (a prefix block that
+By the processor's own instructions where it has them (``kernels.sha256_x86``), else sixteen at a
+time, one vector lane per message: a compression of 16 blocks is 64 rounds over ``uint32[16]`` rows,
+which LLVM turns into full-width vector code. Messages start from a midstate (a prefix block that
 was hashed before), see ``commitment.merkle``.
 """
 
@@ -149,12 +150,18 @@ def hash_rows(
     ``prefix`` has 64 bytes; ``salts (n, m)`` continue the rows. Returns ``(n, 4)``
     uint64 whose little-endian bytes are the digests.
     """
+    from . import sha256_x86
+
     out = np.empty((rows.shape[0], 4), dtype=np.uint64)
     state = midstate(prefix)
     tail = np.empty((rows.shape[0], 0), dtype=np.uint64) if salts is None else salts
-    run(
-        rows.shape[0],
-        lambda lo, hi: _hash_rows(lo, hi, rows, tail, state, 64, ROUND_CONSTANTS, out),
-        grain=64,
-    )
+    native = sha256_x86.available()
+
+    def task(lo: int, hi: int) -> None:
+        if native:
+            sha256_x86.hash_rows(lo, hi, rows, tail, state, 64, out)
+        else:
+            _hash_rows(lo, hi, rows, tail, state, 64, ROUND_CONSTANTS, out)
+
+    run(rows.shape[0], task, grain=64)
     return out
