@@ -66,18 +66,30 @@ def test_combine(count: int, units: int) -> None:
 def unwritten_leaves(
     rng: np.random.Generator, pairs_wanted: int
 ) -> tuple[Leaves | None, list[Pair]]:
-    """Leaves in two blocks of one and two columns, and their keys."""
+    """Leaves in three blocks, of one column of small integers, two columns, and one column of large
+    ones, and their keys."""
     if not pairs_wanted:
         return None, []
     blocks, keys = [], []
-    first = pairs_wanted // 4 * 2
-    for base, size, width in ((0, first, 1), (first, pairs_wanted - first, 2)):
+    sizes = [pairs_wanted // 4 * 2, 0, pairs_wanted // 16 * 2]
+    sizes[1] = pairs_wanted - sum(sizes)
+    limits = [(-(1 << 15), 1 << 15), (-99, 99), (-(1 << 40), 1 << 40)]
+    base = 0
+    for size, width, (low, high) in zip(sizes, (1, 2, 1), limits, strict=True):
         if not size:
             continue
-        columns = [rng.integers(-99, 99, size=2 * size).astype(np.int16) for _ in range(width)]
+        columns = [
+            rng.integers(low, high, size=2 * size, endpoint=True).astype(
+                np.int32 if high < 1 << 20 else np.int64
+            )
+            for _ in range(width)
+        ]
+        columns[0][:4] = low, high, high, low
         constant, factor = random_pairs(rng, 1)[0], random_pairs(rng, 1)[0]
         factors = [(1, 0), factor][:width]
         blocks.append(LeafBlock(base, columns, [Ext(*f) for f in factors], Ext(*constant)))
+        assert blocks[-1].single == (width == 1 and high < 1 << 20)
+        base += size
         for row in zip(*(column.tolist() for column in columns), strict=True):
             key = constant
             for value, by in zip(row, factors, strict=True):
@@ -86,21 +98,42 @@ def unwritten_leaves(
     return Leaves(blocks), keys
 
 
-@pytest.mark.parametrize(("units", "general"), [(4, 2), (20_000, 64), (40_000, 1_000)])
+def one_plus(scale: Ext, table: np.ndarray) -> np.ndarray:
+    """``1 + scale q`` for every element."""
+    cells = [oracle.add((1, 0), oracle.mul((scale.a, scale.b), q)) for q in pairs(table)]
+    return np.array(cells, dtype=np.uint64).T.reshape(2, -1).copy()
+
+
+@pytest.mark.parametrize(("units", "general"), [(4, 2), (64, 0), (20_000, 64), (40_000, 1_000)])
 def test_rounds_and_folds_of_unwritten_leaves(units: int, general: int) -> None:
     """The same as for leaves that are stored."""
     rng = np.random.default_rng(units)
     leaves, keys = unwritten_leaves(rng, units)
     assert leaves is not None
-    stored = tuple(np.array(keys[k::2], dtype=np.uint64).T.copy() for k in (0, 1))
+    scale = Ext(WORST, P - 1)
+    written = [np.array(keys[k::2], dtype=np.uint64).T.copy() for k in (0, 1)]
+    for ours, table in zip(leaves.written(), written, strict=True):
+        assert np.array_equal(ours, table)
+    stored = tuple(one_plus(scale, table) for table in written)
     parts = tuple(residues(rng, 2, general) for _ in range(4))
     none = residues(rng, 2, 0)
     rest = tuple(Ext(*r) for r in random_pairs(rng, ((units + general) // 2 - 1).bit_length()))
-    scale = Ext(3, 5)
     lazily = round_sums((none, none), parts, scale, rest, leaves)  # type: ignore[arg-type]
     assert lazily == round_sums(stored, parts, scale, rest)  # type: ignore[arg-type]
-    for ours, table in zip(leaves.fold(scale), stored, strict=True):
-        assert np.array_equal(ours, fold(table, scale))
+    challenge = Ext(P - 3, WORST)
+    for ours, table in zip(leaves.fold(challenge, scale), stored, strict=True):
+        assert np.array_equal(ours, fold(table, challenge))
+
+
+@pytest.mark.parametrize(
+    ("values", "fit"),
+    [([0, (1 << 16) - 1], True), ([-(1 << 15), (1 << 15) - 1], True), ([0, (1 << 16) + 1], False),
+     ([1 << 17, 1 << 17], False), ([-(1 << 17), -(1 << 17)], False),
+     ([(1 << 17) - 1, 1 << 16], True)],
+)  # fmt: skip
+def test_which_columns_are_small(values: list[int], fit: bool) -> None:
+    column = np.array(values, dtype=np.int64)
+    assert LeafBlock(0, [column], [Ext(1)], Ext(5)).single == fit
 
 
 def line(cells: list[Pair], i: int, x: int) -> Pair:
@@ -119,10 +152,12 @@ def test_round_sums(units: int, general: int, variables: int) -> None:
     ones = tuple(residues(rng, 2, units) for _ in range(2))
     parts = tuple(residues(rng, 2, general) for _ in range(4))
     scale, rest = (WORST, P - 1), random_pairs(rng, variables)
-    found = round_sums(ones, parts, Ext(*scale), tuple(Ext(*r) for r in rest))  # type: ignore[arg-type]
+    tables = tuple(one_plus(Ext(*scale), table) for table in ones)
+    found = round_sums(tables, parts, Ext(*scale), tuple(Ext(*r) for r in rest))  # type: ignore[arg-type]
     u, v = (pairs(table) for table in ones)
     s, p1, q0, q1 = (pairs(table) for table in parts)
-    for x, ours in zip((0, 2), found, strict=True):
+    at = []
+    for x in (0, 1, 2):
         terms = []
         for i in range(units // 2):
             a, b = line(u, i, x), line(v, i, x)
@@ -134,7 +169,11 @@ def test_round_sums(units: int, general: int, variables: int) -> None:
                 oracle.mul(line(q0, i, x), line(p1, i, x)),
             )
             terms.append(oracle.mul(equality(rest, units // 2 + i), g))
-        assert pair(ours) == oracle.total(terms)
+        at.append(oracle.total(terms))
+    at0, lead = map(pair, found)
+    assert at0 == at[0]
+    twice = oracle.add(oracle.sub(at[2], oracle.add(at[1], at[1])), at[0])
+    assert oracle.add(lead, lead) == twice  # the second difference
 
 
 @pytest.mark.parametrize("kind", KINDS)

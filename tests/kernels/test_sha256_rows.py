@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 
 from zktrain.commitment.merkle import LEAF, NODE
+from zktrain.kernels import sha256_x86
 from zktrain.kernels.sha256 import hash_rows
 
 PREFIX = bytes(range(64))
+NATIVE = sha256_x86.available()
+
+
+@pytest.fixture(autouse=True, params=["portable", "native"])
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs without the processor's SHA instructions and, if it has them, with them."""
+    if request.param == "native" and not NATIVE:
+        pytest.skip("this processor has no SHA instructions")
+    monkeypatch.setattr(sha256_x86, "available", lambda: request.param == "native")
 
 
 def expected(rows: np.ndarray, prefix: bytes) -> list[bytes]:
@@ -46,6 +56,12 @@ def test_cells_are_read_least_significant_byte_first(value: int) -> None:
 def test_many_rows_over_all_threads() -> None:
     rows = np.random.default_rng(7).integers(0, 2**64, size=(3001, 8), dtype=np.uint64)
     assert digests(rows, NODE) == expected(rows, NODE)
+
+
+def test_salts_continue_the_rows() -> None:
+    cells = np.random.default_rng(8).integers(0, 2**64, size=(37, 9), dtype=np.uint64)
+    out = hash_rows(cells[:, :7].copy(), LEAF, cells[:, 7:].copy())
+    assert [row.astype("<u8").tobytes() for row in out] == expected(cells, LEAF)
 
 
 @pytest.mark.parametrize("size", [0, 63, 65])

@@ -57,7 +57,8 @@ class LeafClaim:
 
 class LayerMachine:
     """Sumcheck prover of one layer. Its tables are ``s = p0 + lambda q0``, ``p1``, ``q0``,
-    ``q1``; of unit fractions only ``q0`` and ``q1``, or nothing yet (``leaves``)."""
+    ``q1``; of unit fractions only ``1 + lambda q0`` and ``1 + lambda q1``, or nothing yet
+    (``leaves``)."""
 
     degree = 3
 
@@ -75,17 +76,22 @@ class LayerMachine:
         s = layer.p0.copy()
         kf.add_scaled(s, scale, layer.q0)
         self.stored = (s, layer.p1, layer.q0, layer.q1)
+        if self.leaves is not None and scale == ZERO:  # the tables of units would say nothing
+            ones = ext.from_base(np.ones(self.leaves.pairs, dtype=np.uint64))
+            self.stored = _join((ones, ones, *self.leaves.written()), self.stored)
+            self.leaves = None
 
     def _even_out(self) -> None:
         """Store unit fractions when they cannot be paired or are few; then add a neutral one if
         the number is odd."""
         units = self.unit[0].shape[1]
         if units and (units % 2 or units <= SMALL):
-            q0, q1 = self.unit
+            y, z = self.unit
             one = ext.from_base(np.ones(units, dtype=np.uint64))
-            s = ext.add(one, ext.scale(q0, self.scale))
-            self.stored = _join((s, one, q0, q1), self.stored)
-            self.unit = (q0[:, :0], q1[:, :0])
+            inverse = self.scale.inverse()
+            q0, q1 = (ext.scale(ext.sub(table, one), inverse) for table in (y, z))
+            self.stored = _join((y, one, q0, q1), self.stored)
+            self.unit = (y[:, :0], z[:, :0])
         if self.stored[0].shape[1] % 2:
             s, one = ext.vector([self.scale]), ext.vector([ONE])
             self.stored = _join(self.stored, (s, ext.vector([ZERO]), one, one))
@@ -95,12 +101,13 @@ class LayerMachine:
 
         self._even_out()
         r, rest = self.point[0], tuple(self.point[1:])
-        at0, at2 = round_sums(self.unit, self.stored, self.scale, rest, self.leaves)
+        at0, lead = round_sums(self.unit, self.stored, self.scale, rest, self.leaves)
         units = self.leaves.pairs if self.leaves is not None else self.unit[0].shape[1]
         present = (units + self.stored[0].shape[1]) // 2
         missing = self.scale * (ONE - ml.less_than(rest, present))
-        at0, at2 = at0 + missing, at2 + missing
+        at0 = at0 + missing
         at1 = (self.claim - (1 - r) * at0) * r.inverse()
+        at2 = 2 * (at1 + lead) - at0
         self._values = [at0, at1, at2]
         at3 = sumcheck.interpolate(self._values, Ext(3))
         return [
@@ -116,7 +123,7 @@ class LayerMachine:
         self.prefix = self.prefix * ml.eq([r], [challenge])
         self.claim = sumcheck.interpolate(self._values, challenge)
         if self.leaves is not None:
-            self.unit = self.leaves.fold(challenge)
+            self.unit = self.leaves.fold(challenge, self.scale)
             self.leaves = None
         else:
             self.unit = (fold(self.unit[0], challenge), fold(self.unit[1], challenge))
@@ -131,7 +138,8 @@ class LayerMachine:
     def finals(self) -> list[Ext]:
         """``p0, p1, q0, q1`` at the point."""
         if self.unit[0].shape[1]:
-            q0, q1 = (ext.scalar(q, (0,)) for q in self.unit)
+            inverse = self.scale.inverse()
+            q0, q1 = (inverse * (ext.scalar(table, (0,)) - 1) for table in self.unit)
             return [ONE, ONE, q0, q1]
         s, p1, q0, q1 = (ext.scalar(table, (0,)) for table in self.stored)
         return [s - self.scale * q0, p1, q0, q1]

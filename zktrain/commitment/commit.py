@@ -47,19 +47,19 @@ def encode(
 ) -> NDArray[np.uint64]:
     """Code word matrix ``(2^code_log, live lanes)``."""
     from ..kernels.commit import fill
-    from ..kernels.ntt import transform
+    from ..kernels.ntt import transform, zeros
 
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
     positions = 1 << code_log(packing.lane_log, RATE_LOG, packing.tail)
-    matrix = np.zeros((positions, len(columns)), dtype=np.uint64)
+    matrix = zeros(positions, len(columns))
     for block in packing.blocks:
         lane, start = divmod(block.offset, lane_size)
         fill(tensors[block.name][: block.used], lane_size, columns[lane], start, matrix)
     if tails is not None:
-        matrix[lane_size : lane_size + packing.tail] = tails.T
-    transform(matrix)
-    return matrix
+        matrix[lane_size : lane_size + packing.tail, : len(columns)] = tails.T
+    transform(matrix, lane_size + packing.tail)
+    return matrix[:, : len(columns)]
 
 
 def commit(

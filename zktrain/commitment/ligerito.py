@@ -151,10 +151,11 @@ def _commit_level(
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
     empty if it has none."""
     from ..kernels.commit import fill_pairs
-    from ..kernels.ntt import transform
+    from ..kernels.ntt import transform, zeros
 
     size, lanes = 1 << level.message_log, level.lanes
-    code = np.zeros((1 << level.code_log, 2 * lanes), dtype=np.uint64)
+    wide = zeros(1 << level.code_log, 2 * lanes)
+    code = wide[:, : 2 * lanes]
     blocks = [f]
     if level.carried >= 0:
         blocks.append(_carried(level, tail))
@@ -166,13 +167,13 @@ def _commit_level(
         lane += block.shape[1] // size
     none = np.zeros((2, 0), dtype=np.uint64)
     if not level.masked:
-        transform(code)
+        transform(wide, size)
         return _Matrix(code, merkle.build(code), None), none, none
     mask = blocks[-1]
     tails = random.cells(2, level.tail, lanes)
     above = slice(size, size + level.tail)
     code[above, 0::2], code[above, 1::2] = tails[0], tails[1]
-    transform(code)
+    transform(wide, size + level.tail)
     salts = random.cells(code.shape[0], level.salt_cells)
     return _Matrix(code, merkle.build(code, salts), salts), tails, mask
 

@@ -150,15 +150,15 @@ def _points(code_log: int, indices: list[int]) -> gl.U64:
 
 def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
     """Polynomials ``(2, rows, degree)`` on the coset: ``(2, n, rows)``."""
-    from ..kernels.ntt import transform
+    from ..kernels.ntt import transform, zeros
 
     rows, degree = coefficients.shape[1:]
-    matrix = np.zeros((1 << code_log, 2 * rows), dtype=np.uint64)
+    matrix = zeros(1 << code_log, 2 * rows)
     shifted = ext.mul_base(coefficients, gl.powers(GENERATOR, degree))
-    matrix[:degree, 0::2] = shifted[0].T
-    matrix[:degree, 1::2] = shifted[1].T
-    transform(matrix)
-    return np.stack([matrix[:, 0::2], matrix[:, 1::2]])
+    code = matrix[:, : 2 * rows]
+    code[:degree, 0::2], code[:degree, 1::2] = shifted[0].T, shifted[1].T
+    transform(matrix, degree)
+    return np.stack([code[:, 0::2], code[:, 1::2]])
 
 
 def _interpolated(values: ExtVec, parameters: Parameters) -> ExtVec:

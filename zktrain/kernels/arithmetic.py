@@ -1,10 +1,15 @@
 """Goldilocks and its quadratic extension as LLVM instructions that vectorise.
 
 ``p = 2^64 - 2^32 + 1``, ``E = F_p[x] / (x^2 - 7)``. Every value in and out is canonical
-(``< p``). Products are split into 32-bit halves: AVX-512 and NEON have 32 x 32 -> 64 bit
+(``< p``). Products are split into 32-bit halves: vector units have 32 x 32 -> 64 bit
 multiplications but no 64 x 64 -> 128 bit ones. There are no branches, only selects. The
 functions are numba intrinsics: they add their instructions to the kernel that uses them, so
 nothing is left to inline and kernels compile quickly.
+
+Sums of products are reduced once. With ``phi = 2^32``, ``phi^2 = phi - 1``, a product is ``p00 -
+p11 + phi (p01 + p10 + p11)``. Its 64-bit terms are added up modulo ``2^64``, and beside them the
+upper halves of the terms exactly (*parts*); the exact sum of the lower halves follows. That gives
+``l + phi h`` with small signed ``l, h`` (*halves*), which loops add up before anything is reduced.
 
 Loops vectorise when they run over ``range(n)`` of contiguous 1-D arrays: kernels therefore take
 rows and slices, not offsets.
@@ -12,6 +17,7 @@ rows and slices, not offsets.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numba
@@ -39,40 +45,57 @@ def inline(function: Any) -> Any:
 
 
 def _constant(value: int) -> ir.Constant:
-    return ir.Constant(_I64, value)
+    return ir.Constant(_I64, value & (2**64 - 1))
 
 
 _PRIME = _constant(int(P))
 _MASK = _constant(int(EPSILON))
 _SHIFT = _constant(32)
 _NONE = _constant(0)
+_ONES = _constant(-1)
+# 2^22 p, in halves that make others positive
+_LIFT_LOW = _constant((1 << 56) + (1 << 22))
+_LIFT_HIGH = _constant((1 << 54) - (1 << 22) - (1 << 24))
+
+Parts = tuple[Any, Any, Any, Any]
+"""``E, upper(E), D, upper(D)`` of a sum ``E + phi D``: 64-bit sums modulo 2^64, exact sums of
+upper halves."""
 
 
 def _add(b: Any, x: Any, y: Any) -> Any:
-    total = b.add(x, y)
-    total = b.add(total, b.select(b.icmp_unsigned("<", total, x), _MASK, _NONE))
-    return b.sub(total, b.select(b.icmp_unsigned(">=", total, _PRIME), _PRIME, _NONE))
+    return _sub(b, x, b.sub(_PRIME, y))
 
 
 def _sub(b: Any, x: Any, y: Any) -> Any:
     return b.add(b.sub(x, y), b.select(b.icmp_unsigned("<", x, y), _PRIME, _NONE))
 
 
+def _canonical(b: Any, r: Any) -> Any:
+    return b.add(r, b.select(b.icmp_unsigned(">=", r, _PRIME), _MASK, _NONE))
+
+
+def _where_negative(b: Any, sign: Any) -> Any:
+    """``2^64`` modulo p where the top bit of ``sign`` is set."""
+    return b.select(b.icmp_signed("<", sign, _NONE), _MASK, _NONE)
+
+
 def _reduce(b: Any, hi: Any, lo: Any) -> Any:
     """``hi 2^64 + lo``: ``2^64 = 2^32 - 1`` and ``2^96 = -1`` modulo p."""
     top = b.lshr(hi, _SHIFT)
-    middle = b.and_(hi, _MASK)
-    t = b.sub(lo, top)
-    t = b.sub(t, b.select(b.icmp_unsigned("<", lo, top), _MASK, _NONE))
-    u = b.sub(b.shl(middle, _SHIFT), middle)
+    t = b.sub(lo, top)  # borrows only from a small ``lo``, into the top bit
+    t = b.sub(t, _where_negative(b, b.and_(b.xor(lo, _ONES), t)))
+    u = b.mul(b.and_(hi, _MASK), _MASK)
     r = b.add(t, u)
     r = b.add(r, b.select(b.icmp_unsigned("<", r, u), _MASK, _NONE))
-    return b.sub(r, b.select(b.icmp_unsigned(">=", r, _PRIME), _PRIME, _NONE))
+    return _canonical(b, r)
+
+
+def _halves_of(b: Any, x: Any) -> tuple[Any, Any]:
+    return b.and_(x, _MASK), b.lshr(x, _SHIFT)
 
 
 def _mul(b: Any, x: Any, y: Any) -> Any:
-    x0, x1 = b.and_(x, _MASK), b.lshr(x, _SHIFT)
-    y0, y1 = b.and_(y, _MASK), b.lshr(y, _SHIFT)
+    (x0, x1), (y0, y1) = _halves_of(b, x), _halves_of(b, y)
     low = b.mul(x0, y0)
     mid = b.add(b.mul(x0, y1), b.lshr(low, _SHIFT))
     mid2 = b.add(b.mul(x1, y0), b.and_(mid, _MASK))
@@ -80,34 +103,124 @@ def _mul(b: Any, x: Any, y: Any) -> Any:
     return _reduce(b, hi, b.or_(b.shl(mid2, _SHIFT), b.and_(low, _MASK)))
 
 
-def _mul7(b: Any, x: Any) -> Any:
-    seven = _constant(7)
-    low = b.mul(b.and_(x, _MASK), seven)
-    high = b.add(b.mul(b.lshr(x, _SHIFT), seven), b.lshr(low, _SHIFT))
-    return _reduce(b, b.lshr(high, _SHIFT), b.or_(b.shl(high, _SHIFT), b.and_(low, _MASK)))
+def _mul_2_48(b: Any, x: Any) -> Any:
+    return _reduce(b, b.lshr(x, _constant(16)), b.shl(x, _constant(48)))
 
 
-def _binary(name: str, build: Any) -> Any:
-    """A numba intrinsic on two residues."""
+def _parts(b: Any, x: Any, y: Any) -> Parts:
+    (x0, x1), (y0, y1) = _halves_of(b, x), _halves_of(b, y)
+    p00, p01, p10, p11 = b.mul(x0, y0), b.mul(x0, y1), b.mul(x1, y0), b.mul(x1, y1)
+    u00, u01, u10, u11 = (b.lshr(p, _SHIFT) for p in (p00, p01, p10, p11))
+    return (
+        b.sub(p00, p11),
+        b.sub(u00, u11),
+        b.add(b.add(p01, p10), p11),
+        b.add(b.add(u01, u10), u11),
+    )
 
-    def typed(typingctx, x, y):  # type: ignore[no-untyped-def]
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return build(builder, *args)
 
-        return types.uint64(types.uint64, types.uint64), codegen
+def _plus(b: Any, first: Parts, second: Parts) -> Parts:
+    e, f, g, h = (b.add(x, y) for x, y in zip(first, second, strict=True))
+    return e, f, g, h
 
+
+def _times_7(b: Any, parts: Parts) -> Parts:
+    e, f, g, h = (b.sub(b.shl(x, _constant(3)), x) for x in parts)
+    return e, f, g, h
+
+
+def _ext_parts(b: Any, *factors: Any) -> tuple[Parts, Parts]:
+    """Both coordinates of ``a b + c d + ...`` for factors ``a0, a1, b0, b1, c0, ...``."""
+    out: tuple[Parts, Parts] | None = None
+    for i in range(0, len(factors), 4):
+        x0, x1, y0, y1 = factors[i : i + 4]
+        c0 = _plus(b, _parts(b, x0, y0), _times_7(b, _parts(b, x1, y1)))
+        c1 = _plus(b, _parts(b, x0, y1), _parts(b, x1, y0))
+        out = (c0, c1) if out is None else (_plus(b, out[0], c0), _plus(b, out[1], c1))
+    if out is None:
+        raise ValueError("no factors")
+    return out
+
+
+def _to_halves(b: Any, parts: Parts) -> tuple[Any, Any]:
+    e, upper_e, d, upper_d = parts
+    low = b.sub(b.sub(e, upper_d), b.shl(upper_e, _SHIFT))
+    high = b.add(b.add(b.sub(d, b.shl(upper_d, _SHIFT)), upper_d), upper_e)
+    return low, high
+
+
+def _from_halves(b: Any, low: Any, high: Any) -> Any:
+    """``low + 2^32 high`` for ``|low| <= 2^56``, ``|high| < 2^53``."""
+    low, high = b.add(low, _LIFT_LOW), b.add(high, _LIFT_HIGH)
+    carried = b.add(high, b.lshr(low, _SHIFT))
+    top = b.lshr(carried, _SHIFT)
+    w = b.or_(b.shl(carried, _SHIFT), b.and_(low, _MASK))
+    r = b.add(w, b.sub(b.shl(top, _SHIFT), top))  # overflows only from a large ``w``
+    r = b.add(r, _where_negative(b, b.and_(w, b.xor(r, _ONES))))
+    return _canonical(b, r)
+
+
+def _settle(b: Any, parts: Parts) -> Any:
+    return _from_halves(b, *_to_halves(b, parts))
+
+
+def _intrinsic(name: str, arguments: int, results: int, build: Any) -> Any:
+    """A numba intrinsic on ``arguments`` residues; several results are a tuple."""
+    word = types.uint64
+    kind: Any = word if results == 1 else types.UniTuple(word, results)  # type: ignore[no-untyped-call]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out = build(builder, *args)
+        if results == 1:
+            return out
+        return context.make_tuple(builder, signature.return_type, list(out))
+
+    def typed(typingctx, *args):  # type: ignore[no-untyped-def]
+        return kind(*[word] * arguments), codegen
+
+    # numba counts the arguments by the signature
+    names = ["typingctx", *(f"x{i}" for i in range(arguments))]
+    parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+    typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     typed.__name__ = typed.__qualname__ = name
     return intrinsic(typed)
 
 
-add = _binary("add", _add)
+def _ext_product(b: Any, *factors: Any) -> list[Any]:
+    return [_settle(b, parts) for parts in _ext_parts(b, *factors)]
+
+
+def _ext_mul_add(b: Any, a0: Any, a1: Any, b0: Any, b1: Any, x0: Any, x1: Any) -> list[Any]:
+    out = []
+    for (e, f, g, h), x in zip(_ext_parts(b, a0, a1, b0, b1), (x0, x1), strict=True):
+        out.append(_settle(b, (b.add(e, x), b.add(f, b.lshr(x, _SHIFT)), g, h)))
+    return out
+
+
+def _ext_halves(b: Any, *factors: Any) -> list[Any]:
+    return [half for parts in _ext_parts(b, *factors) for half in _to_halves(b, parts)]
+
+
+add = _intrinsic("add", 2, 1, _add)
 """Sum in F_p."""
-sub = _binary("sub", _sub)
+sub = _intrinsic("sub", 2, 1, _sub)
 """Difference in F_p."""
-mul = _binary("mul", _mul)
+mul = _intrinsic("mul", 2, 1, _mul)
 """Product in F_p."""
-reduce128 = _binary("reduce128", _reduce)
+mul_2_48 = _intrinsic("mul_2_48", 1, 1, _mul_2_48)
+"""Product with ``2^48``, a fourth root of unity."""
+reduce128 = _intrinsic("reduce128", 2, 1, _reduce)
 """``hi * 2^64 + lo`` modulo p."""
+from_halves = _intrinsic("from_halves", 2, 1, _from_halves)
+"""``low + 2^32 high`` modulo p, int64 bits, for ``|low| <= 2^56``, ``|high| < 2^53``."""
+ext_mul = _intrinsic("ext_mul", 4, 2, _ext_product)
+"""Product in E, as a pair."""
+ext_mul_2 = _intrinsic("ext_mul_2", 8, 2, _ext_product)
+"""``a b + c d`` in E, as a pair."""
+ext_mul_add = _intrinsic("ext_mul_add", 6, 2, _ext_mul_add)
+"""``a b + x`` in E, as a pair."""
+ext_halves = _intrinsic("ext_halves", 4, 4, _ext_halves)
+"""Product in E as ``l0, h0, l1, h1``, int64 bits below ``2^37``: coordinates ``l + 2^32 h``."""
 
 
 def _typed_from_signed(typingctx, v):  # type: ignore[no-untyped-def]
@@ -118,19 +231,15 @@ def _typed_from_signed(typingctx, v):  # type: ignore[no-untyped-def]
     return types.uint64(types.int64), codegen
 
 
-def _typed_ext_mul(typingctx, a0, a1, b0, b1):  # type: ignore[no-untyped-def]
-    pair: Any = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x0, x1, y0, y1 = args
-        c0 = _add(builder, _mul(builder, x0, y0), _mul7(builder, _mul(builder, x1, y1)))
-        c1 = _add(builder, _mul(builder, x0, y1), _mul(builder, x1, y0))
-        return context.make_tuple(builder, signature.return_type, [c0, c1])
-
-    return pair(*[types.uint64] * 4), codegen
-
-
 from_signed: Any = intrinsic(_typed_from_signed)
 """An int64 with ``|v| < p/2`` as a residue."""
-ext_mul: Any = intrinsic(_typed_ext_mul)
-"""Product in E, as a pair."""
+
+
+@kernel
+def settled(low, high):  # type: ignore[no-untyped-def]
+    """Residue of ``low + 2^32 high`` for int64 sums."""
+    a = from_signed(low)
+    a = a - (P if a >= P else ZERO)
+    b = from_signed(high)
+    b = b - (P if b >= P else ZERO)
+    return add(a, reduce128(b >> U32, b << U32))

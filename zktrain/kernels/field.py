@@ -17,13 +17,14 @@ from .arithmetic import (
     EPSILON,
     U32,
     ZERO,
-    P,
     add,
     ext_mul,
+    ext_mul_add,
     from_signed,
     kernel,
     mul,
     reduce128,
+    settled,
     sub,
 )
 from .threads import run
@@ -82,9 +83,7 @@ def _fold(a0, a1, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
     for i in range(c0.shape[0]):
         x0 = a0[2 * i]
         x1 = a1[2 * i]
-        p0, p1 = ext_mul(sub(a0[2 * i + 1], x0), sub(a1[2 * i + 1], x1), r0, r1)
-        c0[i] = add(x0, p0)
-        c1[i] = add(x1, p1)
+        c0[i], c1[i] = ext_mul_add(r0, r1, sub(a0[2 * i + 1], x0), sub(a1[2 * i + 1], x1), x0, x1)
 
 
 def fold(table: ExtVec, challenge: Ext) -> ExtVec:
@@ -99,9 +98,7 @@ def fold(table: ExtVec, challenge: Ext) -> ExtVec:
 @kernel
 def _axpy(y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
     for i in range(y0.shape[0]):
-        p0, p1 = ext_mul(x0[i], x1[i], s0, s1)
-        y0[i] = add(y0[i], p0)
-        y1[i] = add(y1[i], p1)
+        y0[i], y1[i] = ext_mul_add(s0, s1, x0[i], x1[i], y0[i], y1[i])
 
 
 def add_scaled(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
@@ -130,16 +127,6 @@ def _limbs(v0, v1, out):  # type: ignore[no-untyped-def]
         out[1, i] = np.int64(v0[i] >> U32)
         out[2, i] = np.int64(v1[i] & EPSILON)
         out[3, i] = np.int64(v1[i] >> U32)
-
-
-@kernel
-def _carry(low, high):  # type: ignore[no-untyped-def]
-    """Residue of ``low + 2^32 high`` for int64 sums."""
-    a = from_signed(low)
-    a = a - (P if a >= P else ZERO)
-    b = from_signed(high)
-    b = b - (P if b >= P else ZERO)
-    return add(a, reduce128(b >> U32, b << U32))
 
 
 def _safe_terms(dtype: np.dtype[Any]) -> int:
@@ -179,8 +166,8 @@ def _contract_last(t, v, chunk, o0, o1):  # type: ignore[no-untyped-def]
                 v[2, first:stop],
                 v[3, first:stop],
             )
-            f0 = add(f0, _carry(a, b))
-            f1 = add(f1, _carry(c, d))
+            f0 = add(f0, settled(a, b))
+            f1 = add(f1, settled(c, d))
         o0[row] = f0
         o1[row] = f1
 
@@ -217,8 +204,8 @@ def _add_row(t, va, vb, vc, vd, a, b, c, d):  # type: ignore[no-untyped-def]
 def _flush(a, b, c, d, o0, o1):  # type: ignore[no-untyped-def]
     """Add the four sums to the result and clear them."""
     for j in range(o0.shape[0]):
-        o0[j] = add(o0[j], _carry(a[j], b[j]))
-        o1[j] = add(o1[j], _carry(c[j], d[j]))
+        o0[j] = add(o0[j], settled(a[j], b[j]))
+        o1[j] = add(o1[j], settled(c[j], d[j]))
     a[:] = 0
     b[:] = 0
     c[:] = 0

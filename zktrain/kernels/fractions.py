@@ -2,7 +2,8 @@
 
 A layer holds fractions ``p / q`` over E in pairs: numerators ``p0, p1`` and denominators ``q0,
 q1``, each as two contiguous rows. The parent of a pair is ``(p0 q1 + p1 q0) / (q0 q1)``. Round
-sums use ``s = p0 + lambda q0``, for which ``(p0 q1 + p1 q0) + lambda q0 q1 = q1 s + q0 p1``.
+sums use ``s = p0 + lambda q0``, for which ``g = (p0 q1 + p1 q0) + lambda q0 q1 = q1 s + q0 p1``.
+Where numerators are 1 they use ``z = 1 + lambda q``: ``lambda g = z0 z1 - 1``.
 """
 
 from __future__ import annotations
@@ -10,10 +11,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec
-from .arithmetic import EPSILON, U32, ZERO, add, ext_mul, kernel, reduce128, sub
+from . import single_leaves
+from .arithmetic import (
+    ZERO,
+    add,
+    ext_halves,
+    ext_mul,
+    ext_mul_2,
+    ext_mul_add,
+    kernel,
+    settled,
+    sub,
+)
 from .field import eq_table
-from .leaves import CHUNK, Leaves
+from .leaves import CHUNK, Leaves, _one_plus, pieces
 from .threads import run
 
 LOW_BITS = 10
@@ -29,11 +42,12 @@ def _split(source, even, odd):  # type: ignore[no-untyped-def]
 @kernel
 def _parents(pe0, pe1, po0, po1, qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-untyped-def]
     for i in range(n0.shape[0]):
-        a0, a1 = ext_mul(pe0[i], pe1[i], qo0[i], qo1[i])
-        b0, b1 = ext_mul(po0[i], po1[i], qe0[i], qe1[i])
-        n0[i] = add(a0, b0)
-        n1[i] = add(a1, b1)
-        d0[i], d1[i] = ext_mul(qe0[i], qe1[i], qo0[i], qo1[i])
+        u0 = qe0[i]
+        u1 = qe1[i]
+        v0 = qo0[i]
+        v1 = qo1[i]
+        n0[i], n1[i] = ext_mul_2(pe0[i], pe1[i], v0, v1, po0[i], po1[i], u0, u1)
+        d0[i], d1[i] = ext_mul(u0, u1, v0, v1)
 
 
 @kernel
@@ -97,8 +111,14 @@ def combine(
         unwritten = leaves
 
         def task(lo: int, hi: int) -> None:
-            for first, _, rows in unwritten.pieces(2 * lo, 2 * hi):
-                _combine_piece(*rows, even, odd, first // 2)
+            for block, first, stop in unwritten.stretches(2 * lo, 2 * hi):
+                if block.single:
+                    values = block.columns[0][2 * (first - block.base) : 2 * (stop - block.base)]
+                    at = slice(first // 2, stop // 2)
+                    single_leaves.write_parents(values, block.constant, even[:, at], odd[:, at])
+                    continue
+                for piece, rows in pieces(block, first, stop):
+                    _combine_piece(*rows, even, odd, piece // 2)
 
         run(before, task)
     arrays = (pe, po, qe, qo, even, odd, before)
@@ -115,107 +135,76 @@ def combine(
 
 
 @kernel
-def _halves(a, b, c, d):  # type: ignore[no-untyped-def]
-    b += a >> U32
-    d += c >> U32
-    return (
-        reduce128(b >> U32, (b << U32) | (a & EPSILON)),
-        reduce128(d >> U32, (d << U32) | (c & EPSILON)),
-    )
-
-
-@kernel
 def _round_block(s0, s1, t0, t1, u0, u1, v0, v1, w0, w1):  # type: ignore[no-untyped-def]
-    """``sum_i w_i (v s + u t)`` at 0 and 2, as sums of 32-bit halves."""
+    """``sum_i w_i (v s + u t)`` at 0 and its coefficient of ``X^2``, in halves."""
     a = b = c = d = ZERO
     e = f = k = m = ZERO
     for j in range(w0.shape[0]):
         e0 = w0[j]
         e1 = w1[j]
-        x0, x1 = ext_mul(v0[2 * j], v1[2 * j], s0[2 * j], s1[2 * j])
-        y0, y1 = ext_mul(u0[2 * j], u1[2 * j], t0[2 * j], t1[2 * j])
-        x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
-        a += x0 & EPSILON
-        b += x0 >> U32
-        c += x1 & EPSILON
-        d += x1 >> U32
-        ps0 = s0[2 * j + 1]
-        ps1 = s1[2 * j + 1]
-        pt0 = t0[2 * j + 1]
-        pt1 = t1[2 * j + 1]
-        pu0 = u0[2 * j + 1]
-        pu1 = u1[2 * j + 1]
-        pv0 = v0[2 * j + 1]
-        pv1 = v1[2 * j + 1]
-        x0, x1 = ext_mul(
-            sub(add(pv0, pv0), v0[2 * j]),
-            sub(add(pv1, pv1), v1[2 * j]),
-            sub(add(ps0, ps0), s0[2 * j]),
-            sub(add(ps1, ps1), s1[2 * j]),
+        x0, x1 = ext_mul_2(
+            v0[2 * j], v1[2 * j], s0[2 * j], s1[2 * j], u0[2 * j], u1[2 * j], t0[2 * j], t1[2 * j]
         )
-        y0, y1 = ext_mul(
-            sub(add(pu0, pu0), u0[2 * j]),
-            sub(add(pu1, pu1), u1[2 * j]),
-            sub(add(pt0, pt0), t0[2 * j]),
-            sub(add(pt1, pt1), t1[2 * j]),
+        l0, h0, l1, h1 = ext_halves(x0, x1, e0, e1)
+        a += l0
+        b += h0
+        c += l1
+        d += h1
+        x0, x1 = ext_mul_2(
+            sub(v0[2 * j + 1], v0[2 * j]),
+            sub(v1[2 * j + 1], v1[2 * j]),
+            sub(s0[2 * j + 1], s0[2 * j]),
+            sub(s1[2 * j + 1], s1[2 * j]),
+            sub(u0[2 * j + 1], u0[2 * j]),
+            sub(u1[2 * j + 1], u1[2 * j]),
+            sub(t0[2 * j + 1], t0[2 * j]),
+            sub(t1[2 * j + 1], t1[2 * j]),
         )
-        x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
-        e += x0 & EPSILON
-        f += x0 >> U32
-        k += x1 & EPSILON
-        m += x1 >> U32
+        l0, h0, l1, h1 = ext_halves(x0, x1, e0, e1)
+        e += l0
+        f += h0
+        k += l1
+        m += h1
     return a, b, c, d, e, f, k, m
 
 
 @kernel
-def _round_block_of_ones(l0, l1, u0, u1, v0, v1, w0, w1):  # type: ignore[no-untyped-def]
-    """As :func:`_round_block` where all numerators are 1: ``u + v + lambda u v``."""
+def _round_block_of_units(y0, y1, z0, z1, w0, w1):  # type: ignore[no-untyped-def]
+    """``sum_i w_i y z`` at 0 and its coefficient of ``X^2``, in halves."""
     a = b = c = d = ZERO
     e = f = k = m = ZERO
     for j in range(w0.shape[0]):
         e0 = w0[j]
         e1 = w1[j]
-        ua0 = u0[2 * j]
-        ua1 = u1[2 * j]
-        va0 = v0[2 * j]
-        va1 = v1[2 * j]
-        x0, x1 = ext_mul(ua0, ua1, va0, va1)
-        x0, x1 = ext_mul(x0, x1, l0, l1)
-        x0, x1 = ext_mul(add(x0, add(ua0, va0)), add(x1, add(ua1, va1)), e0, e1)
-        a += x0 & EPSILON
-        b += x0 >> U32
-        c += x1 & EPSILON
-        d += x1 >> U32
-        ub0 = u0[2 * j + 1]
-        ub1 = u1[2 * j + 1]
-        vb0 = v0[2 * j + 1]
-        vb1 = v1[2 * j + 1]
-        ua0 = sub(add(ub0, ub0), ua0)
-        ua1 = sub(add(ub1, ub1), ua1)
-        va0 = sub(add(vb0, vb0), va0)
-        va1 = sub(add(vb1, vb1), va1)
-        x0, x1 = ext_mul(ua0, ua1, va0, va1)
-        x0, x1 = ext_mul(x0, x1, l0, l1)
-        x0, x1 = ext_mul(add(x0, add(ua0, va0)), add(x1, add(ua1, va1)), e0, e1)
-        e += x0 & EPSILON
-        f += x0 >> U32
-        k += x1 & EPSILON
-        m += x1 >> U32
+        x0, x1 = ext_mul(y0[2 * j], y1[2 * j], z0[2 * j], z1[2 * j])
+        l0, h0, l1, h1 = ext_halves(x0, x1, e0, e1)
+        a += l0
+        b += h0
+        c += l1
+        d += h1
+        x0, x1 = ext_mul(
+            sub(y0[2 * j + 1], y0[2 * j]),
+            sub(y1[2 * j + 1], y1[2 * j]),
+            sub(z0[2 * j + 1], z0[2 * j]),
+            sub(z1[2 * j + 1], z1[2 * j]),
+        )
+        l0, h0, l1, h1 = ext_halves(x0, x1, e0, e1)
+        e += l0
+        f += h0
+        k += l1
+        m += h1
     return a, b, c, d, e, f, k, m
 
 
 @kernel
 def _weighted(sums, h0, h1, out):  # type: ignore[no-untyped-def]
     """Add a block's sums, times the weight of the block."""
-    a, b, c, d, e, f, k, m = sums
-    r0, r1 = _halves(a, b, c, d)
-    r0, r1 = ext_mul(r0, r1, h0, h1)
-    out[0] = add(out[0], r0)
-    out[1] = add(out[1], r1)
-    r0, r1 = _halves(e, f, k, m)
-    r0, r1 = ext_mul(r0, r1, h0, h1)
-    out[2] = add(out[2], r0)
-    out[3] = add(out[3], r1)
+    for k in range(2):
+        x0 = settled(np.int64(sums[4 * k]), np.int64(sums[4 * k + 1]))
+        x1 = settled(np.int64(sums[4 * k + 2]), np.int64(sums[4 * k + 3]))
+        x0, x1 = ext_mul(x0, x1, h0, h1)
+        out[2 * k] = add(out[2 * k], x0)
+        out[2 * k + 1] = add(out[2 * k + 1], x1)
 
 
 @kernel
@@ -241,7 +230,7 @@ def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # ty
 
 
 @kernel
-def _round_of_ones(lo, hi, base, l0, l1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
+def _round_of_units(lo, hi, base, y0, y1, z0, z1, low, high, bits):  # type: ignore[no-untyped-def]
     out = np.zeros(4, dtype=np.uint64)
     width = 1 << bits
     i = lo
@@ -251,8 +240,8 @@ def _round_of_ones(lo, hi, base, l0, l1, u0, u1, v0, v1, low, high, bits):  # ty
         n = min(hi - i, width - inside)
         p = 2 * i
         q = 2 * (i + n)
-        sums = _round_block_of_ones(
-            l0, l1, u0[p:q], u1[p:q], v0[p:q], v1[p:q],
+        sums = _round_block_of_units(
+            y0[p:q], y1[p:q], z0[p:q], z1[p:q],
             low[0, inside : inside + n], low[1, inside : inside + n],
         )  # fmt: skip
         _weighted(sums, high[0, block], high[1, block], out)
@@ -260,39 +249,93 @@ def _round_of_ones(lo, hi, base, l0, l1, u0, u1, v0, v1, low, high, bits):  # ty
     return out
 
 
+Tables = tuple[NDArray[np.uint64], NDArray[np.uint64], int]
+"""``eq`` of the low and of the high variables, and how many low ones there are."""
+
+
+def _round_of_leaves(leaves: Leaves, scale: Ext, tables: Tables) -> tuple[Ext, Ext]:
+    l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
+    inverse = scale.inverse()
+
+    def task(lo: int, hi: int) -> tuple[Ext, Ext]:
+        at0 = lead = Ext(0)
+        for block, first, stop in leaves.stretches(2 * lo, 2 * hi):
+            if block.single:
+                a, b = (first - block.base) // 2, (stop - block.base) // 2
+                x, y = single_leaves.round_sums(
+                    block.columns[0], a, b, block.base // 2, tables, block.constant, scale
+                )
+                at0, lead = at0 + x, lead + y
+                continue
+            for piece, rows in pieces(block, first, stop):
+                _one_plus(l0, l1, *rows[:2])
+                _one_plus(l0, l1, *rows[2:])
+                n = rows[0].shape[0] // 2
+                x, y = _pair_of(_round_of_units(0, n, piece // 2, *rows, *tables))
+                at0, lead = at0 + inverse * (x - _weight(piece // 2, n, tables)), lead + inverse * y
+        return at0, lead
+
+    found = run(leaves.pairs // 2, task)
+    return sum((x for x, _ in found), Ext(0)), sum((y for _, y in found), Ext(0))
+
+
+@kernel
+def _weight_of(lo, hi, low, high, bits):  # type: ignore[no-untyped-def]
+    out0 = ZERO
+    out1 = ZERO
+    width = 1 << bits
+    i = lo
+    while i < hi:
+        block = i >> bits
+        inside = i & (width - 1)
+        n = min(hi - i, width - inside)
+        s0 = ZERO
+        s1 = ZERO
+        for j in range(inside, inside + n):
+            s0 = add(s0, low[0, j])
+            s1 = add(s1, low[1, j])
+        out0, out1 = ext_mul_add(s0, s1, high[0, block], high[1, block], out0, out1)
+        i += n
+    return out0, out1
+
+
+def _weight(first: int, count: int, tables: Tables) -> Ext:
+    """Sum of the weights of ``count`` indices."""
+    a, b = _weight_of(first, first + count, *tables)
+    return Ext(int(a), int(b))
+
+
+def _pair_of(cells: NDArray[np.uint64]) -> tuple[Ext, Ext]:
+    return Ext(int(cells[0]), int(cells[1])), Ext(int(cells[2]), int(cells[3]))
+
+
 def round_sums(
-    ones: tuple[ExtVec, ExtVec],
+    units: tuple[ExtVec, ExtVec],
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
     rest: tuple[Ext, ...],
     leaves: Leaves | None = None,
 ) -> tuple[Ext, Ext]:
-    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0, 2`` over the unit-numerator part ``(q0, q1)`` (or
-    ``leaves`` instead of it), then the general part ``(s, p1, q0, q1)``; all have an even number
-    of elements."""
+    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0``, and its coefficient of ``X^2``, over the part with
+    unit numerators, given as ``1 + scale q0, 1 + scale q1`` (or as ``leaves`` instead), then the
+    general part ``(s, p1, q0, q1)``; all have an even number of elements. ``scale`` is not 0 if
+    there are units."""
     bits = min(LOW_BITS, len(rest))
-    low, high = eq_table(rest[:bits]), eq_table(rest[bits:])
+    tables = (eq_table(rest[:bits]), eq_table(rest[bits:]), bits)
     count = parts[0].shape[1] // 2
-    l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
-    tables = (low, high, bits)
-    sums = []
+    at0 = lead = Ext(0)
+    first = units[0].shape[1] // 2
     if leaves is not None:
-        unwritten, first = leaves, leaves.pairs // 2
-
-        def task(lo: int, hi: int) -> list[NDArray[np.uint64]]:
-            return [
-                _round_of_ones(0, (stop - start) // 2, start // 2, l0, l1, *rows, *tables)
-                for start, stop, rows in unwritten.pieces(2 * lo, 2 * hi)
-            ]
-
-        sums += [out for outs in run(first, task) for out in outs]
-    else:
-        first = ones[0].shape[1] // 2
-        sums += run(
-            first, lambda lo, hi: _round_of_ones(lo, hi, 0, l0, l1, *ones[0], *ones[1], *tables)
-        )
+        first = leaves.pairs // 2
+        at0, lead = _round_of_leaves(leaves, scale, tables)
+    elif first:
+        inverse = scale.inverse()
+        found = run(first, lambda lo, hi: _round_of_units(lo, hi, 0, *units[0], *units[1], *tables))
+        for x, y in map(_pair_of, found):
+            at0, lead = at0 + inverse * x, lead + inverse * y
+        at0 = at0 - inverse * ml.less_than(rest, first)
     if count:
         rows = [row for part in parts for row in part]
-        sums += run(count, lambda lo, hi: _round(lo, hi, first, *rows, *tables))
-    at = [sum(int(s[i]) for s in sums) for i in range(4)]
-    return Ext(at[0], at[1]), Ext(at[2], at[3])
+        for x, y in map(_pair_of, run(count, lambda lo, hi: _round(lo, hi, first, *rows, *tables))):
+            at0, lead = at0 + x, lead + y
+    return at0, lead

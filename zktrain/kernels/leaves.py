@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec
-from .arithmetic import from_signed, kernel, mul, sub
+from . import single_leaves
+from .arithmetic import ZERO, ext_mul_add, from_signed, kernel, mul, sub
 from .field import _fold
 from .threads import run
 
 CHUNK = 2048
 PIECE = 8192
+ONE = np.uint64(1)
+
+Rows = tuple[NDArray[np.uint64], ...]
 
 
 @kernel
@@ -62,21 +66,32 @@ def write_leaves(
     run(pairs, task)
 
 
+@kernel
+def _one_plus(l0, l1, u0, u1):  # type: ignore[no-untyped-def]
+    for i in range(u0.shape[0]):
+        u0[i], u1[i] = ext_mul_add(l0, l1, u0[i], u1[i], ONE, ZERO)
+
+
 @dataclass(frozen=True, slots=True)
 class LeafBlock:
     """Denominators ``constant - sum_j coefficient_j column_j`` in pairs, the first of them number
-    ``base``; the first coefficient is 1."""
+    ``base``; the first coefficient is 1. ``single``: there is one column, of small integers."""
 
     base: int
     columns: list[NDArray[Any]]
     coefficients: list[Ext]
     constant: Ext
+    single: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        single = len(self.columns) == 1 and single_leaves.fits(self.columns[0])
+        object.__setattr__(self, "single", single)
 
     @property
     def pairs(self) -> int:
         return int(self.columns[0].shape[0]) // 2
 
-    def fill(self, lo: int, hi: int, rows: tuple[NDArray[np.uint64], ...]) -> None:
+    def fill(self, lo: int, hi: int, rows: Rows) -> None:
         """Write pairs ``lo..hi`` of the block to the rows (both coordinates of even, of odd)."""
         c0, c1 = np.uint64(self.constant.a), np.uint64(self.constant.b)
         _leaf(self.columns[0][2 * lo : 2 * hi], c0, c1, *rows)
@@ -96,30 +111,55 @@ class Leaves:
     def pairs(self) -> int:
         return sum(block.pairs for block in self.blocks)
 
-    def pieces(self, lo: int, hi: int) -> Iterator[tuple[int, int, tuple[NDArray[np.uint64], ...]]]:
-        """``(first, stop, rows)`` over pairs ``lo..hi``; the rows are reused."""
-        buffer = np.empty((4, PIECE), dtype=np.uint64)
+    def stretches(self, lo: int, hi: int) -> Iterator[tuple[LeafBlock, int, int]]:
+        """Blocks that hold some of the pairs ``lo..hi``, and which."""
         for block in self.blocks:
-            stop_block = min(hi, block.base + block.pairs)
-            for first in range(max(lo, block.base), stop_block, PIECE):
-                stop = min(stop_block, first + PIECE)
-                rows = tuple(buffer[:, : stop - first])
-                block.fill(first - block.base, stop - block.base, rows)
-                yield first, stop, rows
+            first, stop = max(lo, block.base), min(hi, block.base + block.pairs)
+            if first < stop:
+                yield block, first, stop
 
-    def fold(self, challenge: Ext) -> tuple[ExtVec, ExtVec]:
-        """Even and odd denominators with the lowest variable of the pair's number bound."""
+    def written(self) -> tuple[ExtVec, ExtVec]:
+        """All denominators, even and odd."""
+        even, odd = (np.empty((2, self.pairs), dtype=np.uint64) for _ in range(2))
+        for block in self.blocks:
+            rows = slice(block.base, block.base + block.pairs)
+            block.fill(0, block.pairs, (*even[:, rows], *odd[:, rows]))
+        return even, odd
+
+    def fold(self, challenge: Ext, scale: Ext) -> tuple[ExtVec, ExtVec]:
+        """``1 + scale * denominator``, even and odd, with the lowest variable of the pair's number
+        bound."""
         out = tuple(np.empty((2, self.pairs // 2), dtype=np.uint64) for _ in range(2))
         r0, r1 = np.uint64(challenge.a), np.uint64(challenge.b)
+        l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
 
         def task(lo: int, hi: int) -> None:
-            for first, stop, rows in self.pieces(2 * lo, 2 * hi):
+            for block, first, stop in self.stretches(2 * lo, 2 * hi):
                 a, b = first // 2, stop // 2
-                _fold(rows[0], rows[1], r0, r1, out[0][0, a:b], out[0][1, a:b])
-                _fold(rows[2], rows[3], r0, r1, out[1][0, a:b], out[1][1, a:b])
+                even, odd = (tuple(table[:, a:b]) for table in out)
+                if block.single:
+                    values = block.columns[0][2 * (first - block.base) : 2 * (stop - block.base)]
+                    single_leaves.write_folded(values, block.constant, scale, challenge, even, odd)
+                    continue
+                for piece, rows in pieces(block, first, stop):
+                    n = rows[0].shape[0] // 2
+                    at = slice(piece // 2 - a, piece // 2 - a + n)
+                    for (u0, u1), (z0, z1) in ((rows[:2], even), (rows[2:], odd)):
+                        _fold(u0, u1, r0, r1, z0[at], z1[at])
+                        _one_plus(l0, l1, z0[at], z1[at])
 
         run(self.pairs // 2, task)
         return out[0], out[1]
+
+
+def pieces(block: LeafBlock, lo: int, hi: int) -> Iterator[tuple[int, Rows]]:
+    """First pair and denominators of pieces of the pairs ``lo..hi``; the rows are reused."""
+    buffer = np.empty((4, PIECE), dtype=np.uint64)
+    for first in range(lo, hi, PIECE):
+        stop = min(hi, first + PIECE)
+        rows = tuple(buffer[:, : stop - first])
+        block.fill(first - block.base, stop - block.base, rows)
+        yield first, rows
 
 
 @kernel

@@ -1,122 +1,139 @@
 """Number-theoretic transform of many columns at once.
 
-The array is ``[position][lane]``: a butterfly works on two rows of lanes, so the inner loop is
+The array is ``[position][lane]``: a butterfly works on rows of lanes, so the inner loop is
 contiguous. Decimation in frequency: input in natural order, output at index ``i`` is the value at
 ``omega^bitreverse(i)``, which is how code words are indexed everywhere.
+
+A pass does several layers on rows that lie a fixed gap apart, in a buffer that stays in cache, so
+that the whole array is read and written two or three times. Two layers are done at once, with the
+fourth root of unity ``2^48`` by shifts.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import llvmlite.binding
 import numpy as np
 from numpy.typing import NDArray
 
 from ..field.goldilocks import powers, root_of_unity
-from .arithmetic import add, kernel, mul, sub
+from .arithmetic import add, kernel, mul, mul_2_48, sub
 from .threads import run
 
-_TILE_BYTES = 1 << 19
+_BUFFER_BYTES = 1 << 18
+
+
+@lru_cache(maxsize=1)
+def _vector_cells() -> int:
+    """Cells of one vector register."""
+    return 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
+
+
+def zeros(positions: int, lanes: int) -> NDArray[np.uint64]:
+    """A matrix to transform, at least ``lanes`` wide: whole vector registers, because what is
+    left over costs as much as four times as many lanes."""
+    unit = _vector_cells()
+    return np.zeros((positions, -(-lanes // unit) * unit), dtype=np.uint64)
 
 
 @kernel
-def _layer(lo, hi, m, half, stride, twiddles):  # type: ignore[no-untyped-def]
-    """Butterflies ``lo..hi`` of one layer over the whole array: blocks of ``2 * half`` rows."""
+def _pass(lo, hi, m, rows, gap, filled, stride, twiddles):  # type: ignore[no-untyped-def]
+    """``log2(rows)`` layers on each set of ``rows`` rows, ``gap`` apart, number ``lo..hi``; rows
+    from ``filled`` on are 0 and not read. ``stride``: exponent of the first layer's twiddles."""
     lanes = m.shape[1]
-    for k in range(lo, hi):
-        block = k // half
-        j = k - block * half
-        a = block * 2 * half + j
-        b = a + half
-        w = twiddles[j * stride]
-        for lane in range(lanes):
-            x = m[a, lane]
-            y = m[b, lane]
-            m[a, lane] = add(x, y)
-            m[b, lane] = mul(sub(x, y), w)
-
-
-@kernel
-def _two_layers(lo, hi, m, quarter, stride, twiddles, imaginary):  # type: ignore[no-untyped-def]
-    """Two layers in one pass over memory: blocks of ``4 * quarter`` rows."""
-    lanes = m.shape[1]
-    for k in range(lo, hi):
-        block = k // quarter
-        j = k - block * quarter
-        r0 = block * 4 * quarter + j
-        r1 = r0 + quarter
-        r2 = r1 + quarter
-        r3 = r2 + quarter
-        w1 = twiddles[j * stride]
-        w2 = mul(w1, w1)
-        w3 = mul(w1, w2)
-        for lane in range(lanes):
-            a = m[r0, lane]
-            b = m[r1, lane]
-            c = m[r2, lane]
-            d = m[r3, lane]
-            s = add(a, c)
-            t = sub(a, c)
-            u = add(b, d)
-            v = mul(sub(b, d), imaginary)
-            m[r0, lane] = add(s, u)
-            m[r1, lane] = mul(sub(s, u), w2)
-            m[r2, lane] = mul(add(t, v), w1)
-            m[r3, lane] = mul(sub(t, v), w3)
-
-
-@kernel
-def _tile(lo, hi, m, rows, stride, twiddles):  # type: ignore[no-untyped-def]
-    """All remaining layers inside tiles of ``rows`` rows that fit the second-level cache."""
-    lanes = m.shape[1]
-    for tile in range(lo, hi):
-        base = tile * rows
-        half = rows // 2
+    buffer = np.empty((rows, lanes), dtype=np.uint64)
+    for number in range(lo, hi):
+        block = number // gap
+        j = number - block * gap
+        base = block * rows * gap + j
+        known = filled
+        for k in range(rows):
+            at = base + k * gap
+            if at < filled:
+                for lane in range(lanes):
+                    buffer[k, lane] = m[at, lane]
+            else:
+                for lane in range(lanes):
+                    buffer[k, lane] = 0
+        size = rows
         step = stride
-        while half >= 1:
-            for first in range(base, base + rows, 2 * half):
-                for j in range(half):
-                    a = first + j
-                    b = a + half
-                    w = twiddles[j * step]
+        while size >= 4:
+            quarter = size // 4
+            for first in range(0, rows, size):
+                for i in range(quarter):
+                    r0 = first + i
+                    r1 = r0 + quarter
+                    r2 = r1 + quarter
+                    r3 = r2 + quarter
+                    w1 = twiddles[(i * gap + j) * step]
+                    w2 = mul(w1, w1)
+                    w3 = mul(w1, w2)
+                    if base + r2 * gap >= known:
+                        for lane in range(lanes):
+                            s = buffer[r0, lane]
+                            u = buffer[r1, lane]
+                            v = mul_2_48(u)
+                            buffer[r0, lane] = add(s, u)
+                            buffer[r1, lane] = mul(sub(s, u), w2)
+                            buffer[r2, lane] = mul(add(s, v), w1)
+                            buffer[r3, lane] = mul(sub(s, v), w3)
+                        continue
                     for lane in range(lanes):
-                        x = m[a, lane]
-                        y = m[b, lane]
-                        m[a, lane] = add(x, y)
-                        m[b, lane] = mul(sub(x, y), w)
-            half //= 2
-            step *= 2
+                        a = buffer[r0, lane]
+                        b = buffer[r1, lane]
+                        c = buffer[r2, lane]
+                        d = buffer[r3, lane]
+                        s = add(a, c)
+                        t = sub(a, c)
+                        u = add(b, d)
+                        v = mul_2_48(sub(b, d))
+                        buffer[r0, lane] = add(s, u)
+                        buffer[r1, lane] = mul(sub(s, u), w2)
+                        buffer[r2, lane] = mul(add(t, v), w1)
+                        buffer[r3, lane] = mul(sub(t, v), w3)
+            known = m.shape[0]
+            size //= 4
+            step *= 4
+        if size == 2:
+            w = twiddles[j * step]
+            for first in range(0, rows, 2):
+                for lane in range(lanes):
+                    x = buffer[first, lane]
+                    y = buffer[first + 1, lane]
+                    buffer[first, lane] = add(x, y)
+                    buffer[first + 1, lane] = mul(sub(x, y), w)
+        for k in range(rows):
+            at = base + k * gap
+            for lane in range(lanes):
+                m[at, lane] = buffer[k, lane]
 
 
-def transform(matrix: NDArray[np.uint64]) -> None:
-    """In place, each lane of ``matrix`` (``(2^k, lanes)``, C-contiguous) by itself."""
+def _pass_logs(log_length: int, lanes: int) -> list[int]:
+    """Layers of every pass."""
+    most = max(2, (_BUFFER_BYTES // (8 * lanes)).bit_length() - 1)
+    passes = -(-log_length // most)
+    return [(log_length + i) // passes for i in range(passes)]
+
+
+def transform(matrix: NDArray[np.uint64], filled: int | None = None) -> None:
+    """In place, each lane of ``matrix`` (``(2^k, lanes)``, C-contiguous) by itself. Rows from
+    ``filled`` on are 0."""
     length, lanes = matrix.shape
     if length == 1:
         return
     log_length = length.bit_length() - 1
     twiddles = powers(root_of_unity(log_length), max(1, length // 2))
-    tile = 1 << max(1, min(log_length, (_TILE_BYTES // (8 * lanes)).bit_length() - 1))
-    imaginary = np.uint64(root_of_unity(2)) if log_length >= 2 else np.uint64(1)
-    size, stride = length, 1
-    while size > tile:
-        if size >= 4 * tile or size == 2 * tile * 2:
-            quarter = size // 4
-            run(
-                length // 4,
-                lambda lo, hi: _two_layers(lo, hi, matrix, quarter, stride, twiddles, imaginary),  # noqa: B023
-                grain=max(1, (1 << 12) // lanes),
-            )
-            size //= 4
-            stride *= 4
-        else:
-            half = size // 2
-            run(
-                length // 2,
-                lambda lo, hi: _layer(lo, hi, matrix, half, stride, twiddles),  # noqa: B023
-                grain=max(1, (1 << 12) // lanes),
-            )
-            size //= 2
-            stride *= 2
-    run(
-        length // size,
-        lambda lo, hi: _tile(lo, hi, matrix, size, stride, twiddles),
-        grain=max(1, (1 << 12) // (lanes * size)),
-    )
+    gap, stride = length, 1
+    known = length if filled is None else filled
+    for layers in _pass_logs(log_length, lanes):
+        rows = 1 << layers
+        gap //= rows
+        arguments = (matrix, rows, gap, known, stride, twiddles)
+        run(
+            length // rows,
+            lambda lo, hi: _pass(lo, hi, *arguments),  # noqa: B023
+            grain=max(1, (1 << 12) // (lanes * rows)),
+        )
+        stride *= rows
+        known = length

@@ -11,12 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 import llvmlite.binding
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic
-
 from numpy.typing import NDArray
 
 from .arithmetic import kernel
@@ -30,8 +29,9 @@ _VEC = ir.VectorType(_I32, 4)
 @lru_cache(maxsize=1)
 def available() -> bool:
     """Whether kernels are compiled for a processor with these instructions."""
-    if numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None:
-        return "+sha," in f"{numba.config.CPU_FEATURES or ''},"
+    wanted = getattr(config, "CPU_FEATURES", None)  # set: kernels are for another processor
+    if wanted is not None or getattr(config, "CPU_NAME", None) is not None:
+        return "+sha," in f"{wanted or ''},"
     if not llvmlite.binding.get_process_triple().startswith("x86_64"):
         return False
     return bool(llvmlite.binding.get_host_cpu_features().get("sha", False))
@@ -72,7 +72,9 @@ def _compress_pair(b: Any, state: Any, words: Any) -> None:
         w.append([b.call(swap, [load(message, 4 * k + i)]) for i in range(4)])
     before = [list(first), list(second)]
     for t in range(16):
-        added = ir.Constant(_VEC, [ir.Constant(_I32, int(c)) for c in ROUND_CONSTANTS[4 * t : 4 * t + 4]])
+        added = ir.Constant(
+            _VEC, [ir.Constant(_I32, int(c)) for c in ROUND_CONSTANTS[4 * t : 4 * t + 4]]
+        )
         for k in range(PAIR):
             if t >= 4:
                 a, c, d, e = w[k]
