@@ -16,8 +16,10 @@ from .circuit.circuit import Circuit
 from .dataset import secret_file
 from .dataset.commitment import (
     CommittedDataset,
+    DatasetColumns,
     certify,
-    commit_records,
+    columns_of,
+    commit_columns,
     opened_positions,
     query_bits,
     verify_certificate,
@@ -104,29 +106,20 @@ def prove(
     with clock.running():
         opened = Run.open(run)
         circuit = opened.circuit
-        clock("commit dataset", 0, 1)
-        records = opened.records()
-        secret = opened.dataset_secret
-        if secret is None:
-            dataset = commit_records(records)
-        else:
-            known = secret_file.read(secret, opened.dataset_root)
-            dataset = commit_records(records, known.seed, known.openings)
-        if dataset.header.root.hex() != opened.dataset_root:
-            raise InputError(
-                f"the records in {opened.path} are not those that the run was trained on; "
-                "train again"
-            )
-        clock("certify dataset", 0, 1)
-        certificate = _certificate(opened.path / "dataset.zkd", dataset, secret)
+        clock("read", 0, 1)
+        header, records = opened.header(), opened.records()
+        secret, seed = opened.dataset_secret, None
+        if secret is not None:
+            seed = secret_file.read(secret, opened.dataset_root).seed
+        columns = columns_of(header, records, seed)
         if zero_knowledge is None:
             zero_knowledge = bool(opened.proof.get("zero_knowledge", True))
         statement = Statement(
             circuit,
-            dataset.header,
+            header,
             digest(opened.boundary(0)),
             digest(opened.boundary(circuit.steps)),
-            segment_steps(opened.proof, circuit, dataset.header.records),
+            segment_steps(opened.proof, circuit, header.records),
             int(opened.proof.get("security_bits", 100)),
             zero_knowledge,
         )
@@ -135,17 +128,26 @@ def prove(
         folder.mkdir(exist_ok=True)
         busy = f"another process is proving {opened.path}; wait for it, or end it"
         with locked(folder, busy=busy):
-            proofs, claims = _segments(opened, records, statement, dataset, device, clock, folder)
+            proofs, claims = _segments(opened, records, statement, columns, device, clock, folder)
+        clock("commit dataset", 0, 1)
+        dataset = commit_columns(header, columns.inputs, columns.labels, seed)
+        if dataset.header != header:
+            raise InputError(
+                f"{opened.path} or its secret file has changed: the dataset no longer has the "
+                "root that the run was trained for; train again"
+            )
+        clock("certify dataset", 0, 1)
+        certificate = _certificate(opened.path / "dataset.zkd", dataset, secret)
         clock("closing", 0, 1)
         if secret is not None:
-            positions = opened_positions(dataset.header, statement.closing_bits)
-            secret_file.spend(secret, dataset.header, positions=positions)
+            positions = opened_positions(header, statement.closing_bits)
+            secret_file.spend(secret, header, positions=positions)
         headers = [part.header for part in proofs]
         closing_proof = closing.prove(statement, headers, claims, dataset.committed)
         bundle = Bundle(
             statement.to_json(),
             circuit.canonical_json(),
-            dataset.header.to_json(),
+            header.to_json(),
             certificate,
             tuple(proofs),
             closing_proof,
@@ -181,7 +183,7 @@ def _segments(
     run: Run,
     records: Records,
     statement: Statement,
-    dataset: CommittedDataset,
+    columns: DatasetColumns,
     device: str,
     clock: _Clock,
     folder: Path,
@@ -211,9 +213,9 @@ def _segments(
         if kept is None:
             secrets.spend(index, index + 1)
             if run.dataset_secret is not None:
-                secret_file.spend(run.dataset_secret, dataset.header, segments=1)
+                secret_file.spend(run.dataset_secret, statement.dataset, segments=1)
             proof, found = _prove_segment(
-                run, records, statement, header, dataset, start, end, device, clock
+                run, records, statement, header, columns, start, end, device, clock
             )
             write_atomically(path, header.to_bytes() + proof)
         else:
@@ -255,7 +257,7 @@ def _prove_segment(
     records: Records,
     statement: Statement,
     header: SegmentHeader,
-    dataset: CommittedDataset,
+    columns: DatasetColumns,
     start: BoundaryWeights,
     end: BoundaryWeights,
     device: str,
@@ -288,10 +290,10 @@ def _prove_segment(
         statement,
         header,
         witness,
-        dataset.columns,
+        columns.by_source,
         start,
         end,
-        blinding=dataset.blinding,
+        blinding=columns.blinding,
         progress=clock,
     )
 

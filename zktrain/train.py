@@ -242,7 +242,7 @@ def _create_run(
         out,
         circuit,
         records,
-        dataset_root=header.root.hex(),
+        header=header,
         dataset_secret=secret,
         proof={
             "security_bits": options.security_bits,

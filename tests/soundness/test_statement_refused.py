@@ -75,12 +75,11 @@ class Proven:
 
 
 def _prove(folder: Path, circuit: Circuit, records: Records) -> Proven:
-    root = commit_records(records).header.root.hex()
+    header = commit_records(records).header
+    root = header.root.hex()
     boundaries = [0, SEGMENT_STEPS, STEPS]
     options = {"security_bits": 80, "segment_steps": SEGMENT_STEPS, "zero_knowledge": False}
-    run = Run.create(
-        folder, circuit, records, dataset_root=root, proof=options, boundaries=boundaries
-    )
+    run = Run.create(folder, circuit, records, header=header, proof=options, boundaries=boundaries)
     trained = train(
         circuit,
         records,

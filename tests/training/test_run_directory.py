@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from training_oracle import circuit_of
 
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError
 from zktrain.training.initial import seeded_weights
@@ -25,13 +27,12 @@ RECORDS = Records(
     "none",
 )
 WEIGHTS = seeded_weights(CIRCUIT)
+HEADER = DatasetHeader(9, 6, 3, bytes(range(32)), openings=5)
 PROOF = {"security_bits": 100, "zero_knowledge": False}
 
 
 def create(folder: Path) -> Run:
-    return Run.create(
-        folder, CIRCUIT, RECORDS, dataset_root="00ff", proof=PROOF, boundaries=[0, 4, 8]
-    )
+    return Run.create(folder, CIRCUIT, RECORDS, header=HEADER, proof=PROOF, boundaries=[0, 4, 8])
 
 
 def finished(folder: Path) -> Run:
@@ -46,7 +47,8 @@ def test_a_finished_run_comes_back(tmp_path: Path) -> None:
     folder = tmp_path / "some" / "run"
     assert finished(folder) == Run.open(folder)
     run = Run.open(str(folder))
-    assert run.circuit == CIRCUIT and run.proof == PROOF and run.dataset_root == "00ff"
+    assert run.circuit == CIRCUIT and run.proof == PROOF and run.dataset_root == HEADER.root.hex()
+    assert run.header() == HEADER
     assert run.results == {"test_accuracy": 0.5} and run.boundaries == (0, 4, 8)
     records = run.records()
     assert np.array_equal(records.inputs, RECORDS.inputs) and records.inputs.flags.c_contiguous
@@ -70,13 +72,21 @@ def test_only_new_empty_or_interrupted_directories_are_written(tmp_path: Path) -
         with pytest.raises(InputError, match=message):
             create(path)
     with pytest.raises(InputError, match="boundaries must increase"):
-        Run.create(tmp_path / "new", CIRCUIT, RECORDS, dataset_root="", proof={}, boundaries=[0, 4])
+        Run.create(tmp_path / "new", CIRCUIT, RECORDS, header=HEADER, proof={}, boundaries=[0, 4])
 
 
 def _edit(**changes: Any) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         path = folder / "run.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return edit
+
+
+def _edit_dataset(**changes: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        known = json.loads((folder / "run.json").read_text())["dataset"]
+        _edit(dataset={**known, **changes})(folder)
 
     return edit
 
@@ -113,6 +123,19 @@ LATER_DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "width": (_array("dataset-inputs.npy", np.zeros((9, 5), np.uint8)), "columns"),
     "labels": (_array("dataset-labels.npy", np.zeros(8, np.uint8)), "not one label per record"),
     "label": (_array("dataset-labels.npy", np.full(9, 3, np.uint8)), "has a label"),
+    "other inputs": (
+        _array("dataset-inputs.npy", RECORDS.inputs[::-1]),
+        "not those that the run was trained on",
+    ),
+    "other labels": (
+        _array("dataset-labels.npy", RECORDS.labels[::-1]),
+        "not those that the run was trained on",
+    ),
+    "header": (_edit_dataset(header="{}"), "no valid description"),
+    "other header": (
+        _edit_dataset(header=replace(HEADER, openings=6).to_json().decode()),
+        "another dataset",
+    ),
     "objects": (_array("dataset-labels.npy", np.array([{}] * 9)), "cannot be read"),
 }
 

@@ -222,15 +222,40 @@ def blinding(source: str) -> str:
     return f"{source}.blinding"
 
 
-def _columns(
-    header: DatasetHeader, records: Records
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+@dataclass(frozen=True, slots=True)
+class DatasetColumns:
+    """What segments need of the owner's records: ``inputs``, ``labels`` and ``blinding`` of
+    :class:`CommittedDataset`, before anything is committed."""
+
+    inputs: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    blinding: dict[str, NDArray[np.int64]] | None
+
+    @property
+    def by_source(self) -> dict[str, NDArray[np.uint8]]:
+        """Inputs and labels."""
+        return {"inputs": self.inputs, "labels": self.labels}
+
+
+def columns_of(
+    header: DatasetHeader, records: Records, secret: bytes | None = None
+) -> DatasetColumns:
+    """Columns of the records that ``header`` describes; its Merkle root is not looked at."""
     padded = 1 << header.log_records
     inputs = np.zeros((header.covered_features, padded), dtype=np.uint8)
     inputs[: header.features, : header.records] = records.inputs.T
     labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
     labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
-    return inputs, labels
+    hidden = None if secret is None else _blinding_records(header, expand(secret, "dataset"))
+    return DatasetColumns(inputs, labels, hidden)
+
+
+def _blinding_records(header: DatasetHeader, random: Randomness) -> dict[str, NDArray[np.int64]]:
+    """The first cells that are drawn of a secret."""
+    return {
+        source: _signed(random.cells(width, 1 << header.blinding_log))
+        for source, width in (("inputs", header.features), ("labels", header.classes))
+    }
 
 
 def commit_records(
@@ -251,8 +276,8 @@ def commit_records(
             f"{count} records of {features} inputs are more than a commitment holds; "
             f"commit at most 2^{MAX_CELLS_LOG} padded cells"
         )
-    inputs, labels = _columns(blank, records)
-    return commit_columns(blank, inputs, labels, secret)
+    columns = columns_of(blank, records)
+    return commit_columns(blank, columns.inputs, columns.labels, secret)
 
 
 def commit_columns(
@@ -267,10 +292,7 @@ def commit_columns(
     random, hidden = None, None
     if secret is not None:
         random = expand(secret, "dataset")
-        hidden = {
-            source: _signed(random.cells(width, 1 << blank.blinding_log))
-            for source, width in (("inputs", blank.features), ("labels", blank.classes))
-        }
+        hidden = _blinding_records(blank, random)
         tensors |= {blinding(source): rows for source, rows in hidden.items()}
     committed = commit(blank.packing(), tensors, random)
     header = replace(blank, merkle_root=committed.root)

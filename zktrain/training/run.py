@@ -14,6 +14,7 @@ holds an interrupted run.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import json
@@ -28,12 +29,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..circuit.circuit import Circuit
+from ..dataset.commitment import DatasetHeader
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 from .weights import WEIGHT_LIMIT, write_atomically, write_weights
 
-FORMAT = "zktrain-run-2"
-_DATASET_KEYS = {"root": str, "classes": int, "source": str, "scaling": str, "secret": str}
+FORMAT = "zktrain-run-3"
+_DATASET_KEYS = dict.fromkeys(("root", "header", "digest", "source", "scaling", "secret"), str)
 _TRAIN_AGAIN = "run zktrain train again"
 
 IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
@@ -61,7 +63,7 @@ class Run:
         circuit: Circuit,
         records: Records,
         *,
-        dataset_root: str,
+        header: DatasetHeader,
         dataset_secret: str = "",
         proof: Mapping[str, Any],
         boundaries: Sequence[int],
@@ -83,8 +85,9 @@ class Run:
                 f"or remove it"
             )
         dataset = {
-            "root": dataset_root,
-            "classes": records.classes,
+            "root": header.root.hex(),
+            "header": header.to_json().decode(),
+            "digest": _digest(records.inputs, records.labels),
             "source": records.source,
             "scaling": records.scaling,
             "secret": dataset_secret,
@@ -137,6 +140,17 @@ class Run:
         """The commitment to the dataset, as text."""
         return str(self.dataset["root"])
 
+    def header(self) -> DatasetHeader:
+        """The dataset's public description. Raises ``InputError``."""
+        path = self.path / "run.json"
+        try:
+            header = DatasetHeader.from_json(str(self.dataset["header"]).encode())
+        except MalformedProof:
+            _unusable(path, "has no valid description of the dataset")
+        if header.root.hex() != self.dataset_root:
+            _unusable(path, "describes another dataset than the one whose root it has")
+        return header
+
     @property
     def dataset_secret(self) -> Path | None:
         """The secret file of the commitment, None if it does not hide."""
@@ -183,7 +197,7 @@ class Run:
         return dict(zip(shapes, arrays, strict=True))
 
     def records(self) -> Records:
-        """The training records. Raises ``InputError``."""
+        """The records that the run was trained on. Raises ``InputError``."""
         inputs_path = self.path / "dataset-inputs.npy"
         labels_path = self.path / "dataset-labels.npy"
         inputs, labels = _read_array(inputs_path), _read_array(labels_path)
@@ -193,9 +207,14 @@ class Run:
             _unusable(inputs_path, "has not as many columns as the network has inputs")
         if labels.dtype not in (np.uint8, np.uint16) or labels.shape != inputs.shape[:1]:
             _unusable(labels_path, "is not one label per record")
-        classes = self.dataset["classes"]
+        classes = self.header().classes
         if int(labels.max()) >= min(classes, self.circuit.classes):
             _unusable(labels_path, "has a label that the dataset or the network does not have")
+        if _digest(inputs, labels) != self.dataset["digest"]:
+            raise InputError(
+                f"the records in {self.path} are not those that the run was trained on; "
+                f"{_TRAIN_AGAIN}"
+            )
         return Records(inputs, labels, classes, self.dataset["source"], self.dataset["scaling"])
 
     def finish(
@@ -216,6 +235,15 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         _unusable(path, f"cannot be read: {error.strerror or error}")
+
+
+def _digest(inputs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> str:
+    """SHA-256 of the records as they are stored."""
+    state = hashlib.sha256()
+    for array in (inputs, labels):
+        state.update(f"{array.dtype} {array.shape}\n".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()
 
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
