@@ -122,6 +122,40 @@ def test_all_tables_together(kinds: list[tuple[str, int]]) -> None:
     honest([make(kind, f"v{i}", n, i, real=(3 << n) // 4 or 1) for i, (kind, n) in numbered])
 
 
+@pytest.mark.parametrize("zero_scale", [False, True])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [("range16", 12)],
+        [("range16", 6), ("relu", 6), ("exp", 4), ("byte", 3), ("signed", 2), ("range16", 0)],
+        [("relu", 13), ("range16", 13), ("signed", 12), ("byte", 3)],
+        [("exp", 5), ("signed", 3)],
+        [("range16", 2)],
+    ],
+    ids=str,
+)
+def test_leaves_that_are_never_stored_give_the_same_proof(
+    kinds: list[tuple[str, int]], zero_scale: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the unlikely case that ``lambda``, by which their tables are divided, is 0."""
+    numbered = enumerate(kinds)
+    lookups = [make(kind, f"v{i}", n, i, real=(3 << n) // 4 or 1) for i, (kind, n) in numbered]
+    if zero_scale:
+        drawn = Challenger.element
+
+        def element(self: Challenger, label: str) -> Ext:
+            value = drawn(self, label)
+            return Ext(0) if label.endswith("/lambda") else value
+
+        monkeypatch.setattr(Challenger, "element", element)
+    proofs = []
+    for limit in (1, 1 << 40):
+        monkeypatch.setattr(lookup, "UNWRITTEN_PAIRS", limit)
+        proofs.append(proof_of(lookups, honest_counts(lookups)))
+    assert proofs[0] == proofs[1]
+    assert check(lookups, proofs[0][0]) == proofs[0][1]
+
+
 def test_one_column_looked_up_twice() -> None:
     z = np.array([-5, 0, 7, 32767], dtype=np.int16)
     signs = (z > 0).astype(np.uint8)

@@ -24,7 +24,7 @@ from ..field.forms import Scalar, combine
 from . import sumcheck
 
 if TYPE_CHECKING:
-    from ..kernels.leaves import Leaves
+    from ..kernels.unwritten import Leaves, Parents
 
 SMALL = 1 << 10
 """Unit fractions are treated like all others when so few are left."""
@@ -32,18 +32,28 @@ SMALL = 1 << 10
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Pairs of fractions: first those of ``leaves`` (numerators 1, an even number, not stored),
-    then stored ones, ``p0, p1, q0, q1`` of shape ``(2, pairs)``."""
+    """Pairs of fractions: first the ``unwritten`` ones (an even number), then stored ones, ``p0,
+    p1, q0, q1`` of shape ``(2, pairs)``."""
 
     p0: ExtVec
     p1: ExtVec
     q0: ExtVec
     q1: ExtVec
-    leaves: Leaves | None = None
+    unwritten: Leaves | Parents | None = None
 
     @property
     def pairs(self) -> int:
-        return int(self.q0.shape[1]) + (self.leaves.pairs if self.leaves is not None else 0)
+        before = self.unwritten.pairs if self.unwritten is not None else 0
+        return int(self.q0.shape[1]) + before
+
+    def parents(self) -> Layer:
+        """The layer above."""
+        from ..kernels.fractions import combine
+
+        above = self.unwritten.parents() if self.unwritten is not None else None
+        written = self.unwritten if above is None else None
+        even, odd = combine(self.p0, self.p1, self.q0, self.q1, written)
+        return Layer(even[:2], odd[:2], even[2:], odd[2:], above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +68,29 @@ class LeafClaim:
 class LayerMachine:
     """Sumcheck prover of one layer. Its tables are ``s = p0 + lambda q0``, ``p1``, ``q0``,
     ``q1``; of unit fractions only ``1 + lambda q0`` and ``1 + lambda q1``, or nothing yet
-    (``leaves``)."""
+    (``unwritten``)."""
 
     degree = 3
 
     def __init__(self, layer: Layer, point: Point, scale: Ext, claim: Ext) -> None:
         from ..kernels import field as kf
+        from ..kernels.unwritten import Leaves
 
         self.point = list(point)
         self.rounds = len(point)
         self.scale = scale
         self.claim = claim  # of sum_x eq(remaining r, x) g(x)
         self.prefix = ONE  # eq of the bound coordinates
-        self.leaves = layer.leaves
+        self.unwritten = layer.unwritten
         none = np.zeros((2, 0), dtype=np.uint64)
         self.unit = (none, none)
         s = layer.p0.copy()
         kf.add_scaled(s, scale, layer.q0)
         self.stored = (s, layer.p1, layer.q0, layer.q1)
-        if self.leaves is not None and scale == ZERO:  # the tables of units would say nothing
-            ones = ext.from_base(np.ones(self.leaves.pairs, dtype=np.uint64))
-            self.stored = _join((ones, ones, *self.leaves.written()), self.stored)
-            self.leaves = None
+        if isinstance(self.unwritten, Leaves) and scale == ZERO:  # 1 + 0 q0 says nothing
+            ones = ext.from_base(np.ones(self.unwritten.pairs, dtype=np.uint64))
+            self.stored = _join((ones, ones, *self.unwritten.written()), self.stored)
+            self.unwritten = None
 
     def _even_out(self) -> None:
         """Store unit fractions when they cannot be paired or are few; then add a neutral one if
@@ -101,8 +112,8 @@ class LayerMachine:
 
         self._even_out()
         r, rest = self.point[0], tuple(self.point[1:])
-        at0, lead = round_sums(self.unit, self.stored, self.scale, rest, self.leaves)
-        units = self.leaves.pairs if self.leaves is not None else self.unit[0].shape[1]
+        at0, lead = round_sums(self.unit, self.stored, self.scale, rest, self.unwritten)
+        units = self.unit[0].shape[1] if self.unwritten is None else self.unwritten.pairs
         present = (units + self.stored[0].shape[1]) // 2
         missing = self.scale * (ONE - ml.less_than(rest, present))
         at0 = at0 + missing
@@ -118,22 +129,25 @@ class LayerMachine:
 
     def bind(self, challenge: Ext) -> None:
         from ..kernels.field import fold
+        from ..kernels.unwritten import Leaves, Parents
 
         r = self.point.pop(0)
         self.prefix = self.prefix * ml.eq([r], [challenge])
         self.claim = sumcheck.interpolate(self._values, challenge)
-        if self.leaves is not None:
-            self.unit = self.leaves.fold(challenge, self.scale)
-            self.leaves = None
+        unwritten, self.unwritten = self.unwritten, None
+        if isinstance(unwritten, Leaves):
+            self.unit = unwritten.fold(challenge, self.scale)
         else:
             self.unit = (fold(self.unit[0], challenge), fold(self.unit[1], challenge))
-        s, p1, q0, q1 = self.stored
-        self.stored = (
-            fold(s, challenge),
-            fold(p1, challenge),
-            fold(q0, challenge),
-            fold(q1, challenge),
-        )
+        before = unwritten.pairs // 2 if isinstance(unwritten, Parents) else 0
+        count = before + self.stored[0].shape[1] // 2
+        tables = tuple(np.empty((2, count), dtype=np.uint64) for _ in range(4))
+        if isinstance(unwritten, Parents):
+            unwritten.fold(challenge, self.scale, tables)
+        for table, out in zip(self.stored, tables, strict=True):
+            fold(table, challenge, out[:, before:])
+        s, p1, q0, q1 = tables
+        self.stored = (s, p1, q0, q1)
 
     def finals(self) -> list[Ext]:
         """``p0, p1, q0, q1`` at the point."""
@@ -162,13 +176,9 @@ def _merge(children: Sequence[Scalar], mu: Ext) -> tuple[Scalar, Scalar]:
 
 def prove(channel: ProverChannel, label: str, leaves: Layer) -> Point:
     """Returns the point at which the leaves have to be evaluated."""
-    from ..kernels.fractions import combine
-
     layers = [leaves]
     while layers[-1].pairs > 1:
-        below = layers[-1]
-        even, odd = combine(below.p0, below.p1, below.q0, below.q1, below.leaves)
-        layers.append(Layer(even[:2], odd[:2], even[2:], odd[2:]))
+        layers.append(layers[-1].parents())
 
     top = layers.pop()
     children = [ext.scalar(table, (0,)) for table in (top.p0, top.p1, top.q0, top.q1)]

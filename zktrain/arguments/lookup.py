@@ -51,7 +51,8 @@ class Values:
 ColumnClaim = tuple[str, Point, Scalar]
 
 UNWRITTEN_PAIRS = 1 << 16
-"""From this many on, leaves of lookups are computed piece by piece and never all at once."""
+"""From this many on, leaves of lookups and their parents are computed piece by piece and never all
+at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,13 @@ def _leaf_layer(
     beta_powers: list[Ext],
 ) -> fraction_tree.Layer:
     from ..kernels import field as kf
-    from ..kernels.leaves import LeafBlock, Leaves, write_leaves
+    from ..kernels.leaves import LeafBlock, write_leaves
+    from ..kernels.unwritten import LOG_SIZE_MIN, Leaves
 
     layout, total = _layout(entries, tables)
     unwritten = 0  # pairs of lookups before the first table
     for leaf in layout:
-        if leaf.index < 0 or leaf.log_size == 0:
+        if leaf.index < 0 or leaf.log_size < LOG_SIZE_MIN:
             break
         unwritten = (leaf.offset + (1 << leaf.log_size)) // 2
     if unwritten < UNWRITTEN_PAIRS:

@@ -30,6 +30,7 @@ from .arithmetic import (
 from .threads import run
 
 Ints = NDArray[Any]
+Rows = ExtVec | tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
 
 def _pair(value: Ext) -> tuple[np.uint64, np.uint64]:
@@ -86,13 +87,18 @@ def _fold(a0, a1, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
         c0[i], c1[i] = ext_mul_add(r0, r1, sub(a0[2 * i + 1], x0), sub(a1[2 * i + 1], x1), x0, x1)
 
 
-def fold(table: ExtVec, challenge: Ext) -> ExtVec:
-    """Bind the lowest variable: ``t(2i) + r (t(2i+1) - t(2i))``."""
+def fold(table: ExtVec, challenge: Ext, out: ExtVec | None = None) -> ExtVec:
+    """Bind the lowest variable: ``t(2i) + r (t(2i+1) - t(2i))``, in a new table or in ``out``."""
     half = table.shape[1] // 2
-    out = np.empty((2, half), dtype=np.uint64)
+    result = np.empty((2, half), dtype=np.uint64) if out is None else out
     r0, r1 = _pair(challenge)
-    run(half, lambda lo, hi: _fold(*table[:, 2 * lo : 2 * hi], r0, r1, *out[:, lo:hi]))
-    return out
+    run(half, lambda lo, hi: _fold(*table[:, 2 * lo : 2 * hi], r0, r1, *result[:, lo:hi]))
+    return result
+
+
+def fold_rows(table: Rows, challenge: Ext, out: ExtVec) -> None:
+    """:func:`fold` to ``out``, on the calling thread."""
+    _fold(table[0], table[1], *_pair(challenge), out[0], out[1])
 
 
 @kernel
@@ -105,6 +111,11 @@ def add_scaled(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
     """``target += factor * vector`` in place."""
     s0, s1 = _pair(factor)
     run(target.shape[1], lambda lo, hi: _axpy(*target[:, lo:hi], s0, s1, *vector[:, lo:hi]))
+
+
+def add_scaled_rows(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
+    """:func:`add_scaled` on the calling thread."""
+    _axpy(target[0], target[1], *_pair(factor), vector[0], vector[1])
 
 
 @kernel

@@ -8,27 +8,18 @@ Where numerators are 1 they use ``z = 1 + lambda q``: ``lambda g = z0 z1 - 1``.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec
-from . import single_leaves
-from .arithmetic import (
-    ZERO,
-    add,
-    ext_halves,
-    ext_mul,
-    ext_mul_2,
-    ext_mul_add,
-    kernel,
-    settled,
-    sub,
-)
+from .arithmetic import ZERO, add, ext_halves, ext_mul, ext_mul_2, kernel, settled, sub
 from .field import eq_table
-from .leaves import CHUNK, Leaves, _one_plus, pieces
 from .threads import run
 
+CHUNK = 2048
 LOW_BITS = 10
 
 
@@ -78,8 +69,8 @@ def _combine(lo, hi, pe, po, qe, qo, even, odd, at):  # type: ignore[no-untyped-
 
 
 @kernel
-def _combine_piece(q0, q1, r0, r1, even, odd, at):  # type: ignore[no-untyped-def]
-    """Parents of an even number of unit pairs, to place ``at`` of both arrays."""
+def combine_ones(q0, q1, r0, r1, even, odd, at):  # type: ignore[no-untyped-def]
+    """Parents of an even number of pairs of unit fractions, to place ``at`` of both arrays."""
     n = q0.shape[0]
     buffer = np.empty((4, CHUNK), dtype=np.uint64)
     for first in range(0, n, CHUNK):
@@ -96,31 +87,19 @@ def _combine_piece(q0, q1, r0, r1, even, odd, at):  # type: ignore[no-untyped-de
 
 
 def combine(
-    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, leaves: Leaves | None = None
+    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, unwritten: Unwritten | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Parents of all pairs, as two arrays ``(4, n)`` (rows p0, p1, q0, q1) of even and odd parents.
 
-    ``leaves`` (an even number of pairs, numerators 1) come before the stored pairs. A missing last
-    odd parent is the neutral fraction 0/1.
+    ``unwritten`` pairs, an even number, come before the stored ones. A missing last odd parent is
+    the neutral fraction 0/1.
     """
-    before = leaves.pairs // 2 if leaves is not None else 0
+    before = unwritten.pairs // 2 if unwritten is not None else 0
     count = qe.shape[1]
     half = before + (count + 1) // 2
     even, odd = (np.empty((4, half), dtype=np.uint64) for _ in range(2))
-    if leaves is not None:
-        unwritten = leaves
-
-        def task(lo: int, hi: int) -> None:
-            for block, first, stop in unwritten.stretches(2 * lo, 2 * hi):
-                if block.single:
-                    values = block.columns[0][2 * (first - block.base) : 2 * (stop - block.base)]
-                    at = slice(first // 2, stop // 2)
-                    single_leaves.write_parents(values, block.constant, even[:, at], odd[:, at])
-                    continue
-                for piece, rows in pieces(block, first, stop):
-                    _combine_piece(*rows, even, odd, piece // 2)
-
-        run(before, task)
+    if unwritten is not None:
+        unwritten.combine(even[:, :before], odd[:, :before])
     arrays = (pe, po, qe, qo, even, odd, before)
     run(count // 2, lambda lo, hi: _combine(2 * lo, 2 * hi, *arrays))
     if count % 2:
@@ -208,7 +187,7 @@ def _weighted(sums, h0, h1, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
+def round_pairs(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # type: ignore[no-untyped-def]
     """Pairs ``lo..hi`` of a part whose first pair has global index ``base``. Arrays: s = p0 +
     lambda q0, t = p1, u = q0, v = q1."""
     out = np.zeros(4, dtype=np.uint64)
@@ -230,7 +209,7 @@ def _round(lo, hi, base, s0, s1, t0, t1, u0, u1, v0, v1, low, high, bits):  # ty
 
 
 @kernel
-def _round_of_units(lo, hi, base, y0, y1, z0, z1, low, high, bits):  # type: ignore[no-untyped-def]
+def round_units(lo, hi, base, y0, y1, z0, z1, low, high, bits):  # type: ignore[no-untyped-def]
     out = np.zeros(4, dtype=np.uint64)
     width = 1 << bits
     i = lo
@@ -253,59 +232,23 @@ Tables = tuple[NDArray[np.uint64], NDArray[np.uint64], int]
 """``eq`` of the low and of the high variables, and how many low ones there are."""
 
 
-def _round_of_leaves(leaves: Leaves, scale: Ext, tables: Tables) -> tuple[Ext, Ext]:
-    l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
-    inverse = scale.inverse()
+class Unwritten(Protocol):
+    """Pairs of fractions that are computed piece by piece from something smaller."""
 
-    def task(lo: int, hi: int) -> tuple[Ext, Ext]:
-        at0 = lead = Ext(0)
-        for block, first, stop in leaves.stretches(2 * lo, 2 * hi):
-            if block.single:
-                a, b = (first - block.base) // 2, (stop - block.base) // 2
-                x, y = single_leaves.round_sums(
-                    block.columns[0], a, b, block.base // 2, tables, block.constant, scale
-                )
-                at0, lead = at0 + x, lead + y
-                continue
-            for piece, rows in pieces(block, first, stop):
-                _one_plus(l0, l1, *rows[:2])
-                _one_plus(l0, l1, *rows[2:])
-                n = rows[0].shape[0] // 2
-                x, y = _pair_of(_round_of_units(0, n, piece // 2, *rows, *tables))
-                at0, lead = at0 + inverse * (x - _weight(piece // 2, n, tables)), lead + inverse * y
-        return at0, lead
+    @property
+    def pairs(self) -> int: ...
 
-    found = run(leaves.pairs // 2, task)
-    return sum((x for x, _ in found), Ext(0)), sum((y for _, y in found), Ext(0))
+    def combine(self, even: NDArray[np.uint64], odd: NDArray[np.uint64]) -> None:
+        """Write the parents, in turn to both arrays ``(4, pairs / 2)``."""
+        ...
+
+    def round_sums(self, scale: Ext, tables: Tables) -> tuple[Ext, Ext]:
+        """Its part of :func:`round_sums`."""
+        ...
 
 
-@kernel
-def _weight_of(lo, hi, low, high, bits):  # type: ignore[no-untyped-def]
-    out0 = ZERO
-    out1 = ZERO
-    width = 1 << bits
-    i = lo
-    while i < hi:
-        block = i >> bits
-        inside = i & (width - 1)
-        n = min(hi - i, width - inside)
-        s0 = ZERO
-        s1 = ZERO
-        for j in range(inside, inside + n):
-            s0 = add(s0, low[0, j])
-            s1 = add(s1, low[1, j])
-        out0, out1 = ext_mul_add(s0, s1, high[0, block], high[1, block], out0, out1)
-        i += n
-    return out0, out1
-
-
-def _weight(first: int, count: int, tables: Tables) -> Ext:
-    """Sum of the weights of ``count`` indices."""
-    a, b = _weight_of(first, first + count, *tables)
-    return Ext(int(a), int(b))
-
-
-def _pair_of(cells: NDArray[np.uint64]) -> tuple[Ext, Ext]:
+def pair_of(cells: NDArray[np.uint64]) -> tuple[Ext, Ext]:
+    """Two elements of E from their four cells."""
     return Ext(int(cells[0]), int(cells[1])), Ext(int(cells[2]), int(cells[3]))
 
 
@@ -314,28 +257,29 @@ def round_sums(
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
     rest: tuple[Ext, ...],
-    leaves: Leaves | None = None,
+    unwritten: Unwritten | None = None,
 ) -> tuple[Ext, Ext]:
     """``sum_i eq(rest, i) g_i(X)`` at ``X = 0``, and its coefficient of ``X^2``, over the part with
-    unit numerators, given as ``1 + scale q0, 1 + scale q1`` (or as ``leaves`` instead), then the
-    general part ``(s, p1, q0, q1)``; all have an even number of elements. ``scale`` is not 0 if
-    there are units."""
+    unit numerators, given as ``1 + scale q0, 1 + scale q1`` (or over ``unwritten`` pairs instead),
+    then the general part ``(s, p1, q0, q1)``; all have an even number of elements. ``scale`` is not
+    0 if there are units."""
     bits = min(LOW_BITS, len(rest))
     tables = (eq_table(rest[:bits]), eq_table(rest[bits:]), bits)
     count = parts[0].shape[1] // 2
     at0 = lead = Ext(0)
     first = units[0].shape[1] // 2
-    if leaves is not None:
-        first = leaves.pairs // 2
-        at0, lead = _round_of_leaves(leaves, scale, tables)
+    if unwritten is not None:
+        first = unwritten.pairs // 2
+        at0, lead = unwritten.round_sums(scale, tables)
     elif first:
         inverse = scale.inverse()
-        found = run(first, lambda lo, hi: _round_of_units(lo, hi, 0, *units[0], *units[1], *tables))
-        for x, y in map(_pair_of, found):
+        found = run(first, lambda lo, hi: round_units(lo, hi, 0, *units[0], *units[1], *tables))
+        for x, y in map(pair_of, found):
             at0, lead = at0 + inverse * x, lead + inverse * y
         at0 = at0 - inverse * ml.less_than(rest, first)
     if count:
         rows = [row for part in parts for row in part]
-        for x, y in map(_pair_of, run(count, lambda lo, hi: _round(lo, hi, first, *rows, *tables))):
+        found = run(count, lambda lo, hi: round_pairs(lo, hi, first, *rows, *tables))
+        for x, y in map(pair_of, found):
             at0, lead = at0 + x, lead + y
     return at0, lead

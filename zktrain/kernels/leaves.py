@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec
 from . import single_leaves
-from .arithmetic import ZERO, ext_mul_add, from_signed, kernel, mul, sub
-from .field import _fold
+from .arithmetic import from_signed, kernel, mul, sub
 from .threads import run
 
 CHUNK = 2048
-PIECE = 8192
-ONE = np.uint64(1)
+PIECE = 4096
 
 Rows = tuple[NDArray[np.uint64], ...]
 
@@ -66,12 +64,6 @@ def write_leaves(
     run(pairs, task)
 
 
-@kernel
-def _one_plus(l0, l1, u0, u1):  # type: ignore[no-untyped-def]
-    for i in range(u0.shape[0]):
-        u0[i], u1[i] = ext_mul_add(l0, l1, u0[i], u1[i], ONE, ZERO)
-
-
 @dataclass(frozen=True, slots=True)
 class LeafBlock:
     """Denominators ``constant - sum_j coefficient_j column_j`` in pairs, the first of them number
@@ -100,66 +92,15 @@ class LeafBlock:
             _leaf_column(column[2 * lo : 2 * hi], k0, k1, *rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Leaves:
-    """Leaves with numerator 1 that are written only piece by piece: their columns are an eighth of
-    their size, and the memory that they would take is the prover's largest."""
-
-    blocks: list[LeafBlock]
-
-    @property
-    def pairs(self) -> int:
-        return sum(block.pairs for block in self.blocks)
-
-    def stretches(self, lo: int, hi: int) -> Iterator[tuple[LeafBlock, int, int]]:
-        """Blocks that hold some of the pairs ``lo..hi``, and which."""
-        for block in self.blocks:
-            first, stop = max(lo, block.base), min(hi, block.base + block.pairs)
-            if first < stop:
-                yield block, first, stop
-
-    def written(self) -> tuple[ExtVec, ExtVec]:
-        """All denominators, even and odd."""
-        even, odd = (np.empty((2, self.pairs), dtype=np.uint64) for _ in range(2))
-        for block in self.blocks:
-            rows = slice(block.base, block.base + block.pairs)
-            block.fill(0, block.pairs, (*even[:, rows], *odd[:, rows]))
-        return even, odd
-
-    def fold(self, challenge: Ext, scale: Ext) -> tuple[ExtVec, ExtVec]:
-        """``1 + scale * denominator``, even and odd, with the lowest variable of the pair's number
-        bound."""
-        out = tuple(np.empty((2, self.pairs // 2), dtype=np.uint64) for _ in range(2))
-        r0, r1 = np.uint64(challenge.a), np.uint64(challenge.b)
-        l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
-
-        def task(lo: int, hi: int) -> None:
-            for block, first, stop in self.stretches(2 * lo, 2 * hi):
-                a, b = first // 2, stop // 2
-                even, odd = (tuple(table[:, a:b]) for table in out)
-                if block.single:
-                    values = block.columns[0][2 * (first - block.base) : 2 * (stop - block.base)]
-                    single_leaves.write_folded(values, block.constant, scale, challenge, even, odd)
-                    continue
-                for piece, rows in pieces(block, first, stop):
-                    n = rows[0].shape[0] // 2
-                    at = slice(piece // 2 - a, piece // 2 - a + n)
-                    for (u0, u1), (z0, z1) in ((rows[:2], even), (rows[2:], odd)):
-                        _fold(u0, u1, r0, r1, z0[at], z1[at])
-                        _one_plus(l0, l1, z0[at], z1[at])
-
-        run(self.pairs // 2, task)
-        return out[0], out[1]
-
-
-def pieces(block: LeafBlock, lo: int, hi: int) -> Iterator[tuple[int, Rows]]:
-    """First pair and denominators of pieces of the pairs ``lo..hi``; the rows are reused."""
+def pieces(block: LeafBlock, lo: int, hi: int) -> Iterator[tuple[int, int, Rows]]:
+    """``(first, stop, denominators)`` of pieces of the block's pairs ``lo..hi``; the rows are
+    reused."""
     buffer = np.empty((4, PIECE), dtype=np.uint64)
     for first in range(lo, hi, PIECE):
         stop = min(hi, first + PIECE)
         rows = tuple(buffer[:, : stop - first])
-        block.fill(first - block.base, stop - block.base, rows)
-        yield first, rows
+        block.fill(first, stop, rows)
+        yield first, stop, rows
 
 
 @kernel

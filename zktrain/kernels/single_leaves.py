@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..field.extension import Ext
+from ..field.extension import Ext, ExtVec
 from .arithmetic import (
     EPSILON,
     U32,
@@ -103,8 +103,8 @@ def write_folded(
     constant: Ext,
     scale: Ext,
     challenge: Ext,
-    even: tuple[NDArray[np.uint64], NDArray[np.uint64]],
-    odd: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+    even: ExtVec,
+    odd: ExtVec,
 ) -> None:
     """``1 + scale * denominator`` of ``2 n`` pairs, their lowest variable bound: ``n`` cells."""
     start, slope = scale * constant + 1, scale * challenge
