@@ -8,7 +8,7 @@ import pytest
 from field_oracle import WORST, P, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext
-from zktrain.kernels.commit import add_powers, fill, fill_pairs
+from zktrain.kernels.commit import Placed, add_powers, fill, fill_pairs
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
@@ -27,7 +27,7 @@ def test_fill(kind: type[np.integer], count: int, lane_size: int, column: int, s
     for at, value in enumerate(values.tolist()):
         lane, position = divmod(at, lane_size)
         expected[start + position][column + lane] = value % P
-    fill(values, lane_size, column, start, matrix)
+    fill([Placed(values, column, start)], lane_size, matrix)
     assert matrix.tolist() == expected
 
 

@@ -6,13 +6,15 @@ n) / |E|``.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Product
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
-from ..field.extension import ZERO, Ext, from_base, powers
+from ..field.extension import ZERO, Ext, ExtVec, from_base, powers
 from ..field.forms import combine
 from . import sumcheck
 from .claims import Ledger, Witness
@@ -33,15 +35,61 @@ def prove(channel: ProverChannel, op: Product, ledger: Ledger, witness: Witness)
             kf.add_scaled(weight, Ext(1), table)
     if weight is None:
         return
-    left, right = (from_base(kf.to_field(witness.tensor(name))) for name in (op.left, op.right))
-    machine = sumcheck.ProductMachine(
-        [(weight, np.ascontiguousarray(left), np.ascontiguousarray(right))]
-    )
+    left, right = (witness.tensor(name).reshape(-1) for name in (op.left, op.right))
+    machine = _Machine(weight, left, right)
     point = sumcheck.prove(channel, label, machine)
-    _, a, b = machine.finals()[0]
+    _, a, b = machine.finals()
     channel.send(f"{label}/factors", [a, b])  # P -> V
     ledger.add(op.left, point, a)
     ledger.add(op.right, point, b)
+
+
+class _Machine:
+    """``sum_x weight(x) left(x) right(x)``, in integers until the first variable is bound."""
+
+    degree = 3
+
+    def __init__(self, weight: ExtVec, left: NDArray[Any], right: NDArray[Any]) -> None:
+        from ..kernels import field as kf
+        from ..kernels import integer_products
+
+        self.rounds = (left.shape[0] - 1).bit_length()
+        self._integers: tuple[ExtVec, NDArray[Any], NDArray[Any]] | None = None
+        self._machine: sumcheck.ProductMachine | None = None
+        if self.rounds and integer_products.fit(left, right):
+            self._integers = (weight, left, right)
+            return
+        tables = (from_base(kf.to_field(column)) for column in (left, right))
+        self._machine = sumcheck.ProductMachine([(weight, *tables)])
+
+    def message(self) -> list[Ext]:
+        from ..kernels import integer_products
+
+        if self._integers is not None:
+            return integer_products.round_message(*self._integers)
+        return self._tables.message()
+
+    def bind(self, challenge: Ext) -> None:
+        from ..kernels import field as kf
+        from ..kernels import integer_products
+
+        if self._integers is None:
+            self._tables.bind(challenge)
+            return
+        weight, *columns = self._integers
+        folded = [integer_products.fold(column, challenge) for column in columns]
+        self._integers = None
+        self._machine = sumcheck.ProductMachine([(kf.fold(weight, challenge), *folded)])
+
+    @property
+    def _tables(self) -> sumcheck.ProductMachine:
+        if self._machine is None:
+            raise RuntimeError("the first variable is not bound yet")
+        return self._machine
+
+    def finals(self) -> tuple[Ext, ...]:
+        """Weight and both factors at the point."""
+        return self._tables.finals()[0]
 
 
 def verify(channel: VerifierChannel, op: Product, ledger: Ledger) -> None:

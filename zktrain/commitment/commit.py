@@ -46,16 +46,18 @@ def encode(
     packing: Packing, tensors: dict[str, NDArray[Any]], tails: NDArray[np.uint64] | None = None
 ) -> NDArray[np.uint64]:
     """Code word matrix ``(2^code_log, live lanes)``."""
-    from ..kernels.commit import fill
+    from ..kernels.commit import Placed, fill
     from ..kernels.ntt import transform, zeros
 
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
     positions = 1 << code_log(packing.lane_log, RATE_LOG, packing.tail)
     matrix = zeros(positions, len(columns))
+    placed = []
     for block in packing.blocks:
         lane, start = divmod(block.offset, lane_size)
-        fill(tensors[block.name][: block.used], lane_size, columns[lane], start, matrix)
+        placed.append(Placed(tensors[block.name][: block.used], columns[lane], start))
+    fill(placed, lane_size, matrix)
     if tails is not None:
         matrix[lane_size : lane_size + packing.tail, : len(columns)] = tails.T
     transform(matrix, lane_size + packing.tail)
