@@ -17,7 +17,7 @@ import llvmlite.binding
 import numpy as np
 from numpy.typing import NDArray
 
-from ..field.goldilocks import powers, root_of_unity
+from ..field.goldilocks import P, powers, root_of_unity
 from .arithmetic import add, kernel, mul, mul_2_48, sub
 from .threads import run
 
@@ -109,6 +109,28 @@ def _pass(lo, hi, m, rows, gap, filled, stride, twiddles):  # type: ignore[no-un
                 m[at, lane] = buffer[k, lane]
 
 
+@kernel
+def _scaled(factor, row, out):  # type: ignore[no-untyped-def]
+    for i in range(out.shape[0]):
+        out[i] = mul(factor, row[i])
+
+
+def _twiddles(log_length: int) -> NDArray[np.uint64]:
+    """``omega^i`` for ``i`` below half the length, row by row."""
+    root, count = root_of_unity(log_length), 1 << max(0, log_length - 1)
+    row = powers(root, min(count, 1 << 10))
+    out = np.empty(count, dtype=np.uint64)
+    width = row.shape[0]
+    steps = powers(pow(root, width, P), count // width)
+
+    def task(lo: int, hi: int) -> None:
+        for k in range(lo, hi):
+            _scaled(steps[k], row, out[k * width : (k + 1) * width])
+
+    run(count // width, task, grain=64)
+    return out
+
+
 def _pass_logs(log_length: int, lanes: int) -> list[int]:
     """Layers of every pass."""
     most = max(2, (_BUFFER_BYTES // (8 * lanes)).bit_length() - 1)
@@ -123,7 +145,7 @@ def transform(matrix: NDArray[np.uint64], filled: int | None = None) -> None:
     if length == 1:
         return
     log_length = length.bit_length() - 1
-    twiddles = powers(root_of_unity(log_length), max(1, length // 2))
+    twiddles = _twiddles(log_length)
     gap, stride = length, 1
     known = length if filled is None else filled
     for layers in _pass_logs(log_length, lanes):

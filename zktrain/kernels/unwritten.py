@@ -20,7 +20,7 @@ from .fractions import Tables, _combine, combine_ones, pair_of, round_pairs, rou
 from .leaves import LeafBlock, pieces
 from .threads import run
 
-PIECE = 2048
+PIECE = 8192
 ONE = np.uint64(1)
 LOG_SIZE_MIN = 3
 """Blocks have at least so many cells that the parents of their leaves are an even number of
