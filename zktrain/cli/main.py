@@ -56,9 +56,11 @@ def commit(
 ) -> None:
     """Commit to a dataset, or check that data have a published root."""
     from ..commit import commit as run_commit
+    from ..memory import keep_freed_memory
 
     with guarded(as_json, interrupted="nothing was written"):
         with bars() as progress:
+            keep_freed_memory()
             result = run_commit(
                 data,
                 out=out,
@@ -135,11 +137,13 @@ def train(
     as_json: _Json = False,
 ) -> None:
     """Train in exact integers, into a run directory that can be proved."""
+    from ..memory import keep_freed_memory
     from ..train import train as run_train
 
     kept = f"{out} holds an unfinished run; the same command begins it again"
     with guarded(as_json, interrupted=kept):
         with bars() as progress:
+            keep_freed_memory()
             result = run_train(
                 recipe,
                 data=data,
@@ -187,11 +191,13 @@ def prove(
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
+        from ..memory import keep_freed_memory
         from ..prove import prove as run_prove
         from ..training.run import Run
 
         with bars() as progress:
             hiding = False if no_zk else None
+            keep_freed_memory()
             result = run_prove(
                 run, out=out, device=device, zero_knowledge=hiding, progress=progress
             )
