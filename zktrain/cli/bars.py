@@ -42,6 +42,19 @@ def bars(*, transient: bool = False) -> Iterator[Progress]:
         stages.leave()
 
 
+def say_first_use() -> None:
+    """Tell somebody at a terminal why the first run takes longer."""
+    if not sys.stderr.isatty():
+        return
+    from ..kernels.cache import compiled
+
+    if not compiled():
+        print(
+            "First use on this machine: kernels are compiled once, for up to a minute in all.",
+            file=sys.stderr,
+        )
+
+
 class _Stages:
     """One bar per stage, pulsing where there is nothing to count.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from . import screens, wording
-from .bars import bars
+from .bars import bars, say_first_use
 from .outcome import (
     NOT_JUDGED,
     guarded,
@@ -195,6 +195,7 @@ def prove(
         from ..prove import prove as run_prove
         from ..training.run import Run
 
+        say_first_use()
         with bars() as progress:
             hiding = False if no_zk else None
             keep_freed_memory()

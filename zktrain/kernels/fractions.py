@@ -50,7 +50,7 @@ def _parents_of_ones(qe0, qe1, qo0, qo1, n0, n1, d0, d1):  # type: ignore[no-unt
 
 
 @kernel
-def _combine(lo, hi, pe, po, qe, qo, even, odd, at):  # type: ignore[no-untyped-def]
+def combine_pairs(lo, hi, pe, po, qe, qo, even, odd, at):  # type: ignore[no-untyped-def]
     """Parents of pairs ``lo..hi`` (both even), through a buffer that stays in cache, to place
     ``at`` and on of both arrays."""
     buffer = np.empty((4, CHUNK), dtype=np.uint64)
@@ -101,7 +101,7 @@ def combine(
     if unwritten is not None:
         unwritten.combine(even[:, :before], odd[:, :before])
     arrays = (pe, po, qe, qo, even, odd, before)
-    run(count // 2, lambda lo, hi: _combine(2 * lo, 2 * hi, *arrays))
+    run(count // 2, lambda lo, hi: combine_pairs(2 * lo, 2 * hi, *arrays))
     if count % 2:
         last = np.empty(4, dtype=np.uint64)
         _parents(

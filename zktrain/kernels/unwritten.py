@@ -16,7 +16,7 @@ from ..field.extension import Ext, ExtVec
 from . import single_leaves
 from .arithmetic import ZERO, add, ext_mul_add, kernel
 from .field import add_scaled_rows, fold_rows
-from .fractions import Tables, _combine, combine_ones, pair_of, round_pairs, round_units
+from .fractions import Tables, combine_ones, combine_pairs, pair_of, round_pairs, round_units
 from .leaves import LeafBlock, pieces
 from .threads import run
 
@@ -191,7 +191,7 @@ class Parents:
 
         def task(lo: int, hi: int) -> None:
             for first, stop, a, b in self._pieces(2 * lo, 2 * hi):
-                _combine(0, stop - first, a[:2], b[:2], a[2:], b[2:], even, odd, first // 2)
+                combine_pairs(0, stop - first, a[:2], b[:2], a[2:], b[2:], even, odd, first // 2)
 
         run(self.pairs // 2, task)
 
