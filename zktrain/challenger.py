@@ -8,17 +8,26 @@ inventories.
 from __future__ import annotations
 
 import hashlib
+import struct
+from functools import lru_cache
 
-from .field.extension import Ext
+from .field.extension import Ext, reduced
 from .field.goldilocks import P
 
 _ABSORB = b"zktrain challenger absorb v1"
 _OUTPUT = b"zktrain challenger output v1"
 _WORK = b"zktrain challenger work v1"
+_FOUR_WORDS = struct.Struct("<4Q")
 
 
 Trace = list[tuple[str, str, int]]
 """Every absorb and challenge: action, label, size."""
+
+
+@lru_cache(maxsize=1024)
+def _prefixed(label: str) -> bytes:
+    name = label.encode("ascii")
+    return bytes([len(name)]) + name
 
 
 class Challenger:
@@ -31,14 +40,20 @@ class Challenger:
 
     def absorb(self, label: str, data: bytes) -> None:
         """Absorb bytes under a label (at most 255 bytes of ASCII)."""
-        name = label.encode("ascii")
         if self.trace is not None:
             self.trace.append(("absorb", label, len(data)))
-        self._pending += bytes([len(name)]) + name + len(data).to_bytes(8, "little") + data
+        self._pending += _prefixed(label) + len(data).to_bytes(8, "little") + data
+
+    def absorb_each(self, label: str, data: bytes, size: int) -> None:
+        """:meth:`absorb` of every ``size`` bytes of ``data``."""
+        pieces = [data[i : i + size] for i in range(0, len(data), size)]
+        if self.trace is not None:
+            self.trace += [("absorb", label, size)] * len(pieces)
+        prefix = _prefixed(label) + size.to_bytes(8, "little")
+        self._pending += b"".join([prefix + piece for piece in pieces])
 
     def _advance(self, label: str) -> bytes:
-        name = label.encode("ascii")
-        data = _ABSORB + self._state + bytes([len(name)]) + name + bytes(self._pending)
+        data = _ABSORB + self._state + _prefixed(label) + bytes(self._pending)
         self._state = hashlib.sha256(data).digest()
         self._pending.clear()
         return self._state
@@ -48,8 +63,7 @@ class Challenger:
         counter = 0
         while True:
             block = hashlib.sha256(_OUTPUT + seed + counter.to_bytes(8, "little")).digest()
-            for i in range(0, 32, 8):
-                yield int.from_bytes(block[i : i + 8], "little")
+            yield from _FOUR_WORDS.unpack(block)
             counter += 1
 
     def elements(self, label: str, count: int) -> list[Ext]:
@@ -62,7 +76,7 @@ class Challenger:
                 coordinates.append(word)
             if len(coordinates) >= 2 * count:
                 break
-        return [Ext(coordinates[2 * i], coordinates[2 * i + 1]) for i in range(count)]
+        return [reduced(coordinates[2 * i], coordinates[2 * i + 1]) for i in range(count)]
 
     def element(self, label: str) -> Ext:
         """One uniform element of E."""

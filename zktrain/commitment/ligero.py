@@ -27,7 +27,7 @@ from ..errors import HiddenMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field.extension import LOG2_SIZE, Ext, ExtVec
-from ..field.goldilocks import GENERATOR, P, bit_reverse, root_of_unity
+from ..field.goldilocks import GENERATOR, P, bit_reverse
 from ..field.multilinear import log2_ceil
 from ..randomness import Randomness
 from . import merkle
@@ -143,9 +143,7 @@ class CommittedVector:
 
 def _points(code_log: int, indices: list[int]) -> gl.U64:
     """Where the code word is evaluated: ``7 w^bitreverse(i)``, never a root of unity."""
-    root = root_of_unity(code_log)
-    values = [GENERATOR * pow(root, bit_reverse(i, code_log), P) % P for i in indices]
-    return np.array(values, dtype=np.uint64)
+    return gl.times_seven(gl.reversed_powers(code_log, indices))
 
 
 def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
@@ -264,32 +262,16 @@ def verify(
         raise HiddenMismatch("the hidden scalars do not satisfy the relations", stage=label)
     values = np.stack([columns[:, 0:width:2], columns[:, 1:width:2]])
     points = _points(parameters.code_log, indices)
-    powers = _power_table(points, parameters.product_degree)
+    sent = np.zeros((2, 2, parameters.product_degree), dtype=np.uint64)
+    sent[0, :, : parameters.degree], sent[1] = u, p
+    u_values, p_values = gl.evaluate_polynomials(sent.reshape(4, -1), points).reshape(2, 2, -1)
     mixed = np.delete(values, rows, axis=2)
-    folded = ext.add(ext.total(ext.mul(mixed, weights[:, None, :])), values[:, :, rows])
-    if not np.array_equal(_evaluate(u, powers), folded):
+    folded = ext.add(ext.contract(mixed, weights), values[:, :, rows])
+    if not np.array_equal(u_values, folded):
         raise HiddenMismatch("the rows of hidden scalars are no code words", stage=label)
     polynomials = _interpolated(relation, parameters)
-    product = _blind(values, points, slots)
-    for row in range(rows):
-        at = _evaluate(polynomials[:, row], powers)
-        product = ext.add(product, ext.mul(at, values[:, :, row]))
-    if not np.array_equal(_evaluate(p, powers), product):
+    at = gl.evaluate_polynomials(polynomials.reshape(2 * rows, slots), points)
+    terms = ext.mul(at.reshape(2, rows, queries), values[:, :, :rows].transpose(0, 2, 1))
+    product = ext.add(_blind(values, points, slots), ext.total(terms, axis=-2))
+    if not np.array_equal(p_values, product):
         raise HiddenMismatch("the relation is not that of the hidden scalars", stage=label)
-
-
-def _power_table(points: gl.U64, degree: int) -> gl.U64:
-    """``(len(points), degree)``, by doubling."""
-    out = np.ones((len(points), degree), dtype=np.uint64)
-    filled, power = 1, points
-    while filled < degree:
-        take = min(filled, degree - filled)
-        out[:, filled : filled + take] = gl.mul(out[:, :take], power[:, None])
-        filled, power = filled + take, gl.mul(power, power)
-    return out
-
-
-def _evaluate(polynomial: ExtVec, powers: gl.U64) -> ExtVec:
-    """Of degree below ``polynomial.shape[1]``, from a table of powers of the points."""
-    coefficients = np.ascontiguousarray(polynomial)[:, None, :]
-    return ext.total(ext.mul_base(coefficients, powers[:, : polynomial.shape[1]]))

@@ -69,19 +69,24 @@ def verify(
     channel: VerifierChannel, label: str, root: bytes, depth: int, indices: list[int], rows: Rows
 ) -> None:
     """Check that ``rows`` are the leaves at ``indices`` below ``root``."""
-    leaf, node = hashlib.sha256(LEAF), hashlib.sha256(NODE)
-
-    def digest(base: hashlib._Hash, data: bytes) -> bytes:
-        state = base.copy()
-        state.update(data)
-        return state.digest()
-
-    data = rows.astype("<u8", copy=False)
-    known = {i: digest(leaf, data[k].tobytes()) for k, i in enumerate(indices)}
-    for siblings in _sibling_plan(indices, depth):
-        for sibling in siblings:
-            known[sibling] = channel.receive_digest(f"{label}/path")  # P -> V
-        known = {i >> 1: digest(node, known[i] + known[i + 1]) for i in known if i & 1 == 0}
+    new_leaf, new_node = hashlib.sha256(LEAF).copy, hashlib.sha256(NODE).copy
+    data = np.ascontiguousarray(rows, dtype="<u8")
+    known: dict[int, bytes] = {}
+    for index, row in zip(indices, data, strict=True):
+        state = new_leaf()
+        state.update(row)
+        known[index] = state.digest()
+    plan = _sibling_plan(indices, depth)
+    received = iter(channel.receive_digests(f"{label}/path", sum(map(len, plan))))  # P -> V
+    for siblings in plan:
+        known.update(zip(siblings, received, strict=False))
+        parents: dict[int, bytes] = {}
+        for left in known:
+            if left & 1 == 0:
+                state = new_node()
+                state.update(known[left] + known[left + 1])
+                parents[left >> 1] = state.digest()
+        known = parents
     found = known.get(0, b"")
     if found != root:
         raise CommitmentMismatch(

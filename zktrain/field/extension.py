@@ -182,6 +182,18 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
     return scalar(total(mul(a, b)))
 
 
+def contract(a: ExtVec, b: ExtVec) -> ExtVec:
+    """``sum_n a[:, m, n] b[:, n]`` for all ``m``: shape ``(2, m)``."""
+    m, n = a.shape[1:]
+    products = gl.matmul(a.reshape(2 * m, n), b.T).reshape(2, m, 2)
+    return np.stack(
+        [
+            gl.add(products[0, :, 0], gl.times_seven(products[1, :, 1])),
+            gl.add(products[0, :, 1], products[1, :, 0]),
+        ]
+    )
+
+
 def powers(base: Ext, count: int) -> list[Ext]:
     """``[1, base, ..., base^(count-1)]``."""
     x, y = base.a, base.b

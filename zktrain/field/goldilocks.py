@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ _BLOCK = 1 << 13
 """Elements that are multiplied at once."""
 _EXACT = 1 << 18
 """Longest inner products whose limbs float64 adds up exactly."""
+_ONE_THREAD = 1 << 18
+"""Float64 products of a matrix product that a BLAS still computes without waking its threads, which
+takes longer than the product."""
 
 
 def root_of_unity(log_order: int) -> int:
@@ -35,6 +39,26 @@ def root_of_unity(log_order: int) -> int:
 def bit_reverse(index: int, bits: int) -> int:
     """Reverse the lowest ``bits`` binary digits."""
     return int(format(index, f"0{bits}b")[::-1], 2) if bits else 0
+
+
+@lru_cache(maxsize=32)
+def _root_tables(log_order: int) -> tuple[list[int], list[int]]:
+    """Powers ``0 .. 2^h - 1`` of the root, and of its ``2^h``-th power, ``h`` half of
+    ``log_order``."""
+    half = log_order // 2
+    root = root_of_unity(log_order)
+    low = powers(root, 1 << half).tolist()
+    high = powers(pow(root, 1 << half, P), 1 << (log_order - half)).tolist()
+    return low, high
+
+
+def reversed_powers(log_order: int, indices: list[int]) -> U64:
+    """``w^bitreverse(i)`` for the root ``w`` of order ``2^log_order`` and every index."""
+    low, high = _root_tables(log_order)
+    half = log_order // 2
+    mask = (1 << half) - 1
+    exponents = [bit_reverse(i, log_order) for i in indices]
+    return np.array([low[e & mask] * high[e >> half] % P for e in exponents], dtype=np.uint64)
 
 
 def from_signed(values: NDArray[np.integer]) -> U64:
@@ -147,7 +171,7 @@ def matmul(a: U64, b: U64) -> U64:
         return add(matmul(a[:, :middle], b[:middle]), matmul(a[:, middle:], b[middle:]))
     right = _limb_products(b)
     out = np.empty((m, b.shape[1]), dtype=np.uint64)
-    rows = max(1, _BLOCK // max(1, n))
+    rows = max(1, _ONE_THREAD // max(1, right.size))
     for first in range(0, m, rows):
         sums = limbs(a[first : first + rows]).reshape(-1, 4 * n) @ right
         out[first : first + rows] = carry(sums.astype(np.int64).reshape(-1, b.shape[1], 4))
@@ -211,6 +235,37 @@ def powers(base: int, count: int) -> U64:
         out[filled : filled + take] = mul(out[:take], np.full(take, step))
         filled += take
     return out
+
+
+def power_table(points: U64, count: int) -> U64:
+    """``points[i]^j`` for ``j < count``: shape ``(len(points), count)``, by doubling."""
+    out = np.ones((len(points), count), dtype=np.uint64)
+    filled, power = 1, points
+    while filled < count:
+        take = min(filled, count - filled)
+        out[:, filled : filled + take] = mul(out[:, :take], power[:, None])
+        filled, power = filled + take, mul(power, power)
+    return out
+
+
+def evaluate_polynomials(coefficients: U64, points: U64) -> U64:
+    """Values of polynomials ``(rows, degree)``, lowest coefficient first, at all points: shape
+    ``(rows, len(points))``.
+
+    Each is cut in blocks of about the square root of its degree, whose values are one matrix
+    product.
+    """
+    rows, degree = coefficients.shape
+    size = 1 << ((max(1, rows * degree) - 1).bit_length() + 1) // 2
+    blocks = -(-degree // size)
+    padded = np.zeros((rows, blocks * size), dtype=np.uint64)
+    padded[:, :degree] = coefficients
+    table = power_table(points, size + 1)
+    values = matmul(table[:, :size], padded.reshape(rows * blocks, size).T)
+    out = values.reshape(len(points), rows, blocks).transpose(1, 0, 2)
+    if blocks == 1:
+        return np.ascontiguousarray(out[:, :, 0])
+    return total(mul(out, power_table(table[:, size], blocks)[None]))
 
 
 def dft(values: U64) -> U64:
