@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
 
 from .field.extension import Ext, reduced
@@ -28,6 +29,12 @@ Trace = list[tuple[str, str, int]]
 def _prefixed(label: str) -> bytes:
     name = label.encode("ascii")
     return bytes([len(name)]) + name
+
+
+def _block(seed: bytes, counter: int) -> tuple[int, ...]:
+    """Number ``counter`` of the blocks of four words that a seed expands to."""
+    data = _OUTPUT + seed + counter.to_bytes(8, "little")
+    return _FOUR_WORDS.unpack(hashlib.sha256(data).digest())
 
 
 class Challenger:
@@ -58,24 +65,22 @@ class Challenger:
         self._pending.clear()
         return self._state
 
-    def _words(self, label: str):  # type: ignore[no-untyped-def]
+    def _words(self, label: str) -> Iterator[int]:
         seed = self._advance(label)
         counter = 0
         while True:
-            block = hashlib.sha256(_OUTPUT + seed + counter.to_bytes(8, "little")).digest()
-            yield from _FOUR_WORDS.unpack(block)
+            yield from _block(seed, counter)
             counter += 1
 
     def elements(self, label: str, count: int) -> list[Ext]:
         """``count`` uniform elements of E (each coordinate by rejection)."""
         if self.trace is not None:
             self.trace.append(("challenge", label, count))
-        coordinates: list[int] = []
-        for word in self._words(label):
-            if word < P:
-                coordinates.append(word)
-            if len(coordinates) >= 2 * count:
-                break
+        seed, counter = self._advance(label), 0
+        coordinates = [word for word in _block(seed, counter) if word < P]
+        while len(coordinates) < 2 * count:
+            counter += 1
+            coordinates += [word for word in _block(seed, counter) if word < P]
         return [reduced(coordinates[2 * i], coordinates[2 * i + 1]) for i in range(count)]
 
     def element(self, label: str) -> Ext:

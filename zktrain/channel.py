@@ -81,9 +81,12 @@ class ProverChannel:
 
 
 class VerifierChannel:
-    """Reads proof bytes front to back; sizes come from the statement only."""
+    """Reads proof bytes front to back; sizes come from the statement only.
+
+    A ``dry`` one has no proof and only counts messages: what it gives means nothing."""
 
     hiding = False
+    dry = False
 
     def __init__(self, challenger: Challenger, proof: bytes) -> None:
         self.challenger = challenger

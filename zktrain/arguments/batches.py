@@ -21,6 +21,7 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Batch
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
+from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
@@ -159,13 +160,12 @@ def verify(
             point = tuple(shared[:log_records])
             for x in (*shared[log_records:], choice):
                 factor = factor * (1 - x)
-        chosen = _selection(point, factor, order)
+        splits = [shape.split(claim) for claim, _ in claims]
+        samples = np.stack([ml.eq_table(b)[:, : shape.batch] for _, b, _ in splits])
+        rows = _selection(point, factor, order, samples)
         total = ZERO
-        for power, (claim, _), value in zip(weights, claims, values, strict=True):
-            _, b, t = shape.split(claim)
-            samples = np.ascontiguousarray(ml.eq_table(b)[:, None, : shape.batch])
-            rows = ext.total(ext.mul(chosen, samples))
-            total = total + power * ext.dot(rows, ml.eq_table(t)[:, : shape.steps]) * value
+        for power, (_, _, t), row, value in zip(weights, splits, rows, values, strict=True):
+            total = total + power * ext.dot(row, ml.eq_table(t)[:, : shape.steps]) * value
         return total
 
     channel.check(
@@ -178,12 +178,26 @@ def verify(
     ]
 
 
-def _selection(record: Point, factor: Ext, order: NDArray[np.int64]) -> ExtVec:
-    """``factor eq(record, order)``, ``(2, steps, batch)``: two tables of half the variables, so
-    that the work does not depend on the number of records."""
+_STEPS = 1 << 12
+"""Samples whose selection is computed at once."""
+
+
+def _selection(
+    record: Point, factor: Ext, order: NDArray[np.int64], samples: gl.U64
+) -> list[ExtVec]:
+    """``factor sum_b eq(record, order[t, b]) samples[k, :, b]`` for all ``t``, one vector for every
+    ``k``: two tables of half the variables, so that the work does not depend on the number of
+    records."""
     half = len(record) // 2
     low, high = ml.eq_table(record[:half], factor), ml.eq_table(record[half:])
-    return ext.mul(low[:, order & ((1 << half) - 1)], high[:, order >> half])
+    steps, batch = order.shape
+    many = max(1, _STEPS // batch)
+    parts = []
+    for first in range(0, steps, many):
+        here = order[first : first + many]
+        chosen = ext.mul(low[:, here & ((1 << half) - 1)], high[:, here >> half])
+        parts.append(ext.contract_each(chosen, samples))
+    return list(np.concatenate(parts, axis=2))
 
 
 class _ChoiceMachine:

@@ -296,7 +296,7 @@ class _Powers:
     def bind(self, challenge: Ext) -> None:
         """Fix the lowest variable: ``x^i`` becomes ``(1 - r + r x) (x^2)^i``."""
         one = np.ones_like(self.points)
-        at = ext.scale(ext.from_base(gl.sub(self.points, one)), challenge)
+        at = ext.mul_base(ext.vector([challenge]), gl.sub(self.points, one))
         at[0] = gl.add(at[0], one)
         self.factors = ext.mul(self.factors, at)
         self.points = gl.mul(self.points, self.points)

@@ -17,7 +17,8 @@ are sent and compared with the opened points. More in ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -110,12 +111,32 @@ def _queries(slot_log: int, code_log: int, bits: float) -> int | None:
         queries = needed
 
 
+def _too_large(none: Parameters, bits: float, size: int) -> bool:
+    """Whether a proof with the sizes of ``none``, which opens no points, has at least ``size``
+    bytes when it opens enough, found without counting them.
+
+    ``most`` points fit. The last of ``d`` points gives the most bits, ``log2 (n - d) / (good -
+    d)``, and ``good`` only grows with the points.
+    """
+    per_point = replace(none, queries=1).proof_bytes - none.proof_bytes
+    most = (size - 1 - none.proof_bytes) // per_point
+    if most < 0:
+        return True
+    n, good = 1 << none.code_log, _good(none.code_log, none.product_degree)
+    if most >= good:
+        return False
+    return most * math.log2((n - most) / (good - most)) < (bits - WORK_BITS) * (1 - 1e-9)
+
+
 @lru_cache(maxsize=256)
 def parameters(count: int, bits: float) -> Parameters:
     """The sizes with the smallest proof."""
     best: tuple[int, Parameters] | None = None
     for slot_log in range(4, max(5, log2_ceil(count) + 1)):
         for code_log in range(slot_log + 2, slot_log + 8):
+            none = Parameters(count, slot_log, code_log, 0)
+            if best is not None and _too_large(none, bits, best[0]):
+                continue
             queries = _queries(slot_log, code_log, bits)
             if queries is None:
                 continue

@@ -58,7 +58,10 @@ class Ext:
     def __mul__(self, other: Ext | int) -> Ext:
         if isinstance(other, Ext):
             a, b, c, d = self.a, self.b, other.a, other.b
-            return reduced((a * c + NON_RESIDUE * b * d) % P, (a * d + b * c) % P)
+            out = _new(Ext)
+            out.a = (a * c + NON_RESIDUE * b * d) % P
+            out.b = (a * d + b * c) % P
+            return out
         if isinstance(other, int):
             return reduced(self.a * other % P, self.b * other % P)
         return NotImplemented
@@ -184,14 +187,16 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
 
 def contract(a: ExtVec, b: ExtVec) -> ExtVec:
     """``sum_n a[:, m, n] b[:, n]`` for all ``m``: shape ``(2, m)``."""
+    return contract_each(a, b[None])[0]
+
+
+def contract_each(a: ExtVec, b: gl.U64) -> gl.U64:
+    """``sum_n a[:, m, n] b[k, :, n]`` for all ``k`` and ``m``: shape ``(k, 2, m)``."""
     m, n = a.shape[1:]
-    products = gl.matmul(a.reshape(2 * m, n), b.T).reshape(2, m, 2)
-    return np.stack(
-        [
-            gl.add(products[0, :, 0], gl.times_seven(products[1, :, 1])),
-            gl.add(products[0, :, 1], products[1, :, 0]),
-        ]
-    )
+    products = gl.matmul(a.reshape(2 * m, n), b.reshape(-1, n).T)
+    p = products.reshape(2, m, -1, 2).transpose(0, 3, 2, 1)  # coordinates of a and b, k, m
+    real, other = gl.add(p[0, 0], gl.times_seven(p[1, 1])), gl.add(p[0, 1], p[1, 0])
+    return np.stack([real, other], axis=1)
 
 
 def powers(base: Ext, count: int) -> list[Ext]:

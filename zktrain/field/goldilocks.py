@@ -25,8 +25,7 @@ _BLOCK = 1 << 13
 _EXACT = 1 << 18
 """Longest inner products whose limbs float64 adds up exactly."""
 _ONE_THREAD = 1 << 18
-"""Float64 products of a matrix product that a BLAS still computes without waking its threads, which
-takes longer than the product."""
+"""Float64 products in one matrix product that a BLAS computes in one thread."""
 
 
 def root_of_unity(log_order: int) -> int:
@@ -171,11 +170,22 @@ def matmul(a: U64, b: U64) -> U64:
         return add(matmul(a[:, :middle], b[:middle]), matmul(a[:, middle:], b[middle:]))
     right = _limb_products(b)
     out = np.empty((m, b.shape[1]), dtype=np.uint64)
-    rows = max(1, _ONE_THREAD // max(1, right.size))
+    rows = max(1, _BLOCK // max(1, n, b.shape[1]))
     for first in range(0, m, rows):
-        sums = limbs(a[first : first + rows]).reshape(-1, 4 * n) @ right
+        sums = exact_products(limbs(a[first : first + rows]).reshape(-1, 4 * n), right)
         out[first : first + rows] = carry(sums.astype(np.int64).reshape(-1, b.shape[1], 4))
     return out
+
+
+def exact_products(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix product of floats whose sums are exact, in parts that a BLAS computes without waking
+    its threads, which takes longer."""
+    rows = max(1, _ONE_THREAD // max(1, b.size))
+    whole = len(a) // rows * rows
+    parts = a[:whole].reshape(-1, rows, a.shape[1]) @ b
+    if whole == len(a):
+        return parts.reshape(whole, b.shape[1])
+    return np.concatenate([parts.reshape(whole, b.shape[1]), a[whole:] @ b])
 
 
 def limbs(a: U64) -> NDArray[np.float64]:

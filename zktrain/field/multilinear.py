@@ -103,8 +103,6 @@ def evaluate_base(table: gl.U64, point: Point) -> Ext:
 _LIMB = 27
 _ROW_LOG = 10
 """Sums of ``2^10`` products of 27-bit and 16-bit limbs stay below ``2^53``."""
-_ROWS = 1 << 5
-"""Rows of one matrix product, few enough for one thread."""
 
 
 class IntegerTable:
@@ -118,7 +116,7 @@ class IntegerTable:
 
     def __init__(self, tensor: NDArray[np.int64]) -> None:
         self._low = min(tensor.size.bit_length() // 2, _ROW_LOG)
-        rows = tensor.reshape(-1, min(_ROWS, tensor.size >> self._low), 1 << self._low)
+        rows = tensor.reshape(-1, 1 << self._low)
         self._limbs = [(rows & ((1 << _LIMB) - 1)).astype(np.float64)]
         high = rows >> _LIMB
         if high.any():
@@ -128,9 +126,9 @@ class IntegerTable:
         """The extension at ``point``."""
         inner = gl.limbs(eq_table(point[: self._low])).transpose(1, 0, 2)
         inner = inner.reshape(1 << self._low, 8)
-        folded = np.zeros((2, self._limbs[0].size >> self._low), dtype=np.uint64)
+        folded = np.zeros((2, len(self._limbs[0])), dtype=np.uint64)
         for k, limb in enumerate(self._limbs):
-            sums = (limb @ inner).astype(np.int64).reshape(-1, 2, 4)
+            sums = gl.exact_products(limb, inner).astype(np.int64).reshape(-1, 2, 4)
             part = gl.carry(sums).T
             if k:
                 part = gl.mul(part, np.full((1, 1), 1 << _LIMB, dtype=np.uint64))
