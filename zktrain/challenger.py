@@ -12,6 +12,8 @@ import struct
 from collections.abc import Iterator
 from functools import lru_cache
 
+import numpy as np
+
 from .field.extension import Ext, reduced
 from .field.goldilocks import P
 
@@ -53,11 +55,13 @@ class Challenger:
 
     def absorb_each(self, label: str, data: bytes, size: int) -> None:
         """:meth:`absorb` of every ``size`` bytes of ``data``."""
-        pieces = [data[i : i + size] for i in range(0, len(data), size)]
-        if self.trace is not None:
-            self.trace += [("absorb", label, size)] * len(pieces)
         prefix = _prefixed(label) + size.to_bytes(8, "little")
-        self._pending += b"".join([prefix + piece for piece in pieces])
+        messages = np.empty((len(data) // size, len(prefix) + size), dtype=np.uint8)
+        messages[:, : len(prefix)] = np.frombuffer(prefix, dtype=np.uint8)
+        messages[:, len(prefix) :] = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
+        if self.trace is not None:
+            self.trace += [("absorb", label, size)] * len(messages)
+        self._pending += messages.tobytes()
 
     def _advance(self, label: str) -> bytes:
         data = _ABSORB + self._state + _prefixed(label) + bytes(self._pending)

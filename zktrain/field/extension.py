@@ -150,16 +150,15 @@ def mul(a: ExtVec, b: ExtVec) -> ExtVec:
     if a.size > b.size:
         a, b = b, a
     out = np.empty((2, *np.broadcast_shapes(a.shape[1:], b.shape[1:])), dtype=np.uint64)
-    a, b = (np.broadcast_to(v, out.shape) if out.size > _BLOCK else v for v in (a, b))
     gl.in_blocks(_mul_block, a, b, out, _BLOCK, first_axis=1)
     return out
 
 
 def _mul_block(a: ExtVec, b: ExtVec) -> ExtVec:
     seven = gl.times_seven(a[1:])[0]
-    products = gl.mul(
-        np.array([[a[0], seven], [a[0], a[1]]]), np.array([[b[0], b[1]], [b[1], b[0]]])
-    )
+    left = np.array([[a[0], seven], [a[0], a[1]]])
+    right = np.array([[b[0], b[1]], [b[1], b[0]]])
+    products = gl.mul(left, right)
     return gl.add(products[:, 0], products[:, 1])
 
 
@@ -187,16 +186,17 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
 
 def contract(a: ExtVec, b: ExtVec) -> ExtVec:
     """``sum_n a[:, m, n] b[:, n]`` for all ``m``: shape ``(2, m)``."""
-    return contract_each(a, b[None])[0]
+    (out,) = contract_each(a, b[None])
+    return out
 
 
 def contract_each(a: ExtVec, b: gl.U64) -> gl.U64:
     """``sum_n a[:, m, n] b[k, :, n]`` for all ``k`` and ``m``: shape ``(k, 2, m)``."""
     m, n = a.shape[1:]
-    products = gl.matmul(a.reshape(2 * m, n), b.reshape(-1, n).T)
+    products: gl.U64 = gl.matmul(a.reshape(2 * m, n), b.reshape(-1, n).T)
     p = products.reshape(2, m, -1, 2).transpose(0, 3, 2, 1)  # coordinates of a and b, k, m
     real, other = gl.add(p[0, 0], gl.times_seven(p[1, 1])), gl.add(p[0, 1], p[1, 0])
-    return np.stack([real, other], axis=1)
+    return np.ascontiguousarray(np.stack([real, other], axis=1))
 
 
 def powers(base: Ext, count: int) -> list[Ext]:

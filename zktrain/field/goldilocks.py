@@ -40,24 +40,27 @@ def bit_reverse(index: int, bits: int) -> int:
     return int(format(index, f"0{bits}b")[::-1], 2) if bits else 0
 
 
-@lru_cache(maxsize=32)
-def _root_tables(log_order: int) -> tuple[list[int], list[int]]:
-    """Powers ``0 .. 2^h - 1`` of the root, and of its ``2^h``-th power, ``h`` half of
-    ``log_order``."""
-    half = log_order // 2
-    root = root_of_unity(log_order)
-    low = powers(root, 1 << half).tolist()
-    high = powers(pow(root, 1 << half, P), 1 << (log_order - half)).tolist()
-    return low, high
+@lru_cache(maxsize=TWO_ADICITY // 8)
+def _byte_powers(number: int) -> list[int]:
+    """Product of the roots of order ``2^(8 number + i + 1)`` over the bits ``i`` of every byte."""
+    out = [1]
+    for i in range(8):
+        root = root_of_unity(8 * number + i + 1)
+        out += [root * x % P for x in out]
+    return out
 
 
 def reversed_powers(log_order: int, indices: list[int]) -> U64:
-    """``w^bitreverse(i)`` for the root ``w`` of order ``2^log_order`` and every index."""
-    low, high = _root_tables(log_order)
-    half = log_order // 2
-    mask = (1 << half) - 1
-    exponents = [bit_reverse(i, log_order) for i in indices]
-    return np.array([low[e & mask] * high[e >> half] % P for e in exponents], dtype=np.uint64)
+    """``w^bitreverse(i)`` for the root ``w`` of order ``2^log_order`` and every index.
+
+    Bit ``i`` of an index becomes ``w^(2^(log_order - 1 - i))``, the root of order ``2^(i + 1)``.
+    """
+    first, *others = (_byte_powers(number) for number in range(max(1, -(-log_order // 8))))
+    out = [first[i & 255] for i in indices]
+    for number, table in enumerate(others, 1):
+        shift = 8 * number
+        out = [x * table[i >> shift & 255] % P for x, i in zip(out, indices, strict=True)]
+    return np.array(out, dtype=np.uint64)
 
 
 def from_signed(values: NDArray[np.integer]) -> U64:
@@ -76,12 +79,14 @@ def add(a: U64, b: U64) -> U64:
     """Sum, element by element."""
     s = a + b
     s += (s < a) * _EPSILON
-    return np.minimum(s, s - _P)
+    out: U64 = np.minimum(s, s - _P)
+    return out
 
 
 def sub(a: U64, b: U64) -> U64:
     """Difference, element by element."""
-    return (a - b) + (a < b) * _P
+    out: U64 = (a - b) + (a < b) * _P
+    return out
 
 
 def mul(a: U64, b: U64) -> U64:
@@ -93,7 +98,8 @@ def mul(a: U64, b: U64) -> U64:
     if math.prod(shape) <= _BLOCK:
         return _mul_block(a, b)
     out = np.empty(shape, dtype=np.uint64)
-    in_blocks(_mul_block, np.broadcast_to(a, shape), np.broadcast_to(b, shape), out, _BLOCK)
+    left, right = (v.reshape((1,) * (len(shape) - v.ndim) + v.shape) for v in (a, b))
+    in_blocks(_mul_block, left, right, out, _BLOCK)
     return out
 
 
@@ -106,8 +112,9 @@ def in_blocks(
     *,
     first_axis: int = 0,
 ) -> None:
-    """``out = function(a, b)``, all of one shape, in parts of at most ``most`` elements: halved
-    along the longest axis, never along one before ``first_axis``."""
+    """``out = function(a, b)`` of as many axes, in parts of at most ``most`` elements: halved
+    along the longest axis, never along one before ``first_axis``; ``a`` and ``b`` may be broadcast
+    along any."""
     if out.size <= most or max(out.shape[first_axis:]) == 1:
         out[...] = function(a, b)
         return
@@ -115,7 +122,8 @@ def in_blocks(
     half = out.shape[axis] // 2
     for part in (slice(None, half), slice(half, None)):
         place = (slice(None),) * axis + (part,)
-        in_blocks(function, a[place], b[place], out[place], most, first_axis=first_axis)
+        first, second = (v[place] if v.shape[axis] > 1 else v for v in (a, b))
+        in_blocks(function, first, second, out[place], most, first_axis=first_axis)
 
 
 def times_seven(a: U64) -> U64:
@@ -165,12 +173,14 @@ def matmul(a: U64, b: U64) -> U64:
     up to ``n = 2^18``, and longer ones are cut.
     """
     m, n = a.shape
+    if n == 0:
+        return np.zeros((m, b.shape[1]), dtype=np.uint64)
     if n > _EXACT:
         middle = n // 2
         return add(matmul(a[:, :middle], b[:middle]), matmul(a[:, middle:], b[middle:]))
     right = _limb_products(b)
     out = np.empty((m, b.shape[1]), dtype=np.uint64)
-    rows = max(1, _BLOCK // max(1, n, b.shape[1]))
+    rows = max(1, _BLOCK // max(n, b.shape[1]))
     for first in range(0, m, rows):
         sums = exact_products(limbs(a[first : first + rows]).reshape(-1, 4 * n), right)
         out[first : first + rows] = carry(sums.astype(np.int64).reshape(-1, b.shape[1], 4))
@@ -180,7 +190,7 @@ def matmul(a: U64, b: U64) -> U64:
 def exact_products(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix product of floats whose sums are exact, in parts that a BLAS computes without waking
     its threads, which takes longer."""
-    rows = max(1, _ONE_THREAD // max(1, b.size))
+    rows = max(1, _ONE_THREAD // b.size)
     whole = len(a) // rows * rows
     parts = a[:whole].reshape(-1, rows, a.shape[1]) @ b
     if whole == len(a):
@@ -284,9 +294,10 @@ def dft(values: U64) -> U64:
     length = values.shape[-1]
     log_length = length.bit_length() - 1
     out = values[..., [bit_reverse(i, log_length) for i in range(length)]]
+    every = powers(root_of_unity(log_length), max(1, length // 2))
     half = 1
     while half < length:
-        roots = powers(root_of_unity(half.bit_length()), half)
+        roots = every[:: length // (2 * half)]
         blocks = out.reshape(*values.shape[:-1], -1, 2, half)
         low, high = blocks[..., 0, :], mul(blocks[..., 1, :], roots)
         out = np.stack([add(low, high), sub(low, high)], axis=-2).reshape(values.shape)
