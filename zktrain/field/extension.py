@@ -186,7 +186,7 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
 
 def contract(a: ExtVec, b: ExtVec) -> ExtVec:
     """``sum_n a[:, m, n] b[:, n]`` for all ``m``: shape ``(2, m)``."""
-    (out,) = contract_each(a, b[None])
+    out: ExtVec = contract_each(a, b[None])[0]
     return out
 
 
