@@ -23,7 +23,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,9 @@ from ..field.goldilocks import P
 from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
 from ..parameters import parameter_digest
 from ..randomness import Randomness, expand
-from .readers import Records
+
+if TYPE_CHECKING:
+    from .readers import Records
 
 FORMAT = {False: "zktrain-dataset-1", True: "zktrain-dataset-hiding-1"}
 PROTOCOL = {False: "zktrain dataset certificate v1", True: "zktrain hiding certificate v1"}
