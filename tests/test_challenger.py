@@ -329,6 +329,19 @@ def test_both_sides_reach_the_same_state() -> None:
     assert reading.challenger.element("c") == prover.challenger.element("c")
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_several_hashes_are_as_many_messages(count: int) -> None:
+    digests = [bytes([i]) * 32 for i in range(count)]
+    prover = ProverChannel(Challenger("channel", sent := []))
+    for digest in digests:
+        prover.send_digest("tree/path", digest)
+    reading = VerifierChannel(Challenger("channel", received := []), prover.proof())
+    assert reading.receive_digests("tree/path", count) == digests
+    reading.finish()
+    assert received == sent == [("absorb", "tree/path", 32)] * count
+    assert reading.challenger.element("c") == prover.challenger.element("c")
+
+
 @pytest.mark.parametrize("word", [P, P + 1, 2**64 - 1])
 def test_only_canonical_field_elements(word: int) -> None:
     low, good = word.to_bytes(8, "little"), (P - 1).to_bytes(8, "little")
@@ -346,3 +359,5 @@ def test_nothing_is_allocated_for_what_is_not_there() -> None:
             VerifierChannel(Challenger("c"), bytes(64)).receive_cells("v", shape)
     with pytest.raises(MalformedProof, match="ends inside"):
         VerifierChannel(Challenger("c"), bytes(31)).receive_digest("v")
+    with pytest.raises(MalformedProof, match="ends inside"):
+        VerifierChannel(Challenger("c"), bytes(95)).receive_digests("v", 3)

@@ -57,7 +57,7 @@ except zktrain.StatementMismatch:
 def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: TinyBundle) -> None:
     arguments = ["verify", str(tiny_bundle.weights), "--proof", str(tiny_bundle.proof)]
     arguments += ["--dataset", tiny_bundle.root, "--circuit", str(tiny_bundle.circuit)]
-    code = "from zktrain.cli.main import run\nrun(sys.argv[1:])"
+    code = "from zktrain.cli.entry import run\nrun(sys.argv[1:])"
     done = run_blocked(code, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ACCEPTED")
@@ -74,7 +74,7 @@ def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: Tiny
     ids=lambda arguments: arguments[0],
 )
 def test_a_missing_extra_is_named_with_its_remedy(arguments: tuple[str, ...]) -> None:
-    done = run_blocked("from zktrain.cli.main import run\nrun(sys.argv[1:])", *arguments)
+    done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
     assert done.returncode == 1
     assert "pip install 'zktrain[prove]'" in done.stderr
     assert "Traceback" not in done.stderr
@@ -86,6 +86,19 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert "zktrain" in loaded
     for name in ("numpy", "rich", "typer", "safetensors"):
         assert repr(name) not in loaded
+
+
+def test_the_plain_command_loads_no_parser(tiny_bundle: TinyBundle) -> None:
+    code = """
+import atexit
+atexit.register(lambda: print("typer" in sys.modules, "rich" in sys.modules))
+from zktrain.cli.entry import run
+run(sys.argv[1:])
+"""
+    arguments = ["verify", str(tiny_bundle.weights), "--proof", str(tiny_bundle.proof), "--json"]
+    done = run_blocked(code, *arguments, "--dataset", tiny_bundle.root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[1] == "False False"
 
 
 def test_a_verb_stays_a_function_when_its_module_is_imported() -> None:

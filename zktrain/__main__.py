@@ -1,5 +1,5 @@
 """``python -m zktrain`` is the command ``zktrain``."""
 
-from .cli.main import run
+from .cli.entry import run
 
 run()

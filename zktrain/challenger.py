@@ -8,17 +8,35 @@ inventories.
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
 
-from .field.extension import Ext
+import numpy as np
+
+from .field.extension import Ext, reduced
 from .field.goldilocks import P
 
 _ABSORB = b"zktrain challenger absorb v1"
 _OUTPUT = b"zktrain challenger output v1"
 _WORK = b"zktrain challenger work v1"
+_FOUR_WORDS = struct.Struct("<4Q")
 
 
 Trace = list[tuple[str, str, int]]
 """Every absorb and challenge: action, label, size."""
+
+
+@lru_cache(maxsize=1024)
+def _prefixed(label: str) -> bytes:
+    name = label.encode("ascii")
+    return bytes([len(name)]) + name
+
+
+def _block(seed: bytes, counter: int) -> tuple[int, ...]:
+    """Number ``counter`` of the blocks of four words that a seed expands to."""
+    data = _OUTPUT + seed + counter.to_bytes(8, "little")
+    return _FOUR_WORDS.unpack(hashlib.sha256(data).digest())
 
 
 class Challenger:
@@ -31,38 +49,43 @@ class Challenger:
 
     def absorb(self, label: str, data: bytes) -> None:
         """Absorb bytes under a label (at most 255 bytes of ASCII)."""
-        name = label.encode("ascii")
         if self.trace is not None:
             self.trace.append(("absorb", label, len(data)))
-        self._pending += bytes([len(name)]) + name + len(data).to_bytes(8, "little") + data
+        self._pending += _prefixed(label) + len(data).to_bytes(8, "little") + data
+
+    def absorb_each(self, label: str, data: bytes, size: int) -> None:
+        """:meth:`absorb` of every ``size`` bytes of ``data``."""
+        prefix = _prefixed(label) + size.to_bytes(8, "little")
+        messages = np.empty((len(data) // size, len(prefix) + size), dtype=np.uint8)
+        messages[:, : len(prefix)] = np.frombuffer(prefix, dtype=np.uint8)
+        messages[:, len(prefix) :] = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
+        if self.trace is not None:
+            self.trace += [("absorb", label, size)] * len(messages)
+        self._pending += messages.tobytes()
 
     def _advance(self, label: str) -> bytes:
-        name = label.encode("ascii")
-        data = _ABSORB + self._state + bytes([len(name)]) + name + bytes(self._pending)
+        data = _ABSORB + self._state + _prefixed(label) + bytes(self._pending)
         self._state = hashlib.sha256(data).digest()
         self._pending.clear()
         return self._state
 
-    def _words(self, label: str):  # type: ignore[no-untyped-def]
+    def _words(self, label: str) -> Iterator[int]:
         seed = self._advance(label)
         counter = 0
         while True:
-            block = hashlib.sha256(_OUTPUT + seed + counter.to_bytes(8, "little")).digest()
-            for i in range(0, 32, 8):
-                yield int.from_bytes(block[i : i + 8], "little")
+            yield from _block(seed, counter)
             counter += 1
 
     def elements(self, label: str, count: int) -> list[Ext]:
         """``count`` uniform elements of E (each coordinate by rejection)."""
         if self.trace is not None:
             self.trace.append(("challenge", label, count))
-        coordinates: list[int] = []
-        for word in self._words(label):
-            if word < P:
-                coordinates.append(word)
-            if len(coordinates) >= 2 * count:
-                break
-        return [Ext(coordinates[2 * i], coordinates[2 * i + 1]) for i in range(count)]
+        seed, counter = self._advance(label), 0
+        coordinates = [word for word in _block(seed, counter) if word < P]
+        while len(coordinates) < 2 * count:
+            counter += 1
+            coordinates += [word for word in _block(seed, counter) if word < P]
+        return [reduced(coordinates[2 * i], coordinates[2 * i + 1]) for i in range(count)]
 
     def element(self, label: str) -> Ext:
         """One uniform element of E."""

@@ -9,6 +9,7 @@ not notice.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from .challenger import Challenger, find_work, work_done
 from .errors import MalformedProof, Rejected, ZktrainError
-from .field.extension import Ext
+from .field.extension import Ext, reduced
 from .field.forms import Form, Scalar
 from .field.goldilocks import P
 
@@ -80,9 +81,12 @@ class ProverChannel:
 
 
 class VerifierChannel:
-    """Reads proof bytes front to back; sizes come from the statement only."""
+    """Reads proof bytes front to back; sizes come from the statement only.
+
+    A ``dry`` one has no proof and only counts messages: what it gives means nothing."""
 
     hiding = False
+    dry = False
 
     def __init__(self, challenger: Challenger, proof: bytes) -> None:
         self.challenger = challenger
@@ -90,7 +94,9 @@ class VerifierChannel:
         self._at = 0
         self.sizes: dict[str, int] = {}
 
-    def _take(self, label: str, size: int) -> bytes:
+    def _take(self, label: str, size: int, count: int = 1) -> bytes:
+        """``count`` messages of ``size`` bytes each, not absorbed yet."""
+        size *= count
         if size > len(self._proof) - self._at:
             raise MalformedProof(
                 f"the proof ends inside '{label}'",
@@ -99,8 +105,12 @@ class VerifierChannel:
             )
         data = self._proof[self._at : self._at + size]
         self._at += size
-        part = label.split("/")[0]
+        part = label.partition("/")[0]
         self.sizes[part] = self.sizes.get(part, 0) + size
+        return data
+
+    def _absorbed(self, label: str, size: int) -> bytes:
+        data = self._take(label, size)
         self.challenger.absorb(label, data)
         return data
 
@@ -130,22 +140,27 @@ class VerifierChannel:
 
     def receive_clear(self, label: str, count: int) -> list[Ext]:
         """P -> V: scalars of E in clear, canonical."""
-        data = self._take(label, 16 * count)
-        words = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
-        if any(word >= P for word in words):
+        words = struct.unpack(f"<{2 * count}Q", self._absorbed(label, 16 * count))
+        if words and max(words) >= P:
             raise MalformedProof(f"a field element in '{label}' is not below p")
-        return [Ext(words[2 * i], words[2 * i + 1]) for i in range(count)]
+        return [reduced(a, b) for a, b in zip(words[::2], words[1::2], strict=True)]
 
     def receive_digest(self, label: str) -> bytes:
         """P -> V: a hash."""
-        return self._take(label, DIGEST_BYTES)
+        return self._absorbed(label, DIGEST_BYTES)
+
+    def receive_digests(self, label: str, count: int) -> list[bytes]:
+        """P -> V: several hashes, each a message of its own."""
+        data = self._take(label, DIGEST_BYTES, count)
+        self.challenger.absorb_each(label, data, DIGEST_BYTES)
+        return [data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES)]
 
     def receive_cells(self, label: str, shape: tuple[int, ...]) -> NDArray[np.uint64]:
         """P -> V: field cells, canonical."""
         count = 1
         for n in shape:
             count *= n
-        cells = np.frombuffer(self._take(label, 8 * count), dtype="<u8").astype(np.uint64)
+        cells = np.frombuffer(self._absorbed(label, 8 * count), dtype="<u8").astype(np.uint64)
         if cells.size and int(cells.max()) >= P:
             raise MalformedProof(f"a field element in '{label}' is not below p")
         return cells.reshape(shape)
@@ -154,7 +169,7 @@ class VerifierChannel:
         """P -> V: a nonce, checked."""
         if bits:
             seed = self.challenger.work_seed(label)
-            nonce = int.from_bytes(self._take(label, 8), "little")
+            nonce = int.from_bytes(self._absorbed(label, 8), "little")
             if not work_done(seed, nonce, bits):
                 raise Rejected(f"the proof of work '{label}' has fewer than {bits} zero bits")
 

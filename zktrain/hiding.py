@@ -178,8 +178,8 @@ class HidingVerifier(VerifierChannel):
             checks.append(Form(ZERO, ((c, z), (ONE, d), (-u, y))))
         weights = ext.powers(gamma, len(checks) + 1)[1:]
         coefficients = np.zeros((2, self._layout.count), dtype=np.uint64)
-        for slot, value in gradient(checks, weights).items():
-            coefficients[:, slot] = (value.a, value.b)
+        found = gradient(checks, weights)
+        coefficients[:, list(found)] = ext.vector(found.values())
         target = -ext.inner(weights, [check.value for check in checks])
         return coefficients, target
 
@@ -210,6 +210,8 @@ class _NoChallenger(Challenger):
 
 class DryChannel(HidingVerifier):
     """Counts what a verifier would receive and multiply; checks are not computed."""
+
+    dry = True
 
     def __init__(self) -> None:
         VerifierChannel.__init__(self, _NoChallenger(), b"")

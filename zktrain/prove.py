@@ -110,7 +110,7 @@ def prove(
         header, records = opened.header(), opened.records()
         secret, seed = opened.dataset_secret, None
         if secret is not None:
-            seed = secret_file.read(secret, opened.dataset_root).seed
+            seed = secret_file.read_for(secret, header).seed
         columns = columns_of(header, records, seed)
         if zero_knowledge is None:
             zero_knowledge = bool(opened.proof.get("zero_knowledge", True))

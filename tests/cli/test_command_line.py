@@ -17,7 +17,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_run import TinyBundle, make_bundle, write_data, write_recipe
 
-from zktrain.cli.main import run
+from zktrain.cli import judge, main
+from zktrain.cli.entry import run
 
 
 class Ended:
@@ -353,6 +354,54 @@ def test_inspect_refuses_what_is_no_bundle(zktrain: Any, tiny_bundle: TinyBundle
     assert ended.code == 1 and ended.json["error"]["kind"] == "MalformedProof"
 
 
+PLAIN = [
+    ["w", "--proof", "p", "--dataset", "d"],
+    ["--dataset", "d", "--json", "--proof", "p", "w w"],
+    ["--proof", "p", "w", "--min-security-bits", "080", "--circuit", "c", "--dataset", "d"],
+    ["w", "--initial", "i", "--proof", "a/../p", "--dataset", "d", "--min-security-bits", "0"],
+]
+NOT_PLAIN = [
+    [],
+    ["--help"],
+    ["w", "--proof", "p"],
+    ["w", "--proof=p", "--dataset", "d"],
+    ["w", "--proof", "p", "--dataset", "d", "--proof", "q"],
+    ["w", "x", "--proof", "p", "--dataset", "d"],
+    ["--", "w", "--proof", "p", "--dataset", "d"],
+    ["w", "--proof", "p", "--dataset", "--json"],
+    ["w", "--proof", "p", "--dataset", ""],
+    ["w", "--proof", "p", "--dataset", "d", "-h"],
+    ["w", "--proof", "p", "--dataset", "d", "--min-security-bits", "many"],
+    ["w", "--proof", "p", "--dataset", "d", "--min-security-bits", "-1"],
+    ["w", "--proof", "p", "--dataset", "d", "--unknown"],
+    ["w", "--proof", "p", "--dataset"],
+]
+
+
+@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
+def test_the_plain_form_of_verify_means_what_the_parser_makes_of_it(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def note(weights: Path, **others: Any) -> None:
+        asked.append({"weights": weights, **others})
+
+    monkeypatch.setattr(main, "judge", note)
+    with pytest.raises(SystemExit) as exit_:
+        main.run(["verify", *words])
+    assert not exit_.value.code
+    plain = judge.plain(["verify", *words])
+    assert plain is not None
+    assert asked == [{"circuit": None, "initial": None, **plain}]
+
+
+@pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)
+def test_any_other_form_of_verify_is_left_to_the_parser(words: list[str]) -> None:
+    assert judge.plain(["verify", *words]) is None
+    assert judge.plain(words) is None
+
+
 def test_wrong_usage_is_exit_code_2(zktrain: Any) -> None:
     assert zktrain("prove").code == 2
     assert "--data" in zktrain("train", "x.toml", "--dat", "digits").err
@@ -379,7 +428,7 @@ def test_an_interrupted_training_is_one_line_and_can_begin_again(
     # A shell's background jobs start with SIGINT ignored, and would pass that on.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from zktrain.cli.main import run; run()"
+        "from zktrain.cli.entry import run; run()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],

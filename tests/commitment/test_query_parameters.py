@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import pytest
 
+from zktrain.commitment import ligero
 from zktrain.commitment.parameters import Level, distance, fold_bits, plan, query_bits
 
 P = 2**64 - 2**32 + 1
@@ -112,3 +113,18 @@ def test_fold_bits(message_log: int, rate_log: int, fold_log: int) -> None:
     per_variable = max(Fraction(2), gamma(code_log, message_log) * n + 1)
     expected = exact_bits(per_variable * max(1, fold_log) / P**2)
     assert fold_bits(code_log, message_log, fold_log) == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("bits", [84.0, 107.0, 116.0])
+@pytest.mark.parametrize("count", [1, 9, 60, 333, 1500, 2031, 9000])
+def test_no_sizes_for_hidden_scalars_give_a_smaller_proof(count: int, bits: float) -> None:
+    """The search leaves out what cannot be smaller; all sizes are tried here."""
+    tried = []
+    for slot_log in range(4, 15):
+        for code_log in range(slot_log + 2, slot_log + 8):
+            queries = ligero._queries(slot_log, code_log, bits)
+            if queries is not None and slot_log <= max(4, (count - 1).bit_length()):
+                sizes = ligero.Parameters(count, slot_log, code_log, queries)
+                paths = 32 * queries * max(0, code_log - queries.bit_length() + 1)
+                tried.append((sizes.proof_bytes + paths, slot_log, code_log, sizes))
+    assert ligero.parameters(count, bits) == min(tried, key=lambda item: item[:3])[3]

@@ -123,3 +123,25 @@ def test_powers(base: Pair, count: int) -> None:
 def test_inner_product_refuses_unequal_lengths() -> None:
     with pytest.raises(ValueError, match="zip"):
         ext.inner([ext.ONE], [])
+
+
+def test_contractions() -> None:
+    rng = np.random.default_rng(6)
+    a, b = residues(rng, 2, 5, 9), residues(rng, 3, 2, 9)
+    out = ext.contract_each(a, b)
+    assert out.shape == (3, 2, 5)
+    for k, m in np.ndindex(3, 5):
+        terms = zip(pairs(a[:, m]), pairs(b[k]), strict=True)
+        assert pair(ext.scalar(out[k], m)) == oracle.total(oracle.mul(x, y) for x, y in terms)
+    assert np.array_equal(ext.contract(a, b[1]), out[1])
+
+
+def test_large_products_of_vectors() -> None:
+    """More than a block."""
+    rng = np.random.default_rng(7)
+    a, b = residues(rng, 2, 3000), residues(rng, 2, 2, 1)
+    out = ext.mul(a, b)
+    assert out.shape == (2, 2, 3000)
+    for i in range(2):
+        y = (int(b[0, i, 0]), int(b[1, i, 0]))
+        assert pairs(out[:, i]) == [oracle.mul(x, y) for x in pairs(a)]

@@ -125,3 +125,69 @@ def test_sums_after(count: int) -> None:
     for values in (np.full(count, P - 1, np.uint64), rng.integers(0, P, count, dtype=np.uint64)):
         cells = values.tolist()
         assert gl.sums_after(values).tolist() == [sum(cells[i + 1 :]) % P for i in range(count)]
+
+
+def test_large_products_broadcast() -> None:
+    """More than a block, along every axis in turn."""
+    rng = np.random.default_rng(6)
+    for left, right in (((5, 4000), (1, 4000)), ((5000, 1), (3,)), ((2, 1, 9000), (2, 2, 1))):
+        a, b = residues(rng, *left), residues(rng, *right)
+        wide = np.broadcast_arrays(a, b)
+        expected = [x * y % P for x, y in zip(*(w.ravel().tolist() for w in wide), strict=True)]
+        assert gl.mul(a, b).ravel().tolist() == expected
+
+
+def test_seven_times() -> None:
+    values = residues(np.random.default_rng(7), 300)
+    assert gl.times_seven(values).tolist() == [7 * x % P for x in values.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(1, 1, 1), (3, 5, 4), (4, 0, 2), (300, 3, 2), (2, 700, 3)]
+)
+def test_matrix_products(m: int, n: int, k: int) -> None:
+    rng = np.random.default_rng(m + n + k)
+    a, b = residues(rng, m, n), residues(rng, n, k)
+    columns = b.T.tolist()
+    expected = [
+        [sum(x * y for x, y in zip(row, column, strict=True)) % P for column in columns]
+        for row in a.tolist()
+    ]
+    assert gl.matmul(a, b).tolist() == expected
+
+
+@pytest.mark.parametrize("value", [P - 1, 0xFFFFFFFEFFFFFFFF, 0xFFFF, 0xFFFF0000FFFF, 2**48 - 1])
+@pytest.mark.parametrize("n", [(1 << 18) - 1, (1 << 18) + 3])
+def test_matrix_products_of_the_largest_limbs(value: int, n: int) -> None:
+    """Sums of limbs at the limit of float64, and products that are longer."""
+    a, b = np.full((1, n), value, np.uint64), np.full((n, 1), 0xFFFFFFFEFFFFFFFF, np.uint64)
+    assert gl.matmul(a, b).tolist() == [[value * 0xFFFFFFFEFFFFFFFF * n % P]]
+
+
+def test_carries_of_the_largest_sums() -> None:
+    limits = [0, 1, -1, 2**53, -(2**53), 2**16 - 1, -(2**16)]
+    cells = np.array(np.meshgrid(limits, limits, limits, limits)).reshape(4, -1).T
+    expected = [sum(c << (16 * i) for i, c in enumerate(row)) % P for row in cells.tolist()]
+    assert gl.carry(np.ascontiguousarray(cells, dtype=np.int64)).tolist() == expected
+
+
+@pytest.mark.parametrize(("rows", "degree", "points"), [(1, 1, 3), (2, 16, 1), (3, 75, 20)])
+def test_values_of_polynomials(rows: int, degree: int, points: int) -> None:
+    rng = np.random.default_rng(degree)
+    polynomials, at = residues(rng, rows, degree), residues(rng, points)
+    expected = [
+        [sum(c * pow(x, i, P) for i, c in enumerate(row)) % P for x in at.tolist()]
+        for row in polynomials.tolist()
+    ]
+    assert gl.evaluate_polynomials(polynomials, at).tolist() == expected
+    table = [[pow(x, i, P) for i in range(degree)] for x in at.tolist()]
+    assert gl.power_table(at, degree).tolist() == table
+
+
+@pytest.mark.parametrize("log_order", [0, 1, 5, 8, 9, 16, 17, 21, 32])
+def test_powers_at_reversed_indices(log_order: int) -> None:
+    size = 1 << log_order
+    indices = sorted({*range(min(size, 300)), size // 3, size - 1})
+    root = gl.root_of_unity(log_order)
+    expected = [pow(root, gl.bit_reverse(i, log_order), P) for i in indices]
+    assert gl.reversed_powers(log_order, indices).tolist() == expected

@@ -131,3 +131,23 @@ def test_integers_of_two_axes_are_read_in_memory_order() -> None:
     expected = extension(tensor.reshape(-1).tolist(), coordinates)
     assert pair(ml.evaluate_integers(tensor, point)) == expected
     assert pair(ml.evaluate_base(gl.from_signed(tensor), point)) == expected
+
+
+@pytest.mark.parametrize("n", [10, 11, 13])
+def test_large_tables_of_eq(n: int) -> None:
+    point, coordinates = random_point(n + 50, n)
+    table = pairs(ml.eq_table(point))
+    for index in (0, 1, 31, 32, 1023, (1 << n) - 1):
+        assert table[index] == equality(coordinates, index)
+    assert oracle.total(table) == (1, 0)
+
+
+def test_an_integer_table_at_several_points() -> None:
+    """Small cells of both signs, and large ones, which have one limb more."""
+    rng = np.random.default_rng(60)
+    for bound in (1 << 20, BOUND):
+        cells = rng.integers(-bound + 1, bound, size=1 << 7)
+        table = ml.IntegerTable(cells)
+        for seed in range(3):
+            point, coordinates = random_point(seed, 7)
+            assert pair(table.evaluate(point)) == extension(cells.tolist(), coordinates)

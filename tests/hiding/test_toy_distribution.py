@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
@@ -34,16 +34,18 @@ from zktrain.hiding import HidingProver, HidingVerifier, Layout
 @contextmanager
 def toy_field(p: int, non_residue: int) -> Iterator[None]:
     """Arithmetic of ``E = F_p[x]/(x^2 - non_residue)``; the commitment to pads is left out."""
-    sumcheck._lagrange_denominators.cache_clear()
-    with (
-        mock.patch.object(extension, "P", p),
-        mock.patch.object(extension, "NON_RESIDUE", non_residue),
-        mock.patch.object(sumcheck, "P", p),
-        mock.patch.object(channel_module, "P", p),
-        mock.patch.object(ligero, "parameters", return_value=None),
-    ):
+    made_for_p = (sumcheck._lagrange_polynomials, sumcheck._claim_polynomials)
+    for function in made_for_p:
+        function.cache_clear()
+    with ExitStack() as patches:
+        for module in (extension, forms, ml, sumcheck):
+            patches.enter_context(mock.patch.object(module, "P", p))
+            patches.enter_context(mock.patch.object(module, "NON_RESIDUE", non_residue))
+        patches.enter_context(mock.patch.object(channel_module, "P", p))
+        patches.enter_context(mock.patch.object(ligero, "parameters", return_value=None))
         yield
-    sumcheck._lagrange_denominators.cache_clear()
+    for function in made_for_p:
+        function.cache_clear()
 
 
 class ToyProver(HidingProver):

@@ -165,8 +165,8 @@ def test_corrupted_deeper_level(share: float, queries: int) -> None:
     bad = int(share * n)
     transform = ntt.transform
 
-    def corrupt(matrix: Any) -> None:
-        transform(matrix)
+    def corrupt(matrix: Any, filled: int) -> None:
+        transform(matrix, filled)
         matrix[:] = _spoilt(matrix, bad, 1)
 
     with mock.patch.object(ntt, "transform", corrupt):

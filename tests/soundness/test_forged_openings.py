@@ -317,8 +317,8 @@ def test_last_code_word_corrupted_beyond_the_decoding_radius() -> None:
 
     transform, calls = ntt.transform, [0]
 
-    def corrupt(matrix: Any) -> None:
-        transform(matrix)
+    def corrupt(matrix: Any, filled: int) -> None:
+        transform(matrix, filled)
         calls[0] += 1
         if calls[0] == 2:
             places = np.random.default_rng(5).permutation(len(matrix))

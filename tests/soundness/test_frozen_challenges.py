@@ -338,11 +338,12 @@ def _messages(case: Case) -> dict[str, int]:
     at = 0
     take = VerifierChannel._take
 
-    def watch(self: VerifierChannel, label: str, size: int) -> bytes:
+    def watch(self: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         nonlocal at
-        out.setdefault(label, at)
-        at += size
-        return take(self, label, size)
+        if count:
+            out.setdefault(label, at)
+        at += size * count
+        return take(self, label, size, count)
 
     with mock.patch.object(channels.VerifierChannel, "_take", watch):
         case.judge(case.proof)

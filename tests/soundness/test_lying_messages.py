@@ -88,9 +88,10 @@ def _transcript(loss: str, number: int) -> dict[str, list[int]]:
     out: dict[str, list[int]] = {}
     take = VerifierChannel._take
 
-    def record(channel: VerifierChannel, label: str, size: int) -> bytes:
-        out.setdefault(label, []).append(size)
-        return take(channel, label, size)
+    def record(channel: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
+        if count:
+            out.setdefault(label, []).extend([size] * count)
+        return take(channel, label, size, count)
 
     with mock.patch.object(VerifierChannel, "_take", record):
         h.verify(run, number, h.prove(run, number)[0])

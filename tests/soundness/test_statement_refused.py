@@ -355,12 +355,14 @@ def _messages(proven: Proven) -> list[Field]:
     last: list[VerifierChannel] = []
     take = VerifierChannel._take
 
-    def record(channel: VerifierChannel, label: str, size: int) -> bytes:
+    def record(channel: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         if not last or last[-1] is not channel:
             last.append(channel)
             streams.append({})
-        streams[-1].setdefault(label, []).append(Field(label, channel._at, size))
-        return take(channel, label, size)
+        for number in range(count):
+            found = Field(label, channel._at + number * size, size)
+            streams[-1].setdefault(label, []).append(found)
+        return take(channel, label, size, count)
 
     with mock.patch.object(VerifierChannel, "_take", record):
         proven.judge(proven.data)

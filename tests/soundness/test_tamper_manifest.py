@@ -87,6 +87,7 @@ KINDS = {
     "receive_clear": "elements",
     "receive_cells": "cells",
     "receive_digest": "hash",
+    "receive_digests": "hash",
     "receive_work": "nonce",
 }
 """Every way a message is read."""
@@ -97,9 +98,10 @@ def _messages(into: list[Message]) -> Iterator[None]:
     """Note whatever is read, and how."""
     take, kind = VerifierChannel._take, ["unknown"]
 
-    def note(self: VerifierChannel, label: str, size: int) -> bytes:
-        into.append(Message(label, kind[0], self._at, size))
-        return take(self, label, size)
+    def note(self: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
+        for number in range(count):
+            into.append(Message(label, kind[0], self._at + number * size, size))
+        return take(self, label, size, count)
 
     def reading(name: str) -> Callable[..., Any]:
         honest = getattr(VerifierChannel, name)

@@ -31,6 +31,18 @@ def test_keys_are_those_of_the_definition() -> None:
     assert epoch_permutation("größer", 9, 2).tolist() == expected
 
 
+def test_records_with_one_key_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = np.tile(np.array([5, 3, 2**64 - 1, 0], dtype="<u8"), 500)
+
+    class Stream:
+        def digest(self, size: int) -> bytes:
+            return keys.tobytes()[:size]
+
+    monkeypatch.setattr(hashlib, "shake_256", lambda data: Stream())
+    expected = sorted(range(keys.size), key=lambda n: (int(keys[n]), n))
+    assert epoch_permutation("any", keys.size, 0).tolist() == expected
+
+
 @pytest.mark.parametrize(("records", "batch"), [(10, 3), (7, 7), (3, 10), (1, 2)])
 def test_the_stream_is_cut_anywhere_and_uses_records_equally(records: int, batch: int) -> None:
     whole = batch_indices("s", records, batch, 0, 20)

@@ -21,6 +21,7 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Batch
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
+from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
@@ -159,13 +160,12 @@ def verify(
             point = tuple(shared[:log_records])
             for x in (*shared[log_records:], choice):
                 factor = factor * (1 - x)
-        chosen = _selection(point, factor, order)
+        splits = [shape.split(claim) for claim, _ in claims]
+        samples = np.stack([ml.eq_table(b)[:, : shape.batch] for _, b, _ in splits])
+        rows = _selection(point, factor, order, samples)
         total = ZERO
-        for power, (claim, _), value in zip(weights, claims, values, strict=True):
-            _, b, t = shape.split(claim)
-            samples = np.ascontiguousarray(ml.eq_table(b)[:, None, : shape.batch])
-            rows = ext.total(ext.mul(chosen, samples))
-            total = total + power * ext.dot(rows, ml.eq_table(t)[:, : shape.steps]) * value
+        for power, (_, _, t), row, value in zip(weights, splits, rows, values, strict=True):
+            total = total + power * ext.dot(row, ml.eq_table(t)[:, : shape.steps]) * value
         return total
 
     channel.check(
@@ -178,12 +178,28 @@ def verify(
     ]
 
 
-def _selection(record: Point, factor: Ext, order: NDArray[np.int64]) -> ExtVec:
-    """``factor eq(record, order)``, ``(2, steps, batch)``: two tables of half the variables, so
-    that the work does not depend on the number of records."""
+_AT_ONCE = 1 << 11
+"""Samples whose selection is computed at once."""
+
+
+def _selection(
+    record: Point, factor: Ext, order: NDArray[np.int64], samples: gl.U64
+) -> list[ExtVec]:
+    """``factor sum_b eq(record, order[t, b]) samples[k, :, b]`` for all ``t``, one vector for every
+    ``k``: two tables of half the variables, so that the work does not depend on the number of
+    records."""
     half = len(record) // 2
     low, high = ml.eq_table(record[:half], factor), ml.eq_table(record[half:])
-    return ext.mul(low[:, order & ((1 << half) - 1)], high[:, order >> half])
+    # (a + b x)(c + d x) = (a c + 7 b d) + (a d + b c) x: factors of the four products
+    left = np.stack([low[0], gl.times_seven(low[1]), low[0], low[1]])
+    right = np.stack([high[0], high[1], high[1], high[0]])
+    flat = order.reshape(-1)
+    chosen = np.empty((2, flat.size), dtype=np.uint64)
+    for first in range(0, flat.size, _AT_ONCE):
+        here = flat[first : first + _AT_ONCE]
+        p = gl.mul(left[:, here & ((1 << half) - 1)], right[:, here >> half])
+        chosen[:, first : first + _AT_ONCE] = gl.add(p[0::2], p[1::2])
+    return list(ext.contract_each(chosen.reshape(2, *order.shape), samples))
 
 
 class _ChoiceMachine:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import mul
 from typing import Protocol
 
 from ..channel import ProverChannel, VerifierChannel
-from ..field.extension import ONE, ZERO, Ext, ExtVec, Point, inner
+from ..field.extension import NON_RESIDUE, ZERO, Ext, ExtVec, Point, inner, reduced
 from ..field.forms import Scalar, combine
 from ..field.goldilocks import P
 
@@ -36,40 +37,53 @@ class Machine(Protocol):
 
 
 @lru_cache(maxsize=16)
-def _lagrange_denominators(degree: int) -> tuple[int, ...]:
+def _lagrange_polynomials(degree: int) -> tuple[tuple[int, ...], ...]:
+    """Coefficients, lowest first, of the polynomials that are 1 at one of ``0, 1, ..., degree`` and
+    0 at the others."""
     out = []
     for i in range(degree + 1):
-        product = 1
+        polynomial, denominator = [1], 1
         for j in range(degree + 1):
-            if j != i:
-                product = product * (i - j) % P
-        out.append(pow(product, -1, P))
+            if j != i:  # times X - j
+                pairs = zip([0, *polynomial], [*polynomial, 0], strict=True)
+                polynomial = [low - j * high for low, high in pairs]
+                denominator = denominator * (i - j) % P
+        inverse = pow(denominator, -1, P)
+        out.append(tuple(c * inverse % P for c in polynomial))
     return tuple(out)
 
 
-def _lagrange(degree: int, x: Ext) -> list[Ext]:
-    """Weights of the values at ``0, 1, ..., degree`` in the value at ``x``."""
-    inverses = _lagrange_denominators(degree)
-    prefix = [ONE]
-    for i in range(degree):
-        prefix.append(prefix[-1] * (x - i))
-    suffix = ONE
-    out = [ZERO] * (degree + 1)
-    for i in range(degree, -1, -1):
-        out[i] = prefix[i] * suffix * inverses[i]
-        suffix = suffix * (x - i)
-    return out
+@lru_cache(maxsize=16)
+def _claim_polynomials(degree: int) -> tuple[tuple[int, ...], ...]:
+    """Weights of ``message(0), claim, message(2), ...`` as polynomials in the challenge: the value
+    at 1 is ``claim - message(0)``."""
+    at0, at1, *others = _lagrange_polynomials(degree)
+    return (tuple((x - y) % P for x, y in zip(at0, at1, strict=True)), at1, *others)
+
+
+def _values(polynomials: tuple[tuple[int, ...], ...], x: Ext) -> list[Ext]:
+    """Polynomials over F_p of one degree, at ``x``."""
+    a, b = 1, 0
+    first, second = [], []
+    for _ in polynomials[0]:
+        first.append(a)
+        second.append(b)
+        a, b = (a * x.a + NON_RESIDUE * b * x.b) % P, (a * x.b + b * x.a) % P
+    return [
+        reduced(sum(map(mul, row, first)) % P, sum(map(mul, row, second)) % P)
+        for row in polynomials
+    ]
 
 
 def interpolate(values: list[Ext], x: Ext) -> Ext:
     """Value at ``x`` of the polynomial with ``values`` at ``0, 1, ..., d``."""
-    return inner(_lagrange(len(values) - 1, x), values)
+    return inner(_values(_lagrange_polynomials(len(values) - 1), x), values)
 
 
 def next_claim(claim: Scalar, message: Sequence[Scalar], challenge: Ext) -> Scalar:
     """Value at the challenge, the value at 1 being ``claim - message(0)``."""
-    at0, at1, *others = _lagrange(len(message), challenge)
-    return combine([at0 - at1, at1, *others], [message[0], claim, *message[1:]])
+    weights = _values(_claim_polynomials(len(message)), challenge)
+    return combine(weights, [message[0], claim, *message[1:]])
 
 
 def prove(channel: ProverChannel, label: str, machine: Machine, *, clear: bool = False) -> Point:
@@ -95,6 +109,9 @@ def verify(
     clear: bool = False,
 ) -> tuple[Scalar, Point]:
     """Returns ``(v', r)``; the caller must check ``g(r) = v'``."""
+    if channel.dry:
+        (channel.receive_clear if clear else channel.receive)(f"{label}/round", degree * rounds)
+        return claim, tuple(channel.challenger.elements(f"{label}/point", rounds))
     point: list[Ext] = []
     message: Sequence[Scalar]
     for _ in range(rounds):

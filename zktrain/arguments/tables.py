@@ -58,17 +58,21 @@ def _exp_columns() -> list[NDArray[Any]]:
 
 @lru_cache(maxsize=1)
 def _exp_residues() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    at, before = exp_table()
-    return at.astype(np.uint64), before.astype(np.uint64)
+    """The columns up to a power of two from which on they are 0."""
+    at, before = (column.astype(np.uint64) for column in exp_table())
+    size = 1 << int(max(np.flatnonzero(at)[-1], np.flatnonzero(before)[-1])).bit_length()
+    return at[:size], before[:size]
 
 
 def _exp_evaluate(point: Point) -> list[Ext]:
     at, before = _exp_residues()
     last = ml.eq_index(point, (1 << 16) - 1)
+    low = at.size.bit_length() - 1
+    small = ml.eq_index(point[low:], 0)
     return [
         ml.identity(point) - last * ((1 << 16) - 1),
-        ml.evaluate_base(at, point),
-        ml.evaluate_base(before, point),
+        small * ml.evaluate_base(at, point[:low]),
+        small * ml.evaluate_base(before, point[:low]),
         ONE - last,
     ]
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from . import screens, wording
 from .bars import bars, say_first_use
-from .outcome import (
-    NOT_JUDGED,
-    guarded,
-    print_json,
-    unjudged_fields,
-    usage_error,
-    verdict_code,
-)
+from .judge import judge
+from .outcome import guarded, print_json, usage_error
 
 app = typer.Typer(
     name="zktrain",
@@ -240,52 +233,15 @@ def verify(
     as_json: _Json = False,
 ) -> None:
     """Check a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not judged."""
-    started = time.perf_counter()
-
-    def fields(kind: str, message: str) -> dict[str, Any]:
-        size = proof.stat().st_size if proof.is_file() else None
-        seconds = time.perf_counter() - started
-        return {**unjudged_fields(kind, message), "seconds": seconds, "proof_bytes": size}
-
-    def show(kind: str, message: str, code: int) -> None:
-        judged = code != NOT_JUDGED
-        screens.refused(str(weights), kind, message, judged=judged, stderr=as_json)
-
-    with guarded(
-        as_json,
-        interrupted="nothing was judged",
-        fields=fields,
-        exit_code=verdict_code,
-        show=show,
-    ):
-        from ..verify import verify as run_verify
-
-        with bars(transient=True) as progress:
-            verdict = run_verify(
-                weights,
-                proof=proof,
-                dataset=dataset,
-                circuit=circuit,
-                initial=initial,
-                min_security_bits=min_security_bits,
-                progress=progress,
-            )
-        if not as_json:
-            screens.accepted(verdict, str(weights))
-            return
-        print_json(
-            {
-                "accepted": True,
-                "error": None,
-                "statement": wording.statement_fields(verdict.statement),
-                "security_bits": verdict.security_bits,
-                "zero_knowledge": verdict.zero_knowledge,
-                "seconds": verdict.seconds,
-                "proof_bytes": verdict.proof_bytes,
-                "segments": verdict.segments,
-                "warnings": list(verdict.warnings),
-            }
-        )
+    judge(
+        weights,
+        proof=proof,
+        dataset=dataset,
+        circuit=circuit,
+        initial=initial,
+        min_security_bits=min_security_bits,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -326,7 +282,7 @@ def _options(
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """The console script: run the command line and leave with its exit code."""
+    """Run the command line and leave with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=given, prog_name="zktrain", standalone_mode=False)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-
-import typer
 
 from ..errors import MalformedProof, Rejected, ZktrainError
 
@@ -57,9 +56,9 @@ def guarded(
     """
     try:
         yield
-    except typer.Exit:
-        raise
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, _exits()):
+            raise
         if os.environ.get(DEBUG) == "1":
             traceback.print_exc()
         kind, message = described(error, interrupted)
@@ -70,7 +69,13 @@ def guarded(
             show(kind, message, code)
         if as_json:
             print_json(fields(kind, message))
-        raise typer.Exit(code) from None
+        raise SystemExit(code) from None
+
+
+def _exits() -> tuple[type[BaseException], ...]:
+    """How a parsed command leaves by itself; typer is not loaded where nothing else was parsed."""
+    parser = sys.modules.get("typer")
+    return () if parser is None else (parser.Exit,)
 
 
 def described(error: BaseException, interrupted: str) -> tuple[str, str]:

@@ -39,9 +39,6 @@ from .commit import Committed
 from .packing import Packing
 from .parameters import Level, Plan
 
-BLOCK = 16
-"""Coefficients that are added up at once when a polynomial is evaluated."""
-
 Rows = NDArray[np.uint64]
 
 
@@ -299,7 +296,7 @@ class _Powers:
     def bind(self, challenge: Ext) -> None:
         """Fix the lowest variable: ``x^i`` becomes ``(1 - r + r x) (x^2)^i``."""
         one = np.ones_like(self.points)
-        at = ext.scale(ext.from_base(gl.sub(self.points, one)), challenge)
+        at = ext.mul_base(ext.vector([challenge]), gl.sub(self.points, one))
         at[0] = gl.add(at[0], one)
         self.factors = ext.mul(self.factors, at)
         self.points = gl.mul(self.points, self.points)
@@ -309,7 +306,7 @@ class _Powers:
 
     def evaluate(self, vector: ExtVec) -> Ext:
         """Inner product with ``vector``."""
-        return ext.dot(self.factors, _evaluate_powers(vector, self.points))
+        return ext.dot(self.factors, gl.evaluate_polynomials(vector, self.points))
 
 
 def verify(
@@ -350,7 +347,7 @@ def verify(
         indices = channel.challenger.distinct_indices(  # V -> P
             f"{label}/positions", level.queries, 1 << level.code_log
         )
-        points = np.array([code_point(i, level.code_log) for i in indices], dtype=np.uint64)
+        points = gl.reversed_powers(level.code_log, indices)
         folded = np.zeros((2, len(indices)), dtype=np.uint64)
         for root, weight, salt in zip(current_roots, weights, salts, strict=True):
             width = weight.shape[1] * (1 if number == 0 else 2)
@@ -359,7 +356,7 @@ def verify(
             folded = ext.add(folded, _fold_rows(rows[:, :width], weight, base=number == 0))
         if level.masked:  # f_2(x) is the folded row without the folded tail above it
             shift = _to_power(points, 1 << level.message_log)
-            folded = ext.sub(folded, ext.mul_base(_evaluate_powers(tail, points), shift))
+            folded = ext.sub(folded, ext.mul_base(gl.evaluate_polynomials(tail, points), shift))
         if last:
             break
         beta = channel.challenger.element(f"{label}/beta")  # V -> P
@@ -405,7 +402,7 @@ def verify(
         current_roots = [next_root]
 
     # the clear vector is the folded one at the opened positions of the last commitment
-    if not np.array_equal(_evaluate_powers(clear, points), folded):
+    if not np.array_equal(gl.evaluate_polynomials(clear, points), folded):
         raise OpeningMismatch(
             "the clear vector is not the fold of the last commitment", stage=label
         )
@@ -428,21 +425,5 @@ def _to_power(points: gl.U64, exponent: int) -> gl.U64:
 def _fold_rows(rows: Rows, weight: ExtVec, *, base: bool) -> ExtVec:
     """``sum_l weight_l row[l]`` for base-field rows, or rows of interleaved coordinates."""
     if base:
-        return np.stack([gl.total(gl.mul(rows, weight[c][None, :]), axis=1) for c in (0, 1)])
-    pairs = np.stack([rows[:, 0::2], rows[:, 1::2]])
-    return ext.total(ext.mul(pairs, weight[:, None, :]))
-
-
-def _evaluate_powers(clear: ExtVec, points: gl.U64) -> ExtVec:
-    """``sum_i clear_i x^i`` for every point, by Horner's rule on blocks of ``BLOCK``
-    coefficients."""
-    powers = np.ones((points.shape[0], BLOCK), dtype=np.uint64)
-    for i in range(1, BLOCK):
-        powers[:, i] = gl.mul(powers[:, i - 1], points)
-    step = gl.mul(powers[:, -1], points)
-    out = np.zeros((2, points.shape[0]), dtype=np.uint64)
-    for first in range((clear.shape[1] - 1) // BLOCK * BLOCK, -1, -BLOCK):
-        block = np.ascontiguousarray(clear[:, first : first + BLOCK])
-        sums = ext.total(ext.mul_base(block[:, None, :], powers[:, : block.shape[1]]))
-        out = ext.add(ext.mul_base(out, step), sums)
-    return out
+        return gl.matmul(rows, weight.T).T
+    return ext.contract(np.stack([rows[:, 0::2], rows[:, 1::2]]), weight)

@@ -17,7 +17,8 @@ are sent and compared with the opened points. More in ``docs/protocol.md``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,7 +28,7 @@ from ..errors import HiddenMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field.extension import LOG2_SIZE, Ext, ExtVec
-from ..field.goldilocks import GENERATOR, P, bit_reverse, root_of_unity
+from ..field.goldilocks import GENERATOR, P, bit_reverse
 from ..field.multilinear import log2_ceil
 from ..randomness import Randomness
 from . import merkle
@@ -110,12 +111,32 @@ def _queries(slot_log: int, code_log: int, bits: float) -> int | None:
         queries = needed
 
 
+def _too_large(none: Parameters, bits: float, size: int) -> bool:
+    """Whether a proof with the sizes of ``none``, which opens no points, has at least ``size``
+    bytes when it opens enough, found without counting them.
+
+    ``most`` points fit. The last of ``d`` points gives the most bits, ``log2 (n - d) / (good -
+    d)``, and ``good`` only grows with the points.
+    """
+    per_point = replace(none, queries=1).proof_bytes - none.proof_bytes
+    most = (size - 1 - none.proof_bytes) // per_point
+    if most < 0:
+        return True
+    n, good = 1 << none.code_log, _good(none.code_log, none.product_degree)
+    if most >= good:
+        return False
+    return most * math.log2((n - most) / (good - most)) < (bits - WORK_BITS) * (1 - 1e-9)
+
+
 @lru_cache(maxsize=256)
 def parameters(count: int, bits: float) -> Parameters:
     """The sizes with the smallest proof."""
     best: tuple[int, Parameters] | None = None
     for slot_log in range(4, max(5, log2_ceil(count) + 1)):
         for code_log in range(slot_log + 2, slot_log + 8):
+            none = Parameters(count, slot_log, code_log, 0)
+            if best is not None and _too_large(none, bits, best[0]):
+                continue
             queries = _queries(slot_log, code_log, bits)
             if queries is None:
                 continue
@@ -143,9 +164,7 @@ class CommittedVector:
 
 def _points(code_log: int, indices: list[int]) -> gl.U64:
     """Where the code word is evaluated: ``7 w^bitreverse(i)``, never a root of unity."""
-    root = root_of_unity(code_log)
-    values = [GENERATOR * pow(root, bit_reverse(i, code_log), P) % P for i in indices]
-    return np.array(values, dtype=np.uint64)
+    return gl.times_seven(gl.reversed_powers(code_log, indices))
 
 
 def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
@@ -264,32 +283,16 @@ def verify(
         raise HiddenMismatch("the hidden scalars do not satisfy the relations", stage=label)
     values = np.stack([columns[:, 0:width:2], columns[:, 1:width:2]])
     points = _points(parameters.code_log, indices)
-    powers = _power_table(points, parameters.product_degree)
+    sent = np.zeros((2, 2, parameters.product_degree), dtype=np.uint64)
+    sent[0, :, : parameters.degree], sent[1] = u, p
+    u_values, p_values = gl.evaluate_polynomials(sent.reshape(4, -1), points).reshape(2, 2, -1)
     mixed = np.delete(values, rows, axis=2)
-    folded = ext.add(ext.total(ext.mul(mixed, weights[:, None, :])), values[:, :, rows])
-    if not np.array_equal(_evaluate(u, powers), folded):
+    folded = ext.add(ext.contract(mixed, weights), values[:, :, rows])
+    if not np.array_equal(u_values, folded):
         raise HiddenMismatch("the rows of hidden scalars are no code words", stage=label)
     polynomials = _interpolated(relation, parameters)
-    product = _blind(values, points, slots)
-    for row in range(rows):
-        at = _evaluate(polynomials[:, row], powers)
-        product = ext.add(product, ext.mul(at, values[:, :, row]))
-    if not np.array_equal(_evaluate(p, powers), product):
+    at = gl.evaluate_polynomials(polynomials.reshape(2 * rows, slots), points)
+    terms = ext.mul(at.reshape(2, rows, queries), values[:, :, :rows].transpose(0, 2, 1))
+    product = ext.add(_blind(values, points, slots), ext.total(terms, axis=-2))
+    if not np.array_equal(p_values, product):
         raise HiddenMismatch("the relation is not that of the hidden scalars", stage=label)
-
-
-def _power_table(points: gl.U64, degree: int) -> gl.U64:
-    """``(len(points), degree)``, by doubling."""
-    out = np.ones((len(points), degree), dtype=np.uint64)
-    filled, power = 1, points
-    while filled < degree:
-        take = min(filled, degree - filled)
-        out[:, filled : filled + take] = gl.mul(out[:, :take], power[:, None])
-        filled, power = filled + take, gl.mul(power, power)
-    return out
-
-
-def _evaluate(polynomial: ExtVec, powers: gl.U64) -> ExtVec:
-    """Of degree below ``polynomial.shape[1]``, from a table of powers of the points."""
-    coefficients = np.ascontiguousarray(polynomial)[:, None, :]
-    return ext.total(ext.mul_base(coefficients, powers[:, : polynomial.shape[1]]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,18 @@ def _sibling_plan(indices: list[int], depth: int) -> list[list[int]]:
     return plan
 
 
+def _siblings(indices: list[int], depth: int) -> int:
+    """How many nodes the plan for ascending, distinct leaves has.
+
+    Level ``l`` knows ``K_l`` nodes, one more than there are neighbours that differ above bit ``l``,
+    and lacks ``2 K_(l+1) - K_l``.
+    """
+    if not indices:
+        return 0
+    apart = sum((x ^ y).bit_length() for x, y in pairwise(indices))
+    return depth + apart - 2 * len(indices) + 2
+
+
 def prove(channel: ProverChannel, label: str, tree: MerkleTree, indices: list[int]) -> None:
     """Send the siblings of ascending, distinct ``indices``; the rows were sent before."""
     depth = len(tree.levels) - 1
@@ -68,21 +81,31 @@ def prove(channel: ProverChannel, label: str, tree: MerkleTree, indices: list[in
 def verify(
     channel: VerifierChannel, label: str, root: bytes, depth: int, indices: list[int], rows: Rows
 ) -> None:
-    """Check that ``rows`` are the leaves at ``indices`` below ``root``."""
-    leaf, node = hashlib.sha256(LEAF), hashlib.sha256(NODE)
-
-    def digest(base: hashlib._Hash, data: bytes) -> bytes:
-        state = base.copy()
-        state.update(data)
-        return state.digest()
-
-    data = rows.astype("<u8", copy=False)
-    known = {i: digest(leaf, data[k].tobytes()) for k, i in enumerate(indices)}
-    for siblings in _sibling_plan(indices, depth):
-        for sibling in siblings:
-            known[sibling] = channel.receive_digest(f"{label}/path")  # P -> V
-        known = {i >> 1: digest(node, known[i] + known[i + 1]) for i in known if i & 1 == 0}
-    found = known.get(0, b"")
+    """Check that ``rows`` are the leaves at ``indices``, ascending and distinct, below ``root``."""
+    new_leaf, new_node = hashlib.sha256(LEAF).copy, hashlib.sha256(NODE).copy
+    known, digests = indices, []
+    for row in np.ascontiguousarray(rows, dtype="<u8"):
+        state = new_leaf()
+        state.update(row)
+        digests.append(state.digest())
+    received = iter(channel.receive_digests(f"{label}/path", _siblings(indices, depth)))  # P -> V
+    for _ in range(depth):
+        parents, above = [], []
+        nodes = iter(range(len(known)))
+        for k in nodes:
+            index = known[k]
+            if index & 1:
+                pair = next(received) + digests[k]
+            elif k + 1 < len(known) and known[k + 1] == index + 1:
+                pair = digests[k] + digests[next(nodes)]
+            else:
+                pair = digests[k] + next(received)
+            state = new_node()
+            state.update(pair)
+            parents.append(index >> 1)
+            above.append(state.digest())
+        known, digests = parents, above
+    found = digests[0] if digests else b""
     if found != root:
         raise CommitmentMismatch(
             "opened rows do not belong to the commitment",

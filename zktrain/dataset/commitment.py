@@ -23,7 +23,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,9 @@ from ..field.goldilocks import P
 from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
 from ..parameters import parameter_digest
 from ..randomness import Randomness, expand
-from .readers import Records
+
+if TYPE_CHECKING:
+    from .readers import Records
 
 FORMAT = {False: "zktrain-dataset-1", True: "zktrain-dataset-hiding-1"}
 PROTOCOL = {False: "zktrain dataset certificate v1", True: "zktrain hiding certificate v1"}
@@ -246,8 +248,13 @@ def columns_of(
     inputs[: header.features, : header.records] = records.inputs.T
     labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
     labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
-    hidden = None if secret is None else _blinding_records(header, expand(secret, "dataset"))
+    hidden = None if secret is None else _blinding_records(header, _random(secret))
     return DatasetColumns(inputs, labels, hidden)
+
+
+def _random(secret: bytes) -> Randomness:
+    """All randomness of a commitment."""
+    return expand(secret, "dataset")
 
 
 def _blinding_records(header: DatasetHeader, random: Randomness) -> dict[str, NDArray[np.int64]]:
@@ -291,7 +298,7 @@ def commit_columns(
     tensors |= lookup.count_lookups(entries, values)
     random, hidden = None, None
     if secret is not None:
-        random = expand(secret, "dataset")
+        random = _random(secret)
         hidden = _blinding_records(blank, random)
         tensors |= {blinding(source): rows for source, rows in hidden.items()}
     committed = commit(blank.packing(), tensors, random)

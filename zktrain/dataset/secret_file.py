@@ -113,10 +113,21 @@ def read(path: Path, root: str | None = None) -> Secret:
     return secret
 
 
+def read_for(path: Path, header: DatasetHeader) -> Secret:
+    """The secret of the commitment that ``header`` describes. Raises ``InputError``."""
+    secret = read(path, header.root.hex())
+    if secret.openings != header.openings:
+        raise InputError(
+            f"{path} says {secret.openings} openings where the commitment is made for "
+            f"{header.openings}; put back the file that was written with it"
+        )
+    return secret
+
+
 def spend(path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0) -> None:
     """Count what is about to be opened. Raises ``InputError`` when the randomness is used up."""
     with locked(path.parent):
-        known = read(path, header.root.hex())
+        known = read_for(path, header)
         after = replace(
             known, positions=known.positions + positions, segments=known.segments + segments
         )

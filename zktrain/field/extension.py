@@ -20,6 +20,9 @@ LOG2_SIZE = 2 * 63.99999999966408
 
 ExtVec = NDArray[np.uint64]
 
+_BLOCK = 1 << 12
+"""Coordinates of a product that are computed at once."""
+
 
 class Ext:
     """``a + b x`` with ``0 <= a, b < p``."""
@@ -32,32 +35,35 @@ class Ext:
 
     def __add__(self, other: Ext | int) -> Ext:
         if isinstance(other, Ext):
-            return Ext(self.a + other.a, self.b + other.b)
+            return reduced((self.a + other.a) % P, (self.b + other.b) % P)
         if isinstance(other, int):
-            return Ext(self.a + other, self.b)
+            return reduced((self.a + other) % P, self.b)
         return NotImplemented
 
     __radd__ = __add__
 
     def __sub__(self, other: Ext | int) -> Ext:
         if isinstance(other, Ext):
-            return Ext(self.a - other.a, self.b - other.b)
+            return reduced((self.a - other.a) % P, (self.b - other.b) % P)
         if isinstance(other, int):
-            return Ext(self.a - other, self.b)
+            return reduced((self.a - other) % P, self.b)
         return NotImplemented
 
     def __rsub__(self, other: int) -> Ext:
-        return Ext(other - self.a, -self.b)
+        return reduced((other - self.a) % P, -self.b % P)
 
     def __neg__(self) -> Ext:
-        return Ext(-self.a, -self.b)
+        return reduced(-self.a % P, -self.b % P)
 
     def __mul__(self, other: Ext | int) -> Ext:
         if isinstance(other, Ext):
-            a = self.a * other.a + NON_RESIDUE * self.b * other.b
-            return Ext(a, self.a * other.b + self.b * other.a)
+            a, b, c, d = self.a, self.b, other.a, other.b
+            out = _new(Ext)
+            out.a = (a * c + NON_RESIDUE * b * d) % P
+            out.b = (a * d + b * c) % P
+            return out
         if isinstance(other, int):
-            return Ext(self.a * other, self.b * other)
+            return reduced(self.a * other % P, self.b * other % P)
         return NotImplemented
 
     __rmul__ = __mul__
@@ -85,6 +91,17 @@ class Ext:
         return f"Ext({self.a}, {self.b})"
 
 
+_new = object.__new__
+
+
+def reduced(a: int, b: int) -> Ext:
+    """``a + b x`` for coordinates that are known to be residues."""
+    out = _new(Ext)
+    out.a = a
+    out.b = b
+    return out
+
+
 ZERO = Ext(0)
 ONE = Ext(1)
 HALF = Ext((P + 1) // 2)
@@ -109,7 +126,7 @@ def scalar(vec: ExtVec, index: int | tuple[int, ...] = ()) -> Ext:
 
 def scalars(vec: ExtVec) -> list[Ext]:
     """All elements of a vector of shape ``(2, n)``."""
-    return [Ext(a, b) for a, b in zip(vec[0].tolist(), vec[1].tolist(), strict=True)]
+    return [reduced(a, b) for a, b in zip(vec[0].tolist(), vec[1].tolist(), strict=True)]
 
 
 def from_base(values: gl.U64) -> ExtVec:
@@ -127,18 +144,28 @@ def sub(a: ExtVec, b: ExtVec) -> ExtVec:
 
 def mul(a: ExtVec, b: ExtVec) -> ExtVec:
     """Product of two E vectors (numpy broadcasting after the first axis)."""
-    seven = np.uint64(NON_RESIDUE)
-    return np.stack(
-        [
-            gl.add(gl.mul(a[0], b[0]), gl.mul(gl.mul(a[1], b[1]), seven)),  # type: ignore[arg-type]
-            gl.add(gl.mul(a[0], b[1]), gl.mul(a[1], b[0])),
-        ]
-    )
+    if a.ndim != b.ndim:
+        axes = max(a.ndim, b.ndim)
+        a, b = (v.reshape(2, *(1,) * (axes - v.ndim), *v.shape[1:]) for v in (a, b))
+    if a.size > b.size:
+        a, b = b, a
+    out = np.empty((2, *np.broadcast_shapes(a.shape[1:], b.shape[1:])), dtype=np.uint64)
+    gl.in_blocks(_mul_block, a, b, out, _BLOCK, first_axis=1)
+    return out
+
+
+def _mul_block(a: ExtVec, b: ExtVec) -> ExtVec:
+    seven = gl.times_seven(a[1:])[0]
+    left = np.array([[a[0], seven], [a[0], a[1]]])
+    right = np.array([[b[0], b[1]], [b[1], b[0]]])
+    products = gl.mul(left, right)
+    return gl.add(products[:, 0], products[:, 1])
 
 
 def mul_base(a: ExtVec, b: gl.U64) -> ExtVec:
     """Product of an E vector by an F_p vector (broadcasting after the first axis)."""
-    return np.stack([gl.mul(a[0], b), gl.mul(a[1], b)])
+    axes = max(a.ndim - 1, b.ndim)
+    return gl.mul(a.reshape(2, *(1,) * (axes - a.ndim + 1), *a.shape[1:]), b)
 
 
 def scale(a: ExtVec, factor: Ext) -> ExtVec:
@@ -157,18 +184,37 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
     return scalar(total(mul(a, b)))
 
 
+def contract(a: ExtVec, b: ExtVec) -> ExtVec:
+    """``sum_n a[:, m, n] b[:, n]`` for all ``m``: shape ``(2, m)``."""
+    out: ExtVec = contract_each(a, b[None])[0]
+    return out
+
+
+def contract_each(a: ExtVec, b: gl.U64) -> gl.U64:
+    """``sum_n a[:, m, n] b[k, :, n]`` for all ``k`` and ``m``: shape ``(k, 2, m)``."""
+    m, n = a.shape[1:]
+    products: gl.U64 = gl.matmul(a.reshape(2 * m, n), b.reshape(-1, n).T)
+    p = products.reshape(2, m, -1, 2).transpose(0, 3, 2, 1)  # coordinates of a and b, k, m
+    real, other = gl.add(p[0, 0], gl.times_seven(p[1, 1])), gl.add(p[0, 1], p[1, 0])
+    return np.ascontiguousarray(np.stack([real, other], axis=1))
+
+
 def powers(base: Ext, count: int) -> list[Ext]:
     """``[1, base, ..., base^(count-1)]``."""
-    out, value = [], ONE
+    x, y = base.a, base.b
+    a, b = 1, 0
+    out = []
     for _ in range(count):
-        out.append(value)
-        value = value * base
+        out.append(reduced(a, b))
+        a, b = (a * x + NON_RESIDUE * b * y) % P, (a * y + b * x) % P
     return out
 
 
 def inner(a: Sequence[Ext], b: Sequence[Ext]) -> Ext:
     """``sum_i a_i b_i`` of scalars (``field.forms.combine`` also takes padded ones)."""
-    total_ = ZERO
+    real = square = mixed = 0
     for x, y in zip(a, b, strict=True):
-        total_ = total_ + x * y
-    return total_
+        real += x.a * y.a
+        square += x.b * y.b
+        mixed += x.a * y.b + x.b * y.a
+    return reduced((real + NON_RESIDUE * square) % P, mixed % P)

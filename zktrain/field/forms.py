@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from .extension import ONE, ZERO, Ext
+from .extension import NON_RESIDUE, ONE, ZERO, Ext, inner, reduced
+from .goldilocks import P
 
 _serial = itertools.count()
 
@@ -73,13 +74,9 @@ Scalar = Ext | Form
 
 def combine(coefficients: Sequence[Ext], values: Sequence[Scalar]) -> Scalar:
     """``sum_i coefficients_i values_i`` as one step."""
-    total, parents = ZERO, []
-    for coefficient, value in zip(coefficients, values, strict=True):
-        if isinstance(value, Form):
-            total = total + coefficient * value.value
-            parents.append((coefficient, value))
-        else:
-            total = total + coefficient * value
+    parents = [(c, v) for c, v in zip(coefficients, values, strict=True) if isinstance(v, Form)]
+    known = [v.value if isinstance(v, Form) else v for v in values]
+    total = inner(coefficients, known)
     return Form(total, tuple(parents)) if parents else total
 
 
@@ -99,17 +96,30 @@ def gradient(forms: Sequence[Form], weights: Sequence[Ext]) -> dict[int, Ext]:
         form = waiting.pop()
         if form.serial not in nodes:
             nodes[form.serial] = form
-            waiting.extend(parent for _, parent in form.parents)
-    adjoint: dict[int, Ext] = {}
+            waiting.extend(parent for _, parent in form.parents if parent.parents)
+    # sums of products of residues, reduced when they are complete
+    pads: dict[int, list[int]] = {}
+    adjoint: dict[int, list[int]] = {serial: [0, 0] for serial in nodes}
     for form, weight in zip(forms, weights, strict=True):
-        adjoint[form.serial] = adjoint.get(form.serial, ZERO) + weight
-    out: dict[int, Ext] = {}
+        total = adjoint[form.serial]
+        total[0] += weight.a
+        total[1] += weight.b
     for serial in sorted(nodes, reverse=True):  # a form is younger than its parents
-        form, weight = nodes[serial], adjoint[serial]
+        form = nodes[serial]
+        a, b = adjoint[serial]
+        a, b = a % P, b % P
         if form.slot is not None:
-            out[form.slot] = out.get(form.slot, ZERO) + weight
+            total = pads.setdefault(form.slot, [0, 0])
+            total[0] += a
+            total[1] += b
         for coefficient, parent in form.parents:
-            term = weight * coefficient
-            known = adjoint.get(parent.serial)
-            adjoint[parent.serial] = term if known is None else known + term
-    return out
+            c, d = coefficient.a, coefficient.b
+            if parent.parents:
+                total = adjoint[parent.serial]
+            elif parent.slot is not None:
+                total = pads.setdefault(parent.slot, [0, 0])
+            else:
+                continue
+            total[0] += a * c + NON_RESIDUE * b * d
+            total[1] += a * d + b * c
+    return {slot: reduced(a % P, b % P) for slot, (a, b) in pads.items()}

@@ -32,7 +32,11 @@ def epoch_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[
         _DOMAIN + len(seed).to_bytes(8, "little") + seed + epoch.to_bytes(8, "little")
     )
     keys = np.frombuffer(xof.digest(8 * records), dtype="<u8")
-    return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+    order = np.argsort(keys)  # faster than a stable one, and the same unless two keys are equal
+    found = keys[order]
+    if bool((found[1:] == found[:-1]).any()):
+        order = np.argsort(keys, kind="stable")
+    return order.astype(np.int64, copy=False)
 
 
 def batch_indices(

@@ -290,10 +290,14 @@ def _check(
     for name, point, value in lookup.verify(channel, "lookup", relations.entries):
         ledger.add(name, point, value)
 
+    tables: dict[tuple[str, str], ml.IntegerTable] = {}
+
     def public_value(side: str, name: str, point: Point) -> Ext:
         if side not in public:
             raise ValueError(f"the {side} of segment {segment} is public but was not given")
-        return ml.evaluate_integers(public[side][name], point)
+        if (side, name) not in tables:
+            tables[side, name] = ml.IntegerTable(public[side][name])
+        return tables[side, name].evaluate(point)
 
     order = _segment_order(statement, segment)
     open_claims = relation_proofs.verify(channel, relations, ledger, public_value, order)

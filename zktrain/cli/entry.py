@@ -1,0 +1,21 @@
+"""Where the command ``zktrain`` begins."""
+
+from __future__ import annotations
+
+import sys
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """The console script: ``verify`` in its plain form at once, everything else through the
+    parser of all commands."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["verify"]:
+        from .judge import judge, plain
+
+        asked = plain(given)
+        if asked is not None:
+            judge(**asked)
+            sys.exit(0)
+    from .main import run as run_any
+
+    run_any(given)

@@ -1,0 +1,102 @@
+"""The command ``verify``, and its plain form, which needs no parser of commands.
+
+Most of the time of a verifying process would go into loading that parser.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from . import screens, wording
+from .bars import bars
+from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
+
+_PATHS = {"--proof": "proof", "--circuit": "circuit", "--initial": "initial"}
+_VALUES = {**_PATHS, "--dataset": "dataset", "--min-security-bits": "min_security_bits"}
+
+
+def judge(
+    weights: Path,
+    *,
+    proof: Path,
+    dataset: str,
+    circuit: Path | None = None,
+    initial: Path | None = None,
+    min_security_bits: int = 100,
+    as_json: bool = False,
+) -> None:
+    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
+    started = time.perf_counter()
+
+    def fields(kind: str, message: str) -> dict[str, Any]:
+        size = proof.stat().st_size if proof.is_file() else None
+        seconds = time.perf_counter() - started
+        return {**unjudged_fields(kind, message), "seconds": seconds, "proof_bytes": size}
+
+    def show(kind: str, message: str, code: int) -> None:
+        judged = code != NOT_JUDGED
+        screens.refused(str(weights), kind, message, judged=judged, stderr=as_json)
+
+    with guarded(
+        as_json,
+        interrupted="nothing was judged",
+        fields=fields,
+        exit_code=verdict_code,
+        show=show,
+    ):
+        from ..verify import verify
+
+        with bars(transient=True) as progress:
+            verdict = verify(
+                weights,
+                proof=proof,
+                dataset=dataset,
+                circuit=circuit,
+                initial=initial,
+                min_security_bits=min_security_bits,
+                progress=progress,
+            )
+        if not as_json:
+            screens.accepted(verdict, str(weights))
+            return
+        print_json(
+            {
+                "accepted": True,
+                "error": None,
+                "statement": wording.statement_fields(verdict.statement),
+                "security_bits": verdict.security_bits,
+                "zero_knowledge": verdict.zero_knowledge,
+                "seconds": verdict.seconds,
+                "proof_bytes": verdict.proof_bytes,
+                "segments": verdict.segments,
+                "warnings": list(verdict.warnings),
+            }
+        )
+
+
+def plain(arguments: list[str]) -> dict[str, Any] | None:
+    """Arguments of :func:`judge`, if these are ``verify``, one file, and known options, each once
+    and with its value apart; None for anything else, help and mistakes included."""
+    if arguments[:1] != ["verify"]:
+        return None
+    found: dict[str, Any] = {}
+    rest = iter(arguments[1:])
+    for word in rest:
+        if word == "--json":
+            name, value = "as_json", "yes"
+        elif word in _VALUES:
+            name, value = _VALUES[word], next(rest, "")
+        else:
+            name, value = "weights", word
+        if name in found or not value or value.startswith("-"):
+            return None
+        found[name] = value
+    if not {"weights", "proof", "dataset"} <= set(found):
+        return None
+    bits = found.pop("min_security_bits", "100")
+    if not (bits.isascii() and bits.isdigit() and len(bits) <= 4):
+        return None
+    paths = {name: Path(found[name]) for name in ("weights", *_PATHS.values()) if name in found}
+    return {**found, **paths, "min_security_bits": int(bits), "as_json": "as_json" in found}
