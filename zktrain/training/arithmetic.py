@@ -76,7 +76,8 @@ class Softmax:
     the probabilities are ``T(c - z_j)`` (14 fractional bits). The sum does not increase with ``c``,
     so ``c`` is unique whatever finds it.
 
-    Logits and results are float64 tensors of integers; ``T`` is ``circuit.exp_table``.
+    Logits ``(B, classes)`` and results are float64 tensors of integers; ``T`` is
+    ``circuit.exp_table``. Nothing here waits for the device.
     """
 
     def __init__(self, classes: int, device: torch.device | str) -> None:
@@ -85,31 +86,32 @@ class Softmax:
         self._table = torch.cat([torch.tensor([_TOO_LARGE]), before[:1], at]).to(
             dtype=torch.float64, device=device
         )
-        self._certain = torch.ones((), dtype=torch.bool, device=device)
         # Rounding moves the sum by at most classes / 2, hence c by about classes / 128.
-        reach = 1 + -(-classes // 128)
-        self._offsets = torch.arange(-reach, reach + 1, dtype=torch.float64, device=device)
+        reach = -(-classes // 128)
+        self._offsets = torch.arange(-reach, reach, dtype=torch.float64, device=device)
         self._estimates = classes <= _MOST_ESTIMATED_CLASSES
 
-    def _values(self, distances: torch.Tensor) -> torch.Tensor:
-        rows = (distances + 2.0).clamp_(0.0, float(EXP_ROWS + 1)).to(torch.int64)
-        return self._table[rows]
+    def _rows(self, distances: torch.Tensor) -> torch.Tensor:
+        return (distances + 2.0).clamp_(0.0, float(EXP_ROWS + 1)).to(torch.int64)
 
-    def normaliser(
-        self, logits: torch.Tensor, log_sum: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(c, certain)``, ``c`` from a few candidates around ``256 log_sum``.
+    def _above(self, distances: torch.Tensor) -> torch.Tensor:
+        """Whether the sum over the last axis exceeds ``2^14``."""
+        return torch.take(self._table, self._rows(distances)).sum(dim=-1) > ONE
 
-        ``log_sum`` is a floating-point ``log sum_j exp(z_j / 256)`` per sample. ``certain`` (on the
-        device) says that the first candidate was too small and the last one large enough for
-        every sample, so that ``c`` is the normaliser; where it is false use ``search``.
-        """
+    def estimate(self, logits: torch.Tensor) -> torch.Tensor:
+        """``256 log sum_j exp(z_j / 256)`` per sample, in floating point."""
+        top = logits.amax(dim=1, keepdim=True)
+        total = (logits - top).mul_(1 / LOGIT_SCALE).exp_().sum(dim=1)
+        return torch.add(top.squeeze(1), total.log_(), alpha=LOGIT_SCALE)
+
+    def normaliser(self, logits: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
+        """``c`` from a few candidates around ``estimate``, another value where that is far off:
+        see ``normalised``."""
         if not self._estimates:
-            return self.search(logits), self._certain
-        candidates = torch.ceil(log_sum * LOGIT_SCALE)[:, None] + self._offsets
-        above = self._values(candidates[:, :, None] - logits[:, None, :]).sum(dim=2) > ONE
-        certain = (above[:, 0] > above[:, -1]).all()
-        return candidates[:, 0] + above.sum(dim=1), certain
+            return self.search(logits)
+        candidates = torch.ceil(estimate).unsqueeze(1) + self._offsets
+        above = self._above(candidates.unsqueeze(2) - logits.unsqueeze(1))
+        return candidates.select(1, 0) + above.sum(dim=1)
 
     def search(self, logits: torch.Tensor) -> torch.Tensor:
         """``c`` by bisection, exact for all logits in ``[-2^31, 2^31)``."""
@@ -117,14 +119,21 @@ class Softmax:
         high = low + float(_ZERO_DISTANCE + 1)
         for _ in range(_ZERO_DISTANCE.bit_length()):
             middle = torch.floor((low + high) / 2.0)
-            above = self._values(middle[:, None] - logits).sum(dim=1) > ONE
+            above = self._above(middle.unsqueeze(1) - logits)
             low = torch.where(above, middle, low)
             high = torch.where(above, high, middle)
         return high
 
     def probabilities(
-        self, c: torch.Tensor, logits: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``(T(c - z), T(c - 1 - z))`` for every logit; ``0 <= c - z <= 2^16 - 2``."""
-        rows = (c[:, None] - logits + 2.0).clamp_(1.0, float(EXP_ROWS + 1)).to(torch.int64)
-        return self._table[rows], self._table[rows - 1]
+        self, c: torch.Tensor, logits: torch.Tensor, at: torch.Tensor, before: torch.Tensor
+    ) -> None:
+        """Write ``T(c - z)`` and ``T(c - 1 - z)`` of every logit; ``c - z <= 2^16 - 2``."""
+        rows = self._rows(c.unsqueeze(1) - logits)
+        torch.take(self._table, rows, out=at)
+        torch.take(self._table, rows.sub_(1).clamp_(min=0), out=before)
+
+
+def normalised(at: float, before: float) -> bool:
+    """Whether ``c`` is the normaliser of every sample, from the largest sum of ``T(c - z)`` and
+    the smallest sum of ``T(c - 1 - z)`` over the logits of a sample."""
+    return at <= ONE < before

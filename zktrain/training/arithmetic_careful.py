@@ -15,19 +15,21 @@ from .arithmetic import (
     largest,
     rescale,
 )
-from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network, Tape
+from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network
+from .window import Slot
 
 _LOWER_RATE = "lower the learning rate, or start from smaller weights"
 
 
 class CarefulArithmetic:
     """``Arithmetic`` for step number ``step``; raises ``RangeOverflow`` at the first value that
-    leaves its range, naming step, layer, value and remedy."""
+    leaves its range, naming step, layer, value and remedy. It waits for the device all the time."""
 
-    def __init__(self, network: Network, step: int) -> None:
+    def __init__(self, network: Network, step: int, multiplier: int) -> None:
         self._network = network
         self._fixed_point = network.circuit.fixed_point
         self._step = step
+        self._multiplier = multiplier
 
     def _overflow(self, where: str, what: str, remedy: str) -> NoReturn:
         raise RangeOverflow(
@@ -48,7 +50,7 @@ class CarefulArithmetic:
             self._overflow(where, f"{error}, beyond exact arithmetic", _LOWER_RATE)
 
     def quotient(
-        self, name: str, left: torch.Tensor, weight: str, bias: str | None, tape: Tape | None
+        self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
     ) -> torch.Tensor:
         """See ``Arithmetic``."""
         forward = name[0] == "z"
@@ -56,7 +58,7 @@ class CarefulArithmetic:
         layers = self._network.circuit.layers
         # q_l is the error of layer l, although it comes through the weight of layer l + 1.
         where = f"layer {layers[int(name[1:]) - 1].name}, {'output' if forward else 'error'}"
-        accumulator = self._product(left, matrix if forward else matrix.T, where)
+        accumulator = self._product(left, matrix.t() if forward else matrix, where)
         if bias is not None:
             offset = self._network.weights[bias].to(torch.int64)
             accumulator = accumulator + (offset << self._fixed_point.activation_bits)
@@ -73,14 +75,10 @@ class CarefulArithmetic:
                 f"[{QUOTIENT_LOW}, {QUOTIENT_HIGH}]",
                 _LOWER_RATE,
             )
-        if tape is not None:
-            tape(name, result)
-            remainder = accumulator + (1 << (shift - 1)) - (result << shift)
-            tape(f"{name}.high", remainder >> 16)
-            tape(f"{name}.low", remainder & 0xFFFF)
+        slot.accumulators[name].copy_(accumulator + (1 << (shift - 1)))  # below 2^48
         return result.to(torch.float64)
 
-    def normaliser(self, logits: torch.Tensor, log_sum: torch.Tensor) -> torch.Tensor:
+    def normaliser(self, logits: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         """See ``Arithmetic``."""
         c = self._network.softmax.search(logits)
         distance = int((c - logits.amin(dim=1)).amax().item())
@@ -93,20 +91,15 @@ class CarefulArithmetic:
             )
         return c
 
-    def update(
-        self,
-        weight: str,
-        bias: str | None,
-        activation: torch.Tensor,
-        error: torch.Tensor,
-        multiplier: int,
-    ) -> None:
+    def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
         """See ``Arithmetic``."""
-        where = f"{self._layer(weight)}, update"
-        self._subtract(weight, self._product(activation.T, error, where), multiplier)
-        if bias is not None:
-            factor = multiplier << self._fixed_point.activation_bits
-            self._subtract(bias, error.sum(dim=0).to(torch.int64), factor)
+        names = self._network.circuit.layers[layer - 1]
+        where = f"layer {names.name}, update"
+        gradient = self._product(error.t(), activation, where)
+        self._subtract(names.weight, gradient, self._multiplier)
+        if names.bias is not None:
+            factor = self._multiplier << self._fixed_point.activation_bits
+            self._subtract(names.bias, error.sum(dim=0).to(torch.int64), factor)
 
     def _subtract(self, name: str, gradient: torch.Tensor, factor: int) -> None:
         values = self._network.weights[name]

@@ -1,11 +1,11 @@
 """A step's arithmetic in plain float64, with all checks put off to the end of a window of steps.
 
-Nothing here waits for the device: each operation notes the figures that its exactness hangs on as
-device scalars, and ``sound`` fetches all of them at once. If they are in order, every
-value of the window was exact and in range; if not, the window is void and is run again (in
-smaller pieces, at last by ``arithmetic_careful``). The checks are sound although they read
-figures of a possibly inexact run: before the first operation that breaks a bound everything was
-exact, and so are the figures that reveal it.
+Nothing here waits for the device: the figures that exactness hangs on are gathered in one device
+tensor, which ``sound`` fetches. If they are in order, every value of the window was exact and in
+range; if not, the window is void and is run again (in smaller pieces, at last by
+``arithmetic_careful``). The checks are sound although they read figures of a possibly inexact
+run: before the first operation that breaks a bound everything was exact, and so are the figures
+that reveal it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .arithmetic import EXACT_FLOAT, MAX_DISTANCE
-from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network, Tape
+from .arithmetic import EXACT_FLOAT, MAX_DISTANCE, ONE, normalised
+from .step import (
+    QUOTIENT_HIGH,
+    QUOTIENT_LOW,
+    WEIGHT_LIMIT,
+    Network,
+    error_unit,
+    losses,
+    run_step,
+)
+from .window import Slot, Window
 
-_LIMB = 1 << 16
 # The bounds are products of floats themselves; the margin is far above their rounding.
 _LIMIT = EXACT_FLOAT * (1 - 2.0**-40)
 
@@ -30,123 +38,147 @@ def update_is_exact(network: Network, multiplier: int) -> bool:
 
 
 class FastArithmetic:
-    """``Arithmetic`` for one window of steps."""
+    """``Arithmetic`` of whole windows, with one set of buffers."""
 
-    def __init__(self, network: Network) -> None:
-        fixed_point = network.circuit.fixed_point
+    def __init__(self, network: Network, window: Window) -> None:
+        circuit = network.circuit
+        fixed_point = circuit.fixed_point
         self._network = network
+        self._window = window
         self._half = float(1 << (fixed_point.shift - 1))
-        self._down = 2.0**-fixed_point.shift
         self._up = float(1 << fixed_point.shift)
-        self._bias_factor = 1 << fixed_point.activation_bits
-        # Notes of all steps, in the order of execution, which is the same in every step.
-        self._notes: list[torch.Tensor] = []
-        self._names: dict[str, int] = {}
-        self._steps = 0
-        self._products: dict[str, tuple[str, str | None]] = {}
-        self._before = self._parameter_ranges()
+        self._down = 2.0**-fixed_point.shift
+        self._bias_factor = float(1 << fixed_point.activation_bits)
+        self._ones = torch.ones(circuit.features, dtype=torch.float64, device=network.device)
+        # For the addends of a product, and for its left factor times the multiplier.
+        self._halves = {
+            name: torch.full((1, values.shape[1]), self._half, dtype=torch.float64).to(
+                network.device
+            )
+            for name, values in window.values.items()
+            if name in window.accumulators
+        }
+        self._offsets = {name: torch.empty_like(values) for name, values in self._halves.items()}
+        self._scaled = {
+            name: torch.empty_like(values)
+            for name, values in window.values.items()
+            if name[0] == "e"
+        }
+        self._positions = {name: at for at, name in enumerate(network.weights)}
+        most = max(cells.numel() for cells in window.accumulators.values())
+        self._scratch = torch.empty(most, dtype=torch.float64, device=network.device)
+        self._figures = torch.zeros(
+            window.ranges.numel() + 3 * len(window.accumulators) + 3 + window.length,
+            dtype=torch.float64,
+            device=network.device,
+        )
 
-    def _parameter_ranges(self) -> list[torch.Tensor]:
-        return [
-            bound for values in self._network.weights.values() for bound in torch.aminmax(values)
-        ]
-
-    def _note(self, name: str, value: torch.Tensor) -> None:
-        if self._steps == 0:
-            self._names[name] = len(self._names)
-        self._notes.append(value)
-
-    def _note_range(self, name: str, values: torch.Tensor) -> None:
-        low, high = torch.aminmax(values)
-        self._note(f"{name}.low", low)
-        self._note(f"{name}.high", high)
+    def run(self, size: int) -> None:
+        """Run the first ``size`` steps of the window and gather their figures."""
+        window = self._window
+        window.gather_targets()
+        for values, place in zip(self._network.weights.values(), window.ranges_at(0), strict=True):
+            torch.aminmax(values, out=place)
+        for slot in window.slots[:size]:
+            run_step(self._network, window, slot, self)
+        self._gather_figures(size)
 
     def quotient(
-        self, name: str, left: torch.Tensor, weight: str, bias: str | None, tape: Tape | None
+        self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
     ) -> torch.Tensor:
         """See ``Arithmetic``."""
         matrix = self._network.weights[weight]
-        if bias is None:
-            accumulator = left @ (matrix if name[0] == "z" else matrix.T)
-            accumulator += self._half
-        else:
-            offset = self._network.weights[bias] * self._bias_factor + self._half
-            accumulator = torch.addmm(offset, left, matrix)
-        result: torch.Tensor = (accumulator * self._down).floor_()
-        if tape is not None:
-            tape(name, result)
-            remainder = accumulator.sub_(result, alpha=self._up)
-            high = (remainder * (1 / _LIMB)).floor_()
-            tape(f"{name}.high", high)
-            tape(f"{name}.low", remainder.sub_(high, alpha=_LIMB))
-        self._products[name] = (weight, bias)
-        self._note(f"{name}.row", torch.linalg.vector_norm(left, 1, dim=1).amax())
-        self._note_range(name, result)
-        return result
+        offset = self._halves[name]
+        if bias is not None:
+            values = self._network.weights[bias]
+            offset = torch.add(offset, values, alpha=self._bias_factor, out=self._offsets[name])
+        right = matrix.t() if name[0] == "z" else matrix
+        accumulator = torch.addmm(offset, left, right, out=slot.accumulators[name])
+        if name == "z1":
+            torch.mv(left, self._ones, out=slot.input_sums)
+        return torch.mul(accumulator, self._down, out=self._window.values[name]).floor_()
 
-    def normaliser(self, logits: torch.Tensor, log_sum: torch.Tensor) -> torch.Tensor:
+    def normaliser(self, logits: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         """See ``Arithmetic``."""
-        c, certain = self._network.softmax.normaliser(logits, log_sum)
-        self._note("c.certain", certain.to(torch.float64))
-        self._note("c.distance", (c - logits.amin(dim=1)).amax())
-        return c
+        return self._network.softmax.normaliser(logits, estimate)
 
-    def update(
-        self,
-        weight: str,
-        bias: str | None,
-        activation: torch.Tensor,
-        error: torch.Tensor,
-        multiplier: int,
-    ) -> None:
+    def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
         """See ``Arithmetic``."""
         weights = self._network.weights
-        weights[weight].addmm_(activation.T, error, alpha=-multiplier)
-        self._note_range(weight, weights[weight])
-        if bias is not None:
-            weights[bias].sub_(error.sum(dim=0), alpha=multiplier * self._bias_factor)
-            self._note_range(bias, weights[bias])
+        names = self._network.circuit.layers[layer - 1]
+        scaled = torch.mul(error, slot.negated, out=self._scaled[f"e{layer}"])
+        weights[names.weight].addmm_(scaled.t(), activation)
+        self._note_range(names.weight, slot)
+        if names.bias is not None:
+            weights[names.bias].add_(scaled.sum(dim=0), alpha=self._bias_factor)
+            self._note_range(names.bias, slot)
 
-    def end_step(self) -> None:
-        """The step is complete: from the second on, the notes have known names."""
-        self._steps += 1
+    def _note_range(self, name: str, slot: Slot) -> None:
+        torch.aminmax(self._network.weights[name], out=slot.ranges[self._positions[name]])
 
-    def sound(self) -> bool:
-        """Fetch the figures of all steps: was everything exact and in range?"""
-        fetched = torch.stack(self._before + self._notes).cpu().numpy()
-        first = np.abs(fetched[: len(self._before)]).reshape(-1, 2).max(axis=1)
-        notes = fetched[len(self._before) :].reshape(self._steps, len(self._names))
-        figures = {name: notes[:, column] for name, column in self._names.items()}
-        # Largest parameter at the start of each step, and after the last.
-        largest = {
-            name: np.append(start, np.maximum(-figures[f"{name}.low"], figures[f"{name}.high"]))
-            for name, start in zip(self._network.weights, first, strict=True)
-        }
-        return (
-            all(bool((values < WEIGHT_LIMIT).all()) for values in largest.values())
-            and all(self._product_sound(name, figures, largest) for name in self._products)
-            and ("c.certain" not in figures or _softmax_sound(figures))
-        )
+    def _row_sums(self, name: str, size: int) -> torch.Tensor:
+        """At least ``max_row sum_i |left_i|`` of the left factor of the product ``name``."""
+        window, circuit = self._window, self._network.circuit
+        index, outputs = int(name[1:]), len(circuit.layers)
+        if name == "z1":
+            return window.input_sums.narrow(0, 0, size).amax()
+        if name[0] == "q" and index + 1 == outputs and circuit.loss == "cross_entropy":
+            return window.p.narrow(0, 0, size).sum(dim=2).amax() + float(ONE)
+        before = f"z{index - 1}" if name[0] == "z" else f"q{index + 1}"
+        if before not in window.accumulators:
+            before = f"z{outputs}"
+        cells = window.accumulators[before].narrow(0, 0, size)
+        magnitudes = self._scratch.narrow(0, 0, cells.numel()).view(cells.shape)
+        # |floor(acc / 2^k)| <= |acc| / 2^k + 1
+        norm = torch.abs(cells, out=magnitudes).sum(dim=2).amax()
+        norm = norm * self._down + float(cells.shape[2])
+        if before[0] == "z" and name[0] == "q":
+            norm = norm * error_unit(circuit) + float(ONE)
+        return norm
+
+    def _gather_figures(self, size: int) -> None:
+        """Ranges of the parameters; range and row sum of every product; the softmax; losses."""
+        window = self._window
+        parts = [window.ranges.narrow(0, 0, size + 1).reshape(-1)]
+        for name, cells in window.accumulators.items():
+            low, high = torch.aminmax(cells.narrow(0, 0, size))
+            parts.append(torch.stack([low, high, self._row_sums(name, size)]))
+        if self._network.circuit.loss == "cross_entropy":
+            logits = window.quotient(f"z{len(self._network.circuit.layers)}", size)
+            distance = window.c.narrow(0, 0, size) - logits.amin(dim=2)
+            at = window.p.narrow(0, 0, size).sum(dim=2).amax()
+            before = window.p_before.narrow(0, 0, size).sum(dim=2).amin()
+            parts.append(torch.stack([at, before, distance.amax()]))
+        parts.append(losses(self._network, window, size))
+        count = sum(part.numel() for part in parts)
+        torch.cat(parts, out=self._figures.narrow(0, 0, count))
+
+    def sound(self, size: int) -> list[float] | None:
+        """Fetch the figures: the losses if everything was exact and in range, else ``None``."""
+        parameters, products = len(self._positions), len(self._window.accumulators)
+        fetched = self._figures.cpu().numpy()
+        ranges, rest = np.split(fetched, [(size + 1) * parameters * 2])
+        bounds, rest = np.split(rest, [3 * products])
+        largest = np.abs(ranges).reshape(size + 1, parameters, 2).max(axis=2)
+        sound = bool((largest < WEIGHT_LIMIT).all())
+        for name, figures in zip(self._window.accumulators, bounds.reshape(-1, 3), strict=True):
+            sound = sound and self._product_sound(name, figures, largest[:size].max(axis=0))
+        if self._network.circuit.loss == "cross_entropy":
+            at, before, distance = rest[:3]
+            sound = sound and normalised(at, before) and bool(distance <= MAX_DISTANCE)
+            rest = rest[3:]
+        return rest[:size].tolist() if sound else None
 
     def _product_sound(
-        self,
-        name: str,
-        figures: dict[str, npt.NDArray[np.float64]],
-        largest: dict[str, npt.NDArray[np.float64]],
+        self, name: str, figures: npt.NDArray[np.float64], largest: npt.NDArray[np.float64]
     ) -> bool:
-        weight, bias = self._products[name]
-        bound = figures[f"{name}.row"] * largest[weight][:-1] + self._half
-        if bias is not None:
-            bound = bound + self._bias_factor * largest[bias][:-1]
+        low, high, row_sum = figures
+        layer = self._network.circuit.layers[int(name[1:]) - (name[0] == "z")]
+        bound = row_sum * largest[self._positions[layer.weight]] + self._half
+        if name[0] == "z" and layer.bias is not None:
+            bound += self._bias_factor * largest[self._positions[layer.bias]]
         return bool(
-            (
-                (bound < _LIMIT)
-                & (figures[f"{name}.low"] >= QUOTIENT_LOW)
-                & (figures[f"{name}.high"] <= QUOTIENT_HIGH)
-            ).all()
+            bound < _LIMIT
+            and low >= QUOTIENT_LOW * self._up
+            and high < (QUOTIENT_HIGH + 1) * self._up
         )
-
-
-def _softmax_sound(figures: dict[str, npt.NDArray[np.float64]]) -> bool:
-    certain, distance = figures["c.certain"], figures["c.distance"]
-    return bool(((certain == 1) & (distance <= MAX_DISTANCE)).all())

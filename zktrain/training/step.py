@@ -10,7 +10,7 @@ All tensors hold integers in float64 on one device. With ``k = weight_bits`` and
 
 Every ``z`` and ``q`` must fit 16 bits, every parameter must stay below ``2^52``. How this is
 enforced is the ``Arithmetic``: ``arithmetic_fast`` checks afterwards, ``arithmetic_careful`` at
-once.
+once. All that a step leaves behind is in the buffers of its ``window``.
 """
 
 from __future__ import annotations
@@ -22,50 +22,40 @@ import torch
 
 from ..circuit.circuit import Circuit
 from .arithmetic import LOGIT_SCALE, ONE, Softmax
+from .window import Slot, Window
 
 QUOTIENT_LOW, QUOTIENT_HIGH = -(1 << 15), (1 << 15) - 1
 WEIGHT_LIMIT = 1 << 52
-
-
-class Tape(Protocol):
-    """Receives every committed tensor of a step, by its name in the step graph."""
-
-    def __call__(self, name: str, values: torch.Tensor) -> None: ...
 
 
 class Arithmetic(Protocol):
     """The three operations of a step that can leave their range."""
 
     def quotient(
-        self, name: str, left: torch.Tensor, weight: str, bias: str | None, tape: Tape | None
+        self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
     ) -> torch.Tensor:
-        """``floor((left M + 2^f bias + 2^(k-1)) / 2^k)``, recorded as ``name`` with its high limb.
+        """``floor((left M + 2^f bias + 2^(k-1)) / 2^k)``; the dividend goes to the accumulator
+        ``name`` of the slot, the result to the value ``name`` of the window.
 
         ``M`` is the weight for a ``z``, its transpose for a ``q``; the first letter of ``name``
         says which.
         """
         ...
 
-    def normaliser(self, logits: torch.Tensor, log_sum: torch.Tensor) -> torch.Tensor:
+    def normaliser(self, logits: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         """The softmax normaliser ``c``, one per sample."""
         ...
 
-    def update(
-        self,
-        weight: str,
-        bias: str | None,
-        activation: torch.Tensor,
-        error: torch.Tensor,
-        multiplier: int,
-    ) -> None:
-        """Subtract ``multiplier`` times the gradients, in place."""
+    def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
+        """Subtract the step's multiplier times the gradients of a layer (from 1), in place."""
         ...
 
 
 class Network:
     """What the arithmetic needs of a circuit, with the parameters on a device.
 
-    ``weights`` are float64 tensors of integers in the internal layout and change in place.
+    ``weights`` are float64 tensors of integers that change in place. Matrices are
+    ``(outputs, inputs)``, the transposes of the internal layout: products are faster.
     """
 
     def __init__(
@@ -74,76 +64,67 @@ class Network:
         self.circuit = circuit
         self.device = torch.device(device)
         self.weights = {
-            name: weights[name].to(device=self.device, dtype=torch.float64, copy=True)
+            name: weights[name]
+            .to(device=self.device, dtype=torch.float64)
+            .t()
+            .clone(memory_format=torch.contiguous_format)
             for name in circuit.parameter_shapes()
         }
         self.softmax = Softmax(circuit.classes, self.device)
-        self.targets = torch.eye(circuit.classes, dtype=torch.float64, device=self.device) * ONE
+
+    def integers(self) -> dict[str, torch.Tensor]:
+        """The weights now as int64 in the internal layout."""
+        return {
+            name: values.t().to(torch.int64).contiguous() for name, values in self.weights.items()
+        }
 
 
-def run_step(
-    network: Network,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
-    multiplier: int,
-    arithmetic: Arithmetic,
-    tape: Tape | None,
-) -> torch.Tensor:
-    """Train on one batch; return the loss before the update as a scalar on the device.
-
-    ``inputs`` is ``(B, features)`` with values 0..255, ``labels`` int64 ``(B,)``.
-    """
+def run_step(network: Network, window: Window, slot: Slot, arithmetic: Arithmetic) -> None:
+    """Train on the batch of ``slot``."""
     layers = network.circuit.layers
-    activations = [inputs.to(torch.float64)]
-    signs = []
-    for index, layer in enumerate(layers[:-1], 1):
-        z = arithmetic.quotient(f"z{index}", activations[-1], layer.weight, layer.bias, tape)
-        sign = z > 0
-        if tape is not None:
-            tape(f"s{index}", sign)
-        signs.append(sign)
-        activations.append(z * sign)
-    head = layers[-1]
-    logits = arithmetic.quotient(f"z{len(layers)}", activations[-1], head.weight, head.bias, tape)
+    torch.index_select(window.inputs, 0, slot.indices, out=window.records)
+    activations = [window.values["x"].copy_(window.records)]
+    outputs = []
+    for index, layer in enumerate(layers, 1):
+        z = arithmetic.quotient(f"z{index}", activations[-1], layer.weight, layer.bias, slot)
+        outputs.append(z)
+        if index < len(layers):
+            activations.append(torch.clamp_min(z, 0.0, out=window.values[f"a{index}"]))
 
-    targets = network.targets[labels]
+    error = window.values[f"e{len(layers)}"]
     if network.circuit.loss == "cross_entropy":
-        error, loss = _cross_entropy(network, logits, targets, arithmetic, tape)
+        estimate = slot.estimate.copy_(network.softmax.estimate(outputs[-1]))
+        slot.c.copy_(arithmetic.normaliser(outputs[-1], estimate))
+        network.softmax.probabilities(slot.c, outputs[-1], slot.p, slot.p_before)
+        torch.sub(slot.p, slot.targets, out=error)
     else:
-        error, loss = _squared_error(network, logits, targets)
+        torch.mul(outputs[-1], error_unit(network.circuit), out=error).sub_(slot.targets)
 
     for index in range(len(layers), 0, -1):
-        layer = layers[index - 1]
-        error_below = error
+        below = error
         if index > 1:
-            q = arithmetic.quotient(f"q{index - 1}", error, layer.weight, None, tape)
-            error_below = q * signs[index - 2]
-        arithmetic.update(layer.weight, layer.bias, activations[index - 1], error, multiplier)
-        error = error_below
-    return loss
+            weight = layers[index - 1].weight
+            q = arithmetic.quotient(f"q{index - 1}", error, weight, None, slot)
+            below = window.values[f"e{index - 1}"]
+            # q where z > 0, else 0
+            torch.ops.aten.threshold_backward.grad_input(q, outputs[index - 2], 0, grad_input=below)
+        arithmetic.update(index, activations[index - 1], error, slot)
+        error = below
 
 
-def _cross_entropy(
-    network: Network,
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    arithmetic: Arithmetic,
-    tape: Tape | None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    log_sum = torch.logsumexp(logits / LOGIT_SCALE, dim=1)
-    c = arithmetic.normaliser(logits, log_sum)
-    probabilities, before = network.softmax.probabilities(c, logits)
-    if tape is not None:
-        tape("c", c)
-        tape("p", probabilities)
-        tape("p.before", before)
-    wanted = (logits * targets).sum() / (ONE * LOGIT_SCALE)
-    return probabilities - targets, (log_sum.sum() - wanted) / len(logits)
+def error_unit(circuit: Circuit) -> float:
+    """An activation of 1 in the scale of errors."""
+    return float(1 << (circuit.fixed_point.error_bits - circuit.fixed_point.activation_bits))
 
 
-def _squared_error(
-    network: Network, logits: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    fixed_point = network.circuit.fixed_point
-    error = logits * float(1 << (fixed_point.error_bits - fixed_point.activation_bits)) - targets
-    return error, (error / ONE).square().sum() / (2 * len(error))
+def losses(network: Network, window: Window, size: int) -> torch.Tensor:
+    """The loss before the update of the first ``size`` steps, float64 ``(size,)``."""
+    circuit = network.circuit
+    logits = window.quotient(f"z{len(circuit.layers)}", size)
+    targets = window.targets.narrow(0, 0, size)
+    if circuit.loss == "cross_entropy":
+        wanted = (logits * targets).sum(dim=(1, 2)) * (1 / ONE)
+        total = window.estimate.narrow(0, 0, size).sum(dim=1) - wanted
+        return total * (1 / (LOGIT_SCALE * circuit.batch_size))
+    error = logits * error_unit(circuit) - targets
+    return (error * (1 / ONE)).square_().sum(dim=(1, 2)) * (1 / (2 * circuit.batch_size))

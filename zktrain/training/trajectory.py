@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,16 +14,18 @@ from ..dataset.readers import Records
 from ..errors import InputError
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic, update_is_exact
+from .graph import Repeated
 from .order import batch_indices
-from .step import WEIGHT_LIMIT, Network, Tape, run_step
+from .step import WEIGHT_LIMIT, Network, losses, run_step
+from .window import Window
 
-WINDOW = 16
 _MOST_INDICES = 1 << 22
 _SHARED_MULTIPLICATIONS = 1 << 27
 
 Weights = dict[str, npt.NDArray[np.int64]]
-Recorder = Callable[[int], Tape]
-"""Gives the tape of a step, counted from the first one of ``advance``."""
+Recorder = Callable[[Window, int, int], None]
+"""Takes the trace of a window: its number of steps, and its first one, counted from that of
+``advance``."""
 
 
 class Trajectory:
@@ -47,16 +49,18 @@ class Trajectory:
             {name: torch.from_numpy(np.asarray(values)) for name, values in weights.items()},
             device,
         )
-        self._inputs = torch.from_numpy(records.inputs).to(device)
-        self._labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
-        self._window = WINDOW
+        inputs = torch.from_numpy(records.inputs).to(device)
+        labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
+        self._records = len(labels)
+        self._window = Window(circuit, inputs, labels)
+        self._saved = {name: torch.empty_like(v) for name, v in self.network.weights.items()}
+        self._fast = FastArithmetic(self.network, self._window)
+        self._whole = Repeated(lambda: self._fast.run(self._window.length), self.network.device)
+        self._steps = self._window.length
 
     def weights(self) -> Weights:
         """The integer weights now, on the CPU."""
-        return {
-            name: values.to(torch.int64).cpu().numpy()
-            for name, values in self.network.weights.items()
-        }
+        return {name: values.cpu().numpy() for name, values in self.network.integers().items()}
 
     def advance(
         self,
@@ -70,8 +74,8 @@ class Trajectory:
 
         After each window ``on_window(steps done, losses of the window)`` is called. A window
         whose checks fail is taken back and repeated in halves down to a single careful step, so
-        that an overflow is reported where it happens; a step may thus be recorded twice, the
-        later one being right. Raises ``RangeOverflow``.
+        that an overflow is reported where it happens. ``recorder`` gets what is right only.
+        Raises ``RangeOverflow``.
         """
         with _threads_for(self.circuit, self.network.device):
             self._advance(first_step, steps, recorder, on_window)
@@ -83,65 +87,48 @@ class Trajectory:
         recorder: Recorder | None,
         on_window: Callable[[int, list[float]], None] | None,
     ) -> None:
-        batch = self.circuit.batch_size
-        most = max(WINDOW, _MOST_INDICES // batch)
+        batch, device = self.circuit.batch_size, self.network.device
+        most = max(self._window.length, _MOST_INDICES // batch)
         for start in range(0, steps, most):
-            count = min(most, steps - start)
-            order = batch_indices(
-                self.circuit.order_seed, len(self._labels), batch, first_step + start, count
-            )
-            indices = torch.from_numpy(order).to(self.network.device)
+            count, first = min(most, steps - start), first_step + start
+            order = batch_indices(self.circuit.order_seed, self._records, batch, first, count)
+            multipliers = self.circuit.multipliers_at(first, count)
+            indices = torch.from_numpy(order).to(device)
+            negated = torch.tensor([-m for m in multipliers], dtype=torch.float64).to(device)
             done = 0
             while done < count:
-                size = min(self._window, count - done)
-                losses = self._run(first_step, start + done, indices[done : done + size], recorder)
-                done += len(losses)
-                if losses and on_window is not None:
-                    on_window(start + done, losses)
+                size = min(self._steps, count - done)
+                self._window.fill(indices.narrow(0, done, size), negated.narrow(0, done, size))
+                found = self._run(first + done, multipliers[done : done + size])
+                if found and recorder is not None:
+                    recorder(self._window, len(found), start + done)
+                done += len(found)
+                if found and on_window is not None:
+                    on_window(start + done, found)
 
-    def _run(
-        self, first_step: int, offset: int, indices: torch.Tensor, recorder: Recorder | None
-    ) -> list[float]:
+    def _run(self, step: int, multipliers: Sequence[int]) -> list[float]:
         """Try a window; returns the losses of the steps that were made (none, one, or all)."""
-        size = len(indices)
-        multipliers = self.circuit.multipliers_at(first_step + offset, size)
-        saved = {name: values.clone() for name, values in self.network.weights.items()}
+        size, weights = len(multipliers), self.network.weights
         if all(update_is_exact(self.network, m) for m in set(multipliers)):
-            fast = FastArithmetic(self.network)
-            losses = []
-            for position, multiplier in enumerate(multipliers):
-                losses.append(
-                    self._step(indices[position], multiplier, fast, recorder, offset + position)
-                )
-                fast.end_step()
-            if fast.sound():
-                self._window = min(WINDOW, 2 * self._window)
-                return torch.stack(losses).tolist()
-            for name, values in saved.items():
-                self.network.weights[name].copy_(values)
+            for name, values in weights.items():
+                self._saved[name].copy_(values)
+            if size == self._window.length:
+                self._whole()
+            else:
+                self._fast.run(size)
+            found = self._fast.sound(size)
+            if found is not None:
+                self._steps = min(self._window.length, 2 * self._steps)
+                return found
+            for name, values in weights.items():
+                values.copy_(self._saved[name])
         if size > 1:
-            self._window = size // 2
+            self._steps = size // 2
             return []
-        careful = CarefulArithmetic(self.network, first_step + offset)
-        loss = self._step(indices[0], multipliers[0], careful, recorder, offset)
-        return [loss.item()]
-
-    def _step(
-        self,
-        indices: torch.Tensor,
-        multiplier: int,
-        arithmetic: FastArithmetic | CarefulArithmetic,
-        recorder: Recorder | None,
-        offset: int,
-    ) -> torch.Tensor:
-        return run_step(
-            self.network,
-            self._inputs.index_select(0, indices),
-            self._labels.index_select(0, indices),
-            multiplier,
-            arithmetic,
-            None if recorder is None else recorder(offset),
-        )
+        self._window.gather_targets()
+        careful = CarefulArithmetic(self.network, step, multipliers[0])
+        run_step(self.network, self._window, self._window.slots[0], careful)
+        return losses(self.network, self._window, 1).tolist()
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from ..circuit.operations import Tensor
 from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
-from .step import Tape
 from .trajectory import Trajectory, Weights
+from .window import Window
 
 _TYPES = (torch.uint8, torch.int16, torch.uint16, torch.int32)
 
@@ -35,11 +35,13 @@ def _padded(size: int) -> int:
 
 
 class _Outputs:
-    """Zeroed arrays of the padded shapes; a step writes into their real parts."""
+    """Zeroed arrays of the padded shapes on the device; windows are written to their real parts."""
 
     def __init__(self, circuit: Circuit, padded_steps: int, device: torch.device | str) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
         self._real: dict[str, torch.Tensor] = {}
+        self._shift = circuit.fixed_point.shift
+        self._cells = torch.empty(0, dtype=torch.int64, device=device)
         for tensor in circuit.graph().tensors:
             if not tensor.committed and not tensor.name.endswith(".low"):
                 continue
@@ -51,11 +53,32 @@ class _Outputs:
                 cells = cells.narrow(axis, 0, size)
             self._real[tensor.name] = cells
 
-    def tape(self, step: int) -> Tape:
-        def record(name: str, values: torch.Tensor) -> None:
-            self._real[name][step].copy_(values)
+    def record(self, window: Window, size: int, first: int) -> None:
+        """Write the trace of ``size`` steps from step ``first`` on."""
 
-        return record
+        def place(name: str) -> torch.Tensor:
+            return self._real[name].narrow(0, first, size)
+
+        for name, accumulator in window.accumulators.items():
+            # acc + 2^(k-1) = 2^k quotient + 2^16 high + low; conversions keep the low 16 bits.
+            cells, shifted = self._scratch(accumulator.narrow(0, 0, size))
+            place(f"{name}.low").copy_(cells)
+            place(f"{name}.high").copy_(torch.bitwise_right_shift(cells, 16, out=shifted))
+            place(name).copy_(torch.bitwise_right_shift(cells, self._shift, out=shifted))
+            sign = f"s{name[1:]}"
+            if name[0] == "z" and sign in self._real:
+                torch.gt(place(name), 0, out=place(sign))
+        traced = {"c": window.c, "p": window.p, "p.before": window.p_before}
+        for name in self._real.keys() & traced.keys():
+            place(name).copy_(traced[name].narrow(0, 0, size))
+
+    def _scratch(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``values`` as int64, and a place of the same shape; both are used again."""
+        count = values.numel()
+        if self._cells.numel() < 2 * count:
+            self._cells = self._cells.new_empty(2 * count)
+        first, second = self._cells.narrow(0, 0, 2 * count).view(2, *values.shape).unbind(0)
+        return first.copy_(values), second
 
 
 def segment_witness(
@@ -91,7 +114,7 @@ def segment_witness(
     trajectory.advance(
         first_step,
         steps,
-        recorder=outputs.tape,
+        recorder=outputs.record,
         on_window=lambda done, losses: progress("witness", done, steps, loss=losses[-1]),
     )
     arrays = {name: cells.cpu().numpy() for name, cells in outputs.tensors.items()}
