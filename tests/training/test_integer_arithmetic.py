@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from training_oracle import exponential, normaliser
 
 from zktrain.circuit.exp_table import exp_table
-from zktrain.training.arithmetic import AccumulatorOverflow, Softmax, exact_matmul, rescale
+from zktrain.training.arithmetic import (
+    AccumulatorOverflow,
+    Softmax,
+    exact_matmul,
+    normalised,
+    rescale,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,17 @@ def test_exp_table_known_answer() -> None:
     )
 
 
+def found_normaliser(
+    softmax: Softmax, z: torch.Tensor, estimate: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, bool]:
+    """``c``, both rows of probabilities, and whether they show that ``c`` is right."""
+    c = softmax.normaliser(z, estimate)
+    at, before = torch.empty_like(z), torch.empty_like(z)
+    softmax.probabilities(c, z, at, before)
+    sums = at.sum(dim=1).max().item(), before.sum(dim=1).min().item()
+    return c, at, before, normalised(*sums)
+
+
 _LOGIT = st.one_of(st.integers(-(2**15), 2**15 - 1), st.integers(-300, 300))
 
 
@@ -79,14 +96,15 @@ _LOGIT = st.one_of(st.integers(-(2**15), 2**15 - 1), st.integers(-300, 300))
 def test_normaliser_is_the_smallest(logits: list[int]) -> None:
     z = torch.tensor([logits], dtype=torch.float64)
     softmax = Softmax(len(logits), "cpu")
-    found, certain = softmax.normaliser(z, torch.logsumexp(z / 256, dim=1))
+    estimate = softmax.estimate(z)
+    assert torch.allclose(estimate, 256 * torch.logsumexp(z / 256, dim=1), rtol=1e-12, atol=1e-9)
+    found, p, before, certain = found_normaliser(softmax, z, estimate)
     c = normaliser(logits) if max(logits) - min(logits) < 4000 else int(found.item())
     assert sum(exponential(c - v) for v in logits) <= 1 << 14
     assert sum(exponential(c - 1 - v) for v in logits) > 1 << 14
-    assert bool(certain.item())
+    assert certain
     assert found.tolist() == softmax.search(z).tolist() == [c]
     if c - min(logits) < 2**16 - 1:
-        p, before = softmax.probabilities(found, z)
         assert p.tolist() == [[exponential(c - v) for v in logits]]
         assert before.tolist() == [[exponential(c - 1 - v) for v in logits]]
 
@@ -94,11 +112,12 @@ def test_normaliser_is_the_smallest(logits: list[int]) -> None:
 def test_a_wrong_estimate_is_noticed() -> None:
     z = torch.tensor([[0.0, 100.0], [5.0, 6.0]], dtype=torch.float64)
     softmax = Softmax(2, "cpu")
-    right = torch.logsumexp(z / 256, dim=1)
-    for shift in (-0.1, 0.1):
+    right = softmax.estimate(z)
+    c, _, _, certain = found_normaliser(softmax, z, right)
+    assert certain and c.tolist() == softmax.search(z).tolist()
+    for shift in (-25.6, -2.0, 3.0, 25.6):
         wrong = right + torch.tensor([0.0, shift])
-        _, certain = softmax.normaliser(z, wrong)
-        assert not bool(certain.item())
+        assert not found_normaliser(softmax, z, wrong)[3]
 
 
 @pytest.mark.parametrize("classes", [100, 512, 513, 3000])
@@ -106,8 +125,9 @@ def test_normaliser_with_many_classes(classes: int) -> None:
     generator = np.random.default_rng(classes)
     rows = generator.integers(-500, 500, (3, classes))
     z = torch.from_numpy(rows).double()
-    c, certain = Softmax(classes, "cpu").normaliser(z, torch.logsumexp(z / 256, dim=1))
-    assert bool(certain.item())
+    softmax = Softmax(classes, "cpu")
+    c, _, _, certain = found_normaliser(softmax, z, softmax.estimate(z))
+    assert certain
     for row, value in zip(rows.tolist(), c.tolist(), strict=True):
         assert sum(exponential(int(value) - v) for v in row) <= 1 << 14
         assert sum(exponential(int(value) - 1 - v) for v in row) > 1 << 14

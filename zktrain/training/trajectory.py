@@ -77,7 +77,7 @@ class Trajectory:
         that an overflow is reported where it happens. ``recorder`` gets what is right only.
         Raises ``RangeOverflow``.
         """
-        with _threads_for(self.circuit, self.network.device):
+        with torch.inference_mode(), _threads_for(self.circuit, self.network.device):
             self._advance(first_step, steps, recorder, on_window)
 
     def _advance(
