@@ -96,14 +96,18 @@ def prove(
 ) -> Proved:
     """Prove a finished training run; segments already proved in ``run/segments`` are kept.
 
-    ``zero_knowledge`` overrides the recipe.
+    ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
+    heavy kernels run there too. The proof does not depend on it.
 
-    Raises :class:`InputError` for an unusable run directory, :class:`RangeOverflow` never for a
-    run that training finished.
+    Raises :class:`InputError` for an unusable run directory or device, :class:`RangeOverflow`
+    never for a run that training finished.
     """
+    from .kernels.device import kernels_on, require_device
+
     started = time.perf_counter()
+    require_device(device, kernels=True)
     clock = _Clock(progress)
-    with clock.running():
+    with clock.running(), kernels_on(device):
         opened = Run.open(run)
         circuit = opened.circuit
         clock("read", 0, 1)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .dataset.readers import Records, read_dataset, read_test_split
-from .errors import InputError, StatementMismatch
+from .errors import StatementMismatch
 from .extras import require
 from .progress import Progress, silent
 from .randomness import new_secret
@@ -108,10 +108,11 @@ def train(
     require("prove", "training", "torch", "onnx", "numba")
     from .circuit.compile import compile_recipe, initial_weights
     from .dataset.secret_file import owned
+    from .kernels.device import require_device
     from .training import trainer
     from .training.weights import digest
 
-    _require_device(device)
+    require_device(device)
     compiled = compile_recipe(recipe)
     circuit = compiled.circuit
     known = _commitment_to_be(compiled) if dataset is None else owned(dataset)
@@ -156,18 +157,6 @@ def train(
     )
     run.finish(trained.weights, _results(result), _metadata(result))
     return result
-
-
-def _require_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, dtype=torch.float64, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"the device {device!r} cannot be used here ({reason}); use cpu: the result is the same"
-        ) from None
 
 
 def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:

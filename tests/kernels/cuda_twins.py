@@ -1,0 +1,196 @@
+"""Run by ``test_cuda_twins`` under the CUDA simulator: every twin against Python integers and
+against the CPU's kernel. Prints one word per family that was found equal."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "field"))
+warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # words wrap
+
+import field_oracle as oracle
+from field_oracle import EDGES, WORST, P, Pair, pair, pairs, random_pairs, residues
+
+from zktrain.field.extension import Ext
+from zktrain.field.goldilocks import bit_reverse
+from zktrain.kernels import field, fractions, leaves, ntt, sha256, sumcheck
+from zktrain.kernels.cuda import field as field_twin
+from zktrain.kernels.cuda import fractions as fractions_twin
+from zktrain.kernels.cuda import grid, scalars
+from zktrain.kernels.cuda import leaves as leaves_twin
+from zktrain.kernels.cuda import ntt as ntt_twin
+from zktrain.kernels.cuda import sha256 as sha256_twin
+from zktrain.kernels.cuda import sumcheck as sumcheck_twin
+
+RNG = np.random.default_rng(20)
+
+
+def scalar_functions() -> None:
+    """On all pairs of edge values, and the extension's product on many of their quadruples."""
+    for x, y in itertools.product(EDGES, EDGES):
+        assert int(scalars.add(x, y)) == (x + y) % P
+        assert int(scalars.sub(x, y)) == (x - y) % P
+        assert int(scalars.mul(x, y)) == x * y % P
+    for v in (*EDGES[:12], 2**62):
+        for signed in (v, -v):
+            if abs(signed) < 2**63:
+                assert int(scalars.from_signed(signed)) == signed % P
+    quadruples = RNG.choice(np.array(EDGES, dtype=np.uint64), size=(2000, 4)).tolist()
+    for a, b, c, d in [*quadruples, [WORST] * 4, [P - 1] * 4]:
+        assert tuple(map(int, scalars.ext_mul(a, b, c, d))) == oracle.mul((a, b), (c, d))
+
+
+def transforms() -> None:
+    for log, lanes in ((0, 3), (1, 1), (2, 5), (3, 2), (6, 3)):
+        matrix = residues(RNG, 1 << log, lanes)
+        ours, theirs = matrix.copy(), matrix.copy()
+        ntt_twin.transform(ours)
+        ntt.transform(theirs)
+        assert np.array_equal(ours, theirs)
+        omega = pow(7, (P - 1) >> log, P)
+        for lane, i in itertools.product(range(lanes), range(1 << log)):
+            x = pow(omega, bit_reverse(i, log), P)
+            value = sum(int(c) * pow(x, k, P) for k, c in enumerate(matrix[:, lane])) % P
+            assert int(ours[i, lane]) == value
+
+
+def folds() -> None:
+    for size in (0, 2, 6, 300):
+        table, challenge = residues(RNG, 2, size), (WORST, P - 1)
+        ours = field_twin.fold(table, Ext(*challenge))
+        assert np.array_equal(ours, field.fold(table, Ext(*challenge)))
+        assert pairs(ours) == [line(pairs(table), i, challenge) for i in range(size // 2)]
+    wide = residues(RNG, 2, 40)
+    inner = wide[:, 10:30]  # not contiguous
+    assert np.array_equal(field_twin.fold(inner, Ext(5, 7)), field.fold(inner, Ext(5, 7)))
+
+
+def line(cells: list[Pair], i: int, x: Pair) -> Pair:
+    """Value at ``x`` of the line through two neighbouring cells."""
+    slope = oracle.sub(cells[2 * i + 1], cells[2 * i])
+    return oracle.add(cells[2 * i], oracle.mul(x, slope))
+
+
+def round_messages() -> None:
+    for count, size in itertools.product((2, 3), (2, 10, 260)):
+        tables = tuple(residues(RNG, 2, size) for _ in range(count))
+        ours = sumcheck_twin.round_message(tables)
+        assert ours == sumcheck.round_message(tables)
+        for x, got in zip((0, 2, 3), ours, strict=False):
+            terms = []
+            for i in range(size // 2):
+                product = (1, 0)
+                for table in tables:
+                    product = oracle.mul(product, line(pairs(table), i, (x, 0)))
+                terms.append(product)
+            assert pair(got) == oracle.total(terms)
+
+
+def unwritten(pairs_wanted: int) -> tuple[leaves.Leaves, list[Pair]]:
+    """Leaves in blocks of one and two columns, and their keys."""
+    blocks, keys = [], []
+    first = pairs_wanted // 4 * 2
+    for base, size, width in ((0, first, 1), (first, pairs_wanted - first, 2)):
+        if not size:
+            continue
+        kinds = (np.int16, np.uint8)[:width]
+        columns = [
+            RNG.integers(np.iinfo(kind).min, np.iinfo(kind).max, 2 * size, kind, endpoint=True)
+            for kind in kinds
+        ]
+        constant, factor = random_pairs(RNG, 2)
+        factors = [(1, 0), factor][:width]
+        coefficients = [Ext(*f) for f in factors]
+        blocks.append(leaves.LeafBlock(base, columns, coefficients, Ext(*constant)))
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            key = constant
+            for value, by in zip(row, factors, strict=True):
+                key = oracle.sub(key, oracle.mul(by, (value % P, 0)))
+            keys.append(key)
+    return leaves.Leaves(blocks), keys
+
+
+def unwritten_leaves() -> None:
+    for count in (4, 70):
+        found, keys = unwritten(count)
+        challenge = random_pairs(RNG, 1)[0]
+        ours = leaves_twin.fold(found, Ext(*challenge))
+        for table, own in zip(ours, (keys[0::2], keys[1::2]), strict=True):
+            assert pairs(table) == [line(own, i, challenge) for i in range(count // 2)]
+        for table, theirs in zip(ours, found.fold(Ext(*challenge)), strict=True):
+            assert np.array_equal(table, theirs)
+
+
+def layers() -> None:
+    for stored, units in ((1, 0), (2, 0), (0, 2), (7, 4), (9, 8), (40, 0), (3, 70)):
+        tables = tuple(residues(RNG, 2, stored) for _ in range(4))
+        found, keys = unwritten(units) if units else (None, [])
+        ours = fractions_twin.combine(*tables, found)
+        for mine, theirs in zip(ours, fractions.combine(*tables, found), strict=True):
+            assert np.array_equal(mine, theirs)
+        pe, po, qe, qo = map(pairs, tables)
+        parents = []
+        for p0, p1, q0, q1 in zip(
+            [(1, 0)] * units + pe, [(1, 0)] * units + po, keys[0::2] + qe, keys[1::2] + qo,
+            strict=True,
+        ):  # fmt: skip
+            top = oracle.add(oracle.mul(p0, q1), oracle.mul(p1, q0))
+            parents.append((*top, *oracle.mul(q0, q1)))
+        if len(parents) % 2:
+            parents.append((0, 0, 1, 0))
+        assert [tuple(row) for row in ours[0].T.tolist()] == parents[0::2]
+        assert [tuple(row) for row in ours[1].T.tolist()] == parents[1::2]
+
+
+def layer_rounds() -> None:
+    scale = (WORST, P - 1)
+    for units, stored, lazy in ((0, 2, 0), (2, 0, 0), (2, 4, 0), (50, 90, 0), (4, 2, 1), (70, 6, 1)):
+        parts = tuple(residues(RNG, 2, stored) for _ in range(4))
+        found, keys = unwritten(units) if lazy else (None, [])
+        ones = tuple(residues(RNG, 2, 0 if lazy else units) for _ in range(2))
+        u, v = (keys[0::2], keys[1::2]) if lazy else map(pairs, ones)
+        rest = random_pairs(RNG, ((units + stored) // 2 - 1).bit_length())
+        arguments = (ones, parts, Ext(*scale), tuple(Ext(*r) for r in rest), found)
+        ours = fractions_twin.round_sums(*arguments)
+        assert ours == fractions.round_sums(*arguments)
+        s, p1, q0, q1 = map(pairs, parts)
+        for x, got in zip((0, 2), ours, strict=True):
+            terms = []
+            for i in range(units // 2):
+                a, b = line(u, i, (x, 0)), line(v, i, (x, 0))
+                g = oracle.add(oracle.add(a, b), oracle.mul(scale, oracle.mul(a, b)))
+                terms.append(oracle.mul(oracle.equality(rest, i), g))
+            for i in range(stored // 2):
+                a, b, c, d = (line(table, i, (x, 0)) for table in (q1, s, q0, p1))
+                g = oracle.add(oracle.mul(a, b), oracle.mul(c, d))
+                terms.append(oracle.mul(oracle.equality(rest, units // 2 + i), g))
+            assert pair(got) == oracle.total(terms)
+
+
+def leaf_hashes() -> None:
+    prefix = bytes(range(64))
+    for count, cells, salted in ((1, 1, 0), (3, 6, 0), (2, 7, 0), (5, 8, 4), (140, 2, 1)):
+        rows = RNG.integers(0, 2**64, size=(count, cells), dtype=np.uint64)
+        salts = RNG.integers(0, 2**64, size=(count, salted), dtype=np.uint64) if salted else None
+        ours = sha256_twin.hash_rows(rows, prefix, salts)
+        assert np.array_equal(ours, sha256.hash_rows(rows, prefix, salts))
+        whole = rows if salts is None else np.concatenate((rows, salts), axis=1)
+        for message, digest in zip(whole.astype("<u8"), ours.astype("<u8"), strict=True):
+            assert hashlib.sha256(prefix + message.tobytes()).digest() == digest.tobytes()
+
+
+if __name__ == "__main__":
+    assert scalars.SIMULATED
+    grid.BLOCK, grid.MOST_THREADS, grid._FEW = 8, 40, 16  # threads stride, partial sums are gathered
+    for check in (
+        *(scalar_functions, transforms, folds, round_messages),
+        *(unwritten_leaves, layers, layer_rounds, leaf_hashes),
+    ):
+        check()
+        print(check.__name__, flush=True)
