@@ -1,20 +1,14 @@
-"""Run by ``test_cuda_twins`` under the CUDA simulator: every twin against Python integers and
-against the CPU's kernel. Prints one word per family that was found equal."""
+"""Run by ``test_cuda_twins``: every twin against Python integers and against the CPU's kernel, in
+the CUDA simulator or on ``one_thread_device``. Prints what was found equal."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import sys
 import warnings
-from pathlib import Path
-
-import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "field"))
-warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # words wrap
 
 import field_oracle as oracle
+import numpy as np
 from field_oracle import EDGES, WORST, P, Pair, pair, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext
@@ -150,7 +144,14 @@ def layers() -> None:
 
 def layer_rounds() -> None:
     scale = (WORST, P - 1)
-    for units, stored, lazy in ((0, 2, 0), (2, 0, 0), (2, 4, 0), (50, 90, 0), (4, 2, 1), (70, 6, 1)):
+    for units, stored, lazy in (
+        (0, 2, 0),
+        (2, 0, 0),
+        (2, 4, 0),
+        (50, 90, 0),
+        (4, 2, 1),
+        (70, 6, 1),
+    ):
         parts = tuple(residues(RNG, 2, stored) for _ in range(4))
         found, keys = unwritten(units) if lazy else (None, [])
         ones = tuple(residues(RNG, 2, 0 if lazy else units) for _ in range(2))
@@ -186,11 +187,11 @@ def leaf_hashes() -> None:
 
 
 if __name__ == "__main__":
-    assert scalars.SIMULATED
-    grid.BLOCK, grid.MOST_THREADS, grid._FEW = 8, 40, 16  # threads stride, partial sums are gathered
-    for check in (
-        *(scalar_functions, transforms, folds, round_messages),
-        *(unwritten_leaves, layers, layer_rounds, leaf_hashes),
-    ):
+    # Threads stride, and partial sums are gathered.
+    simulated = scalars.SIMULATED
+    grid.BLOCK, grid.MOST_THREADS, grid._FEW = (8, 40, 16) if simulated else (1, 1, 1)
+    checks = [transforms, folds, round_messages, unwritten_leaves, layers, layer_rounds]
+    warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # words wrap
+    for check in [*checks, leaf_hashes, *([scalar_functions] if simulated else [])]:
         check()
         print(check.__name__, flush=True)

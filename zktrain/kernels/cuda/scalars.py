@@ -10,7 +10,7 @@ from numba.core import config
 from .. import arithmetic
 from .interpreted import interpreted
 
-SIMULATED = bool(config.ENABLE_CUDASIM)
+SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
 
 
 def kernel(function: Any) -> Any:

@@ -1,0 +1,52 @@
+"""The twins for CUDA devices without one: as Python, as numba compiles them, and compiled for a
+GPU. numba decides when it is imported where kernels run, hence the processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FAMILIES = "transforms folds round_messages unwritten_leaves layers layer_rounds leaf_hashes"
+
+
+def run(*scripts: str, simulated: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the first script, which may run the second; the field's oracle can be imported."""
+    path = [str(HERE.parent / "field"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "NUMBA_ENABLE_CUDASIM": "1" if simulated else "0",
+        "PYTHONPATH": os.pathsep.join(path),
+    }
+    return subprocess.run(
+        [sys.executable, *(str(HERE / script) for script in scripts)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(find_spec("numba.cuda") is None, reason="this numba has no CUDA simulator")
+def test_twins_in_the_simulator() -> None:
+    done = run("cuda_twins.py", simulated=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [*FAMILIES.split(), "scalar_functions"]
+
+
+def test_twins_as_numba_compiles_them() -> None:
+    done = run("one_thread_device.py", "cuda_twins.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == FAMILIES.split()
+
+
+def test_twins_compile_for_a_gpu() -> None:
+    if find_spec("numba_cuda") is None:
+        pytest.skip("numba-cuda is not installed: install zktrain[cuda]")
+    done = run("compile_twins.py")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 13
