@@ -172,7 +172,7 @@ def prove(
     out: Annotated[
         Path | None, typer.Option(metavar="proof.zkt", help="Default: RUN/proof.zkt.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where the steps are run again.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda: the proof is as good.")] = "cpu",
     no_zk: Annotated[
         bool, typer.Option("--no-zk", help="Hide nothing: a smaller proof, which leaks.")
     ] = False,
