@@ -24,11 +24,12 @@ SIGNATURES = {
     sumcheck._round3: (ROWS, ROWS, ROWS, ROWS),
     leaves._set: (WORD, WORD, INT, INT, ROWS, ROWS),
     leaves._subtract: (COLUMN, WORD, WORD, INT, ROWS, ROWS),
+    leaves._one_plus: (ROWS, WORD, WORD),
     fractions._parents: (ROWS, ROWS, ROWS, ROWS, INT, ROWS),
     fractions._parents_of_ones: (ROWS, ROWS, ROWS),
     fractions._split: (ROWS, ROWS, ROWS),
     fractions._round: (ROWS, ROWS, ROWS, ROWS, INT, ROWS, ROWS, INT, ROWS),
-    fractions._round_of_ones: (ROWS, ROWS, WORD, WORD, ROWS, ROWS, INT, ROWS),
+    fractions._round_of_units: (ROWS, ROWS, ROWS, ROWS, INT, ROWS),
     sha256._hash: (ROWS, ROWS, HALVES, WORD, HALVES, ROWS),
 }
 

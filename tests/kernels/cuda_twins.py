@@ -110,14 +110,19 @@ def unwritten(pairs_wanted: int) -> tuple[leaves.Leaves, list[Pair]]:
     return leaves.Leaves(blocks), keys
 
 
+def one_plus(scale: Pair, cells: list[Pair]) -> list[Pair]:
+    return [oracle.add((1, 0), oracle.mul(scale, q)) for q in cells]
+
+
 def unwritten_leaves() -> None:
     for count in (4, 70):
         found, keys = unwritten(count)
-        challenge = random_pairs(RNG, 1)[0]
-        ours = leaves_twin.fold(found, Ext(*challenge))
+        challenge, scale = random_pairs(RNG, 2)
+        ours = leaves_twin.fold(found, Ext(*challenge), Ext(*scale))
         for table, own in zip(ours, (keys[0::2], keys[1::2]), strict=True):
-            assert pairs(table) == [line(own, i, challenge) for i in range(count // 2)]
-        for table, theirs in zip(ours, found.fold(Ext(*challenge)), strict=True):
+            units = one_plus(scale, own)
+            assert pairs(table) == [line(units, i, challenge) for i in range(count // 2)]
+        for table, theirs in zip(ours, found.fold(Ext(*challenge), Ext(*scale)), strict=True):
             assert np.array_equal(table, theirs)
 
 
@@ -153,15 +158,16 @@ def layer_rounds() -> None:
         (70, 6, 1),
     ):
         parts = tuple(residues(RNG, 2, stored) for _ in range(4))
-        found, keys = unwritten(units) if lazy else (None, [])
-        ones = tuple(residues(RNG, 2, 0 if lazy else units) for _ in range(2))
-        u, v = (keys[0::2], keys[1::2]) if lazy else map(pairs, ones)
+        found, keys = unwritten(units) if lazy else (None, random_pairs(RNG, 2 * units))
+        u, v = keys[0::2], keys[1::2]
+        tables = tuple(oracle.array([] if lazy else one_plus(scale, q)) for q in (u, v))
         rest = random_pairs(RNG, ((units + stored) // 2 - 1).bit_length())
-        arguments = (ones, parts, Ext(*scale), tuple(Ext(*r) for r in rest), found)
+        arguments = (tables, parts, Ext(*scale), tuple(Ext(*r) for r in rest), found)
         ours = fractions_twin.round_sums(*arguments)
         assert ours == fractions.round_sums(*arguments)
         s, p1, q0, q1 = map(pairs, parts)
-        for x, got in zip((0, 2), ours, strict=True):
+        at = []
+        for x in (0, 1, 2):
             terms = []
             for i in range(units // 2):
                 a, b = line(u, i, (x, 0)), line(v, i, (x, 0))
@@ -171,7 +177,10 @@ def layer_rounds() -> None:
                 a, b, c, d = (line(table, i, (x, 0)) for table in (q1, s, q0, p1))
                 g = oracle.add(oracle.mul(a, b), oracle.mul(c, d))
                 terms.append(oracle.mul(oracle.equality(rest, units // 2 + i), g))
-            assert pair(got) == oracle.total(terms)
+            at.append(oracle.total(terms))
+        at0, lead = map(pair, ours)
+        second_difference = oracle.sub(oracle.add(at[2], at[0]), oracle.add(at[1], at[1]))
+        assert at0 == at[0] and oracle.add(lead, lead) == second_difference
 
 
 def leaf_hashes() -> None:

@@ -49,4 +49,4 @@ def test_twins_compile_for_a_gpu() -> None:
         pytest.skip("numba-cuda is not installed: install zktrain[cuda]")
     done = run("compile_twins.py")
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 13
+    assert len(done.stdout.split()) == 14

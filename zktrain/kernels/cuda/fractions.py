@@ -9,10 +9,11 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from ...field.extension import Ext, ExtVec
-from .grid import add_up, empty, fetch, launch, send, words
+from .grid import add_up, empty, fetch, launch, send
+from .leaves import units as unit_tables
 from .leaves import written
-from .scalars import add, ext_mul, kernel
-from .sumcheck import along
+from .scalars import add, device_function, ext_mul, kernel, sub
+from .sumcheck import along, slope
 
 if TYPE_CHECKING:
     from ..leaves import Leaves
@@ -77,9 +78,16 @@ def combine(
     return fetch(even), fetch(odd)
 
 
+@device_function
+def _weight(low, high, bits, at):  # type: ignore[no-untyped-def]
+    block = at >> bits
+    inside = at - (block << bits)
+    return ext_mul(low[0, inside], low[1, inside], high[0, block], high[1, block])
+
+
 @kernel
 def _round(s, p, u, v, first, low, high, bits, sums):  # type: ignore[no-untyped-def]
-    """``sum_i eq_(first + i) (v s + u p)`` at 0 and 2."""
+    """``sum_i eq_(first + i) (v s + u p)`` at 0, and its coefficient of ``X^2``."""
     thread = cuda.grid(1)
     threads = sums.shape[1]
     if thread < threads:
@@ -87,16 +95,19 @@ def _round(s, p, u, v, first, low, high, bits, sums):  # type: ignore[no-untyped
             t0 = _ZERO
             t1 = _ZERO
             for i in range(thread, u.shape[1] // 2, threads):
-                a0, a1 = along(v, i, 2 * k)
-                b0, b1 = along(s, i, 2 * k)
+                if k == 0:
+                    a0, a1 = along(v, i, 0)
+                    b0, b1 = along(s, i, 0)
+                    c0, c1 = along(u, i, 0)
+                    d0, d1 = along(p, i, 0)
+                else:
+                    a0, a1 = slope(v, i)
+                    b0, b1 = slope(s, i)
+                    c0, c1 = slope(u, i)
+                    d0, d1 = slope(p, i)
                 x0, x1 = ext_mul(a0, a1, b0, b1)
-                a0, a1 = along(u, i, 2 * k)
-                b0, b1 = along(p, i, 2 * k)
-                y0, y1 = ext_mul(a0, a1, b0, b1)
-                at = first + i
-                block = at >> bits
-                inside = at - (block << bits)
-                e0, e1 = ext_mul(low[0, inside], low[1, inside], high[0, block], high[1, block])
+                y0, y1 = ext_mul(c0, c1, d0, d1)
+                e0, e1 = _weight(low, high, bits, first + i)
                 x0, x1 = ext_mul(add(x0, y0), add(x1, y1), e0, e1)
                 t0 = add(t0, x0)
                 t1 = add(t1, x1)
@@ -105,24 +116,25 @@ def _round(s, p, u, v, first, low, high, bits, sums):  # type: ignore[no-untyped
 
 
 @kernel
-def _round_of_ones(u, v, l0, l1, low, high, bits, sums):  # type: ignore[no-untyped-def]
-    """``sum_i eq_i (u + v + lambda u v)`` at 0 and 2."""
+def _round_of_units(y, z, low, high, bits, sums):  # type: ignore[no-untyped-def]
+    """``sum_i eq_i (y z - 1)`` at 0, and its coefficient of ``X^2``."""
     thread = cuda.grid(1)
     threads = sums.shape[1]
     if thread < threads:
         for k in range(2):
             t0 = _ZERO
             t1 = _ZERO
-            for i in range(thread, u.shape[1] // 2, threads):
-                a0, a1 = along(u, i, 2 * k)
-                b0, b1 = along(v, i, 2 * k)
+            for i in range(thread, y.shape[1] // 2, threads):
+                if k == 0:
+                    a0, a1 = along(y, i, 0)
+                    b0, b1 = along(z, i, 0)
+                else:
+                    a0, a1 = slope(y, i)
+                    b0, b1 = slope(z, i)
                 x0, x1 = ext_mul(a0, a1, b0, b1)
-                x0, x1 = ext_mul(x0, x1, l0, l1)
-                x0 = add(x0, add(a0, b0))
-                x1 = add(x1, add(a1, b1))
-                block = i >> bits
-                inside = i - (block << bits)
-                e0, e1 = ext_mul(low[0, inside], low[1, inside], high[0, block], high[1, block])
+                if k == 0:
+                    x0 = sub(x0, _ONE)
+                e0, e1 = _weight(low, high, bits, i)
                 x0, x1 = ext_mul(x0, x1, e0, e1)
                 t0 = add(t0, x0)
                 t1 = add(t1, x1)
@@ -131,7 +143,7 @@ def _round_of_ones(u, v, l0, l1, low, high, bits, sums):  # type: ignore[no-unty
 
 
 def round_sums(
-    ones: tuple[ExtVec, ExtVec],
+    units: tuple[ExtVec, ExtVec],
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
     rest: tuple[Ext, ...],
@@ -142,13 +154,16 @@ def round_sums(
 
     bits = min(_LOW_BITS, len(rest))
     weights = (send(eq_table(rest[:bits])), send(eq_table(rest[bits:])), bits)
-    units = (leaves.pairs if leaves is not None else ones[0].shape[1]) // 2
-    at0, at2 = Ext(0), Ext(0)
-    if units:
-        tables = written(leaves) if leaves is not None else tuple(map(send, ones))
-        at0, at2 = add_up(_round_of_ones, units, 2, *tables, *words(scale), *weights)
+    first = (leaves.pairs if leaves is not None else units[0].shape[1]) // 2
+    at0, lead = Ext(0), Ext(0)
+    if first:
+        tables = unit_tables(leaves, scale) if leaves is not None else tuple(map(send, units))
+        inverse = scale.inverse()
+        at0, lead = (
+            inverse * total for total in add_up(_round_of_units, first, 2, *tables, *weights)
+        )
     stored = parts[0].shape[1] // 2
     if stored:
-        more0, more2 = add_up(_round, stored, 2, *map(send, parts), units, *weights)
-        at0, at2 = at0 + more0, at2 + more2
-    return at0, at2
+        more0, more = add_up(_round, stored, 2, *map(send, parts), first, *weights)
+        at0, lead = at0 + more0, lead + more
+    return at0, lead

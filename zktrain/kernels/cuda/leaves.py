@@ -10,10 +10,12 @@ from numba import cuda
 from ...field.extension import Ext, ExtVec
 from .field import folded
 from .grid import empty, fetch, launch, send, words
-from .scalars import from_signed, kernel, mul, sub
+from .scalars import add, ext_mul, from_signed, kernel, mul, sub
 
 if TYPE_CHECKING:
     from ..leaves import Leaves
+
+_ONE = np.uint64(1)
 
 
 @kernel
@@ -48,7 +50,25 @@ def written(leaves: Leaves) -> tuple[Any, Any]:
     return even, odd
 
 
-def fold(leaves: Leaves, challenge: Ext) -> tuple[ExtVec, ExtVec]:
+@kernel
+def _one_plus(table, l0, l1):  # type: ignore[no-untyped-def]
+    for i in range(cuda.grid(1), table.shape[1], cuda.gridsize(1)):
+        p0, p1 = ext_mul(table[0, i], table[1, i], l0, l1)
+        table[0, i] = add(p0, _ONE)
+        table[1, i] = p1
+
+
+def units(leaves: Leaves, scale: Ext) -> tuple[Any, Any]:
+    """``1 + scale * denominator``, even and odd, on the device."""
+    tables = written(leaves)
+    for table in tables:
+        launch(_one_plus, leaves.pairs, table, *words(scale))
+    return tables
+
+
+def fold(leaves: Leaves, challenge: Ext, scale: Ext) -> tuple[ExtVec, ExtVec]:
     """See ``Leaves.fold``."""
-    even, odd = (fetch(folded(table, leaves.pairs // 2, challenge)) for table in written(leaves))
+    even, odd = (
+        fetch(folded(table, leaves.pairs // 2, challenge)) for table in units(leaves, scale)
+    )
     return even, odd

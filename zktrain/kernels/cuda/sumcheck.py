@@ -31,6 +31,12 @@ def along(table, i, x):  # type: ignore[no-untyped-def]
     return b0, b1
 
 
+@device_function
+def slope(table, i):  # type: ignore[no-untyped-def]
+    """The difference of elements ``2 i + 1`` and ``2 i``."""
+    return sub(table[0, 2 * i + 1], table[0, 2 * i]), sub(table[1, 2 * i + 1], table[1, 2 * i])
+
+
 @kernel
 def _round2(f, g, sums):  # type: ignore[no-untyped-def]
     thread = cuda.grid(1)
