@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from zktrain.kernels.cuda import field, fractions, grid, leaves, ntt, sha256, sumcheck
+from zktrain.kernels.cuda import field, fractions, grid, ntt, sha256, sumcheck, unwritten
 
 CAPABILITY = (8, 0)
 WORDS = types.Array(types.uint64, 1, "C")
@@ -22,12 +22,12 @@ SIGNATURES = {
     grid._gather: (ROWS, INT, ROWS),
     sumcheck._round2: (ROWS, ROWS, ROWS),
     sumcheck._round3: (ROWS, ROWS, ROWS, ROWS),
-    leaves._set: (WORD, WORD, INT, INT, ROWS, ROWS),
-    leaves._subtract: (COLUMN, WORD, WORD, INT, ROWS, ROWS),
-    leaves._one_plus: (ROWS, WORD, WORD),
-    fractions._parents: (ROWS, ROWS, ROWS, ROWS, INT, ROWS),
-    fractions._parents_of_ones: (ROWS, ROWS, ROWS),
-    fractions._split: (ROWS, ROWS, ROWS),
+    unwritten._set: (WORD, WORD, INT, INT, ROWS, ROWS),
+    unwritten._subtract: (COLUMN, WORD, WORD, INT, ROWS, ROWS),
+    unwritten._add_scaled: (ROWS, ROWS, WORD, WORD, INT),
+    unwritten.parents: (ROWS, ROWS, ROWS, ROWS, INT, ROWS),
+    unwritten._parents_of_ones: (ROWS, ROWS, ROWS),
+    unwritten._split: (ROWS, ROWS, ROWS),
     fractions._round: (ROWS, ROWS, ROWS, ROWS, INT, ROWS, ROWS, INT, ROWS),
     fractions._round_of_units: (ROWS, ROWS, ROWS, ROWS, INT, ROWS),
     sha256._hash: (ROWS, ROWS, HALVES, WORD, HALVES, ROWS),
@@ -36,7 +36,7 @@ SIGNATURES = {
 if __name__ == "__main__":
     # Functions that kernels call are compiled for the device that is there.
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)
-    modules = (field, ntt, grid, sumcheck, leaves, fractions, sha256)
+    modules = (field, ntt, grid, sumcheck, unwritten, fractions, sha256)
     kernels = {
         value
         for module in modules

@@ -13,14 +13,15 @@ from field_oracle import EDGES, WORST, P, Pair, pair, pairs, random_pairs, resid
 
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import bit_reverse
-from zktrain.kernels import field, fractions, leaves, ntt, sha256, sumcheck
+from zktrain.kernels import field, fractions, ntt, sha256, sumcheck, unwritten
 from zktrain.kernels.cuda import field as field_twin
 from zktrain.kernels.cuda import fractions as fractions_twin
 from zktrain.kernels.cuda import grid, scalars
-from zktrain.kernels.cuda import leaves as leaves_twin
 from zktrain.kernels.cuda import ntt as ntt_twin
 from zktrain.kernels.cuda import sha256 as sha256_twin
 from zktrain.kernels.cuda import sumcheck as sumcheck_twin
+from zktrain.kernels.cuda import unwritten as unwritten_twin
+from zktrain.kernels.leaves import LeafBlock
 
 RNG = np.random.default_rng(20)
 
@@ -61,7 +62,10 @@ def folds() -> None:
         assert np.array_equal(ours, field.fold(table, Ext(*challenge)))
         assert pairs(ours) == [line(pairs(table), i, challenge) for i in range(size // 2)]
     wide = residues(RNG, 2, 40)
-    inner = wide[:, 10:30]  # not contiguous
+    inner, target = wide[:, 10:30], wide[:, 30:]  # not contiguous
+    expected = field.fold(inner, Ext(5, 7))
+    assert field_twin.fold(inner, Ext(5, 7), target) is target
+    assert np.array_equal(target, expected)
     assert np.array_equal(field_twin.fold(inner, Ext(5, 7)), field.fold(inner, Ext(5, 7)))
 
 
@@ -86,10 +90,10 @@ def round_messages() -> None:
             assert pair(got) == oracle.total(terms)
 
 
-def unwritten(pairs_wanted: int) -> tuple[leaves.Leaves, list[Pair]]:
+def leaves_of(pairs_wanted: int) -> tuple[unwritten.Leaves, list[Pair]]:
     """Leaves in blocks of one and two columns, and their keys."""
     blocks, keys = [], []
-    first = pairs_wanted // 4 * 2
+    first = pairs_wanted // 8 * 4
     for base, size, width in ((0, first, 1), (first, pairs_wanted - first, 2)):
         if not size:
             continue
@@ -101,13 +105,13 @@ def unwritten(pairs_wanted: int) -> tuple[leaves.Leaves, list[Pair]]:
         constant, factor = random_pairs(RNG, 2)
         factors = [(1, 0), factor][:width]
         coefficients = [Ext(*f) for f in factors]
-        blocks.append(leaves.LeafBlock(base, columns, coefficients, Ext(*constant)))
+        blocks.append(LeafBlock(base, columns, coefficients, Ext(*constant)))
         for row in zip(*(column.tolist() for column in columns), strict=True):
             key = constant
             for value, by in zip(row, factors, strict=True):
                 key = oracle.sub(key, oracle.mul(by, (value % P, 0)))
             keys.append(key)
-    return leaves.Leaves(blocks), keys
+    return unwritten.Leaves(blocks), keys
 
 
 def one_plus(scale: Pair, cells: list[Pair]) -> list[Pair]:
@@ -116,9 +120,9 @@ def one_plus(scale: Pair, cells: list[Pair]) -> list[Pair]:
 
 def unwritten_leaves() -> None:
     for count in (4, 70):
-        found, keys = unwritten(count)
+        found, keys = leaves_of(count)
         challenge, scale = random_pairs(RNG, 2)
-        ours = leaves_twin.fold(found, Ext(*challenge), Ext(*scale))
+        ours = unwritten_twin.leaves_fold(found, Ext(*challenge), Ext(*scale))
         for table, own in zip(ours, (keys[0::2], keys[1::2]), strict=True):
             units = one_plus(scale, own)
             assert pairs(table) == [line(units, i, challenge) for i in range(count // 2)]
@@ -126,10 +130,46 @@ def unwritten_leaves() -> None:
             assert np.array_equal(table, theirs)
 
 
+def unwritten_parents() -> None:
+    """The same as of the layer when it is stored."""
+    none = np.zeros((2, 0), dtype=np.uint64)
+    for count, stored in ((4, 0), (8, 3), (72, 10)):
+        found, _ = leaves_of(count)
+        layer = found.parents()
+        even, odd = fractions.combine(none, none, none, none, found)
+        challenge, scale = (Ext(*value) for value in random_pairs(RNG, 2))
+        s = even[:2].copy()
+        field.add_scaled(s, scale, even[2:])
+        tables = (s, odd[:2], even[2:], odd[2:])
+
+        parts = tuple(residues(RNG, 2, stored) for _ in range(4))
+        ours = fractions_twin.combine(*parts, layer)
+        whole = [np.concatenate(pair, axis=1) for pair in zip(
+            (even[:2], odd[:2], even[2:], odd[2:]), parts, strict=True)]  # fmt: skip
+        for mine, theirs, plain in zip(
+            ours, fractions.combine(*parts, layer), fractions.combine(*whole), strict=True
+        ):
+            assert np.array_equal(mine, theirs) and np.array_equal(mine, plain)
+
+        parts = tuple(part[:, : stored // 2 * 2] for part in parts)
+        whole = tuple(np.concatenate(pair, axis=1) for pair in zip(tables, parts, strict=True))
+        rest = tuple(Ext(*r) for r in random_pairs(RNG, (whole[0].shape[1] // 2 - 1).bit_length()))
+        sums = fractions_twin.round_sums((none, none), parts, scale, rest, layer)
+        assert sums == fractions.round_sums((none, none), parts, scale, rest, layer)
+        assert sums == fractions.round_sums((none, none), whole, scale, rest)
+
+        half = layer.pairs // 2
+        out = tuple(np.full((2, half + 1), 5, dtype=np.uint64) for _ in range(4))
+        unwritten_twin.parents_fold(layer, challenge, scale, out)
+        for ours_, table in zip(out, tables, strict=True):
+            assert np.array_equal(ours_[:, :half], field.fold(table, challenge))
+            assert ours_[:, half].tolist() == [5, 5]
+
+
 def layers() -> None:
     for stored, units in ((1, 0), (2, 0), (0, 2), (7, 4), (9, 8), (40, 0), (3, 70)):
         tables = tuple(residues(RNG, 2, stored) for _ in range(4))
-        found, keys = unwritten(units) if units else (None, [])
+        found, keys = leaves_of(units) if units else (None, [])
         ours = fractions_twin.combine(*tables, found)
         for mine, theirs in zip(ours, fractions.combine(*tables, found), strict=True):
             assert np.array_equal(mine, theirs)
@@ -158,7 +198,7 @@ def layer_rounds() -> None:
         (70, 6, 1),
     ):
         parts = tuple(residues(RNG, 2, stored) for _ in range(4))
-        found, keys = unwritten(units) if lazy else (None, random_pairs(RNG, 2 * units))
+        found, keys = leaves_of(units) if lazy else (None, random_pairs(RNG, 2 * units))
         u, v = keys[0::2], keys[1::2]
         tables = tuple(oracle.array([] if lazy else one_plus(scale, q)) for q in (u, v))
         rest = random_pairs(RNG, ((units + stored) // 2 - 1).bit_length())
@@ -199,8 +239,8 @@ if __name__ == "__main__":
     # Threads stride, and partial sums are gathered.
     simulated = scalars.SIMULATED
     grid.BLOCK, grid.MOST_THREADS, grid._FEW = (8, 40, 16) if simulated else (1, 1, 1)
-    checks = [transforms, folds, round_messages, unwritten_leaves, layers, layer_rounds]
+    checks = [transforms, folds, round_messages, unwritten_leaves, unwritten_parents, layers]
     warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # words wrap
-    for check in [*checks, leaf_hashes, *([scalar_functions] if simulated else [])]:
+    for check in [*checks, layer_rounds, leaf_hashes, *([scalar_functions] if simulated else [])]:
         check()
         print(check.__name__, flush=True)

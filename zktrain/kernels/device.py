@@ -1,7 +1,8 @@
 """Which implementation of the heavy kernels runs: the CPU's, or its twin in ``kernels.cuda``.
 
 Both give the same results, bit for bit. A kernel's public function that has a twin is marked
-``@with_twin``; the twin has the same name and stands in the module of the same name.
+``@with_twin``; the twin has the same name (``Leaves.fold``: ``leaves_fold``) and stands in the
+module of the same name.
 """
 
 from __future__ import annotations
@@ -59,9 +60,8 @@ def kernels_on(device: str) -> Iterator[None]:
 def twin(function: Callable[..., Any]) -> Callable[..., Any]:
     """The twin of a CPU kernel."""
     family = function.__module__.rpartition(".")[2]
-    found: Callable[..., Any] = getattr(
-        import_module(f"{__package__}.cuda.{family}"), function.__name__
-    )
+    name = function.__qualname__.replace(".", "_").lower()
+    found: Callable[..., Any] = getattr(import_module(f"{__package__}.cuda.{family}"), name)
     return found
 
 

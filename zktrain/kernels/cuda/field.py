@@ -29,9 +29,10 @@ def folded(table: Any, half: int, challenge: Ext) -> Any:
     return out
 
 
-def fold(table: ExtVec, challenge: Ext) -> ExtVec:
+def fold(table: ExtVec, challenge: Ext, out: ExtVec | None = None) -> ExtVec:
     """See ``kernels.field``."""
     half = table.shape[1] // 2
-    if not half:
-        return np.empty((2, 0), dtype=np.uint64)
-    return fetch(folded(send(table), half, challenge))
+    result = np.empty((2, half), dtype=np.uint64) if out is None else out
+    if half:
+        result[:] = fetch(folded(send(table), half, challenge))
+    return result

@@ -10,71 +10,30 @@ from numpy.typing import NDArray
 
 from ...field.extension import Ext, ExtVec
 from .grid import add_up, empty, fetch, launch, send
-from .leaves import units as unit_tables
-from .leaves import written
 from .scalars import add, device_function, ext_mul, kernel, sub
 from .sumcheck import along, slope
+from .unwritten import parent_tables, parents, split, unit_tables, write_parents
 
 if TYPE_CHECKING:
-    from ..leaves import Leaves
+    from ..unwritten import Leaves, Parents
 
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _LOW_BITS = 10
 
 
-@kernel
-def _parents(pe, po, qe, qo, first, out):  # type: ignore[no-untyped-def]
-    """Parents of stored pairs, to columns ``first`` and on."""
-    for i in range(cuda.grid(1), qe.shape[1], cuda.gridsize(1)):
-        a0, a1 = ext_mul(pe[0, i], pe[1, i], qo[0, i], qo[1, i])
-        b0, b1 = ext_mul(po[0, i], po[1, i], qe[0, i], qe[1, i])
-        d0, d1 = ext_mul(qe[0, i], qe[1, i], qo[0, i], qo[1, i])
-        out[0, first + i] = add(a0, b0)
-        out[1, first + i] = add(a1, b1)
-        out[2, first + i] = d0
-        out[3, first + i] = d1
-
-
-@kernel
-def _parents_of_ones(qe, qo, out):  # type: ignore[no-untyped-def]
-    for i in range(cuda.grid(1), qe.shape[1], cuda.gridsize(1)):
-        d0, d1 = ext_mul(qe[0, i], qe[1, i], qo[0, i], qo[1, i])
-        out[0, i] = add(qe[0, i], qo[0, i])
-        out[1, i] = add(qe[1, i], qo[1, i])
-        out[2, i] = d0
-        out[3, i] = d1
-
-
-@kernel
-def _split(parents, even, odd):  # type: ignore[no-untyped-def]
-    """Every other column, the neutral fraction 0/1 where one is missing."""
-    width = even.shape[1]
-    for at in range(cuda.grid(1), 4 * width, cuda.gridsize(1)):
-        row = at // width
-        i = at - row * width
-        even[row, i] = parents[row, 2 * i]
-        if 2 * i + 1 < parents.shape[1]:
-            odd[row, i] = parents[row, 2 * i + 1]
-        else:
-            odd[row, i] = _ONE if row == 2 else _ZERO
-
-
 def combine(
-    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, leaves: Leaves | None = None
+    pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, unwritten: Leaves | Parents | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """See ``kernels.fractions``."""
-    units = leaves.pairs if leaves is not None else 0
+    before = unwritten.pairs if unwritten is not None else 0
     stored = qe.shape[1]
-    parents = empty(4, units + stored)
-    if leaves is not None:
-        launch(_parents_of_ones, units, *written(leaves), parents)
+    out = empty(4, before + stored)
+    if unwritten is not None:
+        write_parents(unwritten, out)
     if stored:
-        tables = (send(table) for table in (pe, po, qe, qo))
-        launch(_parents, stored, *tables, units, parents)
-    half = (units + stored + 1) // 2
-    even, odd = empty(4, half), empty(4, half)
-    launch(_split, 4 * half, parents, even, odd)
+        launch(parents, stored, *map(send, (pe, po, qe, qo)), before, out)
+    even, odd = split(out)
     return fetch(even), fetch(odd)
 
 
@@ -147,21 +106,22 @@ def round_sums(
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
     rest: tuple[Ext, ...],
-    leaves: Leaves | None = None,
+    unwritten: Leaves | Parents | None = None,
 ) -> tuple[Ext, Ext]:
     """See ``kernels.fractions``."""
     from ..field import eq_table
+    from ..unwritten import Parents
 
     bits = min(_LOW_BITS, len(rest))
     weights = (send(eq_table(rest[:bits])), send(eq_table(rest[bits:])), bits)
-    first = (leaves.pairs if leaves is not None else units[0].shape[1]) // 2
+    first = (unwritten.pairs if unwritten is not None else units[0].shape[1]) // 2
     at0, lead = Ext(0), Ext(0)
-    if first:
-        tables = unit_tables(leaves, scale) if leaves is not None else tuple(map(send, units))
-        inverse = scale.inverse()
-        at0, lead = (
-            inverse * total for total in add_up(_round_of_units, first, 2, *tables, *weights)
-        )
+    if isinstance(unwritten, Parents):
+        at0, lead = add_up(_round, first, 2, *parent_tables(unwritten, scale), 0, *weights)
+    elif first:
+        tables = map(send, units) if unwritten is None else unit_tables(unwritten, scale)
+        found = add_up(_round_of_units, first, 2, *tables, *weights)
+        at0, lead = (scale.inverse() * total for total in found)
     stored = parts[0].shape[1] // 2
     if stored:
         more0, more = add_up(_round, stored, 2, *map(send, parts), first, *weights)
