@@ -16,11 +16,15 @@ FAMILIES = "transforms folds round_messages unwritten_leaves "
 FAMILIES += "unwritten_parents layers layer_rounds leaf_hashes"
 
 
-def run(*scripts: str, simulated: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run the first script, which may run the second; the field's oracle can be imported."""
-    path = [str(HERE.parent / "field"), *filter(None, [os.environ.get("PYTHONPATH")])]
+def run(
+    *scripts: str, simulated: bool = False, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the first script, which may run the second; they can import what tests share."""
+    shared = [str(HERE.parent / "field"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    path = [folder for folder in shared if folder]
     environment = {
         **os.environ,
+        **variables,
         "NUMBA_ENABLE_CUDASIM": "1" if simulated else "0",
         "PYTHONPATH": os.pathsep.join(path),
     }
@@ -43,6 +47,30 @@ def test_twins_as_numba_compiles_them() -> None:
     done = run("one_thread_device.py", "cuda_twins.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == FAMILIES.split()
+
+
+def twins_used(done: subprocess.CompletedProcess[str]) -> set[str]:
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split()[::2])
+
+
+def test_a_proof_through_compiled_twins_has_the_same_bytes() -> None:
+    """All but the leaves that a run so small writes."""
+    done = run("one_thread_device.py", "prove_with_twins.py")
+    assert twins_used(done) == {
+        *("field.fold", "fractions.combine", "fractions.round_sums"),
+        *("ntt.transform", "sha256.hash_rows", "sumcheck.round_message"),
+    }
+
+
+@pytest.mark.skipif(find_spec("numba.cuda") is None, reason="this numba has no CUDA simulator")
+def test_a_proof_through_simulated_twins_has_the_same_bytes() -> None:
+    """Larger work than 16 cells is done by the CPU's kernels: the simulator is slow."""
+    done = run("prove_with_twins.py", simulated=True, LIMIT="16")
+    assert twins_used(done) == {
+        *("field.fold", "fractions.combine", "fractions.round_sums"),
+        *("sha256.hash_rows", "sumcheck.round_message"),
+    }
 
 
 def test_twins_compile_for_a_gpu() -> None:

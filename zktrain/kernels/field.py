@@ -27,6 +27,7 @@ from .arithmetic import (
     settled,
     sub,
 )
+from .device import with_twin
 from .threads import run
 
 Ints = NDArray[Any]
@@ -87,6 +88,7 @@ def _fold(a0, a1, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
         c0[i], c1[i] = ext_mul_add(r0, r1, sub(a0[2 * i + 1], x0), sub(a1[2 * i + 1], x1), x0, x1)
 
 
+@with_twin
 def fold(table: ExtVec, challenge: Ext, out: ExtVec | None = None) -> ExtVec:
     """Bind the lowest variable: ``t(2i) + r (t(2i+1) - t(2i))``, in a new table or in ``out``."""
     half = table.shape[1] // 2

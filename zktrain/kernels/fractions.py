@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec
 from .arithmetic import ZERO, add, ext_halves, ext_mul, ext_mul_2, kernel, settled, sub
+from .device import with_twin
 from .field import eq_table
 from .threads import run
 
@@ -86,6 +87,7 @@ def combine_ones(q0, q1, r0, r1, even, odd, at):  # type: ignore[no-untyped-def]
             _split(buffer[row, :m], even[row, a:b], odd[row, a:b])
 
 
+@with_twin
 def combine(
     pe: ExtVec, po: ExtVec, qe: ExtVec, qo: ExtVec, unwritten: Unwritten | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -252,6 +254,7 @@ def pair_of(cells: NDArray[np.uint64]) -> tuple[Ext, Ext]:
     return Ext(int(cells[0]), int(cells[1])), Ext(int(cells[2]), int(cells[3]))
 
 
+@with_twin
 def round_sums(
     units: tuple[ExtVec, ExtVec],
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..field.goldilocks import P, powers, root_of_unity
 from .arithmetic import add, kernel, mul, mul_2_48, sub
+from .device import with_twin
 from .threads import run
 
 _BUFFER_BYTES = 1 << 18
@@ -138,6 +139,7 @@ def _pass_logs(log_length: int, lanes: int) -> list[int]:
     return [(log_length + i) // passes for i in range(passes)]
 
 
+@with_twin
 def transform(matrix: NDArray[np.uint64], filled: int | None = None) -> None:
     """In place, each lane of ``matrix`` (``(2^k, lanes)``, C-contiguous) by itself. Rows from
     ``filled`` on are 0."""

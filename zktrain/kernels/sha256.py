@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arithmetic import inline, kernel
+from .device import with_twin
 from .threads import run
 
 LANES = 16
@@ -142,6 +143,7 @@ def midstate(prefix: bytes) -> NDArray[np.uint32]:
     return flat.reshape(16, LANES)[:8, 0].copy()
 
 
+@with_twin
 def hash_rows(
     rows: NDArray[np.uint64], prefix: bytes, salts: NDArray[np.uint64] | None = None
 ) -> NDArray[np.uint64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..field.extension import Ext, ExtVec
 from .arithmetic import ZERO, add, ext_halves, ext_mul, kernel, settled, sub
+from .device import with_twin
 from .threads import run
 
 _PIECE = 1 << 14
@@ -120,6 +121,7 @@ def collect(partials: list[NDArray[np.uint64]]) -> list[Ext]:
     return [Ext(a, b) for a, b in zip(cells[0::2], cells[1::2], strict=True)]
 
 
+@with_twin
 def round_message(factors: tuple[ExtVec, ...]) -> list[Ext]:
     """``sum_x prod_k f_k(X, x)`` at ``X = 0, 2`` (two factors) or ``X = 0, 2, 3`` (three)."""
     half = factors[0].shape[1] // 2

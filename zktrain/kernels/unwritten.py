@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..field.extension import Ext, ExtVec
 from . import single_leaves
 from .arithmetic import ZERO, add, ext_mul_add, kernel
+from .device import with_twin
 from .field import add_scaled_rows, fold_rows
 from .fractions import Tables, combine_ones, combine_pairs, pair_of, round_pairs, round_units
 from .leaves import LeafBlock, pieces
@@ -135,6 +136,7 @@ class Leaves:
 
         return _sum(run(self.pairs // 2, task))
 
+    @with_twin
     def fold(self, challenge: Ext, scale: Ext) -> tuple[ExtVec, ExtVec]:
         """``1 + scale * denominator``, even and odd, with the lowest variable of the pair's number
         bound."""
@@ -209,6 +211,7 @@ class Parents:
 
         return _sum(run(self.pairs // 2, task))
 
+    @with_twin
     def fold(self, challenge: Ext, scale: Ext, tables: tuple[ExtVec, ...]) -> None:
         """``s = p0 + scale q0, p1, q0, q1`` with the lowest variable bound, to the start of the
         tables."""
