@@ -416,7 +416,7 @@ class _Carrier:
             mock.patch.object(ProverChannel, "send_cells", clear),
             mock.patch.object(opening, "prove", open_all),
             mock.patch.object(product, "prove", prove_product),
-            mock.patch.object(integer_products, "fit", lambda first, second: False),
+            mock.patch.object(integer_products, "fit", return_value=False),
         ):
             yield
 
