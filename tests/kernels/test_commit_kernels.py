@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from field_oracle import WORST, P, pairs, random_pairs, residues
 
+from zktrain.commitment.ligerito import code_point
 from zktrain.field.extension import Ext
 from zktrain.kernels.commit import Placed, add_powers, fill, fill_pairs
 
@@ -46,25 +47,28 @@ def test_fill_pairs(rows: int, lanes: int) -> None:
     assert matrix[:rows, [0, 1, -2, -1]].tolist() == around
 
 
-@pytest.mark.parametrize("size", [1, 2, 64, 512, 1024, 4096, 1 << 15])
-@pytest.mark.parametrize("queries", [1, 3])
-def test_add_powers(size: int, queries: int) -> None:
-    rng = np.random.default_rng(size + queries)
-    target = residues(rng, 2, size)
-    points = [int(x) for x in rng.integers(1, P, size=queries, dtype=np.uint64)]
-    points[0] = P - 2
+@pytest.mark.parametrize(
+    ("log_size", "code_log"),
+    [(0, 0), (0, 3), (1, 2), (6, 8), (9, 9), (9, 10), (10, 11), (12, 14), (13, 13)],
+)
+@pytest.mark.parametrize("queries", [1, 7])
+def test_add_powers(log_size: int, code_log: int, queries: int) -> None:
+    rng = np.random.default_rng(code_log + queries)
+    target = residues(rng, 2, 1 << log_size)
+    indices = [int(i) for i in rng.integers(0, 1 << code_log, size=queries)]  # some twice
+    indices[-1] = (1 << code_log) - 1
     factors = [(WORST, P - 1), *random_pairs(rng, queries - 1)]
     expected = pairs(target)
-    for x, factor in zip(points, factors, strict=True):
-        power = 1
-        for i in range(size):
+    for index, factor in zip(indices, factors, strict=True):
+        x, power = code_point(index, code_log), 1
+        for i in range(1 << log_size):
             expected[i] = oracle.add(expected[i], oracle.mul(factor, (power, 0)))
             power = power * x % P
-    add_powers(target, points, [Ext(*f) for f in factors])
+    add_powers(target, indices, code_log, [Ext(*f) for f in factors])
     assert pairs(target) == expected
 
 
 def test_add_powers_of_one_and_of_many_points() -> None:
     target = np.zeros((2, 2048), dtype=np.uint64)
-    add_powers(target, [1] * 300, [Ext(P - 1, WORST)] * 300)
+    add_powers(target, [0] * 300, 12, [Ext(P - 1, WORST)] * 300)
     assert pairs(target) == [((P - 1) * 300 % P, WORST * 300 % P)] * 2048

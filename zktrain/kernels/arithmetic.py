@@ -190,13 +190,6 @@ def _ext_product(b: Any, *factors: Any) -> list[Any]:
     return [_settle(b, parts) for parts in _ext_parts(b, *factors)]
 
 
-def _inner_halves(b: Any, *factors: Any) -> tuple[Any, Any]:
-    total = _parts(b, factors[0], factors[1])
-    for i in range(2, len(factors), 2):
-        total = _plus(b, total, _parts(b, factors[i], factors[i + 1]))
-    return _to_halves(b, total)
-
-
 def _ext_mul_add(b: Any, a0: Any, a1: Any, b0: Any, b1: Any, x0: Any, x1: Any) -> list[Any]:
     out = []
     for (e, f, g, h), x in zip(_ext_parts(b, a0, a1, b0, b1), (x0, x1), strict=True):
@@ -228,10 +221,6 @@ ext_mul_add = _intrinsic("ext_mul_add", 6, 2, _ext_mul_add)
 """``a b + x`` in E, as a pair."""
 ext_halves = _intrinsic("ext_halves", 4, 4, _ext_halves)
 """Product in E as ``l0, h0, l1, h1``, int64 bits below ``2^37``: coordinates ``l + 2^32 h``."""
-
-
-inner4_halves = _intrinsic("inner4_halves", 8, 2, _inner_halves)
-"""``a b + c d + e f + g h`` in F_p as ``l, h``, int64 bits below ``2^37``: ``l + 2^32 h``."""
 
 
 def _typed_from_signed(typingctx, v):  # type: ignore[no-untyped-def]

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ..field import goldilocks as gl
 from ..field.extension import Ext, ExtVec
-from .arithmetic import add, from_halves, from_signed, inner4_halves, kernel, mul
+from .arithmetic import add, from_signed, kernel
+from .ntt import transform, zeros
 from .threads import run
 
 FILL_ROWS = 512
 ROW = 512
-"""Powers of one row are added up at a time: their sums stay in the first-level cache."""
+"""``W`` of :func:`add_powers`."""
 
 U64 = NDArray[np.uint64]
 
@@ -71,85 +72,43 @@ def fill_pairs(values: ExtVec, rows: int, first: int, matrix: U64) -> None:
 
 
 @kernel
-def _sum_row(c0, c1, low, l0, h0, l1, h1, w0, w1):  # type: ignore[no-untyped-def]
-    """``w[i] += sum_q c_q low[q, i]``, a multiple of four ``q``; sums of halves in ``l, h``."""
-    l0[:] = 0
-    h0[:] = 0
-    l1[:] = 0
-    h1[:] = 0
-    for q in range(0, low.shape[0], 4):
-        a0, a1, a2, a3 = c0[q], c0[q + 1], c0[q + 2], c0[q + 3]
-        b0, b1, b2, b3 = c1[q], c1[q + 1], c1[q + 2], c1[q + 3]
-        _four(
-            a0, a1, a2, a3, b0, b1, b2, b3, low[q], low[q + 1], low[q + 2], low[q + 3],
-            l0, h0, l1, h1,
-        )  # fmt: skip
-    for i in range(w0.shape[0]):
-        w0[i] = add(w0[i], from_halves(l0[i], h0[i]))
-        w1[i] = add(w1[i], from_halves(l1[i], h1[i]))
+def _add_rows(lo, hi, order, matrix, t0, t1):  # type: ignore[no-untyped-def]
+    """Row ``order[i]`` of the matrix to row ``i`` of both coordinates."""
+    width = matrix.shape[1] // 2
+    for i in range(lo, hi):
+        row = matrix[order[i]]
+        a = t0[i * width : (i + 1) * width]
+        b = t1[i * width : (i + 1) * width]
+        for j in range(width):
+            a[j] = add(a[j], row[j])
+            b[j] = add(b[j], row[width + j])
 
 
-@kernel
-def _four(a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, p2, p3, l0, h0, l1, h1):  # type: ignore[no-untyped-def]
-    for i in range(l0.shape[0]):
-        x, y = inner4_halves(a0, p0[i], a1, p1[i], a2, p2[i], a3, p3[i])
-        l0[i] += x
-        h0[i] += y
-        x, y = inner4_halves(b0, p0[i], b1, p1[i], b2, p2[i], b3, p3[i])
-        l1[i] += x
-        h1[i] += y
+def add_powers(target: ExtVec, indices: list[int], code_log: int, factors: list[Ext]) -> None:
+    """``target[i] += sum_q factor_q x_q^i`` in place, ``x_q`` being where position ``index_q`` of a
+    code word of length ``2^code_log`` evaluates; ``target (2, 2^n)``, ``n <= code_log``.
 
-
-@kernel
-def _power(base, exponent):  # type: ignore[no-untyped-def]
-    power = np.uint64(1)
-    while exponent > 0:
-        if exponent & 1:
-            power = mul(power, base)
-        base = mul(base, base)
-        exponent >>= 1
-    return power
-
-
-@kernel
-def _vandermonde(lo, hi, width, low, f0, f1, step, w0, w1):  # type: ignore[no-untyped-def]
-    """``w[i1 * width + i0] += sum_q f_q step_q^i1 low[q, i0]`` for ``i1`` in ``lo..hi``."""
-    count = step.shape[0]
-    c0 = np.empty(count, dtype=np.uint64)
-    c1 = np.empty(count, dtype=np.uint64)
-    for q in range(count):
-        power = _power(step[q], lo)
-        c0[q] = mul(f0[q], power)
-        c1[q] = mul(f1[q], power)
-    sums = np.empty((4, width), dtype=np.uint64)
-    for i1 in range(lo, hi):
-        a = i1 * width
-        b = a + width
-        _sum_row(c0, c1, low, sums[0], sums[1], sums[2], sums[3], w0[a:b], w1[a:b])
-        for q in range(count):
-            c0[q] = mul(c0[q], step[q])
-            c1[q] = mul(c1[q], step[q])
-
-
-def add_powers(target: ExtVec, points: list[int], factors: list[Ext]) -> None:
-    """``target[i] += sum_q factor_q point_q^i`` in place."""
+    With ``x = omega^k`` and ``i = W i1 + i0``, the sum is a transform of length ``2^code_log / W``
+    over ``i1`` for every ``i0``, of ``factor_q x_q^i0`` at ``k_q`` modulo that length.
+    """
     n = target.shape[1]
     width = min(n, ROW)
-    count = -(-len(points) // 4) * 4  # with factors 0
-    base = np.zeros(count, dtype=np.uint64)
-    base[: len(points)] = points
-    low = np.ones((count, width), dtype=np.uint64)
-    filled, power = 1, base
-    while filled < width:  # power = base^filled
-        take = min(filled, width - filled)
-        low[:, filled : filled + take] = gl.mul(low[:, :take], power[:, None])
+    rows = (1 << code_log) // width
+    exponents = [gl.bit_reverse(i, code_log) for i in indices]
+    root = gl.root_of_unity(code_log)
+    points = np.array([pow(root, k, gl.P) for k in exponents], dtype=np.uint64)
+    low = np.ones((len(indices), width), dtype=np.uint64)
+    filled, power = 1, points
+    while filled < width:  # power = points^filled
+        low[:, filled : 2 * filled] = gl.mul(low[:, :filled], power[:, None])
         filled, power = 2 * filled, gl.mul(power, power)
-    f0, f1 = (np.zeros(count, dtype=np.uint64) for _ in range(2))
-    f0[: len(points)] = [f.a for f in factors]
-    f1[: len(points)] = [f.b for f in factors]
-    step = gl.mul(low[:, -1], base)
-    run(
-        n // width,
-        lambda lo, hi: _vandermonde(lo, hi, width, low, f0, f1, step, target[0], target[1]),
-        grain=8,
-    )
+    matrix = zeros(rows, 2 * width)
+    for k, factor, powers in zip(exponents, factors, low, strict=True):
+        row = matrix[k % rows]
+        for cell, part in ((factor.a, row[:width]), (factor.b, row[width : 2 * width])):
+            part[:] = gl.add(part, gl.mul(powers, np.full(width, cell, dtype=np.uint64)))
+    transform(matrix)
+    log_rows = rows.bit_length() - 1
+    order = np.array([gl.bit_reverse(i, log_rows) for i in range(n // width)], dtype=np.int64)
+    wide = matrix[:, : 2 * width]
+    run(n // width, lambda lo, hi: _add_rows(lo, hi, order, wide, *target), grain=64)
