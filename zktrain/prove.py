@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .dataset.public_file import read_public, write_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
 from .locks import locked
+from .profile import mark, span
 from .progress import Progress, silent
 from .training.order import batch_indices
 from .training.run import Run
@@ -61,6 +62,7 @@ class _Clock:
     stages: dict[str, float] = field(default_factory=dict)
     _stage: str | None = None
     _since: float = 0.0
+    _span: AbstractContextManager[None] | None = None
 
     def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
         self._enter(stage)
@@ -68,6 +70,14 @@ class _Clock:
 
     def _enter(self, stage: str | None) -> None:
         now = time.perf_counter()
+        if stage == self._stage:
+            return
+        if self._span is not None:
+            self._span.__exit__(None, None, None)
+        self._span = None
+        if stage is not None:
+            self._span = span(stage)
+            self._span.__enter__()
         if self._stage is not None:
             self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
         self._stage, self._since = stage, now
@@ -271,6 +281,7 @@ def _prove_segment(
     clock("witness", 0, header.steps, segment=header.index)
     from .training.witness import segment_witness
 
+    mark("steps")
     arrays, _ = segment_witness(
         circuit,
         records,
@@ -281,6 +292,7 @@ def _prove_segment(
         device=device,
         progress=clock,
     )
+    mark("batches")
     order = batch_indices(
         circuit.order_seed,
         statement.dataset.records,
