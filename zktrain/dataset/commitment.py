@@ -359,6 +359,11 @@ def _entries(header: DatasetHeader) -> list[lookup.Entry]:
     ]
 
 
+def lookups(header: DatasetHeader) -> list[lookup.Entry]:
+    """The lookups of the certificate."""
+    return _entries(header)
+
+
 def _values(
     header: DatasetHeader, inputs: NDArray[np.uint8], labels: NDArray[np.uint8]
 ) -> list[lookup.Values]:
