@@ -7,7 +7,7 @@ F_p and bytes moved through memory, both to about a tenth, and a budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..arguments import lookup
@@ -52,7 +52,7 @@ class Work:
 
     place: tuple[str, ...]
     kind: str
-    amounts: dict[str, float]
+    amounts: Mapping[str, float]
     multiplications: float = 0.0
     bytes: float = 0.0
     listed: float | None = None

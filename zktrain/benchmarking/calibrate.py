@@ -1,0 +1,139 @@
+"""Small real runs on this machine, and the rates that fit them best."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import machine
+from ..commit import commit
+from ..cost import memory
+from ..cost.calibration import Calibration, Observation, fit, fit_all
+from ..cost.counts import Work, prover_work, verifier_work
+from ..profile import Node, Recorder
+from ..progress import Progress, silent
+from ..prove import prove
+from ..train import train
+from ..transcript.statement import Statement
+from ..verify import verify
+from . import inputs
+from .settings import Setting
+from .worker import statement_of, warm_up
+
+RUNS = (
+    Setting("synthetic", width=64, batch=32, steps=32, features=64, records=1024),
+    Setting("synthetic", width=256, depth=2, steps=16, features=256, records=2048),
+    Setting("synthetic", width=512, depth=2, steps=8, records=4096),
+    Setting("synthetic", width=128, steps=64, records=8192),
+    Setting("synthetic", width=128, steps=256, records=16384),
+)
+"""The cost of a proof depends on sizes, not on values, so synthetic records do."""
+TIME_FLOOR = 0.004
+MEMORY_FLOOR = 2e8
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A profiled proof and the seconds of its verification."""
+
+    statement: Statement
+    root: Node
+    verify_seconds: float
+    certified: bool
+
+
+def run(setting: Setting, folder: Path, *, certified: bool) -> Measured:
+    """Commit, train, prove and verify in ``folder``."""
+    data, _, features, classes = inputs.write_data(setting, folder)
+    widths = (features, *[setting.width] * setting.depth, classes)
+    recipe, public = inputs.write_recipe(setting, widths, folder), folder / "dataset.zkd"
+    if certified:
+        commit(data, out=public)
+    out = folder / "run"
+    trained = train(recipe, data=data, out=out, dataset=public if certified else None)
+    with Recorder(memory=True) as recorder:
+        proved = prove(out)
+    statement = statement_of(proved.path)
+    root = statement.dataset.root.hex()
+    seconds = min(
+        verify(trained.weights, proof=proved.path, dataset=root).seconds for _ in range(2)
+    )
+    return Measured(statement, recorder.root, seconds, certified)
+
+
+def calibrate(progress: Progress = silent) -> Calibration:
+    """Measure and fit, in under a minute on two cores."""
+    measured = []
+    progress("calibrate", 0, len(RUNS) + 1)
+    warm_up_silently()
+    for number, setting in enumerate(RUNS, 1):
+        progress("calibrate", number, len(RUNS) + 1)
+        with tempfile.TemporaryDirectory() as name:
+            measured.append(run(setting, Path(name), certified=number % 2 == 0))
+    progress("calibrate", len(RUNS) + 1, len(RUNS) + 1)
+    return fitted(measured, [setting.name for setting in RUNS])
+
+
+def warm_up_silently() -> None:
+    """Compile kernels without telling a parent process, of which there is none."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        warm_up()
+
+
+def fitted(measured: list[Measured], names: list[str]) -> Calibration:
+    """The calibration that explains these runs."""
+    timed = [pair for one in measured for pair in observations(one)]
+    rates = fit_all(timed, TIME_FLOOR)
+    verified: list[Observation] = [
+        (verifier_work(one.statement), one.verify_seconds) for one in measured
+    ]
+    rates["verify"] = fit(verified, TIME_FLOOR)
+    factors = fit([pair for one in measured for pair in held(one)], MEMORY_FLOOR)
+    runs = [
+        {
+            "setting": name,
+            "prove_seconds": round(one.root.seconds, 3),
+            "verify_seconds": round(one.verify_seconds, 3),
+            "peak_bytes": one.root.peak_bytes,
+        }
+        for name, one in zip(names, measured, strict=True)
+    ]
+    return Calibration(rates, factors, machine.describe(), "", runs)
+
+
+def observations(measured: Measured) -> Iterator[tuple[str, Observation]]:
+    """Each part of the work with the seconds of its span, by kind; of spans that hold several parts
+    of one kind, all together."""
+    work = prover_work(measured.statement, certified=measured.certified)
+    nodes = dict(measured.root.walk())
+    for place, parts in by_place(work).items():
+        kinds = {part.kind for part in parts}
+        if place not in nodes or len(kinds) != 1:
+            continue
+        amounts: dict[str, float] = {}
+        for part in parts:
+            for name, amount in part.amounts.items():
+                amounts[name] = amounts.get(name, 0.0) + amount
+        yield kinds.pop(), (amounts, nodes[place].own_seconds)
+
+
+def by_place(work: list[Work]) -> dict[tuple[str, ...], list[Work]]:
+    """Parts of all segments under the place of their span."""
+    out: dict[tuple[str, ...], list[Work]] = {}
+    for part in work:
+        out.setdefault(part.place, []).append(part)
+    return out
+
+
+def held(measured: Measured) -> Iterator[Observation]:
+    """What each stage holds, with the memory it was seen to take; 0 where nothing was sampled."""
+    nodes = dict(measured.root.walk())
+    for stage, amounts in memory.stages(measured.statement, certified=measured.certified):
+        node = nodes.get((stage,))
+        if node is not None and node.peak_bytes:
+            yield amounts, node.peak_bytes
