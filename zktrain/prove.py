@@ -27,6 +27,7 @@ from .dataset.commitment import (
 from .dataset.public_file import read_public, write_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
+from .fitting import AUTOMATIC, fit
 from .locks import locked
 from .profile import mark, span
 from .progress import Progress, silent
@@ -102,15 +103,18 @@ def prove(
     out: str | Path | None = None,
     device: str = "cpu",
     zero_knowledge: bool | None = None,
+    memory: int | None = None,
     progress: Progress = silent,
 ) -> Proved:
     """Prove a finished training run; segments already proved in ``run/segments`` are kept.
 
     ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
-    heavy kernels run there too. The proof does not depend on it.
+    heavy kernels run there too. The proof does not depend on it. ``memory`` is how many bytes the
+    process may take (None: what the machine has left); where the recipe leaves the length of
+    segments open, a run that does not fit is cut in shorter ones.
 
-    Raises :class:`InputError` for an unusable run directory or device, :class:`RangeOverflow`
-    never for a run that training finished.
+    Raises :class:`InputError` for an unusable run directory or device or too little memory,
+    :class:`RangeOverflow` never for a run that training finished.
     """
     from .kernels.device import kernels_on, require_device
 
@@ -138,6 +142,8 @@ def prove(
             zero_knowledge,
         )
         statement.require_provable()
+        automatic = opened.proof.get(AUTOMATIC) is True
+        statement = fit(opened, records, statement, automatic, memory, device, clock)
         folder = opened.path / "segments"
         folder.mkdir(exist_ok=True)
         busy = f"another process is proving {opened.path}; wait for it, or end it"
@@ -279,6 +285,7 @@ def _prove_segment(
 ) -> tuple[bytes, list[DatasetClaim]]:
     circuit, shape = statement.circuit, statement.shape(header.index)
     clock("witness", 0, header.steps, segment=header.index)
+    mark("load torch")
     from .training.witness import segment_witness
 
     mark("steps")

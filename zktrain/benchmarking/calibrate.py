@@ -16,11 +16,12 @@ from ..profile import Node, Recorder
 from ..progress import Progress, silent
 from ..prove import prove
 from ..train import train
+from ..transcript.bundle import statement_of
 from ..transcript.statement import Statement
 from ..verify import verify
 from . import inputs
 from .settings import Setting
-from .worker import statement_of, warm_up
+from .worker import warm_up
 
 RUNS = (
     Setting("synthetic", width=64, batch=32, steps=32, features=64, records=1024),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,22 @@ def suite(name: str, base: Setting) -> Plan:
     raise InputError(f"there is no suite {name!r:.40}; choose {', '.join(SUITES)}")
 
 
+def chosen(name: str, sweeps: Sequence[str], given: Mapping[str, Any]) -> Plan:
+    """What options ask for: sweeps around a setting, that setting alone, or a suite where nothing
+    is given. Raises :class:`InputError`."""
+    fields = {key: value for key, value in given.items() if value is not None}
+    bad = [key for key, value in fields.items() if isinstance(value, int) and value < 0]
+    zero = [key for key, value in fields.items() if type(value) is int and value == 0]
+    if bad or zero:
+        raise InputError(f"--{(bad + zero)[0]} must be a positive number")
+    base = replace(Setting(), **fields)
+    if sweeps:
+        return Plan((), tuple(parse_sweep(text, base) for text in sweeps))
+    if set(fields) - {"dataset", "zero_knowledge"}:
+        return Plan((base,))
+    return suite(name, base)
+
+
 def data_path(setting: Setting) -> str:
     """What to read for a dataset with a name. Raises :class:`InputError`."""
     if setting.dataset != "fashion":
@@ -159,8 +175,3 @@ def data_path(setting: Setting) -> str:
             "give --dataset the folder with the four IDX files"
         )
     return str(FASHION_MNIST)
-
-
-def values_of(settings: Sequence[Setting], axis: str) -> list[int]:
-    """The axis of each setting."""
-    return [int(getattr(setting, axis) or 0) for setting in settings]

@@ -25,7 +25,7 @@ from ..profile import Node, Recorder
 from ..prove import Proved, prove
 from ..train import TrainedRun, train
 from ..training.weights import write_atomically
-from ..transcript.bundle import parse, parse_statement, read_file
+from ..transcript.bundle import statement_of
 from ..transcript.statement import Statement
 from ..verify import verify
 from . import inputs
@@ -54,11 +54,6 @@ def warm_up() -> None:
         proved = prove(run)
         statement = statement_of(proved.path)
         verify(run / "weights.safetensors", proof=proved.path, dataset=statement.dataset.root.hex())
-
-
-def statement_of(proof: Path) -> Statement:
-    """The statement of a bundle."""
-    return parse_statement(parse(read_file(proof, "proof")))
 
 
 def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, Any]:

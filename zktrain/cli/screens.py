@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from . import wording
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from ..bench import Benchmarked
     from ..commit import DatasetCommitment
     from ..compile import CompiledRecipe
+    from ..cost.calibration import Calibration
     from ..prove import Proved
     from ..train import TrainedRun
     from ..transcript.bundle import Inspection
@@ -160,6 +164,49 @@ def proved(result: Proved, dataset_root: str, weights: str) -> None:
     )
     command = f"zktrain verify {weights} --proof {result.path} --dataset {dataset_root}"
     out.print(f"Next: {command}", markup=False)
+
+
+def benchmarked(result: Benchmarked) -> None:
+    out = console()
+    rows = []
+    for run in result.result["runs"]:
+        if "error" in run:
+            continue
+        off = run["deviation"]["prove_seconds"]
+        rows.append(
+            (
+                run["name"],
+                f"{run['train']['float_seconds']:.2f}",
+                f"{run['train']['seconds']:.2f}",
+                f"{run['prove']['seconds']:.2f}",
+                f"{off:+.0%}",
+                f"{run['verify']['seconds']:.2f}",
+                f"{run['ratios']['train and prove / float32']:.1f}",
+                wording.size(run["prove"]["peak_rss_bytes"]),
+            )
+        )
+    headers = ("run", "float32", "integers", "prove", "guess", "verify", "ratio", "memory")
+    _table(out, headers, rows)
+    out.print("Seconds; guess: predicted over measured; ratio: (integers + prove) / float32.")
+    for run in result.result["runs"]:
+        if "error" in run:
+            out.print(f"{run['name']} failed: {run['error']}", markup=False, style="red")
+    _rows(out, [("report", str(result.report)), ("results", str(result.path))])
+
+
+def calibrated(calibration: Calibration, path: Path) -> None:
+    out = console()
+    rows = [("calibration", str(path))]
+    rows += [
+        (
+            run["setting"],
+            f"prove {wording.span(run['prove_seconds'])}, "
+            f"verify {wording.span(run['verify_seconds'])}, {wording.size(run['peak_bytes'])}",
+        )
+        for run in calibration.runs
+    ]
+    for label, text in rows:
+        out.print(f" [dim]{label}[/] {text}")
 
 
 def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
