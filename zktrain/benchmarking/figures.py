@@ -17,13 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from .series import Series, fitted_exponent
+from .series import TITLES, Series, fitted_exponent
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 INTEGER, FLOAT, PROVE, VERIFY = "#2563eb", "#f59e0b", "#1e3a8a", "#0d9488"
 STAGES = ("#1e3a8a", "#2563eb", "#60a5fa", "#0d9488", "#5eead4", "#f59e0b", "#fcd34d", "#9f1239")
 
-DATASETS = {"fashion-mnist": "Fashion-MNIST", "digits": "handwritten digits"}
+DATASETS = {"fashion": "Fashion-MNIST", "digits": "handwritten digits"}
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -125,7 +125,7 @@ def _losses(axes: Axes, train: dict[str, Any]) -> None:
     axes.set_xlim(left=0)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="best")
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
@@ -151,7 +151,7 @@ def _seconds(axes: Axes, run: dict[str, Any]) -> None:
     places = np.arange(len(bars))[::-1]
     axes.barh(places, seconds, color=colors, height=0.58)
     for place, value in zip(places, seconds, strict=True):
-        text = f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
+        text = f"{value:.1f} s" if value >= 10 else f"{value:.2g} s"
         axes.annotate(
             text, (value, place), (5, 0), textcoords="offset points", va="center", fontweight="bold"
         )
@@ -175,8 +175,10 @@ def _plain(value: float, _: object = None) -> str:
 
 def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     """Curves on one axis, log-log, each with its fitted exponent."""
-    figure, axes = plt.subplots(figsize=(6.6, 4.4))
+    figure, axes = plt.subplots(figsize=(6.6, 4.8))
     first = series[0]
+    if first.axis == TITLES["width"]:
+        _guides(axes, first)
     for curve, color, mark in zip(series, (PROVE, INTEGER, FLOAT, VERIFY), "osD^", strict=False):
         values, scaled = np.array(curve.at, dtype=float), np.array(curve.values) * curve.scale
         exponent, factor = fitted_exponent(curve)
@@ -191,9 +193,10 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
             axes.annotate(
                 f"{value:.3g}",
                 (place, value),
-                (0, 7),
+                (0, 7 if curve is first else -7),
                 textcoords="offset points",
                 ha="center",
+                va="bottom" if curve is first else "top",
                 fontsize=8.5,
                 color=color,
             )
@@ -203,17 +206,29 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     ends = [np.array(curve.values) * curve.scale for curve in series]
-    axes.set_ylim(min(e.min() for e in ends) / 2, max(e.max() for e in ends) * 4)
+    axes.set_ylim(min(e.min() for e in ends) / 2.5, max(e.max() for e in ends) * 2.5)
     axes.set_xlim(first.at[0] * 0.75, first.at[-1] * 1.35)
     axes.set_xlabel(first.axis)
     axes.set_ylabel(first.unit)
     axes.set_title(first.title)
-    axes.legend(frameon=False, loc="upper left")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="lower left", bbox_to_anchor=(0.09, 0.04),
+                  ncols=2, fontsize=9)  # fmt: skip
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.text(0.02, 0.02, machine_line(machine), color=MUTED, fontsize=8)
-    figure.tight_layout(rect=(0.005, 0.045, 0.995, 0.995))
+    figure.text(0.02, 0.015, machine_line(machine), color=MUTED, fontsize=8)
+    figure.tight_layout(rect=(0.005, 0.15, 0.995, 0.995))
     return figure
+
+
+def _guides(axes: Axes, curve: Series) -> None:
+    """Proportional to the axis, and to its square."""
+    values = np.array(curve.at, dtype=float)
+    for power, text in ((1, "proportional to the width"), (2, "to its square")):
+        guide = curve.values[0] * curve.scale * (values / values[0]) ** power
+        axes.plot(values, guide, "--", color=MUTED, linewidth=0.9)
+        axes.annotate(text, (values[-1], guide[-1]), (-4, 4), textcoords="offset points",
+                      color=MUTED, ha="right", va="bottom", fontsize=8)  # fmt: skip
 
 
 def stages(runs: Sequence[dict[str, Any]]) -> Figure:
@@ -238,7 +253,7 @@ def stages(runs: Sequence[dict[str, Any]]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.set_title("Where proving spends its time")
     axes.legend(
-        frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.45, -0.12), fontsize=8.5
+        frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.45, -0.2), fontsize=8.5
     )
     figure.tight_layout()
     return figure

@@ -95,7 +95,7 @@ def _fixed(axis: str, run: dict[str, Any]) -> str:
     setting = run["setting"]
     shown = {
         "width": f"width {setting['width']}",
-        "depth": f"{setting['depth']} hidden",
+        "depth": f"{setting['depth']} hidden layer{'s' * (setting['depth'] != 1)}",
         "batch": f"batches of {setting['batch']}",
         "steps": f"{setting['steps']} steps",
     }

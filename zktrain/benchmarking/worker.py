@@ -18,7 +18,7 @@ from typing import Any
 from .. import machine
 from ..circuit.circuit import Circuit
 from ..cli import wording
-from ..commit import DatasetCommitment, commit
+from ..commit import commit
 from ..cost.estimate import Estimate, estimate
 from ..errors import ZktrainError
 from ..profile import Node, Recorder
@@ -82,7 +82,7 @@ def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, An
     return {
         "name": setting.name,
         "setting": setting.to_json(),
-        "parameters": _parameters(statement, committed),
+        "parameters": _parameters(statement, Path(setting.dataset).name),
         "soundness_bits": bits,
         "zero_knowledge": proved.zero_knowledge,
         "load_average": round(os.getloadavg()[0], 2),
@@ -107,7 +107,7 @@ def _verify_as_process(weights: Path, proof: Path, dataset: Path) -> float:
     return fastest
 
 
-def _parameters(statement: Statement, committed: DatasetCommitment) -> dict[str, Any]:
+def _parameters(statement: Statement, dataset: str) -> dict[str, Any]:
     circuit: Circuit = statement.circuit
     return {
         "network": wording.network(circuit),
@@ -121,8 +121,8 @@ def _parameters(statement: Statement, committed: DatasetCommitment) -> dict[str,
         "cells_per_step": circuit.cells_per_step,
         "lookups_per_step": circuit.lookups_per_step,
         "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
-        "dataset": Path(committed.source).name,
-        "records": committed.records,
+        "dataset": dataset,
+        "records": statement.dataset.records,
     }
 
 
