@@ -177,8 +177,6 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     """Curves on one axis, log-log, each with its fitted exponent."""
     figure, axes = plt.subplots(figsize=(6.6, 4.8))
     first = series[0]
-    if first.axis == TITLES["width"]:
-        _guides(axes, first)
     for curve, color, mark in zip(series, (PROVE, INTEGER, FLOAT, VERIFY), "osD^", strict=False):
         values, scaled = np.array(curve.at, dtype=float), np.array(curve.values) * curve.scale
         exponent, factor = fitted_exponent(curve)
@@ -206,6 +204,8 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     ends = [np.array(curve.values) * curve.scale for curve in series]
+    if first.axis == TITLES["width"]:
+        ends.append(_guide(axes, first))
     axes.set_ylim(min(e.min() for e in ends) / 2.5, max(e.max() for e in ends) * 2.5)
     axes.set_xlim(first.at[0] * 0.75, first.at[-1] * 1.35)
     axes.set_xlabel(first.axis)
@@ -221,14 +221,22 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     return figure
 
 
-def _guides(axes: Axes, curve: Series) -> None:
-    """Proportional to the axis, and to its square."""
+def _guide(axes: Axes, curve: Series) -> np.ndarray:
+    """What would be proportional to the axis, from the curve's first point on."""
     values = np.array(curve.at, dtype=float)
-    for power, text in ((1, "proportional to the width"), (2, "to its square")):
-        guide = curve.values[0] * curve.scale * (values / values[0]) ** power
-        axes.plot(values, guide, "--", color=MUTED, linewidth=0.9)
-        axes.annotate(text, (values[-1], guide[-1]), (-4, 4), textcoords="offset points",
-                      color=MUTED, ha="right", va="bottom", fontsize=8)  # fmt: skip
+    guide: np.ndarray = curve.values[0] * curve.scale * values / values[0]
+    axes.plot(values, guide, "--", color=MUTED, linewidth=0.9)
+    axes.annotate(
+        "proportional to the width",
+        (values[-1], guide[-1]),
+        (-6, 4),
+        textcoords="offset points",
+        color=MUTED,
+        ha="right",
+        va="bottom",
+        fontsize=8,
+    )
+    return guide
 
 
 def stages(runs: Sequence[dict[str, Any]]) -> Figure:

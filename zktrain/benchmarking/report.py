@@ -226,7 +226,8 @@ def html(result: dict[str, Any], images: dict[str, bytes]) -> str:
 <p>Each run commits to a dataset, trains a perceptron on it in exact integers, proves that training,
 and verifies the proof. Float32 training of the same steps on the same data in the same order is
 measured beside it, in the same process. Every run has a process of its own, in which libraries were
-loaded and kernels compiled before anything was measured.</p>
+loaded and kernels compiled before anything was measured. Of up to three trainings and three
+verifications the fastest counts; proofs are made once.</p>
 {note}{warning}
 <h2>Runs</h2>
 {_runs_table(runs)}

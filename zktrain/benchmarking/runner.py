@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -154,14 +153,18 @@ def _write(path: Path, result: dict[str, Any]) -> None:
     write_atomically(path, (compact(result) + "\n").encode())
 
 
-_NUMBERS = re.compile(r"\[\s*(-?\d[-+.eE\d,\s]*?)\s*\]")
-_PAIRS = re.compile(r"\[\s*(\[[-+.eE\d,\s\[\]]*?\])\s*\](?=\s*[,}\]])")
+def compact(value: Any, depth: int = 0) -> str:
+    """JSON with one line per entry; lists without objects are on one line."""
+    if isinstance(value, list) and _holds_objects(value):
+        parts, ends = [compact(part, depth + 1) for part in value], "[]"
+    elif isinstance(value, dict) and value:
+        parts = [f"{json.dumps(key)}: {compact(part, depth + 1)}" for key, part in value.items()]
+        ends = "{}"
+    else:
+        return json.dumps(value)
+    lead = "\n" + " " * (depth + 1)
+    return ends[0] + ",".join(lead + part for part in parts) + "\n" + " " * depth + ends[1]
 
 
-def compact(result: dict[str, Any]) -> str:
-    """JSON with one line per entry, and lists of numbers or of pairs of them on one line."""
-
-    def joined(found: re.Match[str]) -> str:
-        return "[" + " ".join(found[1].split()) + "]"
-
-    return _PAIRS.sub(joined, _NUMBERS.sub(joined, json.dumps(result, indent=1)))
+def _holds_objects(values: list[Any]) -> bool:
+    return any(isinstance(v, dict) or (isinstance(v, list) and _holds_objects(v)) for v in values)

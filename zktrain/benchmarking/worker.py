@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from ..errors import ZktrainError
 from ..profile import Node, Recorder
 from ..prove import Proved, prove
 from ..train import TrainedRun, train
+from ..training import trainer
+from ..training.run import Run
 from ..training.weights import write_atomically
 from ..transcript.bundle import statement_of
 from ..transcript.statement import Statement
@@ -31,8 +34,10 @@ from ..verify import verify
 from . import inputs
 from .settings import Setting
 
-VERIFICATIONS = 3
+VERIFICATIONS = TRAININGS = 3
 """The fastest of so many counts."""
+REPEATED_BELOW = 5.0
+"""Trainings that take more seconds are not repeated."""
 MOST_LOSSES = 1024
 WARM_UP = Setting("synthetic", width=32, batch=32, steps=64, features=64, records=512)
 
@@ -68,6 +73,7 @@ def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, An
         recipe, data=data, out=run, test=held_out, device=device, compare_float=True,
         dataset=public, progress=report,
     )  # fmt: skip
+    trained = _fastest(trained, device)
     with Recorder(memory=True) as recorder:
         proved = prove(run, device=device, progress=report)
     statement = statement_of(proved.path)
@@ -94,6 +100,22 @@ def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, An
         "ratios": ratios(trained, proved, min(seconds)),
         "deviation": deviation(predicted, proved, recorder.root, min(seconds)),
     }
+
+
+def _fastest(trained: TrainedRun, device: str) -> TrainedRun:
+    """The same run with the fastest times of both trainings, where they are short enough to be
+    repeated."""
+    opened = Run.open(trained.path)
+    records, start = opened.records(), opened.boundary(0)
+    integers, floats = [trained.seconds], [trained.float_seconds or float("inf")]
+    for _ in range(TRAININGS - 1):
+        if integers[-1] < REPEATED_BELOW:
+            again = trainer.train(opened.circuit, records, start, device=device)
+            integers.append(again.seconds)
+        if floats[-1] < REPEATED_BELOW:
+            other = trainer.train_float32(opened.circuit, records, start, device=device)
+            floats.append(other.seconds)
+    return replace(trained, seconds=min(integers), float_seconds=min(floats))
 
 
 def _verify_as_process(weights: Path, proof: Path, dataset: Path) -> float:

@@ -205,7 +205,9 @@ def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
     yield from lookups(stage, entries)
     cells = sum(1 << e.log_size for e in entries)
     yield from _joint_opening(stage, [packing], bits, header.hiding, cells, 0, len(entries) + 2)
-    yield from _hiding(stage, layout, bits, _opened_cells([packing], bits, hiding=True), 0, 0)
+    yield from _hiding(
+        stage, layout, bits, _opened_cells([packing], bits, hiding=header.hiding), 0, 0
+    )
 
 
 def _witness(statement: Statement, segment: int) -> Iterator[Work]:
@@ -321,7 +323,7 @@ def _opening(statement: Statement, segment: int) -> Iterator[Work]:
         claims.weights.get(name, 0) * _size(dims)
         for name, dims in statement.circuit.parameter_shapes().items()
     )
-    rows = _opened_cells(packings, bits, hiding=True)
+    rows = _opened_cells(packings, bits, hiding=statement.zero_knowledge)
     samples = _claim_samples(statement.shape(segment), claims)
     yield from _hiding(("opening",), layout, bits, rows, samples, public)
 
@@ -355,7 +357,7 @@ def _closing(statement: Statement) -> Iterator[Work]:
     yield from _joint_opening(
         ("closing",), [packing], bits, statement.zero_knowledge, cells, wide, terms
     )
-    rows = _opened_cells([packing], bits, hiding=True)
+    rows = _opened_cells([packing], bits, hiding=statement.zero_knowledge)
     yield from _hiding(("closing",), layout, bits, rows, 0, 0)
 
 
