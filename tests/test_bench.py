@@ -244,7 +244,7 @@ def test_the_report_needs_nothing_else(tmp_path: Path, result: dict[str, Any]) -
     for run in result["runs"]:
         assert run["name"] in page.text
     for wanted in ("too <wide>", "a value & its range", "zktrain bench --sweep width=4,8",
-                   "Predicted and measured", "nothing is claimed", "seeded random"):  # fmt: skip
+                   "Predicted and measured", "nothing is claimed", "made-up"):  # fmt: skip
         assert wanted in page.text
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..dataset.readers import Records, read_dataset, read_test_split
 from .settings import Setting, data_path
 
-_SEED = 2026
-_BRIGHTEST = 64
-"""Synthetic inputs stay dark, so that no value of an untrained wide network leaves its range."""
+_DARK = 63
+"""Synthetic inputs go up to here, so that no value of a wide network leaves its range."""
 
 
 def write_network(path: Path, widths: tuple[int, ...]) -> None:
@@ -68,13 +69,20 @@ segment_steps = {segment}
     return path
 
 
-def synthetic(records: int, features: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Seeded random bytes, labelled with the largest of fixed random projections."""
-    generator = np.random.default_rng(_SEED)
-    inputs = generator.integers(0, _BRIGHTEST, (records, features), dtype=np.uint8)
-    directions = generator.standard_normal((features, classes)).astype(np.float32)
-    scores = (inputs.astype(np.float32) - _BRIGHTEST / 2) @ directions
+def synthetic(
+    records: int, features: int, classes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Bytes of a fixed stream, labelled with the largest of fixed projections of them."""
+    inputs = (_stream("inputs", records * features) & np.uint8(_DARK)).reshape(records, features)
+    directions = _stream("directions", features * classes).view(np.int8)
+    scores = (inputs.astype(np.float32) - _DARK / 2) @ directions.reshape(features, classes)
     return inputs, np.argmax(scores, axis=1).astype(np.uint16)
+
+
+def _stream(name: str, count: int) -> NDArray[np.uint8]:
+    """``count`` bytes, the same everywhere; nothing that has to be random."""
+    data = hashlib.shake_256(f"zktrain synthetic {name}".encode()).digest(count)
+    return np.frombuffer(data, dtype=np.uint8)
 
 
 def write_data(setting: Setting, folder: Path) -> tuple[str, str | None, int, int]:

@@ -188,6 +188,38 @@ def _exponents(result: dict[str, Any]) -> str:
     return "<h3>Fitted exponents</h3>" + _table(("curve", "against", "range", "exponent"), lines)
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """A table of the runs that belong to no sweep, one column each, for the README."""
+    swept = {name for sweep in result["sweeps"] for name in sweep["runs"]}
+    runs = [r for r in result["runs"] if "error" not in r and r["name"] not in swept]
+    heads = [f"{r['parameters']['network'].split()[0]}, {r['parameters']['dataset']}" for r in runs]
+    rows = [["", *heads], ["---"] * (1 + len(runs))]
+    for label, shown in (
+        ("parameters", lambda r: f"{r['parameters']['weights']:,}"),
+        ("steps x batch", lambda r: f"{r['setting']['steps']:,} x {r['setting']['batch']}"),
+        ("accuracy, integers / float32", _accuracies),
+        ("train, float32", lambda r: wording.span(r["train"]["float_seconds"])),
+        ("train, exact integers", lambda r: wording.span(r["train"]["seconds"])),
+        ("prove", lambda r: wording.span(r["prove"]["seconds"])),
+        (
+            "(train + prove) / float32",
+            lambda r: f"{r['ratios']['train and prove / float32']:.1f}",
+        ),
+        ("prover's memory", lambda r: wording.size(r["prove"]["peak_rss_bytes"])),
+        ("bundle", lambda r: wording.size(r["prove"]["proof_bytes"])),
+        ("verify", lambda r: wording.span(r["verify"]["seconds"])),
+        ("verify, as a process", lambda r: wording.span(r["verify"]["process_seconds"])),
+        ("security, all terms proven", lambda r: f"{wording.bits(r['soundness_bits'])} bits"),
+    ):
+        rows.append([label, *(shown(run) for run in runs)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _accuracies(run: dict[str, Any]) -> str:
+    both = run["train"]["test_accuracy"], run["train"]["float_test_accuracy"]
+    return " / ".join("-" if one is None else f"{one:.2%}" for one in both)
+
+
 def html(result: dict[str, Any], images: dict[str, bytes]) -> str:
     """The report; ``images`` are figures as PNG, by caption."""
     runs = result["runs"]
@@ -204,7 +236,7 @@ def html(result: dict[str, Any], images: dict[str, bytes]) -> str:
     ]
     synthetic = any(run["setting"]["dataset"] == "synthetic" for run in runs)
     note = (
-        "<p>Runs named <code>synthetic</code> use seeded random records, for their sizes only.</p>"
+        "<p>Runs named <code>synthetic</code> use made-up records, for their sizes only.</p>"
         if synthetic
         else ""
     )

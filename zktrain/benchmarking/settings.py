@@ -24,9 +24,9 @@ class Setting:
     """One run. ``depth`` hidden layers of ``width`` units; ``segment`` steps are proved together
     (None: automatic); ``records`` are the first ones only (None: all).
 
-    ``dataset`` is ``digits``, ``fashion``, ``synthetic`` (seeded random bytes, for shapes that no
-    real data has; then ``features``, ``classes`` and ``records`` count) or what ``zktrain commit``
-    takes.
+    ``dataset`` is ``digits``, ``fashion``, ``synthetic`` (bytes of a fixed stream, for shapes that
+    no real data has; then ``features``, ``classes`` and ``records`` count) or what ``zktrain
+    commit`` takes.
     """
 
     dataset: str = "digits"
