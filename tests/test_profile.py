@@ -11,7 +11,8 @@ from tiny_run import TinyBundle
 
 import zktrain
 from zktrain.cli.profile_view import rows
-from zktrain.cost.counts import Work, prover_work
+from zktrain.cost.counts import prover_work
+from zktrain.cost.parts import Work
 from zktrain.profile import Node, Recorder, mark, resident_bytes, span
 from zktrain.transcript.bundle import statement_of
 

@@ -11,7 +11,8 @@ from .. import machine
 from ..commit import commit
 from ..cost import memory
 from ..cost.calibration import Calibration, Observation, fit, fit_all
-from ..cost.counts import Work, prover_work, verifier_work
+from ..cost.counts import prover_work, verifier_work
+from ..cost.parts import Work
 from ..profile import Node, Recorder
 from ..progress import Progress, silent
 from ..prove import prove

@@ -11,8 +11,8 @@ from .screens import console
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..cost.counts import Work
     from ..cost.estimate import Estimate
+    from ..cost.parts import Work
     from ..profile import Node
 
 LEAST_SHARE = 0.002

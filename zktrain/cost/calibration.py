@@ -22,7 +22,7 @@ import numpy as np
 from .. import machine
 from ..errors import InputError
 from ..training.weights import write_atomically
-from .counts import Work
+from .parts import Work
 
 FORMAT = "zktrain-calibration-1"
 OVERRIDE = "ZKTRAIN_CALIBRATION"

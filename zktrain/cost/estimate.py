@@ -12,7 +12,8 @@ from ..transcript.statement import Statement
 from . import calibration as calibrations
 from . import memory, sizes
 from .calibration import Calibration
-from .counts import Work, prover_work, verifier_work
+from .counts import prover_work, verifier_work
+from .parts import Work
 
 NO_DIGEST = "00" * 32
 
