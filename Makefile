@@ -20,7 +20,8 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.test
-	$(BIN)/zktrain bench --suite readme --out benchmarks/results
+	ZKTRAIN_CALIBRATION=zktrain/cost/calibration.json $(BIN)/zktrain bench --calibrate
+	ZKTRAIN_CALIBRATION=zktrain/cost/calibration.json $(BIN)/zktrain bench --suite readme --out benchmarks/results
 	$(BIN)/python benchmarks/plot.py benchmarks/results/bench.json --docs docs/figures --table
 
 $(BIN)/python:

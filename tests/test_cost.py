@@ -211,7 +211,14 @@ def test_compile_estimates(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
 def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A calibration under which libraries take nothing, so that small runs differ."""
     shipped = calibration.shipped()
-    memory = {"base": 0.0, "dataset": 0.0, "segment": 1.0, "fractions": 1.0, "tables": 1.0}
+    memory = {
+        "base": 0.0,
+        "dataset": 0.0,
+        "segment": 1.0,
+        "fractions": 1.0,
+        "tables": 1.0,
+        "weights": 1.0,
+    }
     path = tmp_path / "light.json"
     path.write_text(json.dumps({**shipped.to_json(), "memory": memory}))
     monkeypatch.setenv(calibration.OVERRIDE, str(path))

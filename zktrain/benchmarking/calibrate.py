@@ -27,7 +27,7 @@ from .worker import warm_up
 RUNS = (
     Setting("synthetic", width=64, batch=32, steps=32, features=64, records=1024),
     Setting("synthetic", width=256, depth=2, steps=16, features=256, records=2048),
-    Setting("synthetic", width=512, depth=2, steps=8, records=4096),
+    Setting("synthetic", width=1024, depth=2, steps=4, records=4096),
     Setting("synthetic", width=128, steps=64, records=8192),
     Setting("synthetic", width=128, steps=256, records=16384),
 )

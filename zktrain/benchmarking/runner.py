@@ -21,6 +21,8 @@ from .settings import Plan, Setting, Sweep
 
 FORMAT = "zktrain-benchmark-2"
 RESULT = "bench.json"
+MEASURED = ("zktrain", ":!zktrain/cost/calibration.json")
+"""Files that a measurement depends on; prices of predictions do not matter."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,7 +30,7 @@ def commit() -> str | None:
     """The commit that is measured, ``+`` behind it if files differ; ``None`` outside git."""
     try:
         head = _git("rev-parse", "HEAD")
-        return head + ("+" if _git("status", "--porcelain", "--", "zktrain") else "")
+        return head + ("+" if _git("status", "--porcelain", "--", *MEASURED) else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

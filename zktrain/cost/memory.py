@@ -34,7 +34,12 @@ def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[s
             "certify dataset",
             {"base": 1, "dataset": data, "fractions": FRACTION_BYTES * leaves},
         )
-    held = {"base": 1.0, "dataset": data, "segment": _segment_bytes(statement)}
+    held = {
+        "base": 1.0,
+        "dataset": data,
+        "weights": 8.0 * statement.circuit.parameters,
+        "segment": _segment_bytes(statement),
+    }
     yield "commit", held
     leaves = lookup.leaf_count(lookup_entries(statement.circuit, statement.shape(0)))
     yield "lookups", {**held, "fractions": FRACTION_BYTES * leaves}
@@ -70,9 +75,8 @@ def _segment_bytes(statement: Statement) -> int:
     tensors = sum(
         _cell_bytes(tensor) << shape.log_size(tensor.width) for tensor in circuit.graph().tensors
     )
-    boundaries = 2 * 8 * circuit.parameters
     codes = sum(_code_bytes(packing) for packing in statement.packings(0))
-    return tensors + boundaries + codes
+    return tensors + codes
 
 
 def _table_bytes(statement: Statement) -> int:
