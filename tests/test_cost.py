@@ -71,10 +71,10 @@ def counted(
     seen: dict[str, list[int]] = {"butterflies": [], "blocks": [], "leaves": []}
     transform, hash_rows, prove = ntt.transform, sha256.hash_rows, fraction_tree.prove
 
-    def counting_transform(matrix: Any) -> None:
+    def counting_transform(matrix: Any, filled: int | None = None) -> None:
         length, lanes = matrix.shape
         seen["butterflies"].append(length // 2 * (length.bit_length() - 1) * lanes)
-        transform(matrix)
+        transform(matrix, filled)
 
     def counting_hash(rows: Any, prefix: bytes, salts: Any = None) -> Any:
         cells = rows.shape[1] + (0 if salts is None else salts.shape[1])
@@ -86,6 +86,7 @@ def counted(
         return prove(channel, label, leaves)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ntt, "_vector_cells", lambda: 1)  # lanes as they are, none to fill up
         patch.setattr(ntt, "transform", counting_transform)
         patch.setattr(sha256, "hash_rows", counting_hash)
         patch.setattr(fraction_tree, "prove", counting_tree)
@@ -211,14 +212,8 @@ def test_compile_estimates(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
 def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A calibration under which libraries take nothing, so that small runs differ."""
     shipped = calibration.shipped()
-    memory = {
-        "base": 0.0,
-        "dataset": 0.0,
-        "segment": 1.0,
-        "fractions": 1.0,
-        "tables": 1.0,
-        "weights": 1.0,
-    }
+    memory = dict.fromkeys(("segment", "fractions", "tables"), 1.0)
+    memory |= dict.fromkeys(("base", "dataset", "records", "weights"), 0.0)
     path = tmp_path / "light.json"
     path.write_text(json.dumps({**shipped.to_json(), "memory": memory}))
     monkeypatch.setenv(calibration.OVERRIDE, str(path))
@@ -282,7 +277,7 @@ def test_proved_segments_keep_their_length(tmp_path: Path) -> None:
     run = _trained(tmp_path, '"auto"')
     zktrain.prove(run)
     with pytest.raises(InputError, match=r"remove .*segments, whose segments keep their length"):
-        zktrain.prove(run, memory=_peaks(run)(128) // 2)
+        zktrain.prove(run, memory=int(_peaks(run)(32) / 0.9) + 1)
 
 
 @pytest.mark.usefixtures("light")

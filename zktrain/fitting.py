@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,8 +47,7 @@ def fit(
     if first.peak_bytes <= (SPARE if automatic else 1.0) * available:
         return statement
     proved = any((run.path / "segments").glob("segment-*.bin"))
-    candidates = (replace(first, statement=other) for other in shorter(statement))
-    fitting = next((found for found in candidates if _fits(found, available)), None)
+    fitting = next((f for f in _shorter(first) if f.peak_bytes <= SPARE * available), None)
     if automatic and not proved and fitting is not None:
         cut(run, records, fitting.statement.segment_steps, device, progress)
         return fitting.statement
@@ -68,11 +68,10 @@ def _refusal(
         f"{_size(first.peak_bytes)} of memory and {_size(available)} are available"
     )
     if fitting is None:
-        data, count = first.stage_memory["commit dataset"], first.statement.dataset.records
+        least = min(found.peak_bytes for found in (first, *_shorter(first)))
         return (
-            f"{numbers}; no shorter segment fits, the dataset of {count:,} records alone needs "
-            f"{_size(data)}: use a larger machine or fewer records, or give --memory if more is "
-            "there"
+            f"{numbers}; no shorter segment fits either, which would need {_size(least)}: use a "
+            "machine with more memory or fewer records, or give --memory if more is there"
         )
     steps = fitting.statement.segment_steps
     remedy = f"set segment_steps = {steps} in the recipe ({_size(fitting.peak_bytes)}), train again"
@@ -94,8 +93,11 @@ def _available() -> int | None:
     return None if left is None else left + resident_bytes()
 
 
-def _fits(found: Estimate, available: float) -> bool:
-    return found.statement.problem() is None and found.peak_bytes <= SPARE * available
+def _shorter(first: Estimate) -> Iterator[Estimate]:
+    """The same run in shorter segments, as far as they can be proved."""
+    for statement in shorter(first.statement):
+        if statement.problem() is None:
+            yield replace(first, statement=statement)
 
 
 def cut(run: Run, records: Records, steps: int, device: str, progress: Progress) -> None:

@@ -39,19 +39,20 @@ from .parts import (
 def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
     """Everything that ``prove`` does; ``certified``: the dataset has its certificate already."""
     header = statement.dataset
-    out = [*_dataset(header)]
-    if certified:
-        rows = opened_cells([header.packing()], dataset.query_bits(), hiding=header.hiding)
-        amounts = {"calls": 1.0, "rows": rows}
-        out.append(Work(("certify dataset",), "verify certificate", amounts))
-    else:
-        out += _certificate(header)
+    out = [*_read(header)]
     parameters = statement.circuit.parameters
     for segment in range(len(statement.segments)):
         out.append(Work(("boundaries",), "boundaries", {"weights": parameters, "calls": 1}))
         if "end" in statement.committed_sides(segment):
             out += commitment(("boundaries",), statement.boundary_packing())
         out += segment_work(statement, segment)
+    out += _dataset(header)
+    if certified:
+        rows = opened_cells([header.packing()], dataset.query_bits(), hiding=header.hiding)
+        amounts = {"calls": 1.0, "rows": rows}
+        out.append(Work(("certify dataset",), "verify certificate", amounts))
+    else:
+        out += _certificate(header)
     out += _closing(statement)
     return out
 
@@ -67,13 +68,21 @@ def segment_work(statement: Statement, segment: int) -> list[Work]:
     ]
 
 
+def _cells(header: dataset.DatasetHeader) -> int:
+    """Committed cells of all records, padding included."""
+    return (header.covered_features + (1 << header.log_classes)) << header.log_records
+
+
+def _read(header: dataset.DatasetHeader) -> Iterator[Work]:
+    read = {"cells": header.records * header.features, "calls": 1}
+    yield Work(("read",), "read records", read)
+    cells = _cells(header)
+    yield Work(("read", "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells)
+
+
 def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
     stage = ("commit dataset",)
-    cells = (header.covered_features + (1 << header.log_classes)) << header.log_records
-    read = {"cells": header.records * header.features, "calls": 1}
-    yield Work(stage, "read records", read)
-    yield Work((*stage, "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells)
-    yield counting((*stage, "lookup counts"), cells, len(dataset.lookups(header)))
+    yield counting((*stage, "lookup counts"), _cells(header), len(dataset.lookups(header)))
     yield from commitment(stage, header.packing())
 
 

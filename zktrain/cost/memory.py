@@ -21,29 +21,28 @@ FRACTION_BYTES = 32
 """Numerator and denominator in E."""
 ELEMENT_BYTES = 16
 _DIGEST_BYTES = 32
+_WHOLE_LANES = 8
+"""Code words have whole vector registers of lanes."""
 
 
 def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[str, Held]]:
     """``(stage, bytes by kind)``; the largest segment stands for all."""
     header = statement.dataset
-    data = _dataset_bytes(header)
-    yield "commit dataset", {"base": 1, "dataset": data}
-    if not certified:
-        leaves = lookup.leaf_count(dataset.lookups(header))
-        yield (
-            "certify dataset",
-            {"base": 1, "dataset": data, "fractions": FRACTION_BYTES * leaves},
-        )
-    held = {
+    kept = {
         "base": 1.0,
-        "dataset": data,
+        "records": _record_bytes(header),
         "weights": 8.0 * statement.circuit.parameters,
-        "segment": _segment_bytes(statement),
     }
+    held = {**kept, "segment": _segment_bytes(statement)}
     yield "commit", held
     leaves = lookup.leaf_count(lookup_entries(statement.circuit, statement.shape(0)))
     yield "lookups", {**held, "fractions": FRACTION_BYTES * leaves}
     yield "relations", {**held, "tables": _table_bytes(statement)}
+    data = {**kept, "dataset": _code_bytes(header.packing())}
+    yield "commit dataset", data
+    if not certified:
+        leaves = lookup.leaf_count(dataset.lookups(header))
+        yield "certify dataset", {**data, "fractions": FRACTION_BYTES * leaves}
 
 
 def _code_bytes(packing: Packing) -> int:
@@ -51,16 +50,17 @@ def _code_bytes(packing: Packing) -> int:
     lanes = len(packing.live_lanes)
     positions = 1 << code_log(packing.lane_log, 1, packing.tail)
     salts = packing.row_cells - lanes
-    return positions * (8 * (lanes + salts) + 2 * _DIGEST_BYTES) + 8 * lanes * packing.tail
+    written = -(-lanes // _WHOLE_LANES) * _WHOLE_LANES
+    return positions * (8 * (written + salts) + 2 * _DIGEST_BYTES) + 8 * lanes * packing.tail
 
 
-def _dataset_bytes(header: dataset.DatasetHeader) -> int:
+def _record_bytes(header: dataset.DatasetHeader) -> int:
+    """Records as they are read and as columns, and which cells of these are real."""
     columns = (header.covered_features + (1 << header.log_classes)) << header.log_records
     blinds = 0
     if header.hiding:
         blinds = 8 * (header.features + header.classes) << header.blinding_log
-    read = header.records * header.features
-    return _code_bytes(header.packing()) + 2 * columns + blinds + read
+    return 2 * columns + blinds + header.records * header.features
 
 
 def _cell_bytes(tensor: Tensor) -> int:

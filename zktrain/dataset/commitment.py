@@ -250,7 +250,9 @@ def columns_of(
     inputs[: header.features, : header.records] = records.inputs.T
     labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
     labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
+    mark("randomness")
     hidden = None if secret is None else _blinding_records(header, _random(secret))
+    mark(None)
     return DatasetColumns(inputs, labels, hidden)
 
 
