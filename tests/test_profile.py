@@ -127,7 +127,6 @@ def test_all_long_spans_are_counted(profiled: tuple[zktrain.Proved, Node, list[W
         if place not in counted and not node.parts and place != ("witness", "load torch")
     }
     assert left <= {
-        ("read", "randomness"),
         ("commit dataset", "columns"),
         ("certify dataset", "columns"),
     }

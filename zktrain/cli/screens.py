@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from . import wording
 
@@ -64,7 +64,8 @@ def _table(out: Console, headers: Sequence[str], rows: Iterable[Sequence[str]]) 
 
     table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number else "left", no_wrap=number > 0)
+        side: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(header, justify=side, no_wrap=number > 0, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     out.print(table, soft_wrap=False)

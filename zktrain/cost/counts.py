@@ -78,11 +78,20 @@ def _read(header: dataset.DatasetHeader) -> Iterator[Work]:
     yield Work(("read",), "read records", read)
     cells = _cells(header)
     yield Work(("read", "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells)
+    yield from _blinding(("read", "randomness"), header)
+
+
+def _blinding(place: tuple[str, ...], header: dataset.DatasetHeader) -> Iterator[Work]:
+    """The blinding records, expanded from the owner's secret."""
+    if header.hiding:
+        cells = (header.features + header.classes) << header.blinding_log
+        yield Work(place, "randomness", {"cells": cells}, bytes=8.0 * cells)
 
 
 def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
     stage = ("commit dataset",)
     yield counting((*stage, "lookup counts"), _cells(header), len(dataset.lookups(header)))
+    yield from _blinding((*stage, "randomness"), header)
     yield from commitment(stage, header.packing())
 
 
