@@ -151,6 +151,9 @@ def test_fit_finds_rates_and_none_is_negative() -> None:
     found = fit(observations, 1e-6)
     assert found["cells"] == pytest.approx(3e-9, rel=1e-6)
     assert found["calls"] == pytest.approx(2e-4, rel=1e-6)
+    alike = [({"a": 10.0, "b": 10.0}, 18.0)] * 3  # only their sum is known
+    even = fit(alike, 0.0, near_one=("a", "b"))
+    assert even["a"] == pytest.approx(even["b"]) and sum(even.values()) == pytest.approx(1.8, 0.01)
     falling = [({"a": x, "one": 1.0}, 2.0 - x) for x in (0.1, 0.5, 1.0)]
     assert all(rate >= 0 for rate in fit(falling, 0.0).values())
 

@@ -1,7 +1,7 @@
 """One run in a process of its own: ``python -m zktrain.benchmarking.worker SETTING.json OUT.json``.
 
 Lines ``stage TAB done TAB total`` on standard output tell how far it is. Kernels are compiled and
-libraries loaded before anything is measured.
+libraries loaded before anything is measured. Freed memory is kept, as the commands keep it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from .. import machine
 from ..circuit.circuit import Circuit
 from ..cli import wording
-from ..commit import commit
 from ..cost.estimate import Estimate, estimate
-from ..errors import ZktrainError
+from ..errors import InputError, ZktrainError
+from ..memory import keep_freed_memory
 from ..profile import Node, Recorder
 from ..prove import Proved, prove
 from ..train import TrainedRun, train
@@ -68,7 +68,7 @@ def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, An
     widths = (features, *[setting.width] * setting.depth, classes)
     recipe = inputs.write_recipe(setting, widths, folder)
     public, run = folder / "dataset.zkd", folder / "run"
-    committed = commit(data, out=public, public=not setting.zero_knowledge, progress=report)
+    committed = _commit(data, public, hiding=setting.zero_knowledge)
     trained = train(
         recipe, data=data, out=run, test=held_out, device=device, compare_float=True,
         dataset=public, progress=report,
@@ -93,7 +93,7 @@ def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, An
         "soundness_bits": bits,
         "zero_knowledge": proved.zero_knowledge,
         "load_average": round(os.getloadavg()[0], 2),
-        "commit_dataset": {"seconds": committed.seconds},
+        "commit_dataset": {"seconds": committed},
         "train": _trained(trained),
         "prove": _proved(proved, recorder.root),
         "verify": {"seconds": min(seconds), "process_seconds": process},
@@ -117,6 +117,19 @@ def _fastest(trained: TrainedRun, device: str) -> TrainedRun:
             other = trainer.train_float32(opened.circuit, records, start, device=device)
             floats.append(other.seconds)
     return replace(trained, seconds=min(integers), float_seconds=min(floats))
+
+
+def _commit(data: str, public: Path, *, hiding: bool) -> float:
+    """Seconds of committing, in a process of its own: its memory must not count for the prover."""
+    report("commit dataset", 0, 1)
+    command = [sys.executable, "-m", "zktrain", "commit", data, "--out", str(public), "--json"]
+    command += [] if hiding else ["--public"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+    if done.returncode != 0:
+        message = found.get("error", {}).get("message", done.stderr.strip())
+        raise InputError(f"the dataset could not be committed: {message}")
+    return float(found["seconds"])
 
 
 def _verify_as_process(weights: Path, proof: Path, dataset: Path) -> float:
@@ -215,6 +228,7 @@ def on_cuda(setting: Setting, folder: Path) -> dict[str, Any] | None:
 def main(arguments: list[str]) -> int:
     """Exit code 0 with a result, 1 with ``error`` in it."""
     setting = Setting(**json.loads(Path(arguments[0]).read_text()))
+    keep_freed_memory()
     try:
         warm_up()
         with tempfile.TemporaryDirectory() as name:

@@ -28,6 +28,7 @@ FORMAT = "zktrain-calibration-1"
 OVERRIDE = "ZKTRAIN_CALIBRATION"
 """Environment variable: the path of the file to use instead of that in the cache."""
 SHIPPED = "calibration.json"
+ONE_OFF = 0.1
 
 Observation = tuple[Mapping[str, float], float]
 """Amounts, and what was measured for them."""
@@ -151,11 +152,14 @@ def _rate(value: object) -> float:
     return float(value)
 
 
-def fit(observations: Sequence[Observation], floor: float) -> dict[str, float]:
+def fit(
+    observations: Sequence[Observation], floor: float, *, near_one: Sequence[str] = ()
+) -> dict[str, float]:
     """Rates, none negative, with the least sum of squared relative errors; what was measured counts
     as ``floor`` more, so that noise of small values does not matter.
 
-    Exact: the best of all sets of amounts, the rest being 0.
+    Rates of ``near_one`` are 1 where measurements do not say otherwise: to be 1 off counts as much
+    as an error of ``ONE_OFF``. Exact: the best of all sets of amounts, the rest being 0.
     """
     names = sorted({name for amounts, _ in observations for name in amounts})
     rows = np.array([[amounts.get(n, 0.0) for n in names] for amounts, _ in observations])
@@ -163,6 +167,12 @@ def fit(observations: Sequence[Observation], floor: float) -> dict[str, float]:
     weights = 1.0 / (measured + floor)
     scales = np.maximum(rows.max(axis=0), 1e-300)
     rows, target = rows / scales * weights[:, None], measured * weights
+    for name in near_one:
+        if name in names:
+            at = names.index(name)
+            wish = np.zeros((1, len(names)))
+            wish[0, at] = ONE_OFF / scales[at]
+            rows, target = np.vstack([rows, wish]), np.append(target, ONE_OFF)
     best, least = np.zeros(len(names)), float(target @ target)
     for count in range(1, len(names) + 1):
         for chosen in map(list, itertools.combinations(range(len(names)), count)):
