@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bench import Benchmarked, bench
     from .commit import DatasetCommitment, commit
     from .compile import CompiledRecipe, compile
     from .errors import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Benchmarked",
     "ChainBroken",
     "CommitmentMismatch",
     "CompiledRecipe",
@@ -57,6 +59,7 @@ __all__ = [
     "Verdict",
     "ZktrainError",
     "__version__",
+    "bench",
     "commit",
     "compile",
     "inspect_bundle",
@@ -65,8 +68,9 @@ __all__ = [
     "verify",
 ]
 
-_VERBS = ("commit", "compile", "prove", "train", "verify")
+_VERBS = ("bench", "commit", "compile", "prove", "train", "verify")
 _HOMES = {
+    "Benchmarked": "bench",
     "CompiledRecipe": "compile",
     "DatasetCommitment": "commit",
     "Inspection": "transcript.bundle",

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .circuit.circuit import Circuit
+from .errors import InputError
 from .extras import require
+
+if TYPE_CHECKING:
+    from .cost.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,56 @@ def compile(recipe: str | Path, *, out: str | Path | None = None) -> CompiledRec
     if out is None:
         return CompiledRecipe(compile_recipe(recipe).circuit, None)
     return CompiledRecipe(compile_to_file(recipe, out), Path(out))
+
+
+def estimate(
+    recipe: str | Path, *, dataset: str | Path | None = None, records: int | None = None
+) -> Estimate:
+    """Predict seconds, memory and bytes of the recipe's proof, with this machine's calibration.
+
+    Parameters
+    ----------
+    recipe
+        The TOML file.
+    dataset
+        The public file of the dataset's commitment, whose certificate then need not be made again.
+    records
+        Instead of it, how many records will be committed, in the way that the recipe's proof needs.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or neither dataset nor records are given.
+    RecipeError
+        The recipe cannot be trained or proved.
+    """
+    require("prove", "compiling", "onnx")
+    from .circuit.compile import compile_recipe
+    from .cost.estimate import NO_DIGEST, header_to_be
+    from .cost.estimate import estimate as price
+    from .dataset.public_file import read_public
+    from .transcript.statement import Statement, auto_segment_steps
+
+    compiled = compile_recipe(recipe)
+    circuit, options = compiled.circuit, compiled.recipe.proof
+    if dataset is not None:
+        header, _ = read_public(Path(dataset))
+    elif records is not None and records > 0:
+        header = header_to_be(
+            records, circuit.features, circuit.classes, hiding=options.zero_knowledge
+        )
+    else:
+        raise InputError(
+            "an estimate depends on the dataset's size: give --dataset FILE.zkd or --records N"
+        )
+    statement = Statement(
+        circuit,
+        header,
+        NO_DIGEST,
+        NO_DIGEST,
+        options.segment_steps or auto_segment_steps(circuit, header.records),
+        options.security_bits,
+        options.zero_knowledge,
+    )
+    statement.require_provable()
+    return price(statement, certified=dataset is not None)

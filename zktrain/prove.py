@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from .dataset.commitment import (
 from .dataset.public_file import read_public, write_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
+from .fitting import AUTOMATIC, fit
 from .locks import locked
+from .profile import mark, span
 from .progress import Progress, silent
 from .training.order import batch_indices
 from .training.run import Run
@@ -61,6 +63,7 @@ class _Clock:
     stages: dict[str, float] = field(default_factory=dict)
     _stage: str | None = None
     _since: float = 0.0
+    _span: AbstractContextManager[None] | None = None
 
     def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
         self._enter(stage)
@@ -68,6 +71,14 @@ class _Clock:
 
     def _enter(self, stage: str | None) -> None:
         now = time.perf_counter()
+        if stage == self._stage:
+            return
+        if self._span is not None:
+            self._span.__exit__(None, None, None)
+        self._span = None
+        if stage is not None:
+            self._span = span(stage)
+            self._span.__enter__()
         if self._stage is not None:
             self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
         self._stage, self._since = stage, now
@@ -92,15 +103,18 @@ def prove(
     out: str | Path | None = None,
     device: str = "cpu",
     zero_knowledge: bool | None = None,
+    memory: int | None = None,
     progress: Progress = silent,
 ) -> Proved:
     """Prove a finished training run; segments already proved in ``run/segments`` are kept.
 
     ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
-    heavy kernels run there too. The proof does not depend on it.
+    heavy kernels run there too. The proof does not depend on it. ``memory`` is how many bytes the
+    process may take (None: what the machine has left); where the recipe leaves the length of
+    segments open, a run that does not fit is cut in shorter ones.
 
-    Raises :class:`InputError` for an unusable run directory or device, :class:`RangeOverflow`
-    never for a run that training finished.
+    Raises :class:`InputError` for an unusable run directory or device or too little memory,
+    :class:`RangeOverflow` never for a run that training finished.
     """
     from .kernels.device import kernels_on, require_device
 
@@ -128,6 +142,8 @@ def prove(
             zero_knowledge,
         )
         statement.require_provable()
+        automatic = opened.proof.get(AUTOMATIC) is True
+        statement = fit(opened, records, statement, automatic, memory, device, clock)
         folder = opened.path / "segments"
         folder.mkdir(exist_ok=True)
         busy = f"another process is proving {opened.path}; wait for it, or end it"
@@ -269,8 +285,10 @@ def _prove_segment(
 ) -> tuple[bytes, list[DatasetClaim]]:
     circuit, shape = statement.circuit, statement.shape(header.index)
     clock("witness", 0, header.steps, segment=header.index)
+    mark("load torch")
     from .training.witness import segment_witness
 
+    mark("steps")
     arrays, _ = segment_witness(
         circuit,
         records,
@@ -281,6 +299,7 @@ def _prove_segment(
         device=device,
         progress=clock,
     )
+    mark("batches")
     order = batch_indices(
         circuit.order_seed,
         statement.dataset.records,

@@ -219,6 +219,7 @@ def _create_run(
 ) -> Run:
     """The run directory with all that is known before training."""
     from .dataset import secret_file
+    from .fitting import AUTOMATIC
     from .training.run import Run
     from .training.weights import write_atomically, write_weights
 
@@ -237,6 +238,7 @@ def _create_run(
             "security_bits": options.security_bits,
             "zero_knowledge": options.zero_knowledge,
             "segment_steps": statement.segment_steps,
+            AUTOMATIC: options.segment_steps is None,
         },
         boundaries=[*(first for first, _ in statement.segments), circuit.steps],
     )

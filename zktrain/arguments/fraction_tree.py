@@ -21,6 +21,7 @@ from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import Scalar, combine
+from ..profile import mark
 from . import sumcheck
 
 if TYPE_CHECKING:
@@ -176,10 +177,12 @@ def _merge(children: Sequence[Scalar], mu: Ext) -> tuple[Scalar, Scalar]:
 
 def prove(channel: ProverChannel, label: str, leaves: Layer) -> Point:
     """Returns the point at which the leaves have to be evaluated."""
+    mark("tree")
     layers = [leaves]
     while layers[-1].pairs > 1:
         layers.append(layers[-1].parents())
 
+    mark("inner layers")
     top = layers.pop()
     children = [ext.scalar(table, (0,)) for table in (top.p0, top.p1, top.q0, top.q1)]
     channel.send(f"{label}/root", children)  # P -> V
@@ -187,6 +190,8 @@ def prove(channel: ProverChannel, label: str, leaves: Layer) -> Point:
     mu = channel.challenger.element(f"{label}/merge")  # V -> P
     point: Point = (mu,)
     while layers:
+        if len(layers) == 1:
+            mark("leaf layer")
         p0, p1, q0, q1 = children
         scale = channel.challenger.element(f"{label}/lambda")  # V -> P
         claim = p0 + mu * (p1 - p0) + scale * (q0 + mu * (q1 - q0))

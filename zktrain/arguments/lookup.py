@@ -22,6 +22,7 @@ from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, Point
 from ..field.forms import Scalar, combine
+from ..profile import mark
 from . import fraction_tree
 from .tables import MAX_COLUMNS, TABLES
 
@@ -104,12 +105,14 @@ def count_lookups(
     """Multiplicities by committed name; raises ValueError if a value is outside its table."""
     from ..kernels.leaves import histogram
 
+    mark("lookup counts")
     counts = {
         name: np.zeros(1 << TABLES[name].log_size, dtype=np.int64) for name in tables_of(entries)
     }
     for entry, value in zip(entries, values, strict=True):
         rows, shift = TABLES[entry.table].row(list(value.columns))
         histogram(rows, shift + entry.offset, counts[entry.table])
+    mark(None)
     return {multiplicity(name): column for name, column in counts.items()}
 
 
@@ -179,10 +182,12 @@ def prove(
     tables = tables_of(entries)
     alpha, beta = channel.challenger.elements(f"{label}/keys", 2)  # V -> P
     beta_powers = ext.powers(beta, MAX_COLUMNS + 1)
-    point = fraction_tree.prove(
-        channel, label, _leaf_layer(entries, values, tables, counts, alpha, beta_powers)
-    )
+    mark("leaves")
+    leaves = _leaf_layer(entries, values, tables, counts, alpha, beta_powers)
+    point = fraction_tree.prove(channel, label, leaves)
+    del leaves
 
+    mark("column values")
     claims = _columns(entries, tables, point)
     by_name = {
         name: column
@@ -192,6 +197,7 @@ def prove(
     by_name.update(counts)
     evaluated = [_evaluate(by_name[name], at) for name, at in claims]
     channel.send(f"{label}/columns", evaluated)  # P -> V
+    mark(None)
     return [(name, at, value) for (name, at), value in zip(claims, evaluated, strict=True)]
 
 

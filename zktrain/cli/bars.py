@@ -55,6 +55,12 @@ def say_first_use() -> None:
         )
 
 
+def lines(stage: str, done: int, total: int, **figures: float) -> None:
+    """A ``Progress`` of one line per run, where nobody looks at a terminal."""
+    if not stage.startswith(" "):
+        print(f"{done}/{total} {stage}", file=sys.stderr, flush=True)
+
+
 class _Stages:
     """One bar per stage, pulsing where there is nothing to count.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from . import screens, wording
-from .bars import bars, say_first_use
+from .bars import bars, lines, say_first_use
 from .judge import judge
-from .outcome import guarded, print_json, usage_error
+from .outcome import FAILED, guarded, print_json, usage_error
 
 app = typer.Typer(
     name="zktrain",
@@ -87,15 +88,35 @@ def compile(
         Path | None,
         typer.Option(metavar="X.circuit.json", help="Write the circuit's canonical text."),
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Predict time, memory and size of the proof.")
+    ] = False,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.zkd", help="With --estimate: the committed dataset."),
+    ] = None,
+    records: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --estimate: how many records it will have."),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Compile a recipe and its ONNX graph to a circuit."""
     from ..compile import compile as run_compile
 
     with guarded(as_json, interrupted="nothing was written"):
+        found = None
+        if estimate:
+            from ..compile import estimate as run_estimate
+
+            found = run_estimate(recipe, dataset=dataset, records=records)
         result = run_compile(recipe, out=out)
         if not as_json:
             screens.compiled(result)
+            if found is not None:
+                from .profile_view import show_estimate
+
+                show_estimate(found)
             return
         circuit = result.circuit
         print_json(
@@ -107,6 +128,7 @@ def compile(
                 "effective_learning_rate": circuit.effective_learning_rate,
                 "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
                 "path": _text(result.path),
+                **({} if found is None else {"estimate": found.to_json()}),
             }
         )
 
@@ -176,6 +198,13 @@ def prove(
     no_zk: Annotated[
         bool, typer.Option("--no-zk", help="Hide nothing: a smaller proof, which leaks.")
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="8GB", help="What it may use; default: what the machine has left."),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went, part by part.")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Prove a finished training run; proved segments are kept when it is interrupted."""
@@ -184,19 +213,39 @@ def prove(
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
+        from ..machine import parse_size
         from ..memory import keep_freed_memory
+        from ..profile import Recorder
         from ..prove import prove as run_prove
         from ..training.run import Run
 
+        recorder = Recorder(memory=True)
+        allowed = None if memory is None else parse_size(memory)
         say_first_use()
-        with bars() as progress:
+        with bars() as progress, recorder if profile else nullcontext():
             hiding = False if no_zk else None
             keep_freed_memory()
             result = run_prove(
-                run, out=out, device=device, zero_knowledge=hiding, progress=progress
+                run,
+                out=out,
+                device=device,
+                zero_knowledge=hiding,
+                memory=allowed,
+                progress=progress,
             )
+        tree = None
+        if profile:
+            from ..cost.counts import prover_work
+            from ..transcript.bundle import statement_of
+            from .profile_view import rows, show_profile
+
+            certified = recorder.root.parts["certify dataset"].parts == {}
+            work = prover_work(statement_of(result.path), certified=certified)
+            tree = rows(recorder.root, work)
         if not as_json:
             opened = Run.open(run)
+            if tree is not None:
+                show_profile(tree)
             screens.proved(result, opened.dataset_root, str(opened.weights_path))
             return
         print_json(
@@ -208,8 +257,82 @@ def prove(
                 "zero_knowledge": result.zero_knowledge,
                 "stages": result.stages,
                 "path": str(result.path),
+                **({} if tree is None else {"profile": tree.to_json()}),
             }
         )
+
+
+@app.command()
+def bench(
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Results, figures, report; kept between calls.")
+    ] = Path("bench"),
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS=N,N,...",
+            help="Along width, depth, batch, steps or segment; may be given again.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="digits, fashion, synthetic, or as for commit."),
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Units of a hidden layer.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Hidden layers.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
+    segment: Annotated[int | None, typer.Option(help="Steps proved together.")] = None,
+    records: Annotated[int | None, typer.Option(help="Use the first records only.")] = None,
+    features: Annotated[int | None, typer.Option(help="Inputs of synthetic records.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes of synthetic records.")] = None,
+    no_zk: Annotated[bool, typer.Option("--no-zk", help="Prove in clear.")] = False,
+    suite: Annotated[
+        str, typer.Option(help="Without other choices: quick, smoke, readme.")
+    ] = "quick",
+    again: Annotated[bool, typer.Option("--again", help="Measure finished runs anew.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Only measure this machine, for estimates.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Measure whole runs against float32 training, with figures and one HTML report."""
+    with guarded(as_json, interrupted=f"finished runs are kept in {out}; the same command goes on"):
+        from .. import bench as verb
+        from ..bench import calibrate as run_calibrate
+        from ..bench import command_line
+        from ..benchmarking.settings import chosen
+
+        with bars() as drawn:
+            progress = drawn if sys.stderr.isatty() else lines
+            if calibrate:
+                calibration, path = run_calibrate(progress=progress)
+                found: dict[str, Any] = {"path": str(path), **calibration.to_json()}
+            else:
+                given = {
+                    "dataset": dataset,
+                    "width": width,
+                    "depth": depth,
+                    "batch": batch,
+                    "steps": steps,
+                    "segment": segment,
+                    "records": records,
+                    "features": features,
+                    "classes": classes,
+                    "zero_knowledge": False if no_zk else None,
+                }
+                plan = chosen(suite, sweep or [], given)
+                command = command_line(sys.argv[1:])
+                result = verb(plan, out=out, command=command, again=again, progress=progress)
+                found = result.result
+        if as_json:
+            print_json(found)
+        elif calibrate:
+            screens.calibrated(calibration, path)
+        else:
+            screens.benchmarked(result)
+        if not calibrate and result.failed:
+            raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from . import wording
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from ..bench import Benchmarked
     from ..commit import DatasetCommitment
     from ..compile import CompiledRecipe
+    from ..cost.calibration import Calibration
     from ..prove import Proved
     from ..train import TrainedRun
     from ..transcript.bundle import Inspection
@@ -60,7 +64,8 @@ def _table(out: Console, headers: Sequence[str], rows: Iterable[Sequence[str]]) 
 
     table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number else "left", no_wrap=number > 0)
+        side: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(header, justify=side, no_wrap=number > 0, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     out.print(table, soft_wrap=False)
@@ -160,6 +165,49 @@ def proved(result: Proved, dataset_root: str, weights: str) -> None:
     )
     command = f"zktrain verify {weights} --proof {result.path} --dataset {dataset_root}"
     out.print(f"Next: {command}", markup=False)
+
+
+def benchmarked(result: Benchmarked) -> None:
+    out = console()
+    rows = []
+    for run in result.result["runs"]:
+        if "error" in run:
+            continue
+        off = run["deviation"]["prove_seconds"]
+        rows.append(
+            (
+                run["name"],
+                f"{run['train']['float_seconds']:.2f}",
+                f"{run['train']['seconds']:.2f}",
+                f"{run['prove']['seconds']:.2f}",
+                f"{off:+.0%}",
+                f"{run['verify']['seconds']:.2f}",
+                f"{run['ratios']['train and prove / float32']:.1f}",
+                wording.size(run["prove"]["peak_rss_bytes"]),
+            )
+        )
+    headers = ("run", "float32", "integers", "prove", "guess", "verify", "ratio", "memory")
+    _table(out, headers, rows)
+    out.print("Seconds; guess: predicted over measured; ratio: (integers + prove) / float32.")
+    for run in result.result["runs"]:
+        if "error" in run:
+            out.print(f"{run['name']} failed: {run['error']}", markup=False, style="red")
+    _rows(out, [("report", str(result.report)), ("results", str(result.path))])
+
+
+def calibrated(calibration: Calibration, path: Path) -> None:
+    out = console()
+    rows = [("calibration", str(path))]
+    rows += [
+        (
+            run["setting"],
+            f"prove {wording.span(run['prove_seconds'])}, "
+            f"verify {wording.span(run['verify_seconds'])}, {wording.size(run['peak_bytes'])}",
+        )
+        for run in calibration.runs
+    ]
+    for label, text in rows:
+        out.print(f" [dim]{label}[/] {text}")
 
 
 def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:

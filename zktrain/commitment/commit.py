@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..profile import mark
 from ..randomness import Randomness
 from . import merkle
 from .packing import BLOCK_LOG_MIN, Packing
@@ -52,6 +53,7 @@ def encode(
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
     positions = 1 << code_log(packing.lane_log, RATE_LOG, packing.tail)
+    mark("fill")
     matrix = zeros(positions, len(columns))
     placed = []
     for block in packing.blocks:
@@ -60,7 +62,9 @@ def encode(
     fill(placed, lane_size, matrix)
     if tails is not None:
         matrix[lane_size : lane_size + packing.tail, : len(columns)] = tails.T
+    mark("encode")
     transform(matrix, lane_size + packing.tail)
+    mark(None)
     return matrix[:, : len(columns)]
 
 
@@ -72,13 +76,23 @@ def commit(
     ``random`` is asked for where ``packing.tail`` says that the commitment hides: for the tails,
     then for the salts.
     """
+    mark("fill")
     flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
     if not packing.tail:
         code = encode(packing, flat)
-        return Committed(packing, flat, code, merkle.build(code))
+        return Committed(packing, flat, code, _tree(code))
     if random is None:
         raise ValueError("a hiding commitment needs randomness")
+    mark("randomness")
     tails = random.cells(len(packing.live_lanes), packing.tail)
     code = encode(packing, flat, tails)
+    mark("randomness")
     salts = random.cells(code.shape[0], merkle.SALT_CELLS)
-    return Committed(packing, flat, code, merkle.build(code, salts), tails, salts)
+    return Committed(packing, flat, code, _tree(code, salts), tails, salts)
+
+
+def _tree(code: NDArray[np.uint64], salts: NDArray[np.uint64] | None = None) -> merkle.MerkleTree:
+    mark("hash")
+    tree = merkle.build(code, salts)
+    mark(None)
+    return tree

@@ -33,6 +33,7 @@ from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import Scalar
 from ..field.goldilocks import P, bit_reverse, root_of_unity
+from ..profile import mark, span
 from ..randomness import Randomness, system
 from . import merkle
 from .commit import Committed
@@ -76,6 +77,7 @@ def prove(
     from ..kernels.commit import add_powers
 
     lane_log = committed[0].packing.lane_log
+    mark("fold lanes")
     lane_weights = ml.eq_table(z[lane_log:])
     f = _fold_lanes(committed, offsets, lane_log, lane_weights)
     tail = _fold_tails(committed, offsets, lane_weights)
@@ -83,12 +85,14 @@ def prove(
 
     opened = [_Matrix(c.code, c.tree, c.salts) for c in committed]
     for number, level in enumerate(levels.levels):
+        mark(f"level {number}")
         last = number + 1 == len(levels.levels)
         if last:
             channel.send_cells(f"{label}/clear", f.T)  # P -> V
         else:
             following = levels.levels[number + 1]
-            matrix, tails, mask = _commit_level(following, f, tail, random or system())
+            with span("code"):
+                matrix, tails, mask = _commit_level(following, f, tail, random or system())
             channel.send_digest(f"{label}/root", matrix.tree.root)  # P -> V
         if level.masked:
             channel.send_cells(f"{label}/tail", tail.T)  # P -> V
@@ -99,11 +103,13 @@ def prove(
             channel.send_cells(f"{label}/rows", part.rows(indices))  # P -> V
             merkle.prove(channel, f"{label}", part.tree, indices)
         if last:
+            mark(None)
             return
         beta = channel.challenger.element(f"{label}/beta")  # V -> P
         points = [code_point(i, level.code_log) for i in indices]
         factors = _beta_powers(beta, len(points))
-        add_powers(w, indices, level.code_log, factors)
+        with span("powers"):
+            add_powers(w, indices, level.code_log, factors)
         machine: _CarryingMachine | sumcheck.ProductMachine
         if following.carried >= 0:
             w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
@@ -119,7 +125,8 @@ def prove(
             machine = sumcheck.ProductMachine([(f, w)])
             machine.rounds = following.variables
         clear = not following.masked
-        bound = sumcheck.prove(channel, f"{label}/fold", machine, clear=clear)
+        with span("rounds"):
+            bound = sumcheck.prove(channel, f"{label}/fold", machine, clear=clear)
         f, w = machine.terms[0]
         if following.masked:
             channel.send(f"{label}/mask", [kf.total(kf.product(mask, w))])  # P -> V
@@ -150,6 +157,7 @@ def _commit_level(
     from ..kernels.commit import fill_pairs
     from ..kernels.ntt import transform, zeros
 
+    mark("fill")
     size, lanes = 1 << level.message_log, level.lanes
     wide = zeros(1 << level.code_log, 2 * lanes)
     code = wide[:, : 2 * lanes]
@@ -164,13 +172,17 @@ def _commit_level(
         lane += block.shape[1] // size
     none = np.zeros((2, 0), dtype=np.uint64)
     if not level.masked:
+        mark("encode")
         transform(wide, size)
+        mark("hash")
         return _Matrix(code, merkle.build(code), None), none, none
     mask = blocks[-1]
     tails = random.cells(2, level.tail, lanes)
     above = slice(size, size + level.tail)
     code[above, 0::2], code[above, 1::2] = tails[0], tails[1]
+    mark("encode")
     transform(wide, size + level.tail)
+    mark("hash")
     salts = random.cells(code.shape[0], level.salt_cells)
     return _Matrix(code, merkle.build(code, salts), salts), tails, mask
 

@@ -20,6 +20,7 @@ from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
+from ..profile import mark
 from ..randomness import Randomness
 from . import ligerito
 from .commit import Committed
@@ -54,6 +55,7 @@ def prove(
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weights = ext.powers(gamma, len(claims))
 
+    mark("batch: claims")
     # the lowest variables: one table per distinct low point
     groups: dict[Point, ExtVec] = {}
     terms = _weighted(claims, weights)
@@ -73,6 +75,7 @@ def prove(
     )
     low_point = sumcheck.prove(channel, f"{label}/batch", machine)
 
+    mark("batch: all lanes")
     # the rest: F and omega with the low variables bound, over all lanes
     f = np.zeros((2, 1 << (n - LOW)), dtype=np.uint64)
     omega = np.zeros_like(f)

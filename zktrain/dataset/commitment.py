@@ -43,6 +43,7 @@ from ..field.extension import HALF, ONE, ZERO, Ext, Point
 from ..field.goldilocks import P
 from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
 from ..parameters import parameter_digest
+from ..profile import mark
 from ..randomness import Randomness, expand
 
 if TYPE_CHECKING:
@@ -243,12 +244,15 @@ def columns_of(
     header: DatasetHeader, records: Records, secret: bytes | None = None
 ) -> DatasetColumns:
     """Columns of the records that ``header`` describes; its Merkle root is not looked at."""
+    mark("columns")
     padded = 1 << header.log_records
     inputs = np.zeros((header.covered_features, padded), dtype=np.uint8)
     inputs[: header.features, : header.records] = records.inputs.T
     labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
     labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
+    mark("randomness")
     hidden = None if secret is None else _blinding_records(header, _random(secret))
+    mark(None)
     return DatasetColumns(inputs, labels, hidden)
 
 
@@ -293,11 +297,13 @@ def commit_columns(
     labels: NDArray[np.uint8],
     secret: bytes | None = None,
 ) -> CommittedDataset:
+    mark("columns")
     entries, values = _entries(blank), _values(blank, inputs, labels)
     tensors: dict[str, NDArray[Any]] = {"inputs": inputs, "labels": labels}
     tensors |= lookup.count_lookups(entries, values)
     random, hidden = None, None
     if secret is not None:
+        mark("randomness")
         random = _random(secret)
         hidden = _blinding_records(blank, random)
         tensors |= {blinding(source): rows for source, rows in hidden.items()}
@@ -353,6 +359,11 @@ def _entries(header: DatasetHeader) -> list[lookup.Entry]:
         )
         for part in _parts(header)
     ]
+
+
+def lookups(header: DatasetHeader) -> list[lookup.Entry]:
+    """The lookups of the certificate."""
+    return _entries(header)
 
 
 def _values(
@@ -443,8 +454,10 @@ def certify(
     """The proof that the dataset is well formed; of one that hides, it is the first opening."""
     header = dataset.header
     layout = certificate_layout(header)
+    mark("pads")
     channel = prover_channel(_challenger(header, trace), layout, query_bits(), random)
     channel.send_work("work", work_bits(header))  # P -> V
+    mark("columns")
     values = _values(header, dataset.inputs, dataset.labels)
     counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
     claims = _locate(header, lookup.prove(channel, "lookup", _entries(header), values, counts))
@@ -452,9 +465,12 @@ def certify(
     claims.append(_label_sums(header, record))
     opening.prove(channel, "opening", [dataset.committed], claims, query_bits(), random)
     if channel.hiding:
+        mark("hiding: replay")
         replay = verifier_channel(_challenger(header, None), channel.proof(), layout, query_bits())
         _check(replay, header)
+        mark("hiding: proof")
         channel.close(replay)
+        mark(None)
     return channel.proof()
 
 

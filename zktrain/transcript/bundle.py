@@ -138,6 +138,11 @@ def parse_statement(bundle: Bundle) -> Statement:
     return Statement.from_json(bundle.statement_json, circuit, dataset)
 
 
+def statement_of(path: str | Path) -> Statement:
+    """The statement of a bundle that is read for nothing else."""
+    return parse_statement(parse(read_file(path, "bundle")))
+
+
 def check_chain(statement: Statement, headers: list[SegmentHeader]) -> None:
     """The headers are exactly the segments of the run, in order, each bound to the one before.
 

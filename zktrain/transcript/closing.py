@@ -10,6 +10,7 @@ from ..commitment.commit import Committed
 from ..dataset.commitment import opening_claims
 from ..hiding import prover_channel, verifier_channel
 from ..parameters import parameter_digest
+from ..profile import mark
 from ..randomness import Randomness
 from .segment import SegmentHeader
 from .statement import PROTOCOL, Statement
@@ -57,14 +58,18 @@ def prove(
     """One opening of the dataset's commitment."""
     bits, layout = statement.closing_bits, statement.closing_layout()
     challenger = _challenger(statement, headers, claims, trace)
+    mark("pads")
     channel = prover_channel(challenger, layout, bits, random)
     left = opening_claims(statement.dataset, claims)
     opening.prove(channel, "opening", [committed], left, bits, random)
     if channel.hiding:
+        mark("hiding: replay")
         again = _challenger(statement, headers, claims, None)
         replay = verifier_channel(again, channel.proof(), layout, bits)
         _check(replay, statement, claims)
+        mark("hiding: proof")
         channel.close(replay)
+        mark(None)
     return channel.proof()
 
 

@@ -34,6 +34,7 @@ from ..circuit.operations import (
 from ..field.extension import ZERO, Ext, Point
 from ..field.forms import Scalar
 from ..hiding import DryChannel, Layout
+from ..profile import mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,12 @@ def _outputs(op: Operation) -> set[str]:
     return {op.output}
 
 
+def name_of(op: Operation) -> str:
+    """What a profile calls an operation: its kind and what it defines."""
+    kind = type(op).__name__.lower()
+    return f"{kind} {op.weight if isinstance(op, Accumulate) else min(_outputs(op), default='')}"
+
+
 def _updates(graph: StepGraph) -> dict[str, Accumulate]:
     return {op.weight: op for op in graph.operations if isinstance(op, Accumulate)}
 
@@ -180,6 +187,7 @@ def prove(
     boundaries = _Boundaries(boundary_value, relations.committed)
     dataset: list[DatasetClaim] = []
     for op in claim_order(graph):
+        mark(name_of(op))
         match op:
             case Linear():
                 linear.reduce(op, graph, shape, ledger, exchange)
@@ -206,6 +214,7 @@ def prove(
                 dataset += batches.prove(
                     channel, op, shape, order, columns[op.source], ledger, blind
                 )
+    mark(None)
     return OpenClaims(boundaries.claims(), dataset)
 
 

@@ -30,6 +30,7 @@ from ..field import multilinear as ml
 from ..field.extension import Ext, Point
 from ..hiding import prover_channel, verifier_channel
 from ..parameters import parameter_digest
+from ..profile import mark
 from ..progress import Progress, silent
 from ..randomness import Randomness, system
 from ..training.order import batch_indices
@@ -163,14 +164,15 @@ def prove(
     circuit, segment = statement.circuit, header.index
     graph, shape = circuit.graph(), statement.shape(segment)
     random = random or system()
+    progress("commit", 0, 1, segment=segment)
+    mark("pads")
     channel = prover_channel(
         _challenger(statement, header, trace),
         statement.layout(segment),
         statement.query_bits,
         random,
     )
-
-    progress("commit", 0, 1, segment=segment)
+    mark("columns")
     relations = _relations(statement, segment)
     values = [_lookup_values(witness, shape, entry) for entry in relations.entries]
     if counts is None:
@@ -206,10 +208,13 @@ def prove(
     commitments += [both[side].committed for side in sides]  # type: ignore[misc]
     opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
     if channel.hiding:
+        mark("hiding: replay")
         replay = _verifier(statement, header, channel.proof(), None)
         public = {s: b.padded for s, b in both.items() if s not in sides}
         _check(replay, statement, header, public)
+        mark("hiding: proof")
         channel.close(replay)
+        mark(None)
     return channel.proof(), open_claims.dataset
 
 

@@ -1,0 +1,328 @@
+"""Counts against what the prover really does, sizes against real bundles, and what follows."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_run import TinyBundle, make_bundle, write_data, write_recipe
+from typer.testing import CliRunner
+
+import zktrain
+from zktrain import compile as verb
+from zktrain import machine
+from zktrain.arguments import fraction_tree
+from zktrain.cli.main import app
+from zktrain.commitment import merkle
+from zktrain.compile import estimate as estimate_recipe
+from zktrain.cost import calibration, sizes
+from zktrain.cost.calibration import Calibration, fit
+from zktrain.cost.counts import prover_work
+from zktrain.cost.estimate import estimate, header_to_be, shorter
+from zktrain.errors import InputError
+from zktrain.training.run import Run
+from zktrain.transcript.bundle import parse, parse_statement, statement_of
+from zktrain.transcript.statement import Statement
+
+PROOFS = Path(__file__).resolve().parents[1] / "proofs" / "v1"
+GOLDEN = sorted(path.parent.name for path in PROOFS.glob("*/proof.zkt"))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_predicted_bytes_are_the_real_ones(name: str) -> None:
+    """Within a per cent: Merkle paths depend on the positions opened."""
+    data = (PROOFS / name / "proof.zkt").read_bytes()
+    bundle = parse(data)
+    statement = parse_statement(bundle)
+    parts = sizes.bundle_parts(statement)
+    assert sum(parts.values()) == pytest.approx(len(data), rel=0.01)
+    assert parts["dataset certificate"] == pytest.approx(len(bundle.certificate), rel=0.03)
+    assert parts["closing proof"] == pytest.approx(len(bundle.closing), rel=0.03)
+    for number, segment in enumerate(bundle.segments):
+        predicted = sum(sizes.segment_parts(statement, number).values())
+        assert predicted == pytest.approx(len(segment.proof) + 116, rel=0.015)
+
+
+def test_mean_siblings_is_the_mean() -> None:
+    drawn = random.Random(1)
+    counts = []
+    for _ in range(400):
+        opened = sorted(drawn.sample(range(1 << 9), 40))
+        counts.append(sum(map(len, merkle._sibling_plan(opened, 9))))
+    assert sizes.mean_siblings(9, 40) == pytest.approx(np.mean(counts), rel=0.02)
+    assert sizes.mean_siblings(4, 16) == 0 and sizes.mean_siblings(5, 1) == pytest.approx(5)
+
+
+@pytest.fixture(scope="module")
+def counted(
+    tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Statement, dict[str, list[int]]]:
+    """A proof in clear, with the sizes that its kernels were called with."""
+    from zktrain.kernels import ntt, sha256
+
+    run = tmp_path_factory.mktemp("counted") / "run"
+    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("segments", "*.zkt"))
+    seen: dict[str, list[int]] = {"butterflies": [], "blocks": [], "leaves": []}
+    transform, hash_rows, prove = ntt.transform, sha256.hash_rows, fraction_tree.prove
+
+    def counting_transform(matrix: Any, filled: int | None = None) -> None:
+        length, lanes = matrix.shape
+        seen["butterflies"].append(length // 2 * (length.bit_length() - 1) * lanes)
+        transform(matrix, filled)
+
+    def counting_hash(rows: Any, prefix: bytes, salts: Any = None) -> Any:
+        cells = rows.shape[1] + (0 if salts is None else salts.shape[1])
+        seen["blocks"].append(rows.shape[0] * -(-(8 * cells + 9) // 64))
+        return hash_rows(rows, prefix, salts)
+
+    def counting_tree(channel: Any, label: str, leaves: fraction_tree.Layer) -> Any:
+        seen["leaves"].append(2 * leaves.pairs)
+        return prove(channel, label, leaves)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ntt, "_vector_cells", lambda: 1)  # lanes as they are, none to fill up
+        patch.setattr(ntt, "transform", counting_transform)
+        patch.setattr(sha256, "hash_rows", counting_hash)
+        patch.setattr(fraction_tree, "prove", counting_tree)
+        proved = zktrain.prove(run, zero_knowledge=False)
+    return statement_of(proved.path), seen
+
+
+@pytest.mark.parametrize("what", ["butterflies", "leaves"])
+def test_counts_are_sizes_of_real_arrays(
+    counted: tuple[Statement, dict[str, list[int]]], what: str
+) -> None:
+    statement, seen = counted
+    kinds = {"butterflies": "encode", "leaves": "tree"}
+    predicted = [
+        work.amounts[what]
+        for work in prover_work(statement, certified=True)
+        if work.kind == kinds[what]
+    ]
+    assert sorted(predicted) == pytest.approx(sorted(seen[what]), abs=1.1)
+
+
+def test_hashed_blocks_are_counted(counted: tuple[Statement, dict[str, list[int]]]) -> None:
+    statement, seen = counted
+    hashed = [w for w in prover_work(statement, certified=True) if w.kind == "hash"]
+    predicted = sum(work.amounts["blocks"] for work in hashed)
+    assert predicted == pytest.approx(sum(seen["blocks"]), rel=0.001)
+
+
+def test_cells_and_lookups_are_those_of_the_circuit(tiny_bundle: TinyBundle) -> None:
+    statement = statement_of(tiny_bundle.proof)
+    work = prover_work(statement)
+    looked_up = sum(w.amounts["cells"] for w in work if w.place == ("commit", "lookup counts"))
+    assert looked_up == statement.circuit.lookups_per_step * statement.circuit.steps
+
+
+def test_more_steps_cost_more_and_shorter_segments_need_less_memory() -> None:
+    circuit = zktrain.compile("circuits/fashion-mlp-128.toml").circuit
+    header = header_to_be(60000, 784, 10, hiding=True)
+    none = "00" * 32
+    whole = Statement(circuit, header, none, none, 1024, 100, True)
+    costs = [estimate(s, calibration=calibration.shipped()) for s in (whole, *shorter(whole))]
+    lengths = [cost.statement.segment_steps for cost in costs]
+    assert lengths == [1024 >> k for k in range(11)]
+    memory = [cost.peak_bytes for cost in costs]
+    assert memory == sorted(memory, reverse=True)
+    assert costs[3].proof_bytes > costs[0].proof_bytes
+    assert 1e9 < costs[0].peak_bytes < 1e10 and costs[0].seconds > 1
+    assert json.loads(json.dumps(costs[0].to_json()))["segments"] == 1
+
+
+# calibration
+
+
+def test_fit_finds_rates_and_none_is_negative() -> None:
+    generator = np.random.default_rng(0)
+    true = {"cells": 3e-9, "calls": 2e-4, "rows": 0.0}
+    observations = []
+    for _ in range(12):
+        amounts = {"cells": generator.uniform(1e5, 1e8), "calls": 3.0, "rows": generator.uniform()}
+        seconds = sum(true[name] * amount for name, amount in amounts.items())
+        observations.append((amounts, seconds))
+    found = fit(observations, 1e-6)
+    assert found["cells"] == pytest.approx(3e-9, rel=1e-6)
+    assert found["calls"] == pytest.approx(2e-4, rel=1e-6)
+    alike = [({"a": 10.0, "b": 10.0}, 18.0)] * 3  # only their sum is known
+    even = fit(alike, 0.0, near_one=("a", "b"))
+    assert even["a"] == pytest.approx(even["b"]) and sum(even.values()) == pytest.approx(1.8, 0.01)
+    falling = [({"a": x, "one": 1.0}, 2.0 - x) for x in (0.1, 0.5, 1.0)]
+    assert all(rate >= 0 for rate in fit(falling, 0.0).values())
+
+
+def test_the_shipped_calibration_says_so() -> None:
+    shipped = calibration.shipped()
+    assert "another machine" in shipped.remark() and "--calibrate" in shipped.remark()
+    kinds = {work.kind for work in prover_work(statement_of(PROOFS / GOLDEN[0] / "proof.zkt"))}
+    assert kinds <= set(shipped.seconds) and "verify" in shipped.seconds
+
+
+def test_a_kept_calibration_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(calibration.OVERRIDE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert calibration.load().shipped
+    mine = Calibration({"tree": {"leaves": 1e-8}}, {"base": 1e8}, machine.describe())
+    path = calibration.save(mine)
+    assert path == tmp_path / "zktrain" / "calibration.json"
+    kept = calibration.load()
+    assert kept.seconds == mine.seconds and kept.remark() == "calibrated on this machine"
+    monkeypatch.setenv(calibration.OVERRIDE, str(tmp_path / "other.json"))
+    assert calibration.load().shipped
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "other"}', '{"format": null}'])
+def test_a_damaged_calibration_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(text)
+    monkeypatch.setenv(calibration.OVERRIDE, str(path))
+    with pytest.raises(InputError, match="is no calibration of this version"):
+        calibration.load()
+
+
+# the estimate
+
+
+def test_compile_estimates(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
+    recipe = str(tiny_bundle.recipe)
+    done = CliRunner().invoke(app, ["compile", recipe, "--estimate", "--records", "24", "--json"])
+    found = json.loads(done.output)["estimate"]
+    real = tiny_bundle.proof.stat().st_size
+    assert found["proof_bytes"] == pytest.approx(real, rel=0.01) and found["segments"] == 2
+    assert set(found["stages"]) >= {"commit", "lookups", "opening", "closing"}
+    known = estimate_recipe(recipe, dataset=tiny_bundle.dataset)
+    assert known.proof_bytes == found["proof_bytes"] and known.certified
+    done = CliRunner().invoke(app, ["compile", recipe, "--estimate", "--records", "24"])
+    assert done.exit_code == 0 and "peak memory" in done.output
+    done = CliRunner().invoke(app, ["compile", recipe, "--estimate"])
+    assert done.exit_code == 1 and "--records N" in done.output
+    assert callable(verb)
+
+
+# memory
+
+
+@pytest.fixture
+def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A calibration under which libraries take nothing, so that small runs differ."""
+    shipped = calibration.shipped()
+    memory = dict.fromkeys(("segment", "fractions", "tables"), 1.0)
+    memory |= dict.fromkeys(("base", "dataset", "records", "weights"), 0.0)
+    path = tmp_path / "light.json"
+    path.write_text(json.dumps({**shipped.to_json(), "memory": memory}))
+    monkeypatch.setenv(calibration.OVERRIDE, str(path))
+
+
+def _trained(folder: Path, segment_steps: str) -> Path:
+    recipe = write_recipe(
+        folder, steps=128, batch_size=64, segment_steps=segment_steps, learning_rate="0.0625"
+    )
+    zktrain.train(recipe, data=write_data(folder / "data.npz"), out=folder / "run")
+    return folder / "run"
+
+
+def _peaks(run: Path) -> Callable[[int], int]:
+    opened = Run.open(run)
+    header = header_to_be(24, 8, 3, hiding=True)
+    none = "00" * 32
+
+    def peak(steps: int) -> int:
+        statement = Statement(opened.circuit, header, none, none, steps, 100, True)
+        return estimate(statement).peak_bytes
+
+    return peak
+
+
+@pytest.mark.usefixtures("light")
+def test_a_run_that_does_not_fit_is_cut(tmp_path: Path) -> None:
+    """The cut run proves the same weights; the weights between its segments were trained again."""
+    run = _trained(tmp_path, '"auto"')
+    opened = Run.open(run)
+    assert opened.boundaries == (0, 128)
+    peak = _peaks(run)
+    proved = zktrain.prove(run, memory=int(peak(32) / 0.9) + 1)
+    assert proved.segments == 4 and Run.open(run).boundaries == (0, 32, 64, 96, 128)
+    verdict = zktrain.verify(opened.weights_path, proof=proved.path, dataset=opened.dataset_root)
+    assert verdict.segments == 4 and verdict.statement.segment_steps == 32
+    again = zktrain.prove(run, memory=10 * peak(128))
+    assert again.segments == 4  # what is proved keeps its length
+
+
+@pytest.mark.usefixtures("light")
+def test_a_fixed_length_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    run = _trained(tmp_path, "128")
+    peak = _peaks(run)
+    memory = int(peak(32) / 0.9) + 1
+    assert memory < peak(128)
+    with pytest.raises(InputError) as refused:
+        zktrain.prove(run, memory=memory)
+    message = str(refused.value)
+    assert "segments of 128 steps needs about" in message and "segment_steps = " in message
+    assert f"{peak(128) / 1e6:.0f} MB" in message and f"{memory / 1e6:.0f} MB" in message
+    assert not list((run / "segments").glob("*.bin")) if (run / "segments").exists() else True
+    done = CliRunner().invoke(app, ["prove", str(run), "--memory", f"{memory}", "--json"])
+    assert done.exit_code == 1
+    kind = json.loads(done.stdout.splitlines()[-1])["error"]
+    assert kind["kind"] == "InputError" and "segment_steps" in kind["message"]
+
+
+@pytest.mark.usefixtures("light")
+def test_proved_segments_keep_their_length(tmp_path: Path) -> None:
+    run = _trained(tmp_path, '"auto"')
+    zktrain.prove(run)
+    with pytest.raises(InputError, match=r"remove .*segments, whose segments keep their length"):
+        zktrain.prove(run, memory=int(_peaks(run)(32) / 0.9) + 1)
+
+
+@pytest.mark.usefixtures("light")
+def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
+    run = _trained(tmp_path, '"auto"')
+    with pytest.raises(InputError, match="no shorter segment fits"):
+        zktrain.prove(run, memory=1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("8GB", 8 * 10**9), ("1.5 g", 1_500_000_000), ("4GiB", 4 << 30), ("100", 100), ("2M", 2e6)],
+)
+def test_sizes_of_memory(text: str, count: int) -> None:
+    assert machine.parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "8 apples", "0"])
+def test_no_size_of_memory(text: str) -> None:
+    with pytest.raises(InputError, match="amount of memory"):
+        machine.parse_size(text)
+
+
+def test_the_limit_of_a_control_group_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "/proc/meminfo": "MemTotal: 99 kB\nMemAvailable:    8000000 kB\n",
+        "/proc/self/cgroup": "0::/a/b\n",
+        "/sys/fs/cgroup/a/b/memory.max": "max\n",
+        "/sys/fs/cgroup/a/memory.max": "3000000000\n",
+        "/sys/fs/cgroup/a/memory.current": "1000000000\n",
+        "/sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 400000000\n",
+    }
+    monkeypatch.setattr(machine, "_text", lambda path: files.get(path, ""))
+    assert machine.available_memory() == 2_400_000_000
+    del files["/proc/self/cgroup"]
+    assert machine.available_memory() == 8_192_000_000
+    files.clear()
+    monkeypatch.setattr(machine, "_sysconf", lambda name: None)
+    assert machine.available_memory() is None
+
+
+def test_the_fixture_is_not_needed_for_small_runs(tmp_path: Path) -> None:
+    """With what a machine has, tiny runs are proved as they were trained."""
+    bundle = make_bundle(tmp_path, steps=4)
+    assert zktrain.verify(bundle.weights, proof=bundle.proof, dataset=bundle.root).segments == 1

@@ -1,0 +1,283 @@
+"""What the prover does, stage by stage, and what the verifier does, counted from the statement.
+
+Sizes come from the functions that the prover takes them from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..arguments.claims import Shape, log_width
+from ..circuit.operations import (
+    Accumulate,
+    Affine,
+    AffineTransposed,
+    Batch,
+    Linear,
+    Lookup,
+    Operation,
+    Product,
+)
+from ..dataset import commitment as dataset
+from ..transcript.relations import claim_order, name_of
+from ..transcript.statement import Statement, lookup_entries
+from .dry import SegmentClaims, segment_claims
+from .parts import (
+    EXTENSION,
+    ROUND,
+    Work,
+    commitment,
+    counting,
+    hiding,
+    joint_opening,
+    lookups,
+    opened_cells,
+    pads,
+)
+
+
+def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
+    """Everything that ``prove`` does; ``certified``: the dataset has its certificate already."""
+    header = statement.dataset
+    out = [*_read(header)]
+    parameters = statement.circuit.parameters
+    for segment in range(len(statement.segments)):
+        out.append(Work(("boundaries",), "boundaries", {"weights": parameters, "calls": 1}))
+        if "end" in statement.committed_sides(segment):
+            out += commitment(("boundaries",), statement.boundary_packing())
+        out += segment_work(statement, segment)
+    out += _dataset(header)
+    if certified:
+        rows = opened_cells([header.packing()], dataset.query_bits(), hiding=header.hiding)
+        amounts = {"calls": 1.0, "rows": rows}
+        out.append(Work(("certify dataset",), "verify certificate", amounts))
+    else:
+        out += _certificate(header)
+    out += _closing(statement)
+    return out
+
+
+def segment_work(statement: Statement, segment: int) -> list[Work]:
+    """The stages of one segment."""
+    return [
+        *_witness(statement, segment),
+        *_commit(statement, segment),
+        *lookups(("lookups",), lookup_entries(statement.circuit, statement.shape(segment))),
+        *_relations(statement, segment),
+        *_opening(statement, segment),
+    ]
+
+
+def _cells(header: dataset.DatasetHeader) -> int:
+    """Committed cells of all records, padding included."""
+    return (header.covered_features + (1 << header.log_classes)) << header.log_records
+
+
+def _read(header: dataset.DatasetHeader) -> Iterator[Work]:
+    read = {"cells": header.records * header.features, "calls": 1}
+    yield Work(("read",), "read records", read)
+    cells = _cells(header)
+    yield Work(("read", "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells)
+    yield from _blinding(("read", "randomness"), header)
+
+
+def _blinding(place: tuple[str, ...], header: dataset.DatasetHeader) -> Iterator[Work]:
+    """The blinding records, expanded from the owner's secret."""
+    if header.hiding:
+        cells = (header.features + header.classes) << header.blinding_log
+        yield Work(place, "randomness", {"cells": cells}, bytes=8.0 * cells)
+
+
+def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
+    stage = ("commit dataset",)
+    yield counting((*stage, "lookup counts"), _cells(header), len(dataset.lookups(header)))
+    yield from _blinding((*stage, "randomness"), header)
+    yield from commitment(stage, header.packing())
+
+
+def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
+    stage, entries = ("certify dataset",), dataset.lookups(header)
+    packing, bits = header.packing(), dataset.query_bits()
+    layout = dataset.certificate_layout(header)
+    yield from pads(stage, layout, bits)
+    yield from lookups(stage, entries)
+    cells = sum(1 << e.log_size for e in entries)
+    yield from joint_opening(stage, [packing], bits, header.hiding, cells, 0, len(entries) + 2)
+    yield from hiding(
+        stage, layout, bits, opened_cells([packing], bits, hiding=header.hiding), 0, 0
+    )
+
+
+def _witness(statement: Statement, segment: int) -> Iterator[Work]:
+    circuit, shape = statement.circuit, statement.shape(segment)
+    cells = sum(block.used for block in statement.packing(segment).blocks)
+    products = 3 * shape.batch * circuit.parameters * shape.steps
+    yield Work(
+        ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
+    )
+    batch = (1 << shape.log_size(circuit.features)) + (1 << shape.log_size(circuit.classes))
+    yield Work(("witness", "batches"), "batches", {"cells": batch}, bytes=3.0 * batch)
+
+
+def _commit(statement: Statement, segment: int) -> Iterator[Work]:
+    shape, circuit = statement.shape(segment), statement.circuit
+    entries = lookup_entries(circuit, shape)
+    looked_up = sum(1 << e.log_size for e in entries)
+    yield from pads(("commit",), statement.layout(segment), statement.query_bits)
+    yield Work(("commit", "columns"), "columns", {"cells": looked_up, "calls": 1})
+    yield counting(("commit", "lookup counts"), looked_up, len(entries))
+    yield from commitment(("commit",), statement.packing(segment))
+
+
+def _relations(statement: Statement, segment: int) -> Iterator[Work]:
+    claims = segment_claims(statement, segment)
+    for op in claim_order(statement.circuit.graph()):
+        yield _operation(statement, segment, op, claims)
+
+
+def _operation(statement: Statement, segment: int, op: Operation, claims: SegmentClaims) -> Work:
+    graph, shape = statement.circuit.graph(), statement.shape(segment)
+    place = ("relations", name_of(op))
+    samples, steps = 1 << (shape.log_batch + shape.log_steps), 1 << shape.log_steps
+
+    def width(name: str) -> int:
+        return 1 << log_width(graph.tensor(name).width)
+
+    match op:
+        case Affine() | AffineTransposed():
+            many, n, m = claims.tensors[op.output], width(op.source), width(op.output)
+            cells = many * samples * (2 * n + m)
+            table, rounds = many * steps * n, many * (shape.log_steps + log_width(n))
+            weights = many * n * m
+            amounts = {"cells": cells, "table": table, "weights": weights, "rounds": rounds}
+            multiplications = 2.0 * (cells + weights) + (ROUND[3] + 2) * table
+            kind = "matrix product"
+        case Accumulate():
+            rows, columns = width(op.activation), width(op.error)
+            many = claims.weights[op.weight]
+            biases = claims.weights[op.bias] if op.bias is not None else 0
+            cells = samples * (many * rows + (many + biases) * columns)
+            table = (many + biases) * samples
+            rounds = shape.log_batch + shape.log_steps
+            amounts = {
+                "cells": cells,
+                "table": table,
+                "weights": (many + 1) * rows * columns,
+                "rounds": rounds * (many + biases),
+            }
+            multiplications = 2.0 * cells + ROUND[3] * table
+            kind = "weight update"
+        case Product():
+            size, many = samples * width(op.output), claims.tensors[op.output]
+            rounds = shape.log_size(graph.tensor(op.output).width)
+            cells = size if many else 0
+            amounts = {"cells": cells, "tables": many * size, "rounds": rounds}
+            multiplications = ROUND[3] * cells + 2.0 * EXTENSION * many * size
+            kind = "element-wise product"
+        case Batch():
+            header, many = statement.dataset, claims.tensors[op.output]
+            inputs = op.source == "inputs"
+            columns = header.covered_features if inputs else 1 << header.log_classes
+            cells = many * columns << header.log_records
+            table = many << header.record_axis.shared
+            real = header.features if inputs else header.classes
+            blinds = many * real << header.blinding_log if header.hiding else 0
+            amounts = {
+                "cells": cells,
+                "table": table,
+                "samples": many * samples,
+                "wide": blinds,
+                "rounds": header.log_records * many,
+            }
+            multiplications = 2.0 * (cells + blinds) + ROUND[2] * table + EXTENSION * many * samples
+            kind = "batch"
+        case Linear():
+            cells = sum(samples * width(name) for _, name in op.terms)
+            virtual = [name for _, name in op.terms if not graph.tensor(name).committed]
+            fresh = sum(samples * width(name) for name in virtual)
+            amounts = {"cells": fresh, "calls": 1}
+            multiplications = 2.0 * fresh
+            kind = "linear"
+        case Lookup():
+            raise TypeError("lookups are proved before relations")
+    return Work(place, kind, amounts, multiplications=multiplications, bytes=2.0 * cells)
+
+
+def _opening(statement: Statement, segment: int) -> Iterator[Work]:
+    bits, layout = statement.query_bits, statement.layout(segment)
+    packings, claims = statement.packings(segment), segment_claims(statement, segment)
+    sizes = {block.name: block.used for block in packings[0].blocks}
+    counted = {name: claims.tensors[name] for name in sizes}
+    cells = sum(sizes[name] * many for name, many in counted.items())
+    wide = 0
+    for (_, name), many in claims.boundaries.items():
+        wide += many << packings[1].block(name).log_size
+    terms = sum(counted.values()) + sum(claims.boundaries.values())
+    yield from joint_opening(
+        ("opening",), packings, bits, statement.zero_knowledge, cells, wide, terms
+    )
+    sides = 2 - len(statement.committed_sides(segment))
+    public = sides * sum(
+        claims.weights.get(name, 0) * _size(dims)
+        for name, dims in statement.circuit.parameter_shapes().items()
+    )
+    rows = opened_cells(packings, bits, hiding=statement.zero_knowledge)
+    samples = _claim_samples(statement.shape(segment), claims)
+    yield from hiding(("opening",), layout, bits, rows, samples, public)
+
+
+def _claim_samples(shape: Shape, claims: SegmentClaims) -> int:
+    """Samples that a verifier weighs, once for each claim on a batch."""
+    return sum(claims.dataset.values()) << (shape.log_batch + shape.log_steps)
+
+
+def _size(dims: tuple[int, ...]) -> int:
+    out = 1
+    for n in dims:
+        out <<= log_width(n)
+    return out
+
+
+def _closing(statement: Statement) -> Iterator[Work]:
+    header, bits = statement.dataset, statement.closing_bits
+    cells = wide = terms = 0
+    for segment in range(len(statement.segments)):
+        for source, many in segment_claims(statement, segment).dataset.items():
+            inputs = source == "inputs"
+            columns = header.covered_features if inputs else 1 << header.log_classes
+            cells += many * columns << header.log_records
+            if header.hiding:
+                real = header.features if inputs else header.classes
+                wide += many * real << header.blinding_log
+            terms += many * (1 + header.hiding)
+    packing, layout = header.packing(), statement.closing_layout()
+    yield from pads(("closing",), layout, bits)
+    yield from joint_opening(
+        ("closing",), [packing], bits, statement.zero_knowledge, cells, wide, terms
+    )
+    rows = opened_cells([packing], bits, hiding=statement.zero_knowledge)
+    yield from hiding(("closing",), layout, bits, rows, 0, 0)
+
+
+def verifier_work(statement: Statement) -> dict[str, float]:
+    """Amounts that the time of a verification is proportional to."""
+    hiding = statement.zero_knowledge
+    out = {"calls": 1.0, "segments": float(len(statement.segments))}
+    dataset_rows = opened_cells(
+        [statement.dataset.packing()], statement.closing_bits, hiding=statement.dataset.hiding
+    )
+    out["rows"] = 2.0 * dataset_rows
+    out["samples"] = out["weights"] = 0.0
+    shapes = statement.circuit.parameter_shapes()
+    for segment in range(len(statement.segments)):
+        claims = segment_claims(statement, segment)
+        out["rows"] += opened_cells(
+            statement.packings(segment), statement.query_bits, hiding=hiding
+        )
+        out["samples"] += _claim_samples(statement.shape(segment), claims)
+        sides = 2 - len(statement.committed_sides(segment))
+        out["weights"] += sides * sum(
+            claims.weights.get(name, 0) * _size(dims) for name, dims in shapes.items()
+        )
+    out["parameters"] = float(statement.circuit.parameters)
+    return out

@@ -1,0 +1,116 @@
+"""Seconds, memory and bytes of a proof before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ..dataset.commitment import DEFAULT_OPENINGS, DatasetHeader
+from ..transcript.statement import Statement
+from . import calibration as calibrations
+from . import memory, sizes
+from .calibration import Calibration
+from .counts import prover_work, verifier_work
+from .parts import Work
+
+NO_DIGEST = "00" * 32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What proving ``statement`` costs; ``certified``: the dataset has its certificate already."""
+
+    statement: Statement
+    calibration: Calibration
+    certified: bool = False
+
+    @cached_property
+    def work(self) -> list[Work]:
+        return prover_work(self.statement, certified=self.certified)
+
+    @cached_property
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage of ``prove``."""
+        out: dict[str, float] = {}
+        for work in self.work:
+            out[work.place[0]] = out.get(work.place[0], 0.0) + self.calibration.time(work)
+        return out
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.stages.values())
+
+    @cached_property
+    def stage_memory(self) -> dict[str, int]:
+        """Resident bytes by stage."""
+        held = memory.stages(self.statement, certified=self.certified)
+        return {stage: round(self.calibration.held(amounts)) for stage, amounts in held}
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(self.stage_memory.values())
+
+    @cached_property
+    def proof_parts(self) -> dict[str, int]:
+        """Bytes of the bundle by kind."""
+        return {name: round(size) for name, size in sizes.bundle_parts(self.statement).items()}
+
+    @property
+    def proof_bytes(self) -> int:
+        return sum(self.proof_parts.values())
+
+    @cached_property
+    def verify_seconds(self) -> float:
+        return self.calibration.price("verify", verifier_work(self.statement))
+
+    def to_json(self) -> dict[str, Any]:
+        circuit, header = self.statement.circuit, self.statement.dataset
+        return {
+            "prove_seconds": round(self.seconds, 3),
+            "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
+            "peak_bytes": self.peak_bytes,
+            "stage_memory": self.stage_memory,
+            "proof_bytes": self.proof_bytes,
+            "proof_parts": self.proof_parts,
+            "verify_seconds": round(self.verify_seconds, 3),
+            "segments": len(self.statement.segments),
+            "segment_steps": self.statement.segment_steps,
+            "cells": circuit.cells_per_step * circuit.steps,
+            "lookups": circuit.lookups_per_step * circuit.steps,
+            "multiplications": round(sum(work.multiplications for work in self.work)),
+            "bytes_moved": round(sum(work.bytes for work in self.work)),
+            "records": header.records,
+            "calibration": self.calibration.remark(),
+        }
+
+
+def estimate(
+    statement: Statement, *, certified: bool = False, calibration: Calibration | None = None
+) -> Estimate:
+    """The estimate with this machine's calibration."""
+    return Estimate(statement, calibration or calibrations.load(), certified)
+
+
+def header_to_be(
+    records: int, features: int, classes: int, *, hiding: bool, openings: int = DEFAULT_OPENINGS
+) -> DatasetHeader:
+    """The header that committing to so many records gives, but for the root."""
+    return DatasetHeader(records, features, classes, bytes(32), openings if hiding else 0)
+
+
+def shorter(statement: Statement) -> Iterable[Statement]:
+    """The same run in segments of half the steps, a quarter, and so on."""
+    steps = min(statement.segment_steps, 1 << max(0, (statement.circuit.steps - 1).bit_length()))
+    while steps > 1:
+        steps //= 2
+        yield replace(statement, segment_steps=steps)
+
+
+def bytes_by_place(work: Iterable[Work]) -> dict[tuple[str, ...], float]:
+    """Bytes moved by place."""
+    out: dict[tuple[str, ...], float] = {}
+    for part in work:
+        out[part.place] = out.get(part.place, 0.0) + part.bytes
+    return out

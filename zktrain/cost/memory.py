@@ -1,0 +1,90 @@
+"""The prover's memory, stage by stage: what it holds at once.
+
+Everything is in bytes and known from the statement but for a factor near 1 for each kind, and the
+base that libraries take; both are fitted (``calibration``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..arguments import lookup
+from ..circuit.operations import Product, Tensor
+from ..commitment.packing import Packing
+from ..commitment.parameters import code_log
+from ..dataset import commitment as dataset
+from ..transcript.statement import Statement, lookup_entries
+
+Held = dict[str, float]
+
+FRACTION_BYTES = 32
+"""Numerator and denominator in E."""
+ELEMENT_BYTES = 16
+_DIGEST_BYTES = 32
+_WHOLE_LANES = 8
+"""Code words have whole vector registers of lanes."""
+
+
+def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[str, Held]]:
+    """``(stage, bytes by kind)``; the largest segment stands for all."""
+    header = statement.dataset
+    kept = {
+        "base": 1.0,
+        "records": _record_bytes(header),
+        "weights": 8.0 * statement.circuit.parameters,
+    }
+    held = {**kept, "segment": _segment_bytes(statement)}
+    yield "commit", held
+    leaves = lookup.leaf_count(lookup_entries(statement.circuit, statement.shape(0)))
+    yield "lookups", {**held, "fractions": FRACTION_BYTES * leaves}
+    yield "relations", {**held, "tables": _table_bytes(statement)}
+    data = {**kept, "dataset": _code_bytes(header.packing())}
+    yield "commit dataset", data
+    if not certified:
+        leaves = lookup.leaf_count(dataset.lookups(header))
+        yield "certify dataset", {**data, "fractions": FRACTION_BYTES * leaves}
+
+
+def _code_bytes(packing: Packing) -> int:
+    """Code word, tree, salts and tails of a commitment."""
+    lanes = len(packing.live_lanes)
+    positions = 1 << code_log(packing.lane_log, 1, packing.tail)
+    salts = packing.row_cells - lanes
+    written = -(-lanes // _WHOLE_LANES) * _WHOLE_LANES
+    return positions * (8 * (written + salts) + 2 * _DIGEST_BYTES) + 8 * lanes * packing.tail
+
+
+def _record_bytes(header: dataset.DatasetHeader) -> int:
+    """Records as they are read and as columns, and which cells of these are real."""
+    columns = (header.covered_features + (1 << header.log_classes)) << header.log_records
+    blinds = 0
+    if header.hiding:
+        blinds = 8 * (header.features + header.classes) << header.blinding_log
+    return 2 * columns + blinds + header.records * header.features
+
+
+def _cell_bytes(tensor: Tensor) -> int:
+    if not tensor.committed:
+        return 2
+    return next(size for size in (1, 2, 4) if max(-tensor.low, tensor.high) < 1 << (8 * size))
+
+
+def _segment_bytes(statement: Statement) -> int:
+    """Tensors, committed and virtual, and what commits to them."""
+    shape, circuit = statement.shape(0), statement.circuit
+    tensors = sum(
+        _cell_bytes(tensor) << shape.log_size(tensor.width) for tensor in circuit.graph().tensors
+    )
+    codes = sum(_code_bytes(packing) for packing in statement.packings(0))
+    return tensors + codes
+
+
+def _table_bytes(statement: Statement) -> int:
+    """Selector and both factors of the largest element-wise product, and their halves."""
+    graph, shape = statement.circuit.graph(), statement.shape(0)
+    sizes = [
+        1 << shape.log_size(graph.tensor(op.output).width)
+        for op in graph.operations
+        if isinstance(op, Product)
+    ]
+    return int(4.5 * ELEMENT_BYTES * max(sizes, default=0))

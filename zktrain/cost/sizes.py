@@ -1,0 +1,110 @@
+"""Bytes of a bundle before it exists: exact, but for Merkle paths, which depend on the positions
+that happen to be opened and stand here with their mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+from ..arguments import lookup
+from ..channel import DIGEST_BYTES
+from ..commitment import ligero, opening
+from ..commitment.packing import Packing
+from ..dataset import commitment as dataset
+from ..hiding import Layout
+from ..transcript.segment import HEADER_BYTES
+from ..transcript.statement import Statement
+from .dry import segment_claims
+
+FRAMES = 8 + 4 * 8 + 4 + 8
+"""Magic, the lengths of four sections and of the closing proof, the number of segments."""
+
+
+@lru_cache(maxsize=256)
+def mean_siblings(code_log: int, queries: int) -> float:
+    """Mean number of digests in the Merkle paths of ``queries`` distinct leaves of ``2^code_log``.
+
+    A node is a sibling if exactly one of it and its brother has an opened leaf below.
+    """
+    leaves = 1 << code_log
+
+    def touched(size: int) -> float:
+        """Probability that a subtree of ``size`` leaves has an opened one."""
+        if queries > leaves - size:
+            return 1.0
+        parts = (leaves - size, leaves - queries), (leaves - size - queries, leaves)
+        (a, b), (c, d) = parts
+        log = math.lgamma(a + 1) + math.lgamma(b + 1) - math.lgamma(c + 1) - math.lgamma(d + 1)
+        return 1.0 - math.exp(log)
+
+    total = 0.0
+    for level in range(code_log):
+        pairs = leaves >> (level + 1)
+        total += pairs * 2 * (touched(2 << level) - touched(1 << level))
+    return total
+
+
+def opening_parts(packings: Sequence[Packing], bits: float, *, hiding: bool) -> dict[str, float]:
+    """Bytes of an opening by kind."""
+    parts: dict[str, float] = dict(opening.proof_sizes(packings, bits, hiding=hiding))
+    paths = 0.0
+    for number, level in enumerate(opening.level_plan(packings, bits, hiding=hiding).levels):
+        trees = len(packings) if number == 0 else 1
+        paths += trees * mean_siblings(level.code_log, level.queries)
+    return {**parts, "Merkle paths": DIGEST_BYTES * paths}
+
+
+def pads_bytes(layout: Layout | None, bits: float) -> float:
+    """Bytes of the proof about the pads."""
+    if layout is None:
+        return 0.0
+    sizes = ligero.parameters(layout.count, bits)
+    work = 8 if ligero.WORK_BITS else 0
+    paths = DIGEST_BYTES * mean_siblings(sizes.code_log, sizes.queries)
+    return layout.proof_bytes(bits) + work + paths
+
+
+def segment_parts(statement: Statement, segment: int) -> dict[str, float]:
+    """Bytes of a segment by kind."""
+    hiding, bits = statement.zero_knowledge, statement.query_bits
+    parts: dict[str, float] = {
+        "header, root, work": HEADER_BYTES
+        + 8
+        + DIGEST_BYTES
+        + (8 if statement.work_bits(segment) else 0),
+        "lookups and relations": 16 * segment_claims(statement, segment).scalars,
+        **opening_parts(statement.packings(segment), bits, hiding=hiding),
+    }
+    if hiding:
+        parts["pads of hidden scalars"] = pads_bytes(statement.layout(segment), bits)
+    return parts
+
+
+def certificate_bytes(header: dataset.DatasetHeader) -> float:
+    """Bytes of the dataset's certificate."""
+    bits, layout = dataset.query_bits(), dataset.certificate_layout(header)
+    packing = header.packing()
+    total = lookup.proof_bytes(dataset.lookups(header)) + 16 * 2 * header.hiding
+    total += 8 if dataset.work_bits(header) else 0
+    parts = opening_parts([packing], bits, hiding=header.hiding)
+    return total + sum(parts.values()) + pads_bytes(layout, bits)
+
+
+def bundle_parts(statement: Statement) -> dict[str, float]:
+    """Bytes of the bundle by kind, segments together."""
+    total: dict[str, float] = {}
+    for segment in range(len(statement.segments)):
+        for name, count in segment_parts(statement, segment).items():
+            total[name] = total.get(name, 0.0) + count
+    bits = statement.closing_bits
+    closing = opening_parts([statement.dataset.packing()], bits, hiding=statement.zero_knowledge)
+    return {
+        "statement, circuit, dataset": FRAMES
+        + len(statement.to_json())
+        + len(statement.circuit.canonical_json())
+        + len(statement.dataset.to_json()),
+        "dataset certificate": certificate_bytes(statement.dataset),
+        **total,
+        "closing proof": sum(closing.values()) + pads_bytes(statement.closing_layout(), bits),
+    }
