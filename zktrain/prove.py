@@ -119,9 +119,10 @@ def prove(
     from .kernels.device import kernels_on, require_device
 
     started = time.perf_counter()
-    require_device(device, kernels=True)
     clock = _Clock(progress)
     with clock.running(), kernels_on(device):
+        clock("load", 0, 1)  # torch, above all
+        require_device(device, kernels=True)
         opened = Run.open(run)
         circuit = opened.circuit
         clock("read", 0, 1)

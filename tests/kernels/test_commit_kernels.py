@@ -25,6 +25,7 @@ def test_fill(kind: type[np.integer], count: int, lane_size: int, column: int, s
     lanes = -(-count // lane_size)
     matrix = residues(rng, lane_size + start + 2, column + lanes + 2)
     expected = matrix.tolist()
+    expected[:lane_size] = [[0] * matrix.shape[1] for _ in range(lane_size)]
     for at, value in enumerate(values.tolist()):
         lane, position = divmod(at, lane_size)
         expected[start + position][column + lane] = value % P

@@ -75,6 +75,19 @@ def test_shorter_message_then_zeros_is_a_code_word() -> None:
     check(matrix, [0, 1, 2, 3], list(range(128)))
 
 
+@pytest.mark.parametrize("filled", [1, 63, 64, 65, 100, 127, 128])
+@pytest.mark.parametrize("log", [7, 14])
+def test_rows_beyond_the_message_are_taken_for_zero(log: int, filled: int) -> None:
+    rng = np.random.default_rng(filled)
+    filled <<= log - 7
+    full = residues(rng, 1 << log, 33)
+    message = full.copy()
+    message[filled:] = 0
+    transform(message)
+    transform(full, filled)
+    assert np.array_equal(full, message)
+
+
 def test_bit_reverse() -> None:
     for bits in range(9):
         for index in range(1 << bits):

@@ -47,14 +47,14 @@ def encode(
     packing: Packing, tensors: dict[str, NDArray[Any]], tails: NDArray[np.uint64] | None = None
 ) -> NDArray[np.uint64]:
     """Code word matrix ``(2^code_log, live lanes)``."""
+    from ..kernels import ntt
     from ..kernels.commit import Placed, fill
-    from ..kernels.ntt import transform, zeros
 
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
     positions = 1 << code_log(packing.lane_log, RATE_LOG, packing.tail)
     mark("fill")
-    matrix = zeros(positions, len(columns))
+    matrix = ntt.matrix(positions, len(columns))
     placed = []
     for block in packing.blocks:
         lane, start = divmod(block.offset, lane_size)
@@ -63,7 +63,7 @@ def encode(
     if tails is not None:
         matrix[lane_size : lane_size + packing.tail, : len(columns)] = tails.T
     mark("encode")
-    transform(matrix, lane_size + packing.tail)
+    ntt.transform(matrix, lane_size + packing.tail)
     mark(None)
     return matrix[:, : len(columns)]
 

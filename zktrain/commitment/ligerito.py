@@ -154,12 +154,12 @@ def _commit_level(
 ) -> tuple[_Matrix, ExtVec, ExtVec]:
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
     empty if it has none."""
+    from ..kernels import ntt
     from ..kernels.commit import fill_pairs
-    from ..kernels.ntt import transform, zeros
 
     mark("fill")
     size, lanes = 1 << level.message_log, level.lanes
-    wide = zeros(1 << level.code_log, 2 * lanes)
+    wide = ntt.matrix(1 << level.code_log, 2 * lanes)
     code = wide[:, : 2 * lanes]
     blocks = [f]
     if level.carried >= 0:
@@ -173,7 +173,7 @@ def _commit_level(
     none = np.zeros((2, 0), dtype=np.uint64)
     if not level.masked:
         mark("encode")
-        transform(wide, size)
+        ntt.transform(wide, size)
         mark("hash")
         return _Matrix(code, merkle.build(code), None), none, none
     mask = blocks[-1]
@@ -181,7 +181,7 @@ def _commit_level(
     above = slice(size, size + level.tail)
     code[above, 0::2], code[above, 1::2] = tails[0], tails[1]
     mark("encode")
-    transform(wide, size + level.tail)
+    ntt.transform(wide, size + level.tail)
     mark("hash")
     salts = random.cells(code.shape[0], level.salt_cells)
     return _Matrix(code, merkle.build(code, salts), salts), tails, mask

@@ -169,14 +169,14 @@ def _points(code_log: int, indices: list[int]) -> gl.U64:
 
 def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
     """Polynomials ``(2, rows, degree)`` on the coset: ``(2, n, rows)``."""
-    from ..kernels.ntt import transform, zeros
+    from ..kernels import ntt
 
     rows, degree = coefficients.shape[1:]
-    matrix = zeros(1 << code_log, 2 * rows)
+    matrix = ntt.matrix(1 << code_log, 2 * rows)
     shifted = ext.mul_base(coefficients, gl.powers(GENERATOR, degree))
     code = matrix[:, : 2 * rows]
     code[:degree, 0::2], code[:degree, 1::2] = shifted[0].T, shifted[1].T
-    transform(matrix, degree)
+    ntt.transform(matrix, degree)
     return np.stack([code[:, 0::2], code[:, 1::2]])
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..field import goldilocks as gl
 from ..field.extension import Ext, ExtVec
+from . import ntt
 from .arithmetic import add, from_signed, kernel
-from .ntt import transform, zeros
 from .threads import run
 
 FILL_ROWS = 512
@@ -40,13 +40,15 @@ def _fill(lo, hi, values, lane_size, lanes, column, start, matrix):  # type: ign
 
 
 def fill(tensors: Sequence[Placed], lane_size: int, matrix: U64) -> None:
-    """Write flat tensors into ``matrix[position][lane]``, lane by lane, each from its own column
-    and position on; all of them together, so that every row is brought to the cache once."""
+    """Write flat tensors into the first ``lane_size`` rows of ``matrix[position][lane]``, lane by
+    lane, each from its own column and position on, and 0 elsewhere; all of them together, so that
+    every row is brought to the cache once."""
     lanes = [-(-placed.values.shape[0] // lane_size) for placed in tensors]
 
     def task(lo: int, hi: int) -> None:
         for first in range(lo, hi, FILL_ROWS):
             stop = min(hi, first + FILL_ROWS)
+            matrix[first:stop] = 0
             for (values, column, start), count in zip(tensors, lanes, strict=True):
                 own = max(0, first - start), min(stop - start, values.shape[0])
                 if own[0] < own[1]:
@@ -102,12 +104,13 @@ def add_powers(target: ExtVec, indices: list[int], code_log: int, factors: list[
     while filled < width:  # power = points^filled
         low[:, filled : 2 * filled] = gl.mul(low[:, :filled], power[:, None])
         filled, power = 2 * filled, gl.mul(power, power)
-    matrix = zeros(rows, 2 * width)
+    matrix = ntt.matrix(rows, 2 * width)
+    matrix[:] = 0
     for k, factor, powers in zip(exponents, factors, low, strict=True):
         row = matrix[k % rows]
         for cell, part in ((factor.a, row[:width]), (factor.b, row[width : 2 * width])):
             part[:] = gl.add(part, gl.mul(powers, np.full(width, cell, dtype=np.uint64)))
-    transform(matrix)
+    ntt.transform(matrix)
     log_rows = rows.bit_length() - 1
     order = np.array([gl.bit_reverse(i, log_rows) for i in range(n // width)], dtype=np.int64)
     wide = matrix[:, : 2 * width]

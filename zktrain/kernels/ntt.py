@@ -31,11 +31,11 @@ def _vector_cells() -> int:
     return 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
 
 
-def zeros(positions: int, lanes: int) -> NDArray[np.uint64]:
-    """A matrix to transform, at least ``lanes`` wide: whole vector registers, because what is
-    left over costs as much as four times as many lanes."""
+def matrix(positions: int, lanes: int) -> NDArray[np.uint64]:
+    """An uninitialised matrix to transform, at least ``lanes`` wide: whole vector registers,
+    because what is left over costs as much as four times as many lanes."""
     unit = _vector_cells()
-    return np.zeros((positions, -(-lanes // unit) * unit), dtype=np.uint64)
+    return np.empty((positions, -(-lanes // unit) * unit), dtype=np.uint64)
 
 
 @kernel
@@ -140,10 +140,10 @@ def _pass_logs(log_length: int, lanes: int) -> list[int]:
 
 
 @with_twin
-def transform(matrix: NDArray[np.uint64], filled: int | None = None) -> None:
-    """In place, each lane of ``matrix`` (``(2^k, lanes)``, C-contiguous) by itself. Rows from
-    ``filled`` on are 0."""
-    length, lanes = matrix.shape
+def transform(cells: NDArray[np.uint64], filled: int | None = None) -> None:
+    """In place, each lane of ``cells`` (``(2^k, lanes)``, C-contiguous) by itself. Rows from
+    ``filled`` on are taken for 0, whatever they hold."""
+    length, lanes = cells.shape
     if length == 1:
         return
     log_length = length.bit_length() - 1
@@ -153,7 +153,7 @@ def transform(matrix: NDArray[np.uint64], filled: int | None = None) -> None:
     for layers in _pass_logs(log_length, lanes):
         rows = 1 << layers
         gap //= rows
-        arguments = (matrix, rows, gap, known, stride, twiddles)
+        arguments = (cells, rows, gap, known, stride, twiddles)
         run(
             length // rows,
             lambda lo, hi: _pass(lo, hi, *arguments),  # noqa: B023

@@ -28,15 +28,17 @@ def _layer(m, half, stride, twiddles):  # type: ignore[no-untyped-def]
         m[b, lane] = mul(sub(x, y), twiddles[j * stride])
 
 
-def transform(matrix: NDArray[np.uint64], filled: int | None = None) -> None:
-    """See ``kernels.ntt``; ``filled`` needs no attention, since what is beyond it is 0."""
-    length, lanes = matrix.shape
+def transform(cells: NDArray[np.uint64], filled: int | None = None) -> None:
+    """See ``kernels.ntt``."""
+    length, lanes = cells.shape
     if length == 1:
         return
+    if filled is not None:
+        cells[filled:] = 0
     twiddles = send(powers(root_of_unity(length.bit_length() - 1), length // 2))
-    cells = send(matrix)
+    sent = send(cells)
     half = length // 2
     while half:
-        launch(_layer, length // 2 * lanes, cells, half, length // (2 * half), twiddles)
+        launch(_layer, length // 2 * lanes, sent, half, length // (2 * half), twiddles)
         half //= 2
-    matrix[:] = fetch(cells)
+    cells[:] = fetch(sent)
