@@ -286,7 +286,6 @@ def _prove_segment(
 ) -> tuple[bytes, list[DatasetClaim]]:
     circuit, shape = statement.circuit, statement.shape(header.index)
     clock("witness", 0, header.steps, segment=header.index)
-    mark("load torch")
     from .training.witness import segment_witness
 
     mark("steps")

@@ -165,8 +165,10 @@ def test_corrupted_deeper_level(share: float, queries: int) -> None:
     bad = int(share * n)
     transform = ntt.transform
 
-    def corrupt(matrix: Any, filled: int) -> None:
+    def corrupt(matrix: Any, filled: int | None = None) -> None:
         transform(matrix, filled)
+        if filled is None:  # no code word
+            return
         matrix[:] = _spoilt(matrix, bad, 1)
 
     with mock.patch.object(ntt, "transform", corrupt):

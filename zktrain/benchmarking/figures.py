@@ -261,7 +261,11 @@ def stages(runs: Sequence[dict[str, Any]]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.set_title("Where proving spends its time")
     axes.legend(
-        frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.45, -0.2), fontsize=8.5
+        frameon=False,
+        ncols=4,
+        loc="upper center",
+        bbox_to_anchor=(0.45, -0.4 / (0.3 + 0.42 * len(runs))),
+        fontsize=8.5,
     )
     figure.tight_layout()
     return figure

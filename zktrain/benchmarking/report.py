@@ -13,18 +13,18 @@ from .series import fitted_exponent
 
 STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.55 system-ui, sans-serif; color: #1f2933; max-width: 66rem; margin: 2.5rem auto;
+body { font: 15px/1.55 system-ui, sans-serif; color: #1f2933; max-width: 76rem; margin: 2.5rem auto;
   padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; font-size: 1.2rem; }
 p.lead { color: #52606d; margin-top: 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
-th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid #e4e7eb;
+th, td { padding: .35rem .5rem; text-align: right; border-bottom: 1px solid #e4e7eb;
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { color: #52606d; font-weight: 600; border-bottom: 2px solid #cbd2d9; }
 td.bad { color: #b91c1c; font-weight: 600; } td.wrap { white-space: normal; text-align: left; }
-img { max-width: 100%; margin: .6rem 0; }
+img { max-width: min(100%, 62rem); margin: .6rem 0; }
 dt { font-weight: 600; margin-top: .5rem; } dd { margin-left: 1.2rem; color: #3e4c59; }
 code, pre { background: #f5f7fa; padding: .1rem .3rem; border-radius: 3px; font-size: .86rem; }
 pre { padding: .8rem 1rem; overflow-x: auto; }

@@ -22,6 +22,8 @@ EXTENSION = 4
 ROUND = {2: 12, 3: 36}
 """Multiplications of a sumcheck per element of its tables, all rounds, by factors of a term."""
 
+POWERS_ROW = 512
+"""``kernels.commit.ROW``, without loading kernels."""
 NS = 1e-9
 MULTIPLY_NS = 0.285
 """Budget of a multiplication on two cores, where nothing better is stated."""
@@ -196,13 +198,19 @@ def joint_opening(
         yield encode((*place, "code", "encode"), deeper.code_log, lanes)
         yield hashing((*place, "code", "hash"), deeper.code_log, lanes + deeper.salt_cells)
         length = 1 << (deeper.message_log + deeper.fold_log)
-        products = level.queries * length
+        lengths = [length]
+        if deeper.carried >= 0:
+            lengths.append(1 << (deeper.message_log + deeper.carried))
+        widths = [min(n, POWERS_ROW) for n in lengths]
+        butterflies = float(
+            sum((1 << level.code_log) * (level.code_log - log2_ceil(w)) for w in widths)
+        )
         yield Work(
             (*place, "powers"),
             "powers",
-            {"products": products, "calls": 1},
-            multiplications=2.0 * products,
-            bytes=32.0 * length,
+            {"butterflies": butterflies, "calls": 1},
+            multiplications=butterflies + 2.0 * level.queries * sum(widths),
+            bytes=8.0 * butterflies + 32.0 * sum(lengths),
         )
         table = length + (deeper.carried_tail or 0)
         yield Work(
