@@ -114,7 +114,8 @@ def prove(
         if following.carried >= 0:
             w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
             above = [x * pow(p, 1 << lane_log, P) for x, p in zip(factors, points, strict=True)]
-            add_powers(w_tail, indices, level.code_log, above)
+            with span("powers"):
+                add_powers(w_tail, indices, level.code_log, above)
             if following.zeros:
                 z = _zero_point(channel, label, following)  # V -> P
                 table = kf.eq_table(z, _beta_powers(beta, len(points) + 1)[-1])
