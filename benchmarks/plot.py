@@ -16,7 +16,7 @@ from pathlib import Path
 from zktrain.bench import REPORT, draw
 from zktrain.benchmarking.report import markdown
 
-README_FIGURES = {"run": "demo.png", "growth-1-width": "width.png"}
+README_FIGURES = {"run": "demo.png", "sweep-2-width": "width.png"}
 
 
 def main() -> None:

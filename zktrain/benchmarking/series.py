@@ -129,7 +129,7 @@ def _marginal(result: dict[str, Any]) -> dict[str, list[Series]]:
     out = {}
     for number, found in enumerate(points.values(), 1):
         found.sort()
-        if len(found) < LEAST_POINTS or min(p for _, p, _ in found) <= 0:
+        if len(found) <= LEAST_POINTS or min(p for _, p, _ in found) <= 0:
             continue
         at = tuple(w for w, _, _ in found)
         common = ("Time of one more step", TITLES["width"], "milliseconds per step", 1e3, at)

@@ -121,7 +121,7 @@ def smoke() -> Plan:
 
 def readme() -> Plan:
     """What the README shows; about a quarter of an hour on two cores."""
-    wide = Setting("fashion", depth=2, steps=16, records=4096)
+    wide = Setting("fashion", depth=2, steps=64, records=4096)
     return Plan(
         (
             Setting("digits", width=64, batch=32, steps=256),
@@ -129,7 +129,7 @@ def readme() -> Plan:
             Setting("fashion", width=1024, depth=2, steps=256),
         ),
         (
-            Sweep("width", (512, 1024, 2048, 4096), replace(wide, steps=8)),
+            Sweep("width", (512, 1024, 2048, 4096), replace(wide, steps=16)),
             Sweep("width", (512, 1024, 2048, 4096), wide),
         ),
     )
