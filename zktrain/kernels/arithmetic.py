@@ -201,6 +201,10 @@ def _ext_halves(b: Any, *factors: Any) -> list[Any]:
     return [half for parts in _ext_parts(b, *factors) for half in _to_halves(b, parts)]
 
 
+def _base_halves(b: Any, x: Any, y0: Any, y1: Any) -> list[Any]:
+    return [half for y in (y0, y1) for half in _to_halves(b, _parts(b, x, y))]
+
+
 add = _intrinsic("add", 2, 1, _add)
 """Sum in F_p."""
 sub = _intrinsic("sub", 2, 1, _sub)
@@ -221,6 +225,10 @@ ext_mul_add = _intrinsic("ext_mul_add", 6, 2, _ext_mul_add)
 """``a b + x`` in E, as a pair."""
 ext_halves = _intrinsic("ext_halves", 4, 4, _ext_halves)
 """Product in E as ``l0, h0, l1, h1``, int64 bits below ``2^37``: coordinates ``l + 2^32 h``."""
+
+
+base_halves = _intrinsic("base_halves", 3, 4, _base_halves)
+"""Product of F_p with E, ``x (y0, y1)``, as :data:`ext_halves`."""
 
 
 def _typed_from_signed(typingctx, v):  # type: ignore[no-untyped-def]

@@ -22,13 +22,13 @@ from .arithmetic import (
     ext_mul_add,
     from_signed,
     kernel,
-    mul,
     reduce128,
     settled,
     sub,
 )
 from .device import with_twin
 from .threads import run
+from .wide import contract_wide
 
 Ints = NDArray[Any]
 Rows = ExtVec | tuple[NDArray[np.uint64], NDArray[np.uint64]]
@@ -191,7 +191,7 @@ def contract_last(tensor: Ints, vector: ExtVec) -> ExtVec:
     rows, n = tensor.shape
     out = np.empty((2, rows), dtype=np.uint64)
     if tensor.dtype.itemsize > 2:
-        return _contract_wide(tensor, vector, last=True)
+        return contract_wide(tensor, vector, last=True)
     limbs = np.empty((4, n), dtype=np.int64)
     _limbs(vector[0], vector[1], limbs)
     chunk = _safe_terms(tensor.dtype)
@@ -251,7 +251,7 @@ def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
     ``(2, n)``."""
     rows, n = tensor.shape
     if tensor.dtype.itemsize > 2:
-        return _contract_wide(tensor, vector, last=False)
+        return contract_wide(tensor, vector, last=False)
     out = np.empty((2, n), dtype=np.uint64)
     limbs = np.empty((4, rows), dtype=np.int64)
     _limbs(vector[0], vector[1], limbs)
@@ -261,26 +261,6 @@ def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
         lambda lo, hi: _contract_first(lo, hi, tensor, limbs, chunk, *out),
         grain=max(64, (1 << 14) // rows),
     )
-    return out
-
-
-@kernel
-def _contract_field(t, v0, v1, last, o0, o1):  # type: ignore[no-untyped-def]
-    o0[:] = ZERO
-    o1[:] = ZERO
-    for i in range(t.shape[0]):
-        for j in range(t.shape[1]):
-            k = j if last else i
-            to = i if last else j
-            o0[to] = add(o0[to], mul(t[i, j], v0[k]))
-            o1[to] = add(o1[to], mul(t[i, j], v1[k]))
-
-
-def _contract_wide(tensor: Ints, vector: ExtVec, *, last: bool) -> ExtVec:
-    """For the few tensors of 32 or 64 bits: small and rare, so reduced at every step."""
-    cells = to_field(tensor).reshape(tensor.shape)
-    out = np.empty((2, tensor.shape[0 if last else 1]), dtype=np.uint64)
-    _contract_field(cells, vector[0], vector[1], last, out[0], out[1])
     return out
 
 
