@@ -18,6 +18,7 @@ ONE = np.uint64(1)
 
 @kernel
 def _dot_wide(t, v0, v1):  # type: ignore[no-untyped-def]
+    """Sums of halves."""
     a = b = c = d = ZERO
     for j in range(t.shape[0]):
         l0, h0, l1, h1 = base_halves(from_signed(t[j]), v0[j], v1[j])
@@ -25,7 +26,7 @@ def _dot_wide(t, v0, v1):  # type: ignore[no-untyped-def]
         b += h0
         c += l1
         d += h1
-    return settled(np.int64(a), np.int64(b)), settled(np.int64(c), np.int64(d))
+    return a, b, c, d
 
 
 @kernel
@@ -35,9 +36,9 @@ def _contract_last_wide(t, v0, v1, o0, o1):  # type: ignore[no-untyped-def]
         f1 = ZERO
         for first in range(0, t.shape[1], WIDE_PIECE):
             stop = min(t.shape[1], first + WIDE_PIECE)
-            a, b = _dot_wide(t[row, first:stop], v0[first:stop], v1[first:stop])
-            f0 = add(f0, a)
-            f1 = add(f1, b)
+            a, b, c, d = _dot_wide(t[row, first:stop], v0[first:stop], v1[first:stop])
+            f0 = add(f0, settled(np.int64(a), np.int64(b)))
+            f1 = add(f1, settled(np.int64(c), np.int64(d)))
         o0[row] = f0
         o1[row] = f1
 
