@@ -106,19 +106,19 @@ def prove(
             mark(None)
             return
         beta = channel.challenger.element(f"{label}/beta")  # V -> P
-        points = [code_point(i, level.code_log) for i in indices]
-        factors = _beta_powers(beta, len(points))
+        factors = _beta_powers(beta, len(indices))
         with span("powers"):
             add_powers(w, indices, level.code_log, factors)
         machine: _CarryingMachine | sumcheck.ProductMachine
         if following.carried >= 0:
             w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
+            points = [code_point(i, level.code_log) for i in indices]
             above = [x * pow(p, 1 << lane_log, P) for x, p in zip(factors, points, strict=True)]
             with span("powers"):
                 add_powers(w_tail, indices, level.code_log, above)
             if following.zeros:
                 z = _zero_point(channel, label, following)  # V -> P
-                table = kf.eq_table(z, _beta_powers(beta, len(points) + 1)[-1])
+                table = kf.eq_table(z, _beta_powers(beta, len(indices) + 1)[-1])
                 table[:, : following.carried_tail] = 0
                 w_tail = ext.add(w_tail, table)
             machine = _CarryingMachine(following, (f, w), (_carried(following, tail), w_tail))
