@@ -121,10 +121,10 @@ def prove(
     started = time.perf_counter()
     clock = _Clock(progress)
     with clock.running(), kernels_on(device):
-        opened = Run.open(run)
-        circuit = opened.circuit
         clock("load", 0, 1)  # torch, above all
         require_device(device, kernels=True)
+        opened = Run.open(run)
+        circuit = opened.circuit
         clock("read", 0, 1)
         header, records = opened.header(), opened.records()
         secret, seed = opened.dataset_secret, None
