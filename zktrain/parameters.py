@@ -13,15 +13,21 @@ from .commitment import commit, ligero, merkle, packing, parameters
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
 
+_FIRST_TABLES = ("range16", "relu", "exp", "byte")
+"""The lookup tables of version 1."""
 
-@lru_cache(maxsize=2)
-def parameter_digest(hiding: bool = False) -> bytes:
+
+@lru_cache(maxsize=4)
+def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
     """SHA-256 of the canonical JSON of all constants: a version with other constants has another
-    digest. Proofs that hide have some more."""
+    digest. Proofs that hide have some more.
+
+    ``version`` is that of the circuit: 1 knows the first four lookup tables, 2 knows all.
+    """
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
     fields: dict[str, object] = {
-        "protocol": "zktrain-1",
+        "protocol": f"zktrain-{version}",
         "field": P,
         "generator": GENERATOR,
         "non_residue": NON_RESIDUE,
@@ -37,7 +43,11 @@ def parameter_digest(hiding: bool = False) -> bytes:
         "margin_bits": soundness.MARGIN_BITS,
         "certificate_bits": soundness.CERTIFICATE_BITS,
         "block_log_min": packing.BLOCK_LOG_MIN,
-        "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
+        "tables": {
+            name: [table.number, table.log_size]
+            for name, table in TABLES.items()
+            if version > 1 or name in _FIRST_TABLES
+        },
         "max_columns": MAX_COLUMNS,
         "exp_table": exp,
     }

@@ -39,6 +39,7 @@ def test_contents() -> None:
     assert rows("range16") == [(v,) for v in range(1 << 16)]
     assert rows("relu") == [(z, int(z > 0)) for z in range(-(1 << 15), 1 << 15)]
     assert set(rows("byte")) == {(v, 1) for v in range(256)} | {(0, 0)}
+    assert rows("winner") == [*((d, 0) for d in range((1 << 16) - 1)), (0, 1)]
     found = rows("exp")
     assert found[-1] == (0, 0, 0, 0)
     some = [*range(300), 1000, 2559, 2560, 2661, 2662, 2663, 5000, (1 << 16) - 2]

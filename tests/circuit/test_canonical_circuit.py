@@ -107,7 +107,7 @@ many_layers = [layer(name=f"l{i}", weight=f"w{i}") for i in range(65)]
 MULTIPLIERS = ("optimizer", "multipliers")
 
 MALFORMED: list[tuple[Callable[[Any], None], str]] = [
-    (change("format", to="zktrain-circuit-2"), "format"),
+    (change("format", to="zktrain-circuit-9"), "format"),
     (change("format", to=1), "format"),
     (remove("format"), "keys"),
     (change("extra", to=1), "keys"),

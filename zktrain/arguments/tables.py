@@ -96,6 +96,23 @@ def _byte_row(columns: list[NDArray[Any]]) -> tuple[NDArray[Any], int]:
     return np.where(real != 0, value.astype(np.int32), 256), 0
 
 
+def _winner_columns() -> list[NDArray[Any]]:
+    d = np.arange(1 << 16, dtype=np.int32)
+    wins = np.zeros(1 << 16, dtype=np.int8)
+    d[-1], wins[-1] = 0, 1
+    return [d, wins]
+
+
+def _winner_evaluate(point: Point) -> list[Ext]:
+    last = ml.eq_index(point, (1 << 16) - 1)
+    return [ml.identity(point) - last * ((1 << 16) - 1), last]
+
+
+def _winner_row(columns: list[NDArray[Any]]) -> tuple[NDArray[Any], int]:
+    d, wins = columns
+    return np.where(wins != 0, (1 << 16) - 1, d.astype(np.int64)), 0
+
+
 TABLES: dict[str, Table] = {
     "range16": Table(
         0,
@@ -107,4 +124,5 @@ TABLES: dict[str, Table] = {
     "relu": Table(1, 16, _relu_columns, _relu_evaluate, lambda columns: (columns[0], 1 << 15)),
     "exp": Table(2, 16, _exp_columns, _exp_evaluate, _exp_row),
     "byte": Table(3, 9, _byte_columns, _byte_evaluate, _byte_row),
+    "winner": Table(4, 16, _winner_columns, _winner_evaluate, _winner_row),
 }

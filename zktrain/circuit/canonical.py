@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-FORMAT = "zktrain-circuit-1"
+FORMATS = {1: "zktrain-circuit-1", 2: "zktrain-circuit-2"}
 LOSSES = ("cross_entropy", "mse")
+_FIRST_LOSSES = ("cross_entropy", "mse")
 
 MAX_BYTES = 1 << 20
 MAX_LAYERS = 64
@@ -59,12 +60,17 @@ _DERIVED = (
 )
 
 
+def version(circuit: Circuit) -> int:
+    """The first version of the text that can state ``circuit``."""
+    return 1 if circuit.loss in _FIRST_LOSSES else 2
+
+
 def encode(circuit: Circuit) -> bytes:
     """The canonical text of ``circuit``."""
     graph = circuit.graph()
     fixed_point = circuit.fixed_point
     document = {
-        "format": FORMAT,
+        "format": FORMATS[circuit.version],
         "layers": [_plain(layer) for layer in circuit.layers],
         "loss": circuit.loss,
         "optimizer": {
@@ -103,8 +109,8 @@ def decode(data: bytes) -> dict[str, Any]:
     """The arguments of ``Circuit`` that ``data`` states, each of the right type but not yet
     checked by ``violation``. Raises ``MalformedProof`` and nothing else."""
     document = _object(_parse(data), "the circuit", _STATED + _DERIVED)
-    if document["format"] != FORMAT:
-        _malformed(f"the format is not {FORMAT}")
+    if document["format"] not in FORMATS.values():
+        _malformed(f"the format is none of {', '.join(FORMATS.values())}")
     optimizer = _object(document["optimizer"], "optimizer", ("kind", "rate_bits", "multipliers"))
     if optimizer["kind"] != "sgd":
         _malformed("the optimizer is not sgd")
@@ -278,7 +284,7 @@ def _training_violation(circuit: Circuit) -> str | None:
     if circuit.loss not in LOSSES:
         return f"the loss must be one of {', '.join(LOSSES)}"
     if circuit.fixed_point != FixedPoint():
-        return f"{FORMAT} has one fixed-point format, {FixedPoint()}"
+        return f"there is one fixed-point format, {FixedPoint()}"
     if not 1 <= circuit.batch_size <= MAX_BATCH:
         return f"batch_size must be from 1 to {MAX_BATCH}"
     if not 1 <= circuit.steps <= MAX_STEPS:

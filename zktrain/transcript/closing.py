@@ -23,7 +23,9 @@ def _challenger(
     trace: Trace | None,
 ) -> Challenger:
     challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} closing", trace)
-    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
+    challenger.absorb(
+        "parameters", parameter_digest(statement.zero_knowledge, statement.circuit.version)
+    )
     challenger.absorb("statement", statement.digest)
     challenger.absorb("segments", b"".join(header.digest for header in headers))
     for claim in claims:

@@ -111,7 +111,9 @@ def _multipliers(statement: Statement, segment: int, shape: Shape) -> NDArray[np
 
 def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} segment", trace)
-    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
+    challenger.absorb(
+        "parameters", parameter_digest(statement.zero_knowledge, statement.circuit.version)
+    )
     challenger.absorb("statement", statement.digest)
     challenger.absorb("header", header.to_bytes())
     return challenger
