@@ -3,7 +3,8 @@
 Forward: ``acc(r) = sum_{t,i} eq(r_t, t) A(t, r_b, i) W_t(i, r_j) + 2^f LT_B(r_b) sum_{t<K}
 eq(r_t, t) b_t(r_j)``. Backward: ``bac(r) = sum_{t,j} eq(r_t, t) E(t, r_b, j) W_t(r_i, j)``. One
 sumcheck each, over ``(unit, t)``. The prover gets ``W_t(., r_j) = W_0(., r_j) - sum_{tau<t}
-m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
+m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` (or what the time filter has in the place of ``m_tau``)
+for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
 claims on the activation (or error) and on the weights at step-coordinates. Error ``3 (n + log K)
 / |E|``.
 """
@@ -19,45 +20,36 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Accumulate, Affine, AffineTransposed
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
-from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec, Point
 from ..field.forms import Scalar
 from . import sumcheck
 from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
-
-Multipliers = NDArray[np.uint64]
-"""``m_t`` for the padded steps of the segment; 0 beyond the real ones."""
-
-
-def decay(multipliers: Multipliers, omega: ExtVec) -> ExtVec:
-    """``m_tau sum_{t > tau} omega(t)`` for all ``tau``."""
-    later = np.stack([gl.sums_after(coordinate) for coordinate in omega])
-    return ext.mul_base(later, multipliers)
+from .time_filter import TimeFilter
 
 
 def _at_point(
-    multipliers: Multipliers, t: Point, row: Point, column: Point, value: Scalar
+    time_filter: TimeFilter, t: Point, row: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``W(t, row, column)``, the extension over all padded steps."""
 
     def decays() -> ExtVec:
-        return decay(multipliers, ml.eq_table(t))
+        return time_filter.decay(ml.eq_table(t))
 
-    return WeightClaim(ext.ONE, decays, row, column, value)
+    return WeightClaim(time_filter.first(t), decays, row, column, value)
 
 
 def _bias_claim(
-    shape: Shape, multipliers: Multipliers, t: Point, column: Point, value: Scalar
+    shape: Shape, time_filter: TimeFilter, t: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``sum_{t < K} eq(t) b_t(column)``, over the real steps only."""
 
     def decays() -> ExtVec:
         omega = ml.eq_table(t)
         omega[:, shape.steps :] = 0
-        return decay(multipliers, omega)
+        return time_filter.decay(omega)
 
-    return WeightClaim(ml.less_than(t, shape.steps), decays, (), column, value)
+    return WeightClaim(time_filter.first(t, shape.steps), decays, (), column, value)
 
 
 def _prove_product(
@@ -104,7 +96,7 @@ def prove_affine(
     op: Affine,
     update: Accumulate,
     shape: Shape,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     start: NDArray[np.int64],
     start_bias: NDArray[np.int64] | None,
     ledger: Ledger,
@@ -114,7 +106,7 @@ def prove_affine(
     """``start`` are the padded first weights ``(2^n_in, 2^n_out)`` of the segment,
     ``start_bias`` ``(2^n_out,)``."""
     from ..kernels import field as kf
-    from ..kernels.training import contract_samples, weight_history
+    from ..kernels.training import contract_samples
 
     label = f"affine/{op.output}"
     activation, error = witness.tensor(op.source), witness.tensor(update.error)
@@ -131,17 +123,17 @@ def prove_affine(
                 ]
             )
             scaled = ext.scale(per_step, Ext(1 << op.bias_shift))
-            history = weight_history(first, multipliers, np.ascontiguousarray(scaled))
+            history = time_filter.history(first, np.ascontiguousarray(scaled))
             omega = kf.eq_table(t)
             omega[:, shape.steps :] = 0
             bias = kf.total(kf.product(omega, history))
             channel.send(f"{label}/bias", [bias])  # P -> V
-            weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
+            weights.add(op.bias, _bias_claim(shape, time_filter, t, j, bias))
         gradients = contract_samples(activation, errors)
-        history = weight_history(kf.contract_last(start, units), multipliers, gradients)
+        history = time_filter.history(kf.contract_last(start, units), gradients)
         rho, a, w = _prove_product(channel, label, activation, history, b, t)
         ledger.add(op.source, rho[0] + b + rho[1], a)
-        weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], rho[0], j, w))
 
 
 def verify_affine(
@@ -149,7 +141,7 @@ def verify_affine(
     op: Affine,
     shape: Shape,
     source_width: int,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     ledger: Ledger,
     weights: WeightLedger,
 ) -> None:
@@ -159,11 +151,11 @@ def verify_affine(
         target = value
         if op.bias is not None:
             (bias,) = channel.receive(f"{label}/bias", 1)  # P -> V
-            weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
+            weights.add(op.bias, _bias_claim(shape, time_filter, t, j, bias))
             target = target - ml.less_than(b, shape.batch) * bias * (1 << op.bias_shift)
         rho, a, w = _verify_product(channel, label, target, shape, source_width, t)
         ledger.add(op.source, rho[0] + b + rho[1], a)
-        weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], rho[0], j, w))
 
 
 def prove_transposed(
@@ -171,14 +163,14 @@ def prove_transposed(
     op: AffineTransposed,
     update: Accumulate,
     shape: Shape,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     start: NDArray[np.int64],
     ledger: Ledger,
     weights: WeightLedger,
     witness: Witness,
 ) -> None:
     from ..kernels import field as kf
-    from ..kernels.training import contract_samples, weight_history
+    from ..kernels.training import contract_samples
 
     label = f"transposed/{op.output}"
     activation, error = witness.tensor(update.activation), witness.tensor(op.source)
@@ -187,10 +179,10 @@ def prove_transposed(
         units = kf.eq_table(i)
         activations = kf.contract_last(activation.reshape(-1, activation.shape[-1]), units)
         gradients = contract_samples(error, activations)
-        history = weight_history(kf.contract_first(start, units), multipliers, gradients)
+        history = time_filter.history(kf.contract_first(start, units), gradients)
         rho, e, w = _prove_product(channel, label, error, history, b, t)
         ledger.add(op.source, rho[0] + b + rho[1], e)
-        weights.add(op.weight, _at_point(multipliers, rho[1], i, rho[0], w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], i, rho[0], w))
 
 
 def verify_transposed(
@@ -198,7 +190,7 @@ def verify_transposed(
     op: AffineTransposed,
     shape: Shape,
     source_width: int,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     ledger: Ledger,
     weights: WeightLedger,
 ) -> None:
@@ -207,4 +199,4 @@ def verify_transposed(
         i, b, t = shape.split(point)
         rho, e, w = _verify_product(channel, label, value, shape, source_width, t)
         ledger.add(op.source, rho[0] + b + rho[1], e)
-        weights.add(op.weight, _at_point(multipliers, rho[1], i, rho[0], w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], i, rho[0], w))

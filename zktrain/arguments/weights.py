@@ -7,13 +7,13 @@ first weights and on activations and errors.
 
 biases alike with ``A = 2^f``. All claims of a layer in one sumcheck over ``(b, tau)`` with
 powers of ``gamma``; the claim on the segment's last weights has ``omega`` at the end: ``total =
-1``, ``decay = m``. Error ``(#claims + 3 (log B + log K)) / |E|``.
+1``, ``decay = m``. Under momentum or weight decay ``total`` and ``decay`` are those of the public
+filter (``time_filter``), and nothing else differs. Error ``(#claims + 3 (log B + log K)) / |E|``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -23,11 +23,11 @@ from ..circuit.operations import Accumulate
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, Ext, Point
+from ..field.extension import Ext, Point
 from ..field.forms import Scalar, combine
 from . import sumcheck
-from .affine import Multipliers
 from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
+from .time_filter import TimeFilter
 
 Boundary = Callable[[str, Point], Scalar]
 """Value of a parameter's extension at the start or the end of the segment: evaluated where it is
@@ -38,7 +38,7 @@ def _gather(
     challenger: Challenger,
     op: Accumulate,
     widths: tuple[int, int],
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
@@ -48,12 +48,14 @@ def _gather(
     rows, columns = (log_width(w) for w in widths)
     point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
     column, row = point[:columns], point[columns:]
-    last = partial(ext.from_base, multipliers)
+    total, decay = time_filter.end()
     claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
-    claims.append((False, WeightClaim(ONE, last, row, column, end(op.weight, column + row))))
+    claims.append(
+        (False, WeightClaim(total, lambda: decay, row, column, end(op.weight, column + row)))
+    )
     if op.bias is not None:
         claims += [(True, claim) for claim in weights.claims.get(op.bias, [])]
-        claims.append((True, WeightClaim(ONE, last, (), column, end(op.bias, column))))
+        claims.append((True, WeightClaim(total, lambda: decay, (), column, end(op.bias, column))))
     starts = [
         start(op.bias if bias and op.bias is not None else op.weight, claim.column + claim.row)
         for bias, claim in claims
@@ -69,7 +71,7 @@ def prove(
     channel: ProverChannel,
     op: Accumulate,
     widths: tuple[int, int],
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
@@ -80,7 +82,7 @@ def prove(
     from ..kernels import field as kf
 
     label = f"weights/{op.weight}"
-    claims, powers, _ = _gather(channel.challenger, op, widths, multipliers, weights, start, end)
+    claims, powers, _ = _gather(channel.challenger, op, widths, time_filter, weights, start, end)
     activation, error = witness.tensor(op.activation), witness.tensor(op.error)
     batch = 1 << shape.log_batch
     terms = []
@@ -110,7 +112,7 @@ def verify(
     channel: VerifierChannel,
     op: Accumulate,
     widths: tuple[int, int],
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
@@ -119,7 +121,7 @@ def verify(
 ) -> None:
     label = f"weights/{op.weight}"
     claims, powers, target = _gather(
-        channel.challenger, op, widths, multipliers, weights, start, end
+        channel.challenger, op, widths, time_filter, weights, start, end
     )
     rounds = shape.log_batch + shape.log_steps
     reduced, point = sumcheck.verify(channel, label, target, rounds, 3)

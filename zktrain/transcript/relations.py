@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..arguments import affine, batches, linear, lookup, product, weights
 from ..arguments.batches import DatasetClaim, RecordAxis
 from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
+from ..arguments.time_filter import TimeFilter
 from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import (
     Accumulate,
@@ -39,13 +40,13 @@ from ..profile import mark
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """What both sides know: the graph, sizes, lookups, learning-rate multipliers, record variables,
-    and which ends (``start``, ``end``) have committed weights."""
+    """What both sides know: the graph, sizes, lookups, how updates add up over time, record
+    variables, and which ends (``start``, ``end``) have committed weights."""
 
     graph: StepGraph
     shape: Shape
     entries: Sequence[lookup.Entry]
-    multipliers: NDArray[np.uint64]
+    time_filter: TimeFilter
     records: RecordAxis
     committed: tuple[str, ...]
 
@@ -166,7 +167,7 @@ def prove(
 ) -> OpenClaims:
     """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side,
     ``columns`` and ``blinding`` the dataset's records."""
-    graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
+    graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
     updates, weight_ledger = _updates(graph), WeightLedger()
     start = ends["start"]
 
@@ -194,17 +195,17 @@ def prove(
             case Affine():
                 bias = start[op.bias] if op.bias is not None else None
                 affine.prove_affine(
-                    channel, op, updates[op.weight], shape, multipliers,
+                    channel, op, updates[op.weight], shape, time_filter,
                     start[op.weight], bias, ledger, weight_ledger, witness,
                 )  # fmt: skip
             case AffineTransposed():
                 affine.prove_transposed(
-                    channel, op, updates[op.weight], shape, multipliers,
+                    channel, op, updates[op.weight], shape, time_filter,
                     start[op.weight], ledger, weight_ledger, witness,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    channel, op, _widths(graph, op), time_filter, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
                 )  # fmt: skip
             case Product():
@@ -226,7 +227,7 @@ def verify(
     order: NDArray[np.int64],
 ) -> OpenClaims:
     """``public_value(side, name, point)`` evaluates weights at a public end."""
-    graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
+    graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
     weight_ledger = WeightLedger()
 
     def boundary_value(side: str, name: str, point: Point) -> Scalar:
@@ -245,15 +246,15 @@ def verify(
                 linear.reduce(op, graph, shape, ledger, exchange, channel.check)
             case Affine():
                 width = graph.tensor(op.source).width
-                affine.verify_affine(channel, op, shape, width, multipliers, ledger, weight_ledger)
+                affine.verify_affine(channel, op, shape, width, time_filter, ledger, weight_ledger)
             case AffineTransposed():
                 width = graph.tensor(op.source).width
                 affine.verify_transposed(
-                    channel, op, shape, width, multipliers, ledger, weight_ledger
+                    channel, op, shape, width, time_filter, ledger, weight_ledger
                 )
             case Accumulate():
                 weights.verify(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    channel, op, _widths(graph, op), time_filter, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger,
                 )  # fmt: skip
             case Product():

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from ..arguments import lookup
 from ..arguments.batches import DatasetClaim
 from ..arguments.claims import Ledger, Shape, log_width
+from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from ..challenger import Challenger, Trace
 from ..channel import VerifierChannel
+from ..circuit.momentum import coefficients_of
 from ..circuit.operations import StepGraph
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
@@ -109,6 +111,13 @@ def _multipliers(statement: Statement, segment: int, shape: Shape) -> NDArray[np
     return out
 
 
+def _time_filter(statement: Statement, segment: int, shape: Shape) -> TimeFilter:
+    circuit, (first, steps) = statement.circuit, statement.segments[segment]
+    if circuit.momentum is None:
+        return PlainSteps(_multipliers(statement, segment, shape))
+    return FilteredSteps(coefficients_of(circuit, first, steps), shape.log_steps)
+
+
 def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} segment", trace)
     challenger.absorb(
@@ -122,7 +131,12 @@ def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None
 def _segment_order(statement: Statement, segment: int) -> NDArray[np.int64]:
     circuit, (first, steps) = statement.circuit, statement.segments[segment]
     return batch_indices(
-        circuit.order_seed, statement.dataset.records, circuit.batch_size, first, steps
+        circuit.order_seed,
+        statement.dataset.records,
+        circuit.batch_size,
+        first,
+        steps,
+        drop_last=circuit.drop_last,
     )
 
 
@@ -137,7 +151,7 @@ def _relations(statement: Statement, segment: int) -> Relations:
         statement.circuit.graph(),
         shape,
         lookup_entries(statement.circuit, shape),
-        _multipliers(statement, segment, shape),
+        _time_filter(statement, segment, shape),
         statement.dataset.record_axis,
         statement.committed_sides(segment),
     )
