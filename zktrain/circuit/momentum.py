@@ -166,7 +166,7 @@ def coefficients(
     parts: list[tuple[int, Integers, Integers]] = []
     first = 0  # responses before it have come to rest
     for t, multiplier in enumerate(multipliers):
-        rate = multiplier << (MULTIPLIER_BITS - shift)
+        rate = multiplier << (COEFFICIENT_BITS - MULTIPLIER_BITS - shift)
         if not back:
             while first <= t and not v[first]:
                 first += 1
@@ -243,7 +243,7 @@ def violation(circuit: Circuit) -> str | None:
     shift = scale(mu, peak(circuit))
     if shift > MAX_SCALE:
         return "the learning rate is too large for this momentum"
-    largest = peak(circuit) << (MULTIPLIER_BITS - shift)
+    largest = peak(circuit) << (COEFFICIENT_BITS - MULTIPLIER_BITS - shift)
     if 4 * largest * feedback(circuit) > (_ONE - mu) ** 2:
         return (
             "learning_rate * weight_decay must be at most (1 - momentum)^2 / 4, beyond which "
