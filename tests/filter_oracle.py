@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.momentum import Momentum
+from zktrain.circuit.network import FixedPoint, Initialisation, Layer
 
 UNIT = 1 << 40
 
@@ -27,6 +28,13 @@ def filtered(circuit: Circuit, momentum: Momentum, *, drop_last: bool = False) -
     """The circuit with its multipliers taken as whole ones, and momentum."""
     schedule = tuple((first, m << 20) for first, m in circuit.multipliers)
     return replace(circuit, multipliers=schedule, momentum=momentum, drop_last=drop_last)
+
+
+def perceptron(steps: int, momentum: Momentum, multipliers: tuple[tuple[int, int], ...]) -> Circuit:
+    """3-2, batches of 64; multipliers with 20 more bits."""
+    layer = Layer("fc1", 3, 2, "fc1.weight", "fc1.bias", False)
+    start = Initialisation("seed", "start")
+    return Circuit((layer,), "mse", FixedPoint(), 64, steps, multipliers, "order", start, momentum)
 
 
 def fractions(
