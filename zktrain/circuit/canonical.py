@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
 from .network import FixedPoint, Initialisation, Layer
-from .operations import Operation
+from .operations import Tensor
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -86,8 +86,8 @@ def encode(circuit: Circuit) -> bytes:
         "steps": circuit.steps,
         "order_seed": circuit.order_seed,
         "initialisation": _plain(circuit.initialisation),
-        "tensors": [_plain(tensor) for tensor in graph.tensors],
-        "operations": [_operation(operation) for operation in graph.operations],
+        "tensors": [_tensor(tensor, circuit.version) for tensor in graph.tensors],
+        "operations": [_kind(operation) for operation in graph.operations],
         "shifts": {"forward": fixed_point.shift, "backward": fixed_point.shift},
         "cells_per_step": circuit.cells_per_step,
         "lookups_per_step": circuit.lookups_per_step,
@@ -101,8 +101,20 @@ def _plain(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
-    return {"kind": type(operation).__name__, **_plain(operation)}
+def _tensor(tensor: Tensor, version: int) -> dict[str, Any]:
+    fields = _plain(tensor)
+    if version == 1:  # knows no images
+        del fields["grid"], fields["taps"]
+    return fields
+
+
+def _kind(record: Any) -> dict[str, Any]:
+    """The fields of an operation, a map or a layer, and which one it is."""
+    plain = {
+        name: _kind(value) if is_dataclass(value) else value
+        for name, value in _plain(record).items()
+    }
+    return {"kind": type(record).__name__, **plain}
 
 
 def decode(data: bytes) -> dict[str, Any]:

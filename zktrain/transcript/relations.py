@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import affine, batches, linear, lookup, product, weights
+from ..arguments import affine, batches, linear, lookup, product, unit_map, vanish, weights
 from ..arguments.batches import DatasetClaim, RecordAxis
 from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
 from ..channel import ProverChannel, VerifierChannel
@@ -30,6 +30,8 @@ from ..circuit.operations import (
     Operation,
     Product,
     StepGraph,
+    UnitMap,
+    Vanish,
 )
 from ..field.extension import ZERO, Ext, Point
 from ..field.forms import Scalar
@@ -100,6 +102,8 @@ def _inputs(op: Operation) -> set[str]:
             return {op.source, op.weight}
         case Accumulate():
             return {op.activation, op.error}
+        case UnitMap() | Vanish():
+            return {op.source}
         case _:
             return set()
 
@@ -107,7 +111,7 @@ def _inputs(op: Operation) -> set[str]:
 def _outputs(op: Operation) -> set[str]:
     if isinstance(op, Accumulate):
         return {op.weight}
-    if isinstance(op, Lookup):
+    if isinstance(op, (Lookup, Vanish)):
         return set()
     return {op.output}
 
@@ -115,7 +119,9 @@ def _outputs(op: Operation) -> set[str]:
 def name_of(op: Operation) -> str:
     """What a profile calls an operation: its kind and what it defines."""
     kind = type(op).__name__.lower()
-    return f"{kind} {op.weight if isinstance(op, Accumulate) else min(_outputs(op), default='')}"
+    if isinstance(op, Accumulate):
+        return f"{kind} {op.weight}"
+    return f"{kind} {min(_outputs(op) or _inputs(op), default='')}"
 
 
 def _updates(graph: StepGraph) -> dict[str, Accumulate]:
@@ -209,6 +215,11 @@ def prove(
                 )  # fmt: skip
             case Product():
                 product.prove(channel, op, ledger, witness)
+            case UnitMap():
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                unit_map.prove(channel, op, source, output, shape, ledger, witness)
+            case Vanish():
+                vanish.claim_zero(channel.challenger, graph.tensor(op.source), shape, ledger)
             case Batch():
                 blind = None if blinding is None else blinding[op.source]
                 dataset += batches.prove(
@@ -258,6 +269,11 @@ def verify(
                 )  # fmt: skip
             case Product():
                 product.verify(channel, op, ledger)
+            case UnitMap():
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                unit_map.verify(channel, op, source, output, shape, ledger)
+            case Vanish():
+                vanish.claim_zero(channel.challenger, graph.tensor(op.source), shape, ledger)
             case Batch():
                 dataset += batches.verify(
                     channel, op, shape, order, relations.records.log_records, ledger,
