@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -19,6 +19,9 @@ from ..errors import SumcheckMismatch, ZktrainError
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
+
+if TYPE_CHECKING:
+    from .operands import Operand
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,20 @@ class Shape:
         places = coordinates(extent, cell)
         return inside * real(places.grid, extent.grid) * real_units(extent, places)
 
+    def split_units(self, extent: int | Tensor, point: Point) -> tuple[Point, Point, Point]:
+        """Coordinates of the unit, of the sample and its place in the grid, and of the step."""
+        t = len(point) - self.log_steps
+        s = log_units(extent)
+        return point[:s], point[s:t], point[t:]
+
+    def real_samples(self, extent: int | Tensor, samples: Point) -> Ext:
+        """Extension of "a real sample, at a real place of the grid"."""
+        inside = ONE
+        for size in reversed(() if isinstance(extent, int) else extent.grid):
+            inside = inside * ml.less_than(samples[: log_width(size)], size)
+            samples = samples[log_width(size) :]
+        return inside * ml.less_than(samples, self.batch)
+
     def dims(self, tensor: Tensor) -> tuple[int, ...]:
         """Padded sizes of all axes, outermost first."""
         return (
@@ -73,14 +90,16 @@ def log_width(width: int) -> int:
     return ml.log2_ceil(width) if width else 0
 
 
-def log_units(tensor: Tensor) -> int:
-    """Variables of the units, taps included."""
-    return sum(log_width(size) for size in (*tensor.taps, tensor.width))
+def log_units(extent: int | Tensor) -> int:
+    """Variables of the units of a tensor, taps included, or of one of this width."""
+    if isinstance(extent, int):
+        return log_width(extent)
+    return sum(log_width(size) for size in (*extent.taps, extent.width))
 
 
-def log_grid(tensor: Tensor) -> int:
-    """Variables of the grid."""
-    return sum(log_width(size) for size in tensor.grid)
+def log_grid(extent: int | Tensor) -> int:
+    """Variables of the grid; a width has none."""
+    return 0 if isinstance(extent, int) else sum(log_width(size) for size in extent.grid)
 
 
 def log_cells(tensor: Tensor) -> int:
@@ -161,6 +180,10 @@ class Witness(Protocol):
 
     def tensor(self, name: str) -> NDArray[Any]:
         """Shape ``(2^log_steps, 2^log_batch[, 2^log_width])``."""
+        ...
+
+    def operand(self, name: str) -> Operand:
+        """The tensor as a factor of a matrix product, in memory or not."""
         ...
 
     def evaluate(self, name: str, point: Point) -> Ext: ...

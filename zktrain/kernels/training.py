@@ -13,6 +13,9 @@ from .arithmetic import ZERO, add, kernel, mul, sub
 from .field import _add_row, _flush, _limbs, contract_first
 from .threads import run
 
+SAFE_ROWS = 1 << 14
+"""So many products of 16-bit integers by 32-bit limbs fit in int64."""
+
 
 @kernel
 def _per_step(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
@@ -26,17 +29,18 @@ def _per_step(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
     o0[lo * n : hi * n] = ZERO
     o1[lo * n : hi * n] = ZERO
     for step in range(lo, hi):
-        for sample in range(batch):
-            at = step * batch + sample
-            _add_row(t[step, sample], v[0, at], v[1, at], v[2, at], v[3, at], a, b, c, d)
-        _flush(a, b, c, d, o0[step * n : (step + 1) * n], o1[step * n : (step + 1) * n])
+        for first in range(0, batch, SAFE_ROWS):
+            for sample in range(first, min(batch, first + SAFE_ROWS)):
+                at = step * batch + sample
+                _add_row(t[step, sample], v[0, at], v[1, at], v[2, at], v[3, at], a, b, c, d)
+            _flush(a, b, c, d, o0[step * n : (step + 1) * n], o1[step * n : (step + 1) * n])
 
 
 def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
     """``out[t, j] = sum_b tensor[t, b, j] vector[t, b]``; tensor ``(T, B, n)``, vector ``(2, T
     B)``, out ``(2, T n)``."""
     steps, batch, n = tensor.shape
-    if tensor.dtype.itemsize > 2 or batch > 1 << 14:
+    if tensor.dtype.itemsize > 2:
         parts = [
             contract_first(tensor[t], np.ascontiguousarray(vector[:, t * batch : (t + 1) * batch]))
             for t in range(steps)

@@ -30,6 +30,7 @@ from ..circuit.operations import (
     Operation,
     Product,
     StepGraph,
+    Tensor,
     UnitMap,
     Vanish,
 )
@@ -128,8 +129,13 @@ def _updates(graph: StepGraph) -> dict[str, Accumulate]:
     return {op.weight: op for op in graph.operations if isinstance(op, Accumulate)}
 
 
-def _widths(graph: StepGraph, op: Accumulate) -> tuple[int, int]:
-    return graph.tensor(op.activation).width, graph.tensor(op.error).width
+def _ends(graph: StepGraph, op: Accumulate) -> tuple[Tensor, Tensor]:
+    return graph.tensor(op.activation), graph.tensor(op.error)
+
+
+def _windows(graph: StepGraph) -> dict[str, str]:
+    """The tensor that each tensor of windows is made of."""
+    return {op.output: op.source for op in graph.operations if isinstance(op, UnitMap)}
 
 
 class _Boundaries:
@@ -173,7 +179,7 @@ def prove(
     """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side,
     ``columns`` and ``blinding`` the dataset's records."""
     graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
-    updates, weight_ledger = _updates(graph), WeightLedger()
+    updates, windows, weight_ledger = _updates(graph), _windows(graph), WeightLedger()
     start = ends["start"]
 
     def boundary_value(side: str, name: str, point: Point) -> Ext:
@@ -207,10 +213,11 @@ def prove(
                 affine.prove_transposed(
                     channel, op, updates[op.weight], shape, multipliers,
                     start[op.weight], ledger, weight_ledger, witness,
+                    windows.get(updates[op.weight].activation) if op.source in windows else None,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    channel, op, _ends(graph, op), multipliers, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
                 )  # fmt: skip
             case Product():
@@ -255,16 +262,18 @@ def verify(
             case Linear():
                 linear.reduce(op, graph, shape, ledger, exchange, channel.check)
             case Affine():
-                width = graph.tensor(op.source).width
-                affine.verify_affine(channel, op, shape, width, multipliers, ledger, weight_ledger)
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                affine.verify_affine(
+                    channel, op, shape, source, multipliers, ledger, weight_ledger, output
+                )
             case AffineTransposed():
-                width = graph.tensor(op.source).width
+                source = graph.tensor(op.source)
                 affine.verify_transposed(
-                    channel, op, shape, width, multipliers, ledger, weight_ledger
+                    channel, op, shape, source, multipliers, ledger, weight_ledger
                 )
             case Accumulate():
                 weights.verify(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    channel, op, _ends(graph, op), multipliers, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger,
                 )  # fmt: skip
             case Product():

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments.claims import Shape, log_width
+from ..arguments.operands import Dense, Operand, Patches
 from ..circuit.map_arrays import apply_map
+from ..circuit.maps import Window
 from ..circuit.operations import Linear, Product, StepGraph, Tensor, UnitMap
 from ..field.extension import Ext, Point
 
@@ -85,6 +87,15 @@ class SegmentWitness:
         cells = self.tensor(op.source)[self._shape.real(source)]
         out[self._shape.real(output)] = apply_map(op.map, cells, source, output)
         return out.astype(_smallest(int(out.min()), int(out.max())))
+
+    def operand(self, name: str) -> Operand:
+        """A factor of a matrix product: windows are not written down."""
+        op = self._definitions.get(name)
+        output = self._graph.tensor(name)
+        if isinstance(op, UnitMap) and isinstance(op.map, Window) and output.taps:
+            source = self._graph.tensor(op.source)
+            return Patches(op.map, source, output, self.tensor(op.source))
+        return Dense(self.tensor(name))
 
     def definition(self, name: str) -> Tensor:
         """What the graph says of a tensor."""
