@@ -73,7 +73,7 @@ def _segment_bytes(statement: Statement) -> int:
     """Tensors, committed and virtual, and what commits to them."""
     shape, circuit = statement.shape(0), statement.circuit
     tensors = sum(
-        _cell_bytes(tensor) << shape.log_size(tensor.width) for tensor in circuit.graph().tensors
+        _cell_bytes(tensor) << shape.log_size(tensor) for tensor in circuit.graph().tensors
     )
     codes = sum(_code_bytes(packing) for packing in statement.packings(0))
     return tensors + codes
@@ -83,7 +83,7 @@ def _table_bytes(statement: Statement) -> int:
     """Selector and both factors of the largest element-wise product, and their halves."""
     graph, shape = statement.circuit.graph(), statement.shape(0)
     sizes = [
-        1 << shape.log_size(graph.tensor(op.output).width)
+        1 << shape.log_size(graph.tensor(op.output))
         for op in graph.operations
         if isinstance(op, Product)
     ]
