@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from zktrain.arguments import lookup
+from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import (
     Add,
@@ -22,15 +28,17 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
+from zktrain.circuit.operations import StepGraph
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
+from zktrain.training import interpreter, witness
 from zktrain.training.initial import seeded_weights
 from zktrain.training.order import batch_indices
 from zktrain.training.weights import digest
 from zktrain.training.witness import segment_witness
 from zktrain.transcript import closing, segment
 from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import Statement
+from zktrain.transcript.statement import Statement, lookup_entries
 from zktrain.transcript.witness import SegmentWitness, batch_tensors
 
 Tensors = dict[str, NDArray[Any]]
@@ -107,13 +115,60 @@ def records(name: str) -> Records:
     return Records(inputs.astype(np.uint8), labels, CLASSES, name, "")
 
 
+def forged_counts(statement: Statement, own: SegmentWitness) -> Tensors:
+    """Multiplicities as far as the looked-up values are in their tables."""
+    shape = statement.shape(0)
+    entries = lookup_entries(statement.circuit, shape)
+    counts: Tensors = {}
+    for entry in entries:
+        table = TABLES[entry.table]
+        values = segment._lookup_values(own, shape, entry).columns
+        rows, shift = table.row(list(values))
+        at = rows.astype(np.int64) + shift + entry.offset
+        inside = at[(at >= 0) & (at < 1 << table.log_size)]
+        found = np.bincount(inside, minlength=1 << table.log_size)
+        name = lookup.multiplicity(entry.table)
+        counts[name] = counts.get(name, np.zeros_like(found)) + found
+    names = map(lookup.multiplicity, lookup.tables_of(entries))
+    return {name: counts[name] for name in names}
+
+
+Lie = Callable[[Any], Any]
+
+
+@contextmanager
+def lying(graph: StepGraph | None, lies: dict[str, Lie]) -> Iterator[None]:
+    """Inside, circuits have this graph, and values of these names are computed and then changed;
+    whatever follows from them follows from the lie."""
+    true = interpreter.Step._compute
+
+    def compute(step: interpreter.Step, name: str) -> None:
+        true(step, name)
+        for place in step._values.keys() & lies.keys() - step.__dict__.setdefault("told", set()):
+            step.__dict__["told"].add(place)
+            step._values[place] = lies[place](step._values[place])
+
+    with ExitStack() as stack:
+        if graph is not None:
+            stack.enter_context(mock.patch.object(Circuit, "graph", return_value=graph))
+        if lies:
+            stack.enter_context(mock.patch.object(interpreter.Step, "_compute", compute))
+            stack.enter_context(mock.patch.object(interpreter.Step, "_check"))
+            wide = mock.patch.object(witness, "_cell_type", return_value=torch.int64)
+            stack.enter_context(wide)
+        yield
+
+
 @dataclass
 class Attempt:
-    """One segment of the run from step 0 on, with whatever the prover puts in."""
+    """One segment of the run from step 0 on, with whatever the prover puts in: another ``graph``,
+    ``lies`` about values, or what a test changes in ``tensors``, ``start`` and ``end``."""
 
     name: str
     steps: int = SEGMENT_STEPS
     hiding: bool = False
+    graph: StepGraph | None = None
+    lies: dict[str, Lie] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         base = circuit(self.name)
@@ -126,9 +181,11 @@ class Attempt:
         seed = bytes(range(32)) if self.hiding else None
         self.dataset = commit_records(self.records, seed, 8)
         padded = 1 << (self.steps - 1).bit_length()
-        self.tensors, self.end = segment_witness(
-            self.circuit, self.records, self.start, 0, self.steps, padded
-        )
+        self.circuit.canonical_json()  # kept, so that the statement is the true one
+        with lying(self.graph, self.lies):
+            self.tensors, self.end = segment_witness(
+                self.circuit, self.records, self.start, 0, self.steps, padded
+            )
 
     def statement(self) -> Statement:
         header = self.dataset.header
@@ -141,16 +198,19 @@ class Attempt:
         batches = batch_tensors(shape, self.records.inputs, self.records.labels, CLASSES, order)
         return SegmentWitness(self.circuit.graph(), shape, {**self.tensors, **batches})
 
-    def prove(self, witness: SegmentWitness | None = None) -> tuple[bytes, bytes]:
+    def prove(self) -> tuple[bytes, bytes]:
         """Segment and closing proof."""
         statement = self.statement()
         statement.require_provable()
         header = self.header(statement)
         start, end = (segment.pad_weights(w) for w in (self.start, self.end))
-        proof, claims = segment.prove(
-            statement, header, witness or self.witness(statement), self.dataset.columns,
-            BoundaryWeights(start), BoundaryWeights(end), blinding=self.dataset.blinding,
-        )  # fmt: skip
+        with lying(self.graph, {}):
+            own = self.witness(statement)
+            proof, claims = segment.prove(
+                statement, header, own, self.dataset.columns, BoundaryWeights(start),
+                BoundaryWeights(end), blinding=self.dataset.blinding,
+                counts=forged_counts(statement, own),
+            )  # fmt: skip
         return proof, closing.prove(statement, [header], claims, self.dataset.committed)
 
     def header(self, statement: Statement) -> SegmentHeader:
