@@ -18,6 +18,9 @@ from .network import (
     Unflatten,
 )
 
+MAX_READERS = 3
+"""Of one output: so many that no tensor gets more claims than soundness allows for."""
+
 
 class GeometryError(ValueError):
     """The layers do not fit together; the text is a clause that says where."""
@@ -89,8 +92,11 @@ def geometry(layers: tuple[AnyLayer, ...]) -> Geometry:
         raise GeometryError("two layers have the same name")
     found = Geometry(tuple(extents), tuple(sources))
     for read, readers in found.consumers.items():
+        name = layers[read - 1].name if read else "input"
+        if len(readers) > MAX_READERS:
+            raise GeometryError(f"more than {MAX_READERS} layers read the output of {name!r}")
         if not readers and read != len(layers):
-            raise GeometryError(f"the output of layer {layers[read - 1].name!r} is never read")
+            raise GeometryError(f"the output of layer {name!r} is never read")
     return found
 
 
