@@ -43,9 +43,9 @@ def largest(values: torch.Tensor) -> int:
 def exact_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """``a @ b`` as int64, for float64 tensors of integers below ``2^53`` each.
 
-    With ``L`` the largest row sum of ``|a|``, or what is above it: one product when ``L max|b| <= 2^53``; otherwise
-    ``b = sum_i 2^(w i) b_i`` with ``w`` the largest multiple of 16 for which ``L 2^w <= 2^53``
-    and ``0 <= b_i < 2^w`` but for the signed top limb, and one product per limb.
+    With ``L`` the largest row sum of ``|a|``, or a quick bound of it: one product when ``L max|b|
+    <= 2^53``; otherwise ``b = sum_i 2^(w i) b_i`` with ``w`` the largest multiple of 16 for which
+    ``L 2^w <= 2^53`` and ``0 <= b_i < 2^w`` but for the signed top limb, and one product per limb.
     Raises ``AccumulatorOverflow`` when ``L max|b| >= 2^62`` or ``L > 2^37``.
     """
     most = largest(b)
