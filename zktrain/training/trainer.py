@@ -15,8 +15,9 @@ from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
 from .arithmetic import exact_matmul, rescale
+from .interpreter import logits
 from .order import batch_indices
-from .trajectory import Trajectory, Weights, check_records, check_weights
+from .trajectory import Weights, check_records, check_weights, trajectory_of
 
 _EVALUATION_BATCH = 1024
 
@@ -72,7 +73,7 @@ def train(
         raise InputError(f"boundaries must lie in 0..{circuit.steps}, not {stops}")
     if test is not None:
         check_records(circuit, test)
-    trajectory = Trajectory(circuit, records, weights_0, device)
+    trajectory = trajectory_of(circuit, records, weights_0, device)
     losses: list[tuple[int, float]] = []
 
     def on_window(_: int, values: list[float]) -> None:
@@ -115,7 +116,12 @@ def evaluate(
     correct = 0
     for inputs, labels in _chunks(records):
         activation = inputs.to(device=device, dtype=torch.float64)
-        for layer in circuit.layers:
+        if not circuit.is_dense:
+            matrices = {name: values.to(torch.float64) for name, values in matrices.items()}
+            found = logits(circuit, matrices, activation)
+            correct += int((found.argmax(dim=1).cpu() == labels).sum().item())
+            continue
+        for layer in circuit.dense_layers:
             accumulator = exact_matmul(activation, matrices[layer.weight].to(torch.float64))
             if layer.bias is not None:
                 accumulator += matrices[layer.bias] << fixed_point.activation_bits
@@ -136,7 +142,7 @@ def float_network(circuit: Circuit, weights: IntegerWeights) -> torch.nn.Sequent
     """``circuit``'s network as an ordinary float32 torch module with the given weights."""
     modules: list[torch.nn.Module] = []
     scale = float(1 << circuit.fixed_point.weight_bits)
-    for layer in circuit.layers:
+    for layer in circuit.dense_layers:
         linear = torch.nn.Linear(layer.inputs, layer.outputs, bias=layer.bias is not None)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(weights[layer.weight].T / scale))

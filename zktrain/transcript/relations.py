@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import affine, batches, linear, lookup, product, weights
+from ..arguments import affine, batches, linear, lookup, product, unit_map, vanish, weights
 from ..arguments.batches import DatasetClaim, RecordAxis
 from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
 from ..channel import ProverChannel, VerifierChannel
@@ -30,6 +30,9 @@ from ..circuit.operations import (
     Operation,
     Product,
     StepGraph,
+    Tensor,
+    UnitMap,
+    Vanish,
 )
 from ..field.extension import ZERO, Ext, Point
 from ..field.forms import Scalar
@@ -100,6 +103,8 @@ def _inputs(op: Operation) -> set[str]:
             return {op.source, op.weight}
         case Accumulate():
             return {op.activation, op.error}
+        case UnitMap() | Vanish():
+            return {op.source}
         case _:
             return set()
 
@@ -107,7 +112,7 @@ def _inputs(op: Operation) -> set[str]:
 def _outputs(op: Operation) -> set[str]:
     if isinstance(op, Accumulate):
         return {op.weight}
-    if isinstance(op, Lookup):
+    if isinstance(op, (Lookup, Vanish)):
         return set()
     return {op.output}
 
@@ -115,15 +120,22 @@ def _outputs(op: Operation) -> set[str]:
 def name_of(op: Operation) -> str:
     """What a profile calls an operation: its kind and what it defines."""
     kind = type(op).__name__.lower()
-    return f"{kind} {op.weight if isinstance(op, Accumulate) else min(_outputs(op), default='')}"
+    if isinstance(op, Accumulate):
+        return f"{kind} {op.weight}"
+    return f"{kind} {min(_outputs(op) or _inputs(op), default='')}"
 
 
 def _updates(graph: StepGraph) -> dict[str, Accumulate]:
     return {op.weight: op for op in graph.operations if isinstance(op, Accumulate)}
 
 
-def _widths(graph: StepGraph, op: Accumulate) -> tuple[int, int]:
-    return graph.tensor(op.activation).width, graph.tensor(op.error).width
+def _ends(graph: StepGraph, op: Accumulate) -> tuple[Tensor, Tensor]:
+    return graph.tensor(op.activation), graph.tensor(op.error)
+
+
+def _windows(graph: StepGraph) -> dict[str, str]:
+    """The tensor that each tensor of windows is made of."""
+    return {op.output: op.source for op in graph.operations if isinstance(op, UnitMap)}
 
 
 class _Boundaries:
@@ -167,7 +179,7 @@ def prove(
     """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side,
     ``columns`` and ``blinding`` the dataset's records."""
     graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
-    updates, weight_ledger = _updates(graph), WeightLedger()
+    updates, windows, weight_ledger = _updates(graph), _windows(graph), WeightLedger()
     start = ends["start"]
 
     def boundary_value(side: str, name: str, point: Point) -> Ext:
@@ -201,14 +213,20 @@ def prove(
                 affine.prove_transposed(
                     channel, op, updates[op.weight], shape, multipliers,
                     start[op.weight], ledger, weight_ledger, witness,
+                    windows.get(updates[op.weight].activation) if op.source in windows else None,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    channel, op, _ends(graph, op), multipliers, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
                 )  # fmt: skip
             case Product():
                 product.prove(channel, op, ledger, witness)
+            case UnitMap():
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                unit_map.prove(channel, op, source, output, shape, ledger, witness)
+            case Vanish():
+                vanish.claim_zero(channel.challenger, graph.tensor(op.source), shape, ledger)
             case Batch():
                 blind = None if blinding is None else blinding[op.source]
                 dataset += batches.prove(
@@ -244,20 +262,27 @@ def verify(
             case Linear():
                 linear.reduce(op, graph, shape, ledger, exchange, channel.check)
             case Affine():
-                width = graph.tensor(op.source).width
-                affine.verify_affine(channel, op, shape, width, multipliers, ledger, weight_ledger)
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                affine.verify_affine(
+                    channel, op, shape, source, multipliers, ledger, weight_ledger, output
+                )
             case AffineTransposed():
-                width = graph.tensor(op.source).width
+                source = graph.tensor(op.source)
                 affine.verify_transposed(
-                    channel, op, shape, width, multipliers, ledger, weight_ledger
+                    channel, op, shape, source, multipliers, ledger, weight_ledger
                 )
             case Accumulate():
                 weights.verify(
-                    channel, op, _widths(graph, op), multipliers, weight_ledger,
+                    channel, op, _ends(graph, op), multipliers, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger,
                 )  # fmt: skip
             case Product():
                 product.verify(channel, op, ledger)
+            case UnitMap():
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                unit_map.verify(channel, op, source, output, shape, ledger)
+            case Vanish():
+                vanish.claim_zero(channel.challenger, graph.tensor(op.source), shape, ledger)
             case Batch():
                 dataset += batches.verify(
                     channel, op, shape, order, relations.records.log_records, ledger,

@@ -236,9 +236,8 @@ def _lookup_values(witness: SegmentWitness, shape: Shape, entry: lookup.Entry) -
     columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
     if entry.indicator is not None:
         tensor = witness.tensor(entry.columns[0])
-        width = witness.width(entry.columns[0])
         real = np.zeros(tensor.shape, dtype=np.uint8)
-        real[: shape.steps, : shape.batch, :width] = 1
+        real[shape.real(witness.definition(entry.columns[0]))] = 1
         columns.append(real.reshape(-1))
     return lookup.Values(tuple(columns))
 

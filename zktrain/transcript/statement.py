@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 
 from .. import soundness
-from ..arguments import lookup
+from ..arguments import lookup, unit_map
 from ..arguments.batches import RecordAxis
-from ..arguments.claims import Shape, log_width
+from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..arguments.tables import TABLES
 from ..circuit.circuit import Circuit
-from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
+from ..circuit.operations import (
+    Accumulate,
+    Affine,
+    AffineTransposed,
+    Batch,
+    Lookup,
+    Product,
+    UnitMap,
+    Vanish,
+)
 from ..commitment import opening
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, carried_tail_for
@@ -47,7 +56,7 @@ def segment_tensors(circuit: Circuit, shape: Shape) -> list[tuple[str, int, int]
     out = []
     for tensor in circuit.graph().tensors:
         if tensor.committed:
-            size = shape.log_size(tensor.width)
+            size = shape.log_size(tensor)
             per_step = 1 << (size - shape.log_steps)
             out.append((tensor.name, size, shape.steps * per_step))
     for table in lookup.tables_of(lookup_entries(circuit, shape)):
@@ -62,12 +71,12 @@ def lookup_entries(circuit: Circuit, shape: Shape) -> list[lookup.Entry]:
     entries = []
     for op in graph.operations:
         if isinstance(op, Lookup):
-            width = graph.tensor(op.columns[0]).width
+            first = graph.tensor(op.columns[0])
             indicator = None
             if op.table == "exp":
-                indicator = lambda point, width=width: shape.indicator(width, point)  # noqa: E731
+                indicator = lambda point, first=first: shape.indicator(first, point)  # noqa: E731
             entries.append(
-                lookup.Entry(op.table, op.columns, shape.log_size(width), op.offset, indicator)
+                lookup.Entry(op.table, op.columns, shape.log_size(first), op.offset, indicator)
             )
     return entries
 
@@ -325,18 +334,24 @@ class Statement:
         graph, shape = self.circuit.graph(), self.shape(segment)
         leaves = lookup.leaf_count(lookup_entries(self.circuit, shape))
         terms = soundness.lookup_terms(part, leaves, self.work_bits(segment))
-        products = batches = affine = updates = 0
+        products = batches = affine = updates = maps = 0
         for op in graph.operations:
             if isinstance(op, Product):
-                products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output).width)
+                products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output))
             elif isinstance(op, Batch):
                 batches += MAX_CLAIMS + 2 * self.dataset.record_axis.variables
             elif isinstance(op, (Affine, AffineTransposed)):
-                affine += 3 * (log_width(graph.tensor(op.source).width) + shape.log_steps)
+                affine += 3 * (log_units(graph.tensor(op.source)) + shape.log_steps)
             elif isinstance(op, Accumulate):
-                widths = [graph.tensor(name).width for name in (op.activation, op.error)]
-                ends = sum(log_width(width) for width in widths)
-                updates += MAX_CLAIMS + 3 * (shape.log_batch + shape.log_steps) + ends
+                ends = sum(log_units(graph.tensor(name)) for name in (op.activation, op.error))
+                samples = log_grid(graph.tensor(op.error)) + shape.log_batch
+                updates += MAX_CLAIMS + 3 * (samples + shape.log_steps) + ends
+            elif isinstance(op, UnitMap):
+                maps += MAX_CLAIMS + 2 * unit_map.variables(op, graph.tensor(op.source))
+            elif isinstance(op, Vanish):
+                maps += shape.log_size(graph.tensor(op.source))
+        if maps:
+            terms.append(soundness.sumcheck_term(part, "maps of units", maps))
         terms += [
             soundness.sumcheck_term(part, "element-wise products", products),
             soundness.sumcheck_term(part, "matrix products", affine),
