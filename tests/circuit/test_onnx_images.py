@@ -351,17 +351,23 @@ def two_readers(graph: Graph, *nodes: onnx.NodeProto, at: int, extra: Constants)
     return [*before[:at], *nodes, *before[at:]], constants | extra, settings
 
 
-def three_readers() -> Graph:
-    """A value that three convolutions read."""
+def four_readers() -> Graph:
+    """A value that four convolutions read."""
     pads = [1, 1, 1, 1]
     constants = parameters(
-        stem=(2, 1, 3, 3), a=(2, 2, 3, 3), b=(2, 2, 3, 3), c=(2, 2, 3, 3), head=(3, 72)
+        stem=(2, 1, 3, 3),
+        a=(2, 2, 3, 3),
+        b=(2, 2, 3, 3),
+        c=(2, 2, 3, 3),
+        d=(2, 2, 3, 3),
+        head=(3, 72),
     )
     nodes = [
         *conv("x", "stem", "s", pads=pads),
         *conv("s", "a", "o1", pads=pads),
         *conv("s", "b", "o2", pads=pads),
         *conv("s", "c", "o3", pads=pads),
+        *conv("s", "d", "o4", pads=pads),
         node("Add", ["o1", "o2"], ["sum"]),
         node("Add", ["sum", "o3"], ["r"]),
         *head("r"),
@@ -438,6 +444,9 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "one side padded": (
         first(32, pads=[1, 1, 0, 1]), r"pads \[1, 1\] before and \[0, 1\] after.*; pad both sides"
     ),
+    "padding of the kernel's size": (
+        first(32, pads=[3, 0, 3, 0]), r"padding \(3, 0\) is not below its kernel \(3, 3\); pad by"
+    ),
     "negative padding": (first(32, pads=[-1, 0, -1, 0]), "not four sizes; export"),
     "same, uneven": (
         first(32, auto_pad="SAME_UPPER", strides=[2, 2]), r"pads \[0, 0\] before and \[1, 1\]"
@@ -486,7 +495,7 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "padded average": (pooled("AveragePool", pads=[0, 1, 0, 1]), "it pads its images"),
     "pool rounded up": (pooled(ceil_mode=1), "ceil_mode = 1 .* does not fill a window"),
     "dilated pool": (pooled(dilations=[2, 2]), "dilations"),
-    "maximum of 3 x 2": (pooled(kernel_shape=[3, 2]), "3 x 2 values; use a maximum over 1, 2 or 4"),
+    "maximum of 3 x 2": (pooled(kernel_shape=[3, 2]), "3 x 2 values; use a maximum over 1, 2, 4"),
     "maximum of 8": (pooled(kernel_shape=[1, 8]), "1 x 8 is larger"),
     "maximum over one axis": (pooled(kernel_shape=[2]), r"kernel_shape = \[2\] are not two sizes"),
     "maximum without size": (
@@ -565,7 +574,7 @@ REFUSED: dict[str, tuple[Graph, str]] = {
                     node("Add", ["p", "a"], ["m"], "node-add"), at=2, extra={}),
         r"'node-add' .*shape \(2, 6, 5\) and \(2, 6, 6\); add images of the same shape",
     ),
-    "three readers": (three_readers(), "'s' is used more than once, so the graph branches here"),
+    "four readers": (four_readers(), "'s' is used more than once, so the graph branches here"),
     "skip around a dense layer": (dense_skip(), "'f' is used more than once.* are not images"),
     "skip before its relu": (changed_later(node("Relu", ["c1"], ["a"])), "'c1' is used more than"),
     "skip before its bias": (

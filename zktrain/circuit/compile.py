@@ -43,13 +43,7 @@ def compile_recipe(path: str | Path) -> Compiled:
     """
     recipe = load_recipe(path)
     fixed_point = FixedPoint()
-    imported, floats = import_onnx(recipe.model)
-    layers = tuple(layer for layer in imported if isinstance(layer, Layer))
-    if len(layers) != len(imported):
-        raise RecipeError(
-            f"{recipe.model.name}: networks over images cannot be trained yet; use a network of "
-            "fully connected layers"
-        )
+    layers, floats = import_onnx(recipe.model)
     multipliers = quantise_schedule(recipe.learning_rate, recipe.batch_size, fixed_point.rate_bits)
 
     def circuit(initialisation: Initialisation) -> Circuit:

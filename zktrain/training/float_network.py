@@ -18,6 +18,7 @@ from ..circuit.network import (
     MaxPool,
     Unflatten,
 )
+from .weights import as_torch
 
 _Affine = torch.nn.Linear | torch.nn.Conv2d
 
@@ -30,8 +31,8 @@ def float_network(
     """``layers`` as a float32 module from records ``(B, features)``, scaled to [0, 1), to logits
     ``(B, classes)``.
 
-    ``weights`` are integers with ``weight_bits`` fractional bits in the internal layout, axes
-    reversed: ``(inputs, outputs)``, ``(width, height, inputs, outputs)``. They are copied; raises
+    ``weights`` are integers with ``weight_bits`` fractional bits in the internal layout:
+    ``(inputs, outputs)``, ``(height, width, inputs, outputs)``. They are copied; raises
     ``KeyError`` where one is missing, ``RuntimeError`` where one has another shape.
     """
     return _FloatNetwork(layers, weights, weight_bits)
@@ -98,7 +99,7 @@ def _module(layer: AnyLayer) -> torch.nn.Module:
 
 
 def _copy(parameter: torch.Tensor, values: npt.NDArray[np.int64], weight_bits: int) -> None:
-    floats = np.ldexp(values.T.astype(np.float64), -weight_bits)
+    floats = np.ldexp(as_torch(values).astype(np.float64), -weight_bits)
     if parameter.shape != floats.shape:
         raise RuntimeError(f"a parameter has shape {floats.shape}, not {tuple(parameter.shape)}")
     with torch.no_grad():
