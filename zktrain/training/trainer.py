@@ -15,6 +15,7 @@ from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
 from .arithmetic import exact_matmul, rescale
+from .float_network import float_network
 from .interpreter import logits
 from .order import batch_indices
 from .trajectory import Weights, check_records, check_weights, trajectory_of
@@ -138,20 +139,6 @@ def _chunks(records: Records) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield torch.from_numpy(records.inputs[part]), labels
 
 
-def float_network(circuit: Circuit, weights: IntegerWeights) -> torch.nn.Sequential:
-    """``circuit``'s network as an ordinary float32 torch module with the given weights."""
-    modules: list[torch.nn.Module] = []
-    scale = float(1 << circuit.fixed_point.weight_bits)
-    for layer in circuit.dense_layers:
-        linear = torch.nn.Linear(layer.inputs, layer.outputs, bias=layer.bias is not None)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weights[layer.weight].T / scale))
-            if layer.bias is not None:
-                linear.bias.copy_(torch.from_numpy(weights[layer.bias] / scale))
-        modules += [linear, torch.nn.ReLU()] if layer.relu else [linear]
-    return torch.nn.Sequential(*modules)
-
-
 def train_float32(
     circuit: Circuit,
     records: Records,
@@ -167,7 +154,7 @@ def train_float32(
     """
     check_records(circuit, records)
     check_weights(circuit, weights_0)
-    network = float_network(circuit, weights_0).to(device)
+    network = float_network(circuit.layers, weights_0, circuit.fixed_point.weight_bits).to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     inputs = torch.from_numpy(records.inputs).to(device)
     labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
