@@ -144,7 +144,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "three taps": (with_layer(4, kernel=[3, 2]), "1, 2, 4"),
     "channels": (with_layer(1, inputs=3), "channels"),
     "no channels": (with_layer(0, channels=0), "widths"),
-    "huge image": (with_layer(0, height=65536), "inputs"),
+    "huge image": (with_layer(0, height=65536), "along an axis"),
     "later source": (with_layer(2, source="mean"), "no layer before"),
     "own source": (with_layer(2, source="skip"), "no layer before"),
     "unknown operand": (with_layer(3, other="c9"), "no layer before"),
@@ -202,8 +202,10 @@ def test_windows_that_would_take_a_verifier_long() -> None:
 
 
 def test_too_many_outputs() -> None:
-    end = (Flatten("flat"), Layer("fc", 1 << 17, 4, "fc.w", None, False))
-    large = (Unflatten("image", 2, 256, 256), *end)
+    wide = replace(CONV, inputs=1, outputs=2, kernel=(1, 1), stride=(1, 1), padding=(0, 0))
+    small = MaxPool("m", (2, 2), (2, 2))
+    end = (Flatten("flat"), Layer("fc", 1 << 15, 4, "fc.w", None, False))
+    large = (Unflatten("image", 1, 256, 256), wide, small, *end)
     assert "more than 65536 outputs" in str(canonical.violation(circuit(large)))
 
 
