@@ -60,11 +60,10 @@ class _Builder:
         return quotient
 
 
-def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+def forward(layers: tuple[Layer, ...], fixed_point: FixedPoint) -> tuple[_Builder, list[str]]:
+    """A graph that ends in the logits, and what every layer takes.
 
-    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``
-    forward and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward.
+    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``.
     """
     build = _Builder(fixed_point)
     bias_shift = fixed_point.activation_bits
@@ -87,7 +86,16 @@ def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) ->
             activation = build.virtual(f"a{index}", width)
             build.operations.append(Product(activation, sign, f"z{index}"))
             activations.append(activation)
+    return build, activations
 
+
+def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
+    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+
+    Names: those of ``forward``, and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward.
+    """
+    build, activations = forward(layers, fixed_point)
+    bias_shift = fixed_point.activation_bits
     last = len(layers)
     if loss == "cross_entropy":
         error = _cross_entropy(build, f"z{last}", f"e{last}", layers[-1].outputs)
