@@ -307,9 +307,10 @@ class Provable(ABC):
         terms += [
             soundness.sumcheck_term(part, "element-wise products", products),
             soundness.sumcheck_term(part, "matrix products", affine),
-            soundness.sumcheck_term(part, "weight updates", updates),
-            soundness.sumcheck_term(part, "batches", batches),
         ]
+        if updates:
+            terms.append(soundness.sumcheck_term(part, "weight updates", updates))
+        terms.append(soundness.sumcheck_term(part, "batches", batches))
         tensors = len(segment_tensors(self.circuit, shape)) + 2 * len(
             self.circuit.parameter_shapes()
         )
