@@ -16,6 +16,7 @@ from tiny_run import TinyBundle, make_bundle, write_data
 
 import zktrain
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import FixedPoint, Initialisation, Layer
 from zktrain.dataset.readers import Records, read_dataset
 from zktrain.errors import (
     InputError,
@@ -25,7 +26,7 @@ from zktrain.errors import (
     Rejected,
     StatementMismatch,
 )
-from zktrain.training.evaluation import confusion
+from zktrain.training.evaluation import confusion, evaluation_witness
 from zktrain.training.trainer import evaluate
 from zktrain.training.weights import read_weights, write_weights
 from zktrain.transcript.bundle import inspect_bundle
@@ -488,9 +489,6 @@ def test_logits_too_far_apart(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
 
 def test_the_witness_does_not_depend_on_chunks() -> None:
     """More records than are computed at once."""
-    from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-    from zktrain.training.evaluation import evaluation_witness
-
     generator = np.random.default_rng(0)
     inputs = generator.integers(0, 256, (2500, 4), dtype=np.uint8)
     labels = generator.integers(0, 3, 2500).astype(np.uint8)
@@ -529,3 +527,53 @@ def test_a_network_trained_otherwise_is_evaluated_too(tmp_path: Path) -> None:
     )
     verdict = zktrain.verify_eval(bundle.weights, proof=out, dataset=bundle.root)
     assert verdict.accuracy == proved.accuracy
+
+
+@pytest.mark.parametrize(
+    ("widths", "records", "bias"),
+    [
+        ((1, 1), 3, False),
+        ((3, 2), 9, True),
+        ((2, 1, 2), 8, False),
+        ((5, 3, 7, 4), 33, True),
+        ((4, 300), 20, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
+def test_networks_of_all_shapes(
+    tmp_path: Path, widths: tuple[int, ...], records: int, *, bias: bool, hiding: bool
+) -> None:
+    """One class, no hidden layer, three of them, labels of two bytes; with and without biases."""
+    generator = np.random.default_rng(sum(widths))
+    last = len(widths) - 1
+    layers = tuple(
+        Layer(f"l{i}", widths[i - 1], widths[i], f"w{i}", f"b{i}" if bias else None, i < last)
+        for i in range(1, len(widths))
+    )
+    start = Initialisation("seed", "none")
+    circuit = Circuit(layers, "cross_entropy", FixedPoint(), 1, 1, ((0, 1),), "order", start)
+    weights = {
+        name: generator.integers(-(1 << 31), 1 << 31, shape)
+        for name, shape in circuit.parameter_shapes().items()
+    }
+    paths = [tmp_path / name for name in ("c.json", "w.safetensors", "d.npz", "d.zkd", "e.zkt")]
+    text, file, data, dataset, out = paths
+    text.write_bytes(circuit.canonical_json())
+    write_weights(file, weights, 32, {})
+    inputs = generator.integers(0, 256, (records, widths[0]), dtype=np.uint8)
+    labels = generator.integers(0, widths[-1], records)
+    np.savez(data, inputs=inputs, labels=labels, classes=widths[-1])
+    proved = zktrain.prove_eval(
+        file,
+        circuit=text,
+        data=data,
+        dataset_out=dataset,
+        out=out,
+        zero_knowledge=hiding,
+        segment_records=8 if records > 8 else None,
+    )
+    verdict = zktrain.verify_eval(file, proof=out, dataset=dataset, circuit=text)
+    assert verdict.accuracy == evaluate(circuit, weights, read_dataset(str(data)))
+    assert verdict.confusion == proved.confusion and verdict.security_bits >= 100
+    assert verdict.segments == max(1, -(-records // 8)) and verdict.zero_knowledge is hiding
