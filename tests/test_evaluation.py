@@ -426,8 +426,8 @@ def test_classes_of_network_and_dataset(tiny_bundle: TinyBundle, tmp_path: Path)
 @pytest.mark.parametrize(
     ("bias", "message"),
     [
-        (200, r"layer 'fc2', record 0: the value .* does not fit 16 bits"),
-        (-200, r"layer 'fc2', record 0: the value -.* does not fit 16 bits"),
+        (200, r"records 0 to 23, layer fc2: the value 5.* is outside the 16-bit range"),
+        (-200, r"records 0 to 23, layer fc2: the value -5.* is outside the 16-bit range"),
     ],
 )
 def test_values_beyond_16_bits(
@@ -483,7 +483,7 @@ def test_logits_too_far_apart(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
     _, weights = _fixed_logits(tiny_bundle, [32767, -32768, 0])
     path = tmp_path / "far.safetensors"
     write_weights(path, weights, 32, {})
-    with pytest.raises(RangeOverflow, match="record 0: two logits are more than 65534 apart"):
+    with pytest.raises(RangeOverflow, match="distance of two logits: the value 65535 is"):
         _prove(tiny_bundle, tmp_path, weights=path)
 
 

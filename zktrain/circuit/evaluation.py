@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .build import forward
-from .circuit import Circuit
+from .circuit import Circuit, trained
+from .geometry import Extent
 from .maps import Before
-from .network import FixedPoint, Layer
+from .network import AnyLayer, FixedPoint
 from .operations import Fixed, Linear, Lookup, Product, StepGraph, Tally, UnitMap, Vanish
 
 PREDICTION = "h"
@@ -30,19 +31,19 @@ MAX_SPREAD = (1 << 16) - 2
 whichever of both comes first."""
 
 
-def build_evaluation(layers: tuple[Layer, ...], fixed_point: FixedPoint) -> StepGraph:
+def build_evaluation(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> StepGraph:
     """Graph that predicts with ``layers`` and counts pairs of label and prediction.
 
     Names: those of ``build.forward``; ``h`` one-hot predictions, committed; ``hz``, ``top``,
     ``before``, ``d`` and ``chosen`` virtual.
     """
-    build, _ = forward(layers, fixed_point)
-    width, logits = layers[-1].outputs, f"z{len(layers)}"
-    build.committed(PREDICTION, width, (0, 1))
+    build, plan, values = forward(layers, fixed_point)
+    logits, classes, record = values[-1], plan.extents[-1], Extent((), 0)
+    build.committed(PREDICTION, classes, (0, 1))
     for name in ("hz", "before", "d"):
-        build.virtual(name, width)
+        build.virtual(name, classes)
     for name in ("top", "chosen"):
-        build.virtual(name, 0)
+        build.virtual(name, record)
     build.operations += [
         Product("hz", PREDICTION, logits),
         Linear("top", ((1, "hz"),)),
@@ -53,7 +54,7 @@ def build_evaluation(layers: tuple[Layer, ...], fixed_point: FixedPoint) -> Step
         Vanish("chosen"),
         Tally(LABELS, PREDICTION),
     ]
-    build.operations += [Fixed(layer.weight, layer.bias) for layer in layers]
+    build.operations += [Fixed(layer.weight, layer.bias) for layer in trained(layers)]
     return StepGraph(tuple(build.tensors), tuple(build.operations))
 
 
@@ -78,5 +79,5 @@ class Evaluation:
 
 
 @lru_cache(maxsize=16)
-def _graph(layers: tuple[Layer, ...], fixed_point: FixedPoint) -> StepGraph:
+def _graph(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> StepGraph:
     return build_evaluation(layers, fixed_point)

@@ -60,8 +60,8 @@ class Convolution:
     one group, followed by ReLU or not. Pairs are (vertical, horizontal).
 
     The file stores the weight as torch does, ``(outputs, inputs, height, width)``; inside
-    zktrain the axes are reversed. ``source`` names the layer whose output it reads, ``None`` the
-    layer before it.
+    zktrain it is ``(height, width, inputs, outputs)``. ``source`` names the layer whose output it
+    reads, ``None`` the layer before it.
     """
 
     name: str

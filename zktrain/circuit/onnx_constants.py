@@ -37,6 +37,13 @@ class Constant:
         return Constant(self.name, shape, values)
 
 
+class Unsupported(Exception):
+    """A node that is not supported: why, and what to do. Whoever reads the graph adds its name."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+
+
 def describe(node: onnx.NodeProto) -> str:
     """How errors name a node: its name, or its output where it has none, and its operator."""
     name = node.name or ", ".join(node.output)

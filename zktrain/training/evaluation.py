@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
-from ..circuit.evaluation import MAX_SPREAD, PREDICTION
+from ..circuit.evaluation import PREDICTION, Evaluation
+from ..circuit.operations import StepGraph, Tensor
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
-from .arithmetic import AccumulatorOverflow, exact_matmul
-from .step import QUOTIENT_HIGH, QUOTIENT_LOW
+from .arithmetic import Softmax
+from .interpreter import Rules, Step
 from .trajectory import check_records, check_weights
 
-_AT_ONCE = 1024
-_REMEDY = (
-    "the network cannot be evaluated on these records in the circuit's fixed-point format; train "
-    "with smaller weights, or leave such records out of the dataset"
-)
+_MOST_RECORDS = 1024
+_MOST_CELLS = 1 << 24
+_TYPES = (np.uint8, np.int16, np.uint16, np.int32)
 
 IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
+Part = tuple[slice, dict[str, npt.NDArray[np.float64]]]
+"""Some consecutive records and their tensors ``(records, *axes)``."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Accumulators of some records with ``2^(k-1)`` added, by the name of the quotient, and the
-    predicted classes."""
+class _Forward(Step):
+    """A step whose errors speak of records."""
 
-    records: slice
-    accumulators: dict[str, npt.NDArray[np.int64]]
-    predictions: npt.NDArray[np.int64]
+    def _overflow(self, name: str, what: str) -> NoReturn:
+        named = any(letter.isdigit() for letter in name)
+        where = self._rules.layer(name) if named else "the distance of two logits"
+        first, last = self._number or 0, (self._number or 0) + len(self._values["x"]) - 1
+        raise RangeOverflow(
+            f"records {first} to {last}, {where}: {what}; the network cannot be evaluated on these "
+            "records in the circuit's fixed-point format: train with smaller weights, or leave out "
+            "the records that it answers so extremely",
+            stage="evaluation",
+        ) from None
+
+
+def _asked(graph: StepGraph) -> list[Tensor]:
+    """Committed tensors and low limbs."""
+    return [t for t in graph.tensors if t.committed or t.name.endswith(".low")]
 
 
 def _parts(
@@ -44,59 +55,27 @@ def _parts(
     first: int,
     count: int,
     device: torch.device | str,
-) -> Iterator[_Part]:
-    """The forward pass of training over consecutive records, every ``z`` in 16 bits."""
+) -> Iterator[Part]:
+    """What a prover has to show of consecutive records; every value in the range of its lookup."""
     check_records(circuit, records)
     check_weights(circuit, weights)
-    fixed_point = circuit.fixed_point
-    parameters = {n: torch.from_numpy(np.asarray(v)).to(device) for n, v in weights.items()}
-    for start in range(first, first + count, _AT_ONCE):
-        part = slice(start, min(start + _AT_ONCE, first + count))
-        inputs = torch.from_numpy(records.inputs[part])
-        activation = inputs.to(device=device, dtype=torch.float64)
-        accumulators = {}
-        for index, layer in enumerate(circuit.layers, 1):
-            matrix = parameters[layer.weight].to(torch.float64)
-            try:
-                accumulator = exact_matmul(activation, matrix)
-            except AccumulatorOverflow as error:
-                raise RangeOverflow(
-                    f"layer {layer.name!r}: {error}; {_REMEDY}", stage="evaluation"
-                ) from None
-            if layer.bias is not None:
-                accumulator += parameters[layer.bias] << fixed_point.activation_bits
-            accumulator += 1 << (fixed_point.shift - 1)
-            z = accumulator >> fixed_point.shift
-            _require_range(z, layer.name, start)
-            accumulators[f"z{index}"] = accumulator.cpu().numpy()
-            activation = (z.clamp(min=0) if layer.relu else z).to(torch.float64)
-        _require_spread(activation, start)
-        # The first of the largest, as torch's argmax does not promise.
-        largest = activation == activation.amax(dim=1, keepdim=True)
-        predictions = largest.to(torch.uint8).cpu().numpy().argmax(axis=1)
-        yield _Part(part, accumulators, predictions.astype(np.int64))
-
-
-def _require_range(z: torch.Tensor, layer: str, first: int) -> None:
-    outside = (z < QUOTIENT_LOW) | (z > QUOTIENT_HIGH)
-    if bool(outside.any()):
-        record, unit = (int(i) for i in outside.nonzero()[0])
-        raise RangeOverflow(
-            f"layer {layer!r}, record {first + record}: the value {int(z[record, unit])} does not "
-            f"fit 16 bits; {_REMEDY}",
-            stage="evaluation",
-        )
-
-
-def _require_spread(logits: torch.Tensor, first: int) -> None:
-    spread = logits.amax(dim=1) - logits.amin(dim=1)
-    outside = (spread > MAX_SPREAD).nonzero()
-    if len(outside):
-        raise RangeOverflow(
-            f"record {first + int(outside[0])}: two logits are more than {MAX_SPREAD} apart; "
-            f"{_REMEDY}",
-            stage="evaluation",
-        )
+    graph = Evaluation(circuit).graph()
+    rules, softmax = Rules(circuit, graph), Softmax(circuit.classes, device)
+    parameters = {
+        name: torch.from_numpy(np.asarray(values)).to(device=device, dtype=torch.float64)
+        for name, values in weights.items()
+    }
+    cells = sum(prod(tensor.axes) for tensor in graph.tensors)
+    size = max(1, min(_MOST_RECORDS, _MOST_CELLS // cells))
+    names = [tensor.name for tensor in _asked(graph)]
+    for start in range(first, first + count, size):
+        part = slice(start, min(start + size, first + count))
+        with torch.inference_mode():
+            inputs = torch.from_numpy(records.inputs[part]).to(device=device, dtype=torch.float64)
+            step = _Forward(rules, parameters, softmax, inputs, None, start)
+            for name in rules.ranges:
+                step.value(name)
+            yield part, {name: step.value(name).cpu().numpy() for name in names}
 
 
 def confusion(
@@ -115,9 +94,9 @@ def confusion(
     value leaves 16 bits.
     """
     out = np.zeros((circuit.classes, circuit.classes), dtype=np.int64)
-    for part in _parts(circuit, weights, records, first, count, device):
-        labels = records.labels[part.records].astype(np.int64)
-        np.add.at(out, (labels, part.predictions), 1)
+    for part, tensors in _parts(circuit, weights, records, first, count, device):
+        labels = records.labels[part].astype(np.int64)
+        np.add.at(out, (labels, tensors[PREDICTION].argmax(axis=1)), 1)
     return out
 
 
@@ -131,32 +110,26 @@ def evaluation_witness(
     device: torch.device | str = "cpu",
 ) -> dict[str, npt.NDArray[Any]]:
     """Committed tensors of the evaluation's graph and the low limbs, over ``count`` records from
-    ``first`` on as one batch: arrays ``(1, B', n')`` padded with zeros. Raises as ``confusion``."""
-    batch = 1 << (count - 1).bit_length()
-    out: dict[str, npt.NDArray[Any]] = {}
-
-    def place(name: str, width: int, kind: type[np.generic]) -> npt.NDArray[Any]:
-        out[name] = np.zeros((1, batch, 1 << (width - 1).bit_length()), dtype=kind)
-        return out[name][0, :count, :width]
-
-    real: dict[str, npt.NDArray[Any]] = {}
-    for index, layer in enumerate(circuit.layers, 1):
-        for suffix, kind in (("", np.int16), (".high", np.uint16), (".low", np.uint16)):
-            real[f"z{index}{suffix}"] = place(f"z{index}{suffix}", layer.outputs, kind)
-        if layer.relu:
-            real[f"s{index}"] = place(f"s{index}", layer.outputs, np.uint8)
-    real[PREDICTION] = place(PREDICTION, circuit.classes, np.uint8)
-    shift = circuit.fixed_point.shift
-    for part in _parts(circuit, weights, records, first, count, device):
-        here = slice(part.records.start - first, part.records.stop - first)
-        for name, accumulator in part.accumulators.items():
-            z = accumulator >> shift
-            real[name][here] = z
-            real[f"{name}.high"][here] = (accumulator >> 16) & 0xFFFF
-            real[f"{name}.low"][here] = accumulator & 0xFFFF
-            sign = f"s{name[1:]}"
-            if sign in real:
-                real[sign][here] = z > 0
-        chosen = np.arange(len(part.predictions)) + here.start
-        real[PREDICTION][chosen, part.predictions] = 1
+    ``first`` on as one batch: arrays ``(1, B', *axes')`` padded with zeros. Raises as
+    ``confusion``."""
+    out, real = {}, {}
+    for tensor in _asked(Evaluation(circuit).graph()):
+        sizes = (1, count, *tensor.axes)
+        padded = [1 << (size - 1).bit_length() for size in sizes]
+        out[tensor.name] = np.zeros(padded, dtype=_cell_type(tensor))
+        real[tensor.name] = out[tensor.name][tuple(slice(size) for size in sizes)][0]
+    for part, tensors in _parts(circuit, weights, records, first, count, device):
+        for name, cells in tensors.items():
+            real[name][part.start - first : part.stop - first] = cells
     return out
+
+
+def _cell_type(tensor: Tensor) -> type[np.integer[Any]]:
+    """The first type that holds the tensor's range; a low limb has 16 bits."""
+    if not tensor.committed:
+        return np.uint16
+    for kind in _TYPES:
+        limits = np.iinfo(kind)
+        if limits.min <= tensor.low and tensor.high <= limits.max:
+            return kind
+    raise ValueError(f"tensor {tensor.name} needs more than 32 bits")

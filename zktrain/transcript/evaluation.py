@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..arguments.claims import Shape
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import Evaluation
-from ..circuit.network import Layer
 from ..commitment.packing import Packing, pack, total_log
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
@@ -122,8 +121,6 @@ class EvaluationStatement(Provable):
     def problem(self) -> str | None:
         """Why this cannot be proved, or None."""
         size, circuit, dataset = self.segment_records, self.circuit.circuit, self.dataset
-        if not all(isinstance(layer, Layer) for layer in circuit.layers):
-            return "evaluations are proved of networks with dense layers only"
         if not 1 <= size <= MAX_SEGMENT_SAMPLES or size & (size - 1):
             return (
                 f"segment_records is {size}; it must be a power of two, at most "
