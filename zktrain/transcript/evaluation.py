@@ -34,7 +34,8 @@ PROTOCOL = {False: "zktrain evaluation v1", True: "zktrain hiding evaluation v1"
 """Protocol string without and with zero knowledge."""
 MAX_COUNTS = 1 << 20
 """Numbers in all matrices of a statement together."""
-MAX_STATEMENT_BYTES = 1 << 24
+MAX_STATEMENT_BYTES = 1 << 22
+"""More than so many counts that add up to the records of a dataset ever take."""
 
 Counts = tuple[tuple[int, ...], ...]
 """Records by label (outer) and prediction (inner)."""
