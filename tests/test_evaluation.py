@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import struct
 from collections.abc import Callable
@@ -187,6 +188,27 @@ def test_openings_are_counted(evaluated: Evaluated) -> None:
     secret = json.loads(Path(f"{evaluated.dataset}.secret").read_text())
     assert secret["segments"] == 4
     assert secret["positions"] > 0
+
+
+def test_terms_of_the_soundness_error(evaluated: Evaluated) -> None:
+    """8-4-3 on 19 records: sixteen of padded allowances, and two bits of class on either side."""
+    field = 2 * math.log2((1 << 64) - (1 << 32) + 1)
+    for kind, samples, segments in (("hiding", 5, 1), ("clear", 3, 3)):
+        statement = parse_statement(parse(evaluated.proof(kind).read_bytes()))
+        terms = {t.name: t.bits for t in statement.soundness_terms if t.part == "segment 0"}
+        expected = {
+            "counts": 2 + 2 + 2 * samples,
+            "maps of units": 16 + 2 * 2 + samples,
+            "element-wise products": 2 * 16 + 3 * (2 + samples) + 3 * (2 + samples),
+            "matrix products": 3 * 3 + 3 * 2,
+        }
+        for name, numerator in expected.items():
+            assert terms[name] == pytest.approx(field - math.log2(numerator), abs=1e-6), name
+        assert "weight updates" not in terms
+        parts = {t.part for t in statement.soundness_terms}
+        assert {f"segment {k}" for k in range(segments)} < parts
+        assert {"closing", "dataset certificate"} < parts
+        assert statement.union_bits >= statement.security_bits == 100
 
 
 # What is refused
@@ -493,7 +515,7 @@ def test_logits_too_far_apart(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
     _, weights = _fixed_logits(tiny_bundle, [32767, -32768, 0])
     path = tmp_path / "far.safetensors"
     write_weights(path, weights, 32, {})
-    with pytest.raises(RangeOverflow, match="distance of two logits: the value 65535 is"):
+    with pytest.raises(RangeOverflow, match="layer fc2, two logits: the value 65535 is"):
         _prove(tiny_bundle, tmp_path, weights=path)
 
 

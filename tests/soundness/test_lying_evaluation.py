@@ -15,7 +15,9 @@ from evaluation_harness import FIXED, MAP, RECORDS, TALLY, WIDTHS, Counts, Tenso
 from zktrain.errors import (
     HiddenMismatch,
     LookupMismatch,
+    MalformedProof,
     OpeningMismatch,
+    Rejected,
     SumcheckMismatch,
 )
 
@@ -367,3 +369,26 @@ def test_segment_of_another_statement() -> None:
     other = e.statement(parts[0], forged, size=8)
     with pytest.raises((SumcheckMismatch, LookupMismatch, OpeningMismatch, h.ZktrainError)):
         e.verify(other, proof)
+
+
+@HIDING
+def test_every_message_is_bound(*, hiding: bool) -> None:
+    """One bit of every message of the segment's proof, and of the last byte of long ones."""
+    claim = e.statement(hiding=hiding)
+    proof, trace = e.prove(claim), []
+    fixed = e.segment.pad_weights(e.weights())
+    e.segment.verify(claim, claim.headers[0], proof, {}, {}, fixed=fixed, trace=trace)
+    sizes = [size for action, _, size in trace if action == "absorb"][3:]
+    assert sum(sizes) == len(proof)
+    starts = np.cumsum([0, *sizes[:-1]])
+    labels = [label for action, label, _ in trace if action == "absorb"][3:]
+    places = [
+        int(start) for start, label in zip(starts, labels, strict=True) if "path" not in label
+    ]
+    ends = [int(start + size) - 1 for start, size in zip(starts, sizes, strict=True) if size > 100]
+    assert len(places) > 150
+    for place in sorted({*places, *ends}):
+        forged = bytearray(proof)
+        forged[place] ^= 1
+        with pytest.raises((MalformedProof, Rejected)):
+            e.segment.verify(claim, claim.headers[0], bytes(forged), {}, {}, fixed=fixed)

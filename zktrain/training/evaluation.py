@@ -32,8 +32,7 @@ class _Forward(Step):
     """A step whose errors speak of records."""
 
     def _overflow(self, name: str, what: str) -> NoReturn:
-        named = any(letter.isdigit() for letter in name)
-        where = self._rules.layer(name) if named else "the distance of two logits"
+        where = self._rules.layer(name) + (", two logits" if name == "d" else "")
         first, last = self._number or 0, (self._number or 0) + len(self._values["x"]) - 1
         raise RangeOverflow(
             f"records {first} to {last}, {where}: {what}; the network cannot be evaluated on these "

@@ -99,14 +99,15 @@ class Rules:
         """Of tensors that are looked up although their values follow from others."""
 
     def layer(self, name: str) -> str:
-        """What an error calls the layer of a tensor."""
+        """What an error calls the layer of a tensor; what has no number is about the logits."""
         digits = "".join(c if c.isdigit() else " " for c in name).split()
-        return f"layer {self.circuit.layers[int(digits[0]) - 1].name}"
+        number = int(digits[0]) if digits else len(self.circuit.layers)
+        return f"layer {self.circuit.layers[number - 1].name}"
 
 
 def _range(op: Lookup) -> tuple[int, int]:
     """What the first column of a lookup may be."""
-    if op.table == "winner":
+    if op.table in ("winner", "exp"):
         return 0, _MOST_DISTANCE
     if op.table == "range16":
         return -op.offset, _LIMB_MASK - op.offset
