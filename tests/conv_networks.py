@@ -16,7 +16,6 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.training.weights import as_internal
 
 
 def convolution(
@@ -139,13 +138,14 @@ def float_weights(layers: tuple[AnyLayer, ...], seed: int = 0) -> dict[str, np.n
 def integer_weights(
     layers: tuple[AnyLayer, ...], seed: int = 0, weight_bits: int = 32
 ) -> dict[str, np.ndarray]:
-    """The same as integers with ``weight_bits`` fractional bits, in the internal layout."""
-    return {
-        name: np.ascontiguousarray(
-            np.rint(np.ldexp(as_internal(values).astype(np.float64), weight_bits)).astype(np.int64)
-        )
-        for name, values in float_weights(layers, seed).items()
-    }
+    """The same as integers with ``weight_bits`` fractional bits, in zktrain's own layout:
+    ``(inputs, outputs)`` and ``(height, width, inputs, outputs)``."""
+    axes = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
+    weights = {}
+    for name, values in float_weights(layers, seed).items():
+        scaled = np.rint(np.ldexp(values.astype(np.float64), weight_bits)).astype(np.int64)
+        weights[name] = np.ascontiguousarray(scaled.transpose(axes[values.ndim]))
+    return weights
 
 
 def records_of(layers: tuple[AnyLayer, ...], count: int, seed: int = 0) -> np.ndarray:

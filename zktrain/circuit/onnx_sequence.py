@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from .geometry import MAX_READERS
 from .network import Add, Flatten, MaxPool, Unflatten
 from .onnx_constants import Constant, Unsupported
 from .onnx_layers import Draft
 
-_MAX_READERS = 2
 NO_BRANCHES = (
     "use a network without other branches than those of residual blocks: an image and the "
     "convolutions over it, added up"
@@ -104,7 +104,7 @@ class Sequence:
                 f"the weight {weight.name!r} is shared with an earlier layer",
                 "give each layer its own weights",
             )
-        if self.drafts[draft.source].readers >= _MAX_READERS:
+        if self.drafts[draft.source].readers >= MAX_READERS:
             raise _branch(value)
         draft.weight = weight
         return self._appended(draft)
@@ -133,7 +133,7 @@ class Sequence:
         numbers = sorted((self.image(left)[0], self.image(right)[0]))
         if numbers[0] == numbers[1]:
             raise _branch(left)
-        if numbers[1] != len(self.drafts) - 1 or self.drafts[numbers[0]].readers >= _MAX_READERS:
+        if numbers[1] != len(self.drafts) - 1 or self.drafts[numbers[0]].readers >= MAX_READERS:
             raise _branch(min(left, right, key=lambda operand: operand.draft))
         other, source = numbers
         return self._appended(Draft(Add("", "", False), left.shape, node, source, other))

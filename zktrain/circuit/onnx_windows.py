@@ -10,8 +10,6 @@ from .onnx_constants import Unsupported, attributes
 if TYPE_CHECKING:
     import onnx
 
-MAX_POOL_KERNELS = (1, 2, 4)
-
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -62,10 +60,10 @@ def pool_window(node: onnx.NodeProto, image: tuple[int, int, int]) -> Window:
             "ceil_mode = 1 is not supported",
             "leave out what does not fill a window (ceil_mode=False)",
         )
-    if node.op_type == "MaxPool" and any(size not in MAX_POOL_KERNELS for size in window.kernel):
+    if node.op_type == "MaxPool" and any(size & (size - 1) for size in window.kernel):
         raise Unsupported(
             f"its window has {window.kernel[0]} x {window.kernel[1]} values",
-            "use a maximum over 1, 2 or 4 values per axis, or an average (torch.nn.AvgPool2d)",
+            "use a maximum over 1, 2, 4, ... values per axis, or an average (torch.nn.AvgPool2d)",
         )
     return window
 
@@ -79,6 +77,11 @@ def _window(
             f"dilations = {options['dilations']} are not supported", "use a dilation of 1"
         )
     padding = _padding(options, image, kernel, stride)
+    if any(pad >= taps for pad, taps in zip(padding, kernel, strict=True)):
+        raise Unsupported(
+            f"its padding {padding} is not below its kernel {kernel}",
+            "pad by less than the kernel's size: other windows see nothing of the image",
+        )
     padded = (image[1] + 2 * padding[0], image[2] + 2 * padding[1])
     if kernel[0] > padded[0] or kernel[1] > padded[1]:
         raise Unsupported(
