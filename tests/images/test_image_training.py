@@ -254,3 +254,18 @@ def test_an_overflow_names_step_and_layer(scale: int, where: str) -> None:
     weights["c1.weight"][...] = scale
     with pytest.raises(RangeOverflow, match=f"step 0, layer {where}"):
         train(run, data, weights)
+
+
+@pytest.mark.parametrize(("bias", "fails"), [(100, False), (127, False), (128, True)])
+def test_logits_far_apart(bias: int, fails: bool) -> None:
+    """The softmax takes distances up to the end of its table, not only signed 16 bits."""
+    run, found = circuit("residual"), records("residual")
+    assert run.loss == "cross_entropy"
+    weights = {n: np.zeros(s, dtype=np.int64) for n, s in run.parameter_shapes().items()}
+    last = list(weights)[-1]
+    weights[last][:2] = bias << K, -bias << K
+    if fails:
+        with pytest.raises(RangeOverflow, match=f"step 0, layer {run.layers[-1].name}"):
+            train(run, found, weights)
+    else:
+        assert len(train(run, found, weights).losses) == STEPS

@@ -69,6 +69,17 @@ def _bias_claim(
     return WeightClaim(ml.less_than(t, shape.steps), decays, (), column, value)
 
 
+def _history(
+    first: ExtVec, multipliers: Multipliers, gradients: ExtVec | None, steps: int
+) -> ExtVec:
+    """Weights of all steps; without gradients they stay the first ones."""
+    from ..kernels.training import weight_history
+
+    if gradients is None:
+        return np.ascontiguousarray(np.tile(first, steps))
+    return weight_history(first, multipliers, gradients)
+
+
 def _prove_product(
     channel: ProverChannel,
     label: str,
@@ -115,7 +126,7 @@ def _verify_product(
 def prove_affine(
     channel: ProverChannel,
     op: Affine,
-    update: Accumulate,
+    update: Accumulate | None,
     shape: Shape,
     multipliers: Multipliers,
     start: NDArray[np.int64],
@@ -125,36 +136,38 @@ def prove_affine(
     witness: Witness,
 ) -> None:
     """``start`` are the padded first weights ``(..., 2^n_in, 2^n_out)`` of the segment, taps
-    first, ``start_bias`` ``(2^n_out,)``."""
+    first, ``start_bias`` ``(2^n_out,)``; without ``update`` they do not change."""
     from ..kernels import field as kf
-    from ..kernels.training import weight_history
 
     label = f"affine/{op.output}"
-    activation, error = witness.operand(op.source), witness.operand(update.error)
+    activation = witness.operand(op.source)
+    error = None if update is None else witness.operand(update.error)
     outputs = start.shape[-1]
     for point, _ in ledger.of(op.output):
         j, b, t = shape.split_units(outputs, point)
         units = kf.eq_table(j)
-        errors = error.over_units(j)
-        samples = errors.shape[1] // error.steps
+        errors = None if error is None else error.over_units(j)
         if op.bias is not None and start_bias is not None:
             first = kf.contract_last(start_bias.reshape(1, -1), units)
-            per_step = ext.vector(
-                [
-                    kf.total(np.ascontiguousarray(errors[:, k : k + samples]))
-                    for k in range(0, errors.shape[1], samples)
-                ]
-            )
-            scaled = ext.scale(per_step, Ext(1 << op.bias_shift))
-            history = weight_history(first, multipliers, np.ascontiguousarray(scaled))
+            scaled = None
+            if errors is not None:
+                samples = errors.shape[1] // activation.steps
+                per_step = ext.vector(
+                    [
+                        kf.total(np.ascontiguousarray(errors[:, k : k + samples]))
+                        for k in range(0, errors.shape[1], samples)
+                    ]
+                )
+                scaled = np.ascontiguousarray(ext.scale(per_step, Ext(1 << op.bias_shift)))
+            history = _history(first, multipliers, scaled, activation.steps)
             omega = kf.eq_table(t)
             omega[:, shape.steps :] = 0
             bias = kf.total(kf.product(omega, history))
             channel.send(f"{label}/bias", [bias])  # P -> V
             weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
-        gradients = activation.over_samples(errors)
+        gradients = None if errors is None else activation.over_samples(errors)
         first = kf.contract_last(start.reshape(-1, outputs), units)
-        history = weight_history(first, multipliers, gradients)
+        history = _history(first, multipliers, gradients, activation.steps)
         rho, a, w = _prove_product(channel, label, activation, history, b, t)
         ledger.add(op.source, rho[0] + b + rho[1], a)
         weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))

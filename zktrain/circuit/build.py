@@ -118,20 +118,29 @@ def mean_factor(layer: AveragePool) -> int:
     return ((1 << AVERAGE_BITS) + taps // 2) // taps
 
 
-def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+def forward(
+    layers: tuple[AnyLayer, ...], fixed_point: FixedPoint
+) -> tuple[_Builder, Geometry, list[str]]:
+    """A graph that ends in the logits, and the output of every layer, ``x`` first.
 
-    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``
-    forward and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward, the last two towards layer
-    ``l``. Of images, ``u{l}`` are the windows of the input of layer ``l``, ``v{l}`` those of its
-    errors.
+    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``.
+    Of images, ``u{l}`` are the windows of the input of layer ``l``.
     """
     build, plan = _Builder(fixed_point), geometry(layers)
     build.virtual("x", plan.extents[0])
     build.operations.append(Batch("inputs", "x"))
     build.virtual("y", plan.extents[-1])
     build.operations.append(Batch("labels", "y"))
-    values = _forward(build, layers, plan)
+    return build, plan, _forward(build, layers, plan)
+
+
+def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
+    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+
+    Names: those of ``forward``, and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward, the last
+    two towards layer ``l``; of images, ``v{l}`` are the windows of the errors of layer ``l``.
+    """
+    build, plan, values = forward(layers, fixed_point)
     last, classes = len(layers), plan.extents[-1]
     make = _cross_entropy if loss == "cross_entropy" else _squared_error
     error = make(build, values[last], f"e{last}", classes)

@@ -132,8 +132,35 @@ class Vanish:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The weights and the bias are public and the same at every step; it stands where trained ones
+    have their ``Accumulate``."""
+
+    weight: str
+    bias: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``sum_{t, b} left[t, b, i] right[t, b, k]`` is the public matrix of the segment."""
+
+    left: str
+    right: str
+
+
 Operation = (
-    Batch | Linear | Product | Affine | AffineTransposed | Accumulate | Lookup | UnitMap | Vanish
+    Batch
+    | Linear
+    | Product
+    | Affine
+    | AffineTransposed
+    | Accumulate
+    | Lookup
+    | UnitMap
+    | Vanish
+    | Fixed
+    | Tally
 )
 
 

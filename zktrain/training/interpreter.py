@@ -7,7 +7,7 @@ can be left, and then makes the updates. What the circuit only constrains has on
 
     quotient and high limb  from the equation of the low limb, all floored
     ``s``                   1 where ``z > 0``
-    ``h``                   1 at the first largest tap of a window
+    ``h``                   1 at the first largest tap of a window, or logit of a record
     ``c``, ``p``            the softmax of ``arithmetic.Softmax``
 """
 
@@ -30,6 +30,7 @@ from ..circuit.operations import (
     Linear,
     Lookup,
     Product,
+    StepGraph,
     Tensor,
     UnitMap,
 )
@@ -59,11 +60,11 @@ StepRecorder = Callable[[Values, int], None]
 
 
 class Rules:
-    """How each tensor of a circuit's graph comes about."""
+    """How each tensor of a circuit's graph comes about, or of another one of its network."""
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, graph: StepGraph | None = None) -> None:
         self.circuit = circuit
-        graph = circuit.graph()
+        graph = graph or circuit.graph()
         self.tensors = {tensor.name: tensor for tensor in graph.tensors}
         self.definitions: dict[str, Linear | Product | UnitMap | Affine | AffineTransposed] = {}
         self.updates: list[Accumulate] = []
@@ -98,14 +99,15 @@ class Rules:
         """Of tensors that are looked up although their values follow from others."""
 
     def layer(self, name: str) -> str:
-        """What an error calls the layer of a tensor."""
+        """What an error calls the layer of a tensor; what has no number is about the logits."""
         digits = "".join(c if c.isdigit() else " " for c in name).split()
-        return f"layer {self.circuit.layers[int(digits[0]) - 1].name}"
+        number = int(digits[0]) if digits else len(self.circuit.layers)
+        return f"layer {self.circuit.layers[number - 1].name}"
 
 
 def _range(op: Lookup) -> tuple[int, int]:
     """What the first column of a lookup may be."""
-    if op.table == "winner":
+    if op.table in ("winner", "exp"):
         return 0, _MOST_DISTANCE
     if op.table == "range16":
         return -op.offset, _LIMB_MASK - op.offset
@@ -239,11 +241,11 @@ class Step:
             self._values[name] = (total >> LIMB) & _LIMB_MASK
 
     def _winner(self, name: str) -> torch.Tensor:
-        """One-hot over the taps of each window."""
+        """One-hot over the taps of each window, or over the units where there are none."""
         tensor = self._rules.tensors[name]
         seen = self.value(self._rules.winners[name])
         grid = 1 + len(tensor.grid)
-        flat = seen.reshape(*seen.shape[:grid], -1, tensor.width)
+        flat = seen.reshape(*seen.shape[:grid], -1, tensor.width if tensor.taps else 1)
         # argmax does not promise the first of equal values
         count = flat.shape[grid]
         ahead = torch.arange(count, 0, -1, dtype=flat.dtype, device=flat.device).unsqueeze(-1)
