@@ -245,10 +245,11 @@ class Step:
         grid = 1 + len(tensor.grid)
         flat = seen.reshape(*seen.shape[:grid], -1, tensor.width)
         # argmax does not promise the first of equal values
-        places = torch.arange(flat.shape[grid], device=flat.device).unsqueeze(-1)
-        highest = flat == flat.amax(dim=grid, keepdim=True)
-        first = torch.where(highest, places, flat.shape[grid]).amin(dim=grid, keepdim=True)
-        return (places == first).to(torch.float64).reshape(seen.shape)
+        count = flat.shape[grid]
+        ahead = torch.arange(count, 0, -1, dtype=flat.dtype, device=flat.device).unsqueeze(-1)
+        scores = (flat == flat.amax(dim=grid, keepdim=True)) * ahead
+        first = scores == scores.amax(dim=grid, keepdim=True)
+        return first.to(torch.float64).reshape(seen.shape)
 
     def _normalise(self) -> None:
         logits = self.value(self._rules.logits)
@@ -354,7 +355,10 @@ def _windows(map_: Window, values: torch.Tensor, source: Tensor, output: Tensor)
             theirs, ours = (o, i) if map_.transposed else (i, o)
             taken: tuple[Any, ...] = (slice(None), *theirs, *((ky, kx) if source.taps else ()))
             place: tuple[Any, ...] = (slice(None), *ours, *((ky, kx) if output.taps else ()))
-            out[place] += values[taken]
+            if output.taps:
+                out[place] = values[taken]
+            else:
+                out[place] += values[taken]
     return out
 
 
