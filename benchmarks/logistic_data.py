@@ -53,7 +53,9 @@ def main() -> None:
     records = options.records or (RECORDS if options.split == "train" else len(images))
     inputs, targets = shifted(images, labels, records)
     np.savez(options.out, inputs=inputs, labels=targets)
-    print(f"{options.out}: {records:,} records of {inputs.shape[1]} bytes, {targets.mean():.1%} of 1")
+    print(
+        f"{options.out}: {records:,} records of {inputs.shape[1]} bytes, {targets.mean():.1%} of 1"
+    )
 
 
 if __name__ == "__main__":

@@ -141,7 +141,6 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "negative stride": (with_layer(4, stride=[1, -1]), "stride"),
     "padding as the kernel": (with_layer(1, padding=[3, 1]), "padding"),
     "negative padding": (with_layer(1, padding=[-1, 1]), "padding"),
-    "three taps": (with_layer(4, kernel=[3, 2]), "1, 2, 4"),
     "channels": (with_layer(1, inputs=3), "channels"),
     "no channels": (with_layer(0, channels=0), "widths"),
     "huge image": (with_layer(0, height=65536), "along an axis"),

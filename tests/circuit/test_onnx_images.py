@@ -501,7 +501,6 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "padded average": (pooled("AveragePool", pads=[0, 1, 0, 1]), "it pads its images"),
     "pool rounded up": (pooled(ceil_mode=1), "ceil_mode = 1 .* does not fill a window"),
     "dilated pool": (pooled(dilations=[2, 2]), "dilations"),
-    "maximum of 3 x 2": (pooled(kernel_shape=[3, 2]), "3 x 2 values; use a maximum over 1, 2, 4"),
     "maximum of 8": (pooled(kernel_shape=[1, 8]), "1 x 8 is larger"),
     "maximum over one axis": (pooled(kernel_shape=[2]), r"kernel_shape = \[2\] are not two sizes"),
     "maximum without size": (
