@@ -15,6 +15,7 @@ from .operations import (
     StepGraph,
     Tensor,
 )
+from .sigmoid_table import SIGMOID_HALF
 
 LIMB_BITS = 16
 _INT16 = (-(1 << 15), (1 << 15) - 1)
@@ -61,7 +62,7 @@ class _Builder:
 
 
 def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``).
 
     Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``
     forward and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward.
@@ -80,7 +81,7 @@ def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) ->
         build.operations.append(
             Affine(accumulator, activation, layer.weight, layer.bias, bias_shift)
         )
-        build.rescale(accumulator, f"z{index}", width, signed_range=not layer.relu)
+        build.rescale(accumulator, f"z{index}", width, signed_range=_signed(layer, loss))
         if layer.relu:
             sign = build.committed(f"s{index}", width, (0, 1))
             build.operations.append(Lookup("relu", (f"z{index}", sign)))
@@ -91,6 +92,8 @@ def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) ->
     last = len(layers)
     if loss == "cross_entropy":
         error = _cross_entropy(build, f"z{last}", f"e{last}", layers[-1].outputs)
+    elif loss == "binary_cross_entropy":
+        error = _binary_cross_entropy(build, f"z{last}", f"e{last}", layers[-1].outputs)
     else:
         error = _squared_error(build, f"z{last}", f"e{last}", layers[-1].outputs)
 
@@ -131,6 +134,26 @@ def _cross_entropy(build: _Builder, logits: str, error: str, width: int) -> str:
         Lookup("range16", ("slack.at",)),
         Lookup("range16", ("slack.before",)),
         Linear(error, ((1, "p"), (-one, "y"))),
+    ]
+    return error
+
+
+def _signed(layer: Layer, loss: str) -> bool:
+    """Whether the range of a layer's output needs a lookup of its own."""
+    return not layer.relu and loss != "binary_cross_entropy"
+
+
+def _binary_cross_entropy(build: _Builder, logits: str, error: str, width: int) -> str:
+    """``p = P(z) - 2^13`` from the table of the sigmoid; ``E = p + 2^13 I - 2^14 Y``.
+
+    The table bounds the logits, and holds ``(0, 0)``, which padded cells are.
+    """
+    one = 1 << EXP_SCALE_BITS
+    build.committed("p", width, (-SIGMOID_HALF, SIGMOID_HALF))
+    build.virtual(error, width)
+    build.operations += [
+        Lookup("sigmoid", (logits, "p")),
+        Linear(error, ((1, "p"), (-one, "y")), SIGMOID_HALF),
     ]
     return error
 
