@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from mlp import MLP
 
 OPSET = 18
-NETWORKS = ((64, 64, 10), (784, 128, 10), (784, 1024, 1024, 10))
+NETWORKS = ((64, 64, 10), (784, 128, 10), (784, 1024, 1024, 10), (1024, 2))
 
 
 def export(widths: tuple[int, ...], *, with_weights: bool) -> bytes:
