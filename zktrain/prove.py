@@ -306,6 +306,7 @@ def _prove_segment(
         circuit.batch_size,
         header.first_step,
         header.steps,
+        drop_last=circuit.drop_last,
     )
     batches = batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
     witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})

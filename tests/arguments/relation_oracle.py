@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from zktrain.arguments.claims import Ledger, Shape
 from zktrain.arguments.operands import Dense
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.field.extension import Ext, Point
@@ -70,6 +71,10 @@ class Segment:
     error: Tensor
     weights: list[Tensor]
     biases: list[Tensor]
+
+    @property
+    def time_filter(self) -> PlainSteps:
+        return PlainSteps(self.multipliers)
 
     @property
     def witness(self) -> Tensors:

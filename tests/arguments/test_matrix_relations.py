@@ -21,8 +21,8 @@ from relation_oracle import (
 )
 
 from zktrain.arguments import affine, batches, weights
-from zktrain.arguments.affine import decay
 from zktrain.arguments.claims import Ledger, Shape, WeightClaim, WeightLedger
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.operations import Accumulate, Affine, AffineTransposed, Batch
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point, scalars, vector
@@ -78,7 +78,7 @@ def forward(run: Segment, op: Affine, ledger: Ledger) -> tuple[bytes, Ledger, We
     channel = prover()
     bias = integers(run.biases[0]) if op.bias else None
     affine.prove_affine(
-        channel, op, UPDATE, run.shape, run.multipliers, integers(run.weights[0]), bias,
+        channel, op, UPDATE, run.shape, run.time_filter, integers(run.weights[0]), bias,
         ledger, ours, run.witness,
     )  # fmt: skip
     assert true_weight_claims(run, ours)
@@ -91,7 +91,7 @@ def test_decay_weighs_each_gradient_by_the_steps_after_it(decays: int) -> None:
     size = 1 << decays
     omega = random_pairs(rng, size)
     multipliers = rng.integers(0, 1 << 20, size=size, dtype=np.uint64)
-    found = decay(multipliers, vector(Ext(*x) for x in omega))
+    found = PlainSteps(multipliers).decay(vector(Ext(*x) for x in omega))
     expected = [
         oracle.mul((int(multipliers[t]), 0), oracle.total(omega[t + 1 :])) for t in range(size)
     ]
@@ -107,7 +107,7 @@ def test_true_forward_products(sizes: tuple[int, int, int, int], op: Affine, cou
         run.biases = [b * 0 for b in run.biases]
     proof, theirs, found = forward(run, op, claimed("acc", run.forward(), count))
     channel = verifier(proof)
-    affine.verify_affine(channel, op, run.shape, sizes[2], run.multipliers, theirs, found)
+    affine.verify_affine(channel, op, run.shape, sizes[2], run.time_filter, theirs, found)
     channel.finish()
     assert len(theirs.of("a")) == len(found.claims["w"]) == len(theirs.of("acc"))
     assert false_claims(theirs, {"a": run.activation}) == []
@@ -118,7 +118,7 @@ def test_weight_claims_are_on_the_weights_of_the_steps() -> None:
     """``total`` and ``decay`` stand for ``sum_t eq(rho_t, t) W_t``; compare with all ``W_t``."""
     run = segment(2, 3, 5, 6, 7)
     proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1))
-    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found)
+    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
     (claim,), ((point, _),) = found.claims["w"], theirs.of("a")
     step = [pair(x) for x in point[-2:]]
     value = Ext(0)
@@ -142,11 +142,11 @@ def test_true_backward_products(sizes: tuple[int, int, int, int], count: int) ->
     theirs, found = copy(ledger, ["bac"]), WeightLedger()
     channel = prover()
     affine.prove_transposed(
-        channel, BACKWARD, UPDATE, run.shape, run.multipliers, integers(run.weights[0]),
+        channel, BACKWARD, UPDATE, run.shape, run.time_filter, integers(run.weights[0]),
         ledger, ours, run.witness,
     )  # fmt: skip
     reading = verifier(channel.proof())
-    affine.verify_transposed(reading, BACKWARD, run.shape, sizes[3], run.multipliers, theirs, found)
+    affine.verify_transposed(reading, BACKWARD, run.shape, sizes[3], run.time_filter, theirs, found)
     reading.finish()
     assert len(theirs.of("e")) == len(found.claims["w"]) == len(theirs.of("bac"))
     assert false_claims(theirs, {"e": run.error}) == []
@@ -157,17 +157,17 @@ def test_false_products() -> None:
     run = segment(4, 3, 5, 6, 7)
     proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1, 1))
     with pytest.raises(SumcheckMismatch, match="'acc'"):
-        affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found)
+        affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
     ledger = claimed("bac", run.backward(), 1, 1)
     theirs = copy(ledger, ["bac"])
     channel = prover()
     affine.prove_transposed(
-        channel, BACKWARD, UPDATE, run.shape, run.multipliers, integers(run.weights[0]),
+        channel, BACKWARD, UPDATE, run.shape, run.time_filter, integers(run.weights[0]),
         ledger, WeightLedger(), run.witness,
     )  # fmt: skip
     with pytest.raises(SumcheckMismatch, match="'bac'"):
         affine.verify_transposed(
-            verifier(channel.proof()), BACKWARD, run.shape, 7, run.multipliers, theirs, found
+            verifier(channel.proof()), BACKWARD, run.shape, 7, run.time_filter, theirs, found
         )
 
 
@@ -180,7 +180,7 @@ def test_products_that_fill_padded_cells() -> None:
         proof, theirs, found = forward(run, FORWARD, claimed("acc", filled, 1))
         with pytest.raises(SumcheckMismatch):
             affine.verify_affine(
-                verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found
+                verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found
             )
 
 
@@ -191,7 +191,7 @@ def test_lied_bias_leaves_a_false_claim() -> None:
     other.biases = [b + 1 for b in run.biases]
     ledger = claimed("acc", other.forward(), 1)
     proof, theirs, found = forward(other, FORWARD, ledger)
-    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found)
+    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
     assert not true_weight_claims(run, found)
 
 
@@ -212,7 +212,7 @@ def products(run: Segment, op: Affine) -> tuple[WeightLedger, WeightLedger]:
     """Weight claims of a forward product, once for each side."""
     proof, theirs, found = forward(run, op, claimed("acc", run.forward(), 2))
     affine.verify_affine(
-        verifier(proof), op, run.shape, run.widths[0], run.multipliers, theirs, found
+        verifier(proof), op, run.shape, run.widths[0], run.time_filter, theirs, found
     )
     return found, WeightLedger({name: [*claims] for name, claims in found.claims.items()})
 
@@ -227,12 +227,12 @@ def update(
     """Prove and verify; the verifier's ledger."""
     channel = prover()
     weights.prove(
-        channel, op, run.widths, run.multipliers, claims[0], start, end, run.shape,
+        channel, op, run.widths, run.time_filter, claims[0], start, end, run.shape,
         Ledger(), run.witness,
     )  # fmt: skip
     reading, theirs = verifier(channel.proof()), Ledger()
     weights.verify(
-        reading, op, run.widths, run.multipliers, claims[1], start, end, run.shape, theirs
+        reading, op, run.widths, run.time_filter, claims[1], start, end, run.shape, theirs
     )
     reading.finish()
     return theirs

@@ -12,6 +12,7 @@ from ..errors import MalformedProof
 from . import bounds, canonical
 from .build import build_step
 from .geometry import geometry
+from .momentum import MULTIPLIER_BITS, Momentum
 from .network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
 from .operations import StepGraph
 
@@ -19,7 +20,10 @@ from .operations import StepGraph
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """A compiled recipe. ``multipliers`` is the schedule ``((first_step, m), ...)``, first at 0:
-    step ``t`` has learning rate ``m * batch_size * 2**-rate_bits``."""
+    step ``t`` has learning rate ``m * batch_size * 2**-multiplier_bits``.
+
+    ``momentum`` is the filter of momentum and weight decay, ``None`` for plain SGD. With
+    ``drop_last`` the records that fill no batch at the end of an epoch are left out of it."""
 
     layers: tuple[AnyLayer, ...]
     loss: str
@@ -29,6 +33,8 @@ class Circuit:
     multipliers: tuple[tuple[int, int], ...]
     order_seed: str
     initialisation: Initialisation
+    momentum: Momentum | None = None
+    drop_last: bool = False
 
     @property
     def version(self) -> int:
@@ -107,9 +113,16 @@ class Circuit:
         return bounds.lookups_per_step(self.graph(), self.batch_size)
 
     @property
+    def multiplier_bits(self) -> int:
+        """Fractional bits of the multipliers: ``rate_bits``, and more where a filter, not an
+        update, multiplies by them."""
+        more = 0 if self.momentum is None else MULTIPLIER_BITS
+        return self.fixed_point.rate_bits + more
+
+    @property
     def effective_learning_rate(self) -> list[tuple[int, float]]:
         """The schedule ``[(first_step, rate), ...]`` that is really used."""
-        unit = self.batch_size / (1 << self.fixed_point.rate_bits)
+        unit = self.batch_size / (1 << self.multiplier_bits)
         return [(first, multiplier * unit) for first, multiplier in self.multipliers]
 
     @property

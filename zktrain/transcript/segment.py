@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..arguments import lookup
 from ..arguments.batches import DatasetClaim
 from ..arguments.claims import Ledger, Shape, log_width
+from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from ..challenger import Challenger, Trace
 from ..channel import VerifierChannel
 from ..circuit.operations import StepGraph
@@ -107,6 +108,13 @@ def _multipliers(statement: Provable, segment: int, shape: Shape) -> NDArray[np.
     return out
 
 
+def _time_filter(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
+    coefficients = statement.coefficients(segment)
+    if coefficients is None:
+        return PlainSteps(_multipliers(statement, segment, shape))
+    return FilteredSteps(coefficients, shape.log_steps)
+
+
 def _challenger(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(f"{statement.protocol} segment", trace)
     challenger.absorb(
@@ -132,7 +140,7 @@ def _relations(statement: Provable, segment: int) -> Relations:
         statement.circuit.graph(),
         shape,
         lookup_entries(statement.circuit, shape),
-        _multipliers(statement, segment, shape),
+        _time_filter(statement, segment, shape),
         statement.dataset.record_axis,
         statement.committed_sides(segment),
         statement.counts(segment),
