@@ -85,6 +85,19 @@ def test_exported_network(tmp_path: Path, name: str, dynamo: bool, dynamic: bool
 
 
 @both_exporters
+def test_parameters_of_a_bare_sequence_keep_their_numbers(tmp_path: Path, dynamo: bool) -> None:
+    """torch calls them ``0.weight``; the file that is trained must load into the module."""
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)).eval()
+    module.sample = (1, 4, 4)
+    layers, weights = import_onnx(
+        export(module, tmp_path / "net.onnx", dynamo=dynamo, dynamic=False)
+    )
+    assert set(weights) == set(module.state_dict())
+    assert [layer.name for layer in layers] == ["image", "0", "flatten", "3"]
+    check_logits(module, layers, weights)
+
+
+@both_exporters
 def test_normalisation_in_evaluation_mode_is_folded_by_the_exporter(
     tmp_path: Path, dynamo: bool
 ) -> None:

@@ -89,10 +89,10 @@ NETWORKS: dict[str, tuple[AnyLayer, ...]] = {
     "overlap": (
         Unflatten("image", 1, 5, 5),
         conv("c1", 1, 2, 2),
-        MaxPool("pool", (2, 2), (1, 1)),
-        conv("c2", 2, 2, 3),
+        MaxPool("pool", (3, 2), (1, 1)),
+        conv("c2", 2, 2, 2, padding=1),
         Flatten("flat"),
-        dense("fc", 2, CLASSES),
+        dense("fc", 24, CLASSES),
     ),
 }
 

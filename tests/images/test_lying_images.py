@@ -218,6 +218,23 @@ def test_winners_in_padding(where: str) -> None:
         attempt.verify(attempt.prove())
 
 
+@pytest.mark.parametrize("taps", [(3, 0), (3, 1)])
+@pytest.mark.parametrize("instead", [False, True])
+def test_a_padded_tap_wins(taps: tuple[int, int], instead: bool) -> None:
+    """Windows of 3 x 2 are padded to 4 x 2: the fourth line is no part of them, and whoever let it
+    win could claim any maximum above the real ones."""
+    attempt = Attempt("overlap")
+    wins = attempt.tensors["h3"] = attempt.tensors["h3"].copy()
+    assert wins.shape[4:6] == (4, 2)
+    window = wins[0, 0, 0, 0, :, :, 0]
+    assert window.sum() == 1 and window[taps] == 0
+    if instead:
+        window[...] = 0
+    window[taps] = 1
+    with pytest.raises((LookupMismatch, SumcheckMismatch)):
+        attempt.verify(attempt.prove())
+
+
 @pytest.mark.parametrize("name", ["z2", "q2", "z2.high", "q2.high", "s2"])
 @pytest.mark.parametrize("at", [(0, 3, 0, 0, 0), (0, 0, 5, 0, 0), (0, 0, 0, 5, 0), (0, 0, 0, 0, 3)])
 def test_values_in_padding(name: str, at: tuple[int, ...]) -> None:

@@ -370,8 +370,6 @@ def _layer_violation(layer: AnyLayer, position: int) -> str | None:
         0 <= pad < size for pad, size in zip(layer.padding, layer.kernel, strict=True)
     ):
         return f"the padding of layer {layer.name!r} must be at least 0 and below its kernel"
-    if isinstance(layer, MaxPool) and any(size & (size - 1) for size in layer.kernel):
-        return f"the kernel of layer {layer.name!r} must be 1, 2, 4, ... along each axis"
     return None
 
 

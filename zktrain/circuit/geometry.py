@@ -20,6 +20,8 @@ from .network import (
 
 MAX_READERS = 3
 """Of one output: so many that no tensor gets more claims than soundness allows for."""
+MAX_WINDOW = 1 << 16
+"""Places times taps along one axis: what a verifier's work for a map is proportional to."""
 
 
 class GeometryError(ValueError):
@@ -159,6 +161,10 @@ def window(layer: Convolution | MaxPool | AveragePool, source: Extent) -> Window
         if size + 2 * pad < kernel:
             raise GeometryError(
                 f"the window of layer {layer.name!r} is larger than its input, {source}"
+            )
+        if outputs * kernel > MAX_WINDOW:
+            raise GeometryError(
+                f"layer {layer.name!r} has more than {MAX_WINDOW} places times taps along an axis"
             )
         steps.append(Steps(size, outputs, kernel, stride, pad))
     return Window(steps[0], steps[1])

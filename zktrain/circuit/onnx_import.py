@@ -286,7 +286,7 @@ class _Graph:
         return self.sequence.bias(value, self._constant(node, 2), own=True)
 
     def _constant(self, node: onnx.NodeProto, position: int) -> Constant:
-        name = node.input[position]
+        name = node.input[position] if position < len(node.input) else ""
         if name not in self.constants:
             raise Unsupported(
                 f"its operand {name!r} is not a constant of the file",

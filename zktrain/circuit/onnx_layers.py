@@ -13,7 +13,7 @@ from ..errors import RecipeError
 from .network import Add, AnyLayer, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from .onnx_constants import Constant
 
-_MANGLED = re.compile(r"onnx::|val_\d|/|\d|[^/]*_output_\d")
+_MANGLED = re.compile(r"onnx::|val_\d|/|\d+$|[^/]*_output_\d")
 """Names that exporters make up for constants they have folded."""
 
 _KINDS: dict[type[AnyLayer], tuple[str, bool]] = {

@@ -60,11 +60,6 @@ def pool_window(node: onnx.NodeProto, image: tuple[int, int, int]) -> Window:
             "ceil_mode = 1 is not supported",
             "leave out what does not fill a window (ceil_mode=False)",
         )
-    if node.op_type == "MaxPool" and any(size & (size - 1) for size in window.kernel):
-        raise Unsupported(
-            f"its window has {window.kernel[0]} x {window.kernel[1]} values",
-            "use a maximum over 1, 2, 4, ... values per axis, or an average (torch.nn.AvgPool2d)",
-        )
     return window
 
 

@@ -157,7 +157,7 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
     return {
         "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
-        "layers": [asdict(layer) for layer in circuit.layers],
+        "layers": [{"kind": type(layer).__name__, **asdict(layer)} for layer in circuit.layers],
         "parameters": circuit.parameters,
         "loss": circuit.loss,
         "optimizer": "sgd",

@@ -61,31 +61,38 @@ class SegmentWitness:
     def _linear(self, op: Linear) -> NDArray[Any]:
         output = self._graph.tensor(op.output)
         out = np.zeros(self._shape.dims(output), dtype=np.int64)
-        real = self._shape.real(output)
-        out[real] = op.constant
+        out[self._shape.real(output)] = op.constant
         for coefficient, name in op.terms:
             term, own = self.tensor(name), self._graph.tensor(name)
             if own.axes == output.axes:
                 out += coefficient * term.astype(np.int64)
                 continue
-            cells = term[self._shape.real(own)].astype(np.int64)
+            cells = term.astype(np.int64)  # padded ones too, as the relation has it
             grid = 2 + len(own.grid)
+            place: list[slice] = [slice(None)] * grid
             if own.width and not output.width:
                 cells = cells.sum(axis=-1)
-            elif output.width and not own.width:
-                cells = cells[..., None]
             if own.taps and not output.taps:
                 cells = cells.sum(axis=tuple(range(grid, grid + len(own.taps))))
             elif output.taps and not own.taps:
                 cells = np.expand_dims(cells, tuple(range(grid, grid + len(output.taps))))
-            out[real] += coefficient * cells
+                place += [slice(size) for size in output.taps]
+            elif output.taps:
+                place += [slice(None)] * len(output.taps)
+            if output.width and not own.width:
+                cells = cells[..., None]
+                place.append(slice(output.width))
+            elif output.width:
+                place.append(slice(None))
+            out[tuple(place)] += coefficient * cells
         return out.astype(_smallest(int(out.min()), int(out.max())))
 
     def _mapped(self, op: UnitMap) -> NDArray[Any]:
         source, output = self._graph.tensor(op.source), self._graph.tensor(op.output)
         out = np.zeros(self._shape.dims(output), dtype=np.int32)
-        cells = self.tensor(op.source)[self._shape.real(source)]
-        out[self._shape.real(output)] = apply_map(op.map, cells, source, output)
+        every = (slice(None), slice(None))  # padded steps and samples too
+        cells = self.tensor(op.source)[every + self._shape.real(source)[2:]]
+        out[every + self._shape.real(output)[2:]] = apply_map(op.map, cells, source, output)
         return out.astype(_smallest(int(out.min()), int(out.max())))
 
     def operand(self, name: str) -> Operand:
