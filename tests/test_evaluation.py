@@ -277,7 +277,7 @@ def _refused(evaluated: Evaluated, data: bytes, folder: Path) -> None:
 def test_a_changed_byte_anywhere(evaluated: Evaluated, kind: str, tmp_path: Path) -> None:
     """All of the beginning, every length, and a sample of what follows."""
     data = evaluated.proof(kind).read_bytes()
-    places = set(range(24)) | set(random.Random(1).sample(range(len(data)), 60))
+    places = set(range(24)) | set(random.Random(1).sample(range(len(data)), 24))
     places |= {len(data) - 1, data.index(b'"confusion"') + 15, data.index(b'"weights"') + 12}
     for place in sorted(places):
         forged = bytearray(data)
