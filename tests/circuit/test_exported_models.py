@@ -37,6 +37,7 @@ def exporter() -> ModuleType:
         ("mlp-64-64-10", (64, 64, 10)),
         ("mlp-784-128-10", (784, 128, 10)),
         ("mlp-784-1024-1024-10", (784, 1024, 1024, 10)),
+        ("mlp-1024-2", (1024, 2)),
     ],
 )
 def test_stored_models(name: str, widths: tuple[int, ...]) -> None:

@@ -217,7 +217,7 @@ def test_dense_networks_train_alike() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 20).astype(np.uint8)
     data = Records(rng.integers(0, 256, (20, 6)).astype(np.uint8), labels, 3, "t", "")
-    for loss in ("cross_entropy", "mse"):
+    for loss in ("cross_entropy", "binary_cross_entropy", "mse"):
         run = Circuit(layers, loss, FixedPoint(), 4, 9, ((0, 7), (4, 3)), "o",
                       Initialisation("seed", "s"))  # fmt: skip
         losses: list[list[float]] = []

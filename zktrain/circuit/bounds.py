@@ -48,7 +48,7 @@ def seeded_weight_max(inputs: int, weight_bits: int) -> int:
 
 def error_max(circuit: Circuit) -> int:
     """Largest ``|e|`` of the last layer, from signed 16-bit logits."""
-    if circuit.loss == "cross_entropy":
+    if circuit.loss in ("cross_entropy", "binary_cross_entropy"):
         return 1 << EXP_SCALE_BITS
     fixed_point = circuit.fixed_point
     up = fixed_point.error_bits - fixed_point.activation_bits

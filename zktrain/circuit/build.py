@@ -29,6 +29,7 @@ from .operations import (
     UnitMap,
     Vanish,
 )
+from .sigmoid_table import SIGMOID_HALF
 
 LIMB_BITS = 16
 _INT16 = (-(1 << 15), (1 << 15) - 1)
@@ -119,9 +120,10 @@ def mean_factor(layer: AveragePool) -> int:
 
 
 def forward(
-    layers: tuple[AnyLayer, ...], fixed_point: FixedPoint
+    layers: tuple[AnyLayer, ...], fixed_point: FixedPoint, *, bounded: bool = False
 ) -> tuple[_Builder, Geometry, list[str]]:
-    """A graph that ends in the logits, and the output of every layer, ``x`` first.
+    """A graph that ends in the logits, and the output of every layer, ``x`` first. ``bounded``: a
+    table of the loss bounds the logits.
 
     Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``.
     Of images, ``u{l}`` are the windows of the input of layer ``l``.
@@ -131,24 +133,25 @@ def forward(
     build.operations.append(Batch("inputs", "x"))
     build.virtual("y", plan.extents[-1])
     build.operations.append(Batch("labels", "y"))
-    return build, plan, _forward(build, layers, plan)
+    return build, plan, _forward(build, layers, plan, bounded)
 
 
 def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``).
 
     Names: those of ``forward``, and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward, the last
     two towards layer ``l``; of images, ``v{l}`` are the windows of the errors of layer ``l``.
     """
-    build, plan, values = forward(layers, fixed_point)
+    build, plan, values = forward(layers, fixed_point, bounded=loss == "binary_cross_entropy")
     last, classes = len(layers), plan.extents[-1]
-    make = _cross_entropy if loss == "cross_entropy" else _squared_error
-    error = make(build, values[last], f"e{last}", classes)
+    error = _LOSSES[loss](build, values[last], f"e{last}", classes)
     _backward(build, layers, plan, values, error)
     return StepGraph(tuple(build.tensors), tuple(build.operations))
 
 
-def _forward(build: _Builder, layers: tuple[AnyLayer, ...], plan: Geometry) -> list[str]:
+def _forward(
+    build: _Builder, layers: tuple[AnyLayer, ...], plan: Geometry, bounded: bool
+) -> list[str]:
     """The output of every layer, ``x`` first."""
     values = ["x"]
     bias_shift = build.fixed_point.activation_bits
@@ -165,7 +168,8 @@ def _forward(build: _Builder, layers: tuple[AnyLayer, ...], plan: Geometry) -> l
                 build.operations.append(
                     Affine(accumulator, source, layer.weight, layer.bias, bias_shift)
                 )
-                z = build.rescale(accumulator, f"z{index}", extent, signed_range=not layer.relu)
+                elsewhere = layer.relu or (bounded and index == len(layers))
+                z = build.rescale(accumulator, f"z{index}", extent, signed_range=not elsewhere)
                 value = build.activation(index, z, extent, relu=layer.relu)
             case Unflatten() | Flatten():
                 value = build.mapped(f"a{index}", extent, source, Reorder())
@@ -310,6 +314,21 @@ def _cross_entropy(build: _Builder, logits: str, error: str, classes: Extent) ->
     return error
 
 
+def _binary_cross_entropy(build: _Builder, logits: str, error: str, classes: Extent) -> str:
+    """``p = P(z) - 2^13`` from the table of the sigmoid; ``E = p + 2^13 I - 2^14 Y``.
+
+    The table bounds the logits, and holds ``(0, 0)``, which padded cells are.
+    """
+    one = 1 << EXP_SCALE_BITS
+    build.committed("p", classes, (-SIGMOID_HALF, SIGMOID_HALF))
+    build.virtual(error, classes)
+    build.operations += [
+        Lookup("sigmoid", (logits, "p")),
+        Linear(error, ((1, "p"), (-one, "y")), SIGMOID_HALF),
+    ]
+    return error
+
+
 def _squared_error(build: _Builder, logits: str, error: str, classes: Extent) -> str:
     """``E = z - y`` brought to the errors' scale."""
     up = build.fixed_point.error_bits - build.fixed_point.activation_bits
@@ -318,3 +337,10 @@ def _squared_error(build: _Builder, logits: str, error: str, classes: Extent) ->
         Linear(error, ((1 << up, logits), (-(1 << build.fixed_point.error_bits), "y")))
     )
     return error
+
+
+_LOSSES = {
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "mse": _squared_error,
+}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FORMATS = {1: "zktrain-circuit-1", 2: "zktrain-circuit-2"}
-LOSSES = ("cross_entropy", "mse")
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 _FIRST_LOSSES = ("cross_entropy", "mse")
 
 MAX_BYTES = 1 << 20

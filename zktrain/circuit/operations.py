@@ -108,7 +108,8 @@ class Lookup:
 
     Tables: ``range16``: ``v`` in ``[0, 2**16)``. ``relu``: ``(z, [z > 0])``, ``z`` signed 16 bit.
     ``exp``: ``(d, T(d), T(d - 1), 1)`` for ``0 <= d < 2**16 - 1`` and ``(0, 0, 0, 0)``; its last
-    column is the indicator ``I`` and is not listed in ``columns``.
+    column is the indicator ``I`` and is not listed in ``columns``. ``sigmoid``: ``(z, P(z) -
+    2**13)``, ``z`` signed 16 bit, ``P`` the sigmoid at scale ``2**14``; ``(0, 0)`` is a row.
     """
 
     table: str

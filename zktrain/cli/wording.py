@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from ..transcript.bundle import Inspection
     from ..transcript.statement import Statement
 
-LOSSES = {"cross_entropy": "softmax cross-entropy", "mse": "squared error"}
+LOSSES = {
+    "cross_entropy": "softmax cross-entropy",
+    "mse": "squared error",
+    "binary_cross_entropy": "binary cross-entropy",
+}
 PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
 

@@ -32,7 +32,7 @@ _LIMIT = EXACT_FLOAT * (1 - 2.0**-40)
 
 def update_is_exact(network: Network, multiplier: int) -> bool:
     """``m |a|^T |e| < 2^52`` for all 16-bit activations and errors of the loss's range."""
-    error_bits: int = 15 if network.circuit.loss == "cross_entropy" else 22
+    error_bits: int = 22 if network.circuit.loss == "mse" else 15
     records: int = multiplier * network.circuit.batch_size
     return records << (15 + error_bits) < WEIGHT_LIMIT
 
@@ -124,6 +124,8 @@ class FastArithmetic:
             return window.input_sums.narrow(0, 0, size).amax()
         if name[0] == "q" and index + 1 == outputs and circuit.loss == "cross_entropy":
             return window.p.narrow(0, 0, size).sum(dim=2).amax() + float(ONE)
+        if name[0] == "q" and index + 1 == outputs and circuit.loss == "binary_cross_entropy":
+            return window.p.new_full((), float(ONE * circuit.classes))
         before = f"z{index - 1}" if name[0] == "z" else f"q{index + 1}"
         if before not in window.accumulators:
             before = f"z{outputs}"

@@ -8,7 +8,7 @@ can be left, and then makes the updates. What the circuit only constrains has on
     quotient and high limb  from the equation of the low limb, all floored
     ``s``                   1 where ``z > 0``
     ``h``                   1 at the first largest tap of a window, or logit of a record
-    ``c``, ``p``            the softmax of ``arithmetic.Softmax``
+    ``c``, ``p``            the softmax of ``arithmetic.Softmax``, or ``p`` the sigmoid
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from .arithmetic import (
     LOGIT_SCALE,
     MAX_DISTANCE,
     AccumulatorOverflow,
+    Sigmoid,
     Softmax,
     exact_matmul,
     largest,
@@ -72,6 +73,7 @@ class Rules:
         """By quotient, high and low limb: the equation of the low limb."""
         self.signs: dict[str, str] = {}
         self.winners: dict[str, str] = {}
+        self.sigmoids: dict[str, str] = {}
         products: dict[str, str] = {}
         for op in graph.operations:
             match op:
@@ -86,6 +88,8 @@ class Rules:
                         products[op.left] = op.right
                 case Lookup("relu", (z, sign)):
                     self.signs[sign] = z
+                case Lookup("sigmoid", (z, p)):
+                    self.sigmoids[p] = z
                 case Lookup("winner", (_, wins)):
                     self.winners[wins] = products[wins]
                 case _:
@@ -150,6 +154,11 @@ class Step:
             self._values[name] = (self.value(rules.signs[name]) > 0).to(torch.float64)
         elif name in rules.winners:
             self._values[name] = self._winner(name)
+        elif name in rules.sigmoids:
+            logits = self.value(rules.sigmoids[name])
+            found = torch.empty_like(logits)
+            Sigmoid(logits.device).centred(logits, found)
+            self._values[name] = found
         elif name in ("c", "p", "p.before"):
             self._normalise()
         else:
@@ -288,6 +297,10 @@ class Step:
             wanted = (logits * targets).sum(dim=1)
             total = self._softmax.estimate(logits) - wanted
             return float(total.mean().item()) / LOGIT_SCALE
+        if self._rules.circuit.loss == "binary_cross_entropy":
+            scaled = logits / LOGIT_SCALE
+            total = torch.nn.functional.softplus(scaled) - scaled * targets
+            return float(total.sum(dim=1).mean().item())
         error = logits / LOGIT_SCALE - targets
         return float(error.square().sum(dim=1).mean().item()) / 2
 

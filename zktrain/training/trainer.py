@@ -189,4 +189,8 @@ def _float_loss(kind: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.
     if kind == "cross_entropy":
         return torch.nn.functional.cross_entropy(logits, labels)
     wanted = torch.nn.functional.one_hot(labels, logits.shape[1])
+    if kind == "binary_cross_entropy":
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, wanted.to(logits.dtype), reduction="sum"
+        ) / len(labels)
     return (logits - wanted).square().sum() / (2 * len(labels))
