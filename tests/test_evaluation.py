@@ -550,9 +550,10 @@ def test_the_witness_does_not_depend_on_chunks() -> None:
     assert np.array_equal(counts, expected)
 
 
-def test_a_network_trained_otherwise_is_evaluated_too(tmp_path: Path) -> None:
-    """Squared error; loss and schedule play no part."""
-    bundle = make_bundle(tmp_path / "mse", loss="mse")
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_a_network_trained_otherwise_is_evaluated_too(tmp_path: Path, loss: str) -> None:
+    """Loss and schedule play no part."""
+    bundle = make_bundle(tmp_path / loss, loss=loss)
     out = tmp_path / "eval.zkt"
     proved = zktrain.prove_eval(
         bundle.weights, circuit=bundle.circuit, data=bundle.data, dataset=bundle.dataset, out=out
