@@ -136,6 +136,13 @@ def _outputs(op: Operation) -> set[str]:
     return {op.output}
 
 
+def _parameters(op: Operation) -> set[str]:
+    """What a claim on weights is checked by: the weights and the bias of an update."""
+    if isinstance(op, (Accumulate, Fixed)):
+        return {op.weight} if op.bias is None else {op.weight, op.bias}
+    return set()
+
+
 def name_of(op: Operation) -> str:
     """What a profile calls an operation: its kind and what it defines."""
     kind = type(op).__name__.lower()
@@ -313,6 +320,9 @@ def verify(
                     channel, op, shape, order, relations.records.log_records, ledger,
                     relations.records.blinding_log,
                 )  # fmt: skip
+    known = {name for op in graph.operations for name in _parameters(op)}
+    if set(weight_ledger.claims) - known:
+        raise ValueError("there are claims on weights that no operation of the graph checks")
     return OpenClaims(boundaries.claims(), dataset)
 
 
