@@ -22,7 +22,7 @@ from zktrain.transcript import closing, segment
 from zktrain.transcript.witness import SegmentWitness
 
 FOLDER = Path(__file__).parents[1] / "vectors"
-RUNS = ("cross_entropy", "mse", "hiding")
+RUNS = ("cross_entropy", "mse", "binary_cross_entropy", "hiding")
 """In clear by loss; the hiding one has cross entropy."""
 
 
