@@ -14,9 +14,10 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
 from zktrain.training import arithmetic, trajectory
+from zktrain.training.float_network import float_network
 from zktrain.training.initial import seeded_weights
 from zktrain.training.order import batch_indices
-from zktrain.training.trainer import evaluate, float_network, train, train_float32
+from zktrain.training.trainer import evaluate, train, train_float32
 from zktrain.training.witness import segment_witness
 
 Weights = dict[str, npt.NDArray[np.int64]]
@@ -320,7 +321,7 @@ def test_binary_cross_entropy_follows_float32_and_its_loss() -> None:
     start = seeded_weights(circuit)
     exact, real = train(circuit, records, start), train_float32(circuit, records, start)
     order = batch_indices(circuit.order_seed, 64, 16, 0, 1)[0]
-    network = float_network(circuit, start).double()
+    network = float_network(circuit.layers, start, circuit.fixed_point.weight_bits).double()
     logits = network(torch.from_numpy(records.inputs[order]).double() / 256)
     wanted = torch.nn.functional.one_hot(torch.from_numpy(records.labels[order]).long(), 2)
     loss = torch.nn.BCEWithLogitsLoss(reduction="sum")(logits, wanted.double()).item() / 16

@@ -15,7 +15,7 @@ from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes
 from .fixed_point import quantise_schedule
-from .network import FixedPoint, Initialisation, Layer
+from .network import AnyLayer, FixedPoint, Initialisation
 from .onnx_import import import_onnx
 from .recipe import Recipe, load_recipe
 
@@ -121,7 +121,7 @@ def compile_to_file(recipe_path: str | Path, out: str | Path) -> Circuit:
 
 
 def _given_weights(
-    recipe: Recipe, layers: tuple[Layer, ...], floats: FloatWeights, fixed_point: FixedPoint
+    recipe: Recipe, layers: tuple[AnyLayer, ...], floats: FloatWeights, fixed_point: FixedPoint
 ) -> IntegerWeights:
     """Initial weights from the weight file or the network file of ``recipe``."""
     shapes = parameter_shapes(layers)
@@ -135,9 +135,11 @@ def _given_weights(
 
 
 def _rounded(
-    floats: FloatWeights, layers: tuple[Layer, ...], recipe: Recipe, fixed_point: FixedPoint
+    floats: FloatWeights, layers: tuple[AnyLayer, ...], recipe: Recipe, fixed_point: FixedPoint
 ) -> IntegerWeights:
-    """``round(w * 2**weight_bits)``, ties to even, transposed to the internal layout."""
+    """``round(w * 2**weight_bits)``, ties to even, in the internal layout."""
+    from ..training.weights import as_internal
+
     weights: IntegerWeights = {}
     for name, shape in parameter_shapes(layers).items():
         if name not in floats:
@@ -146,7 +148,7 @@ def _rounded(
                 'export the network with its weights, or use init.seed = "..."'
             )
         with np.errstate(over="ignore"):
-            scaled = np.rint(np.ldexp(floats[name].T, fixed_point.weight_bits))
+            scaled = np.rint(np.ldexp(as_internal(floats[name]), fixed_point.weight_bits))
         if np.abs(scaled).max() > FILE_WEIGHT_MAX:
             raise RecipeError(
                 f"{recipe.model.name}: the parameter {name!r} has a value of "

@@ -35,19 +35,25 @@ class AccumulatorOverflow(ArithmeticError):
 
 def largest(values: torch.Tensor) -> int:
     """``max |v|`` of a tensor of integers, as a Python integer; 0 of an empty one."""
-    return int(values.abs().max().item()) if values.numel() else 0
+    if not values.numel():
+        return 0
+    low, high = torch.aminmax(values)
+    return max(-int(low.item()), int(high.item()))
 
 
 def exact_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """``a @ b`` as int64, for float64 tensors of integers below ``2^53`` each.
 
-    With ``L`` the largest row sum of ``|a|``: one product when ``L max|b| <= 2^53``; otherwise
-    ``b = sum_i 2^(w i) b_i`` with ``w`` the largest multiple of 16 for which ``L 2^w <= 2^53``
-    and ``0 <= b_i < 2^w`` but for the signed top limb, and one product per limb.
+    With ``L`` the largest row sum of ``|a|``, or a quick bound of it: one product when ``L max|b|
+    <= 2^53``; otherwise ``b = sum_i 2^(w i) b_i`` with ``w`` the largest multiple of 16 for which
+    ``L 2^w <= 2^53`` and ``0 <= b_i < 2^w`` but for the signed top limb, and one product per limb.
     Raises ``AccumulatorOverflow`` when ``L max|b| >= 2^62`` or ``L > 2^37``.
     """
+    most = largest(b)
+    if a.shape[1] * largest(a) * most <= EXACT_FLOAT:
+        return (a @ b).to(torch.int64)
     row_sum = int(a.abs().sum(dim=1).max().item()) if a.numel() else 0
-    bound = row_sum * largest(b)
+    bound = row_sum * most
     if bound <= EXACT_FLOAT:
         return (a @ b).to(torch.int64)
     limb_bits = (53 - (row_sum - 1).bit_length()) // _LIMB_STEP * _LIMB_STEP

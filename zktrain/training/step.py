@@ -83,7 +83,7 @@ class Network:
 
 def run_step(network: Network, window: Window, slot: Slot, arithmetic: Arithmetic) -> None:
     """Train on the batch of ``slot``."""
-    layers = network.circuit.layers
+    layers = network.circuit.dense_layers
     torch.index_select(window.inputs, 0, slot.indices, out=window.records)
     activations = [window.values["x"].copy_(window.records)]
     outputs = []
@@ -125,7 +125,7 @@ def error_unit(circuit: Circuit) -> float:
 def losses(network: Network, window: Window, size: int) -> torch.Tensor:
     """The loss before the update of the first ``size`` steps, float64 ``(size,)``."""
     circuit = network.circuit
-    logits = window.quotient(f"z{len(circuit.layers)}", size)
+    logits = window.quotient(f"z{len(circuit.dense_layers)}", size)
     targets = window.targets.narrow(0, 0, size)
     if circuit.loss == "cross_entropy":
         wanted = (logits * targets).sum(dim=(1, 2)) * (1 / ONE)

@@ -15,6 +15,7 @@ from ..errors import InputError
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic, update_is_exact
 from .graph import Repeated
+from .interpreter import GraphTrajectory
 from .order import batch_indices
 from .step import WEIGHT_LIMIT, Network, losses, run_step
 from .window import Window
@@ -129,6 +130,23 @@ class Trajectory:
         careful = CarefulArithmetic(self.network, step, multipliers[0])
         run_step(self.network, self._window, self._window.slots[0], careful)
         return losses(self.network, self._window, 1).tolist()
+
+
+def trajectory_of(
+    circuit: Circuit,
+    records: Records,
+    weights: Mapping[str, npt.NDArray[np.int64]],
+    device: torch.device | str = "cpu",
+) -> Trajectory | GraphTrajectory:
+    """The run of a circuit: dense networks in windows, others operation by operation.
+
+    Raises ``InputError`` when records or weights do not fit.
+    """
+    if circuit.is_dense:
+        return Trajectory(circuit, records, weights, device)
+    check_records(circuit, records)
+    check_weights(circuit, weights)
+    return GraphTrajectory(circuit, records, weights, device)
 
 
 @contextmanager
