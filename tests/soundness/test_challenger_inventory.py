@@ -23,7 +23,14 @@ from zktrain.transcript import closing, segment
 from zktrain.transcript.witness import SegmentWitness
 
 FOLDER = Path(__file__).parents[1] / "vectors"
-RUNS = ("cross_entropy", "mse", "hiding", "evaluation", "hiding evaluation")
+RUNS = (
+    "cross_entropy",
+    "mse",
+    "binary_cross_entropy",
+    "hiding",
+    "evaluation",
+    "hiding evaluation",
+)
 """In clear by loss; the hiding one has cross entropy. Evaluations have one segment."""
 
 
