@@ -20,6 +20,7 @@ import zktrain
 from zktrain.arguments import lookup
 from zktrain.arguments.batches import RecordAxis
 from zktrain.arguments.claims import Ledger, Shape
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.network import AnyLayer, FixedPoint, Initialisation, Layer
@@ -645,7 +646,7 @@ def test_claims_stay_within_what_soundness_allows(name: str) -> None:
     graph, shape = program.graph(), Shape(1, 5)
     entries = lookup_entries(program, shape)
     axis, none = RecordAxis(3), np.zeros((0, 0), dtype=np.int64)
-    relations = Relations(graph, shape, entries, np.zeros(0, dtype=np.uint64), axis, ())
+    relations = Relations(graph, shape, entries, PlainSteps(np.zeros(0, dtype=np.uint64)), axis, ())
     channel = DryChannel()
     ledger = Ledger(channel.check)
     for column, point, value in lookup.verify(channel, "lookup", relations.entries):

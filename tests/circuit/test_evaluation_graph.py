@@ -8,6 +8,7 @@ import pytest
 from zktrain.arguments.batches import RecordAxis
 from zktrain.arguments.claims import Shape
 from zktrain.arguments.tables import TABLES
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import MAX_SPREAD, Evaluation, build_evaluation
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
@@ -137,7 +138,7 @@ def test_weights_that_nothing_checks_are_a_mistake() -> None:
     """A graph without one of its fixed weights is refused before anything is sent."""
     graph = build_evaluation(_layers(6, 5, 3), FixedPoint())
     entries = lookup_entries(Evaluation(_circuit(6, 5, 3)), Shape(1, 2))
-    none = np.zeros(0, dtype=np.uint64)
+    none = PlainSteps(np.zeros(0, dtype=np.uint64))
     for missing in (Fixed("w1", None), Fixed("w2", "b2")):
         kept = tuple(op for op in graph.operations if op != missing)
         assert len(kept) == len(graph.operations) - 1
