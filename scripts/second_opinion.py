@@ -29,7 +29,7 @@ E = (2**64 - 2**32 + 1) ** 2
 """Size of the challenge field."""
 TOLERANCE, SURPLUS = 0.01, 1e-6
 """Bits by which a term may differ, and by which it may be larger than it should be."""
-TABLES = {"range16": (0, 16), "relu": (1, 16), "exp": (2, 16), "byte": (3, 9)}
+TABLES = {"range16": (0, 16), "relu": (1, 16), "exp": (2, 16), "byte": (3, 9), "sigmoid": (5, 16)}
 """Number of a lookup table, and log2 of its rows."""
 CLAIMS = 16
 """Claims on one tensor that the terms allow for."""

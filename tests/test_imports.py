@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tiny_run import TinyBundle
@@ -70,6 +71,7 @@ def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: Tiny
         ("compile", "recipe.toml"),
         ("train", "recipe.toml", "--data", "digits", "--out", "run"),
         ("prove", "run"),
+        ("prove-eval", "w.safetensors", "--circuit", "c.json", "--data", "digits"),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -99,6 +101,31 @@ run(sys.argv[1:])
     done = run_blocked(code, *arguments, "--dataset", tiny_bundle.root)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[1] == "False False"
+
+
+def test_evaluations_are_verified_without_the_provers_dependencies(
+    tiny_bundle: TinyBundle, tmp_path: Path
+) -> None:
+    """In Python and as a plain command, which loads no parser."""
+    proof, weights = tmp_path / "eval.zkt", tiny_bundle.weights
+    zktrain.prove_eval(
+        weights,
+        circuit=tiny_bundle.circuit,
+        data=tiny_bundle.data,
+        dataset=tiny_bundle.dataset,
+        out=proof,
+    )
+    code = """
+import atexit, zktrain
+print(zktrain.verify_eval(sys.argv[1], proof=sys.argv[2], dataset=sys.argv[3]).records)
+atexit.register(lambda: print("typer" in sys.modules, "rich" in sys.modules))
+from zktrain.cli.entry import run
+run(["verify-eval", sys.argv[1], "--proof", sys.argv[2], "--dataset", sys.argv[3], "--json"])
+"""
+    done = run_blocked(code, str(weights), str(proof), tiny_bundle.root)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")
+    assert lines[0] == "24" and '"accepted": true' in lines[1] and lines[2] == "False False"
 
 
 def test_a_verb_stays_a_function_when_its_module_is_imported() -> None:

@@ -96,6 +96,7 @@ class Sizes:
     segment_steps: int
     records: int
     cross_entropy: bool = True
+    binary: bool = False
     security: int = 100
     lane_log: int = field(init=False)
 
@@ -116,21 +117,24 @@ class Sizes:
         return (log2(width) if width else 0) + log2(self.batch) + log2(steps)
 
     def committed(self, steps: int) -> list[int]:
-        """Quotients, high limbs, signs; for cross-entropy ``c, p, p.before``; multiplicities."""
+        """Quotients, high limbs, signs; for cross-entropy ``c, p, p.before``, for the binary one
+        ``p``; multiplicities."""
         hidden, output = self.log_size(self.hidden, steps), self.log_size(self.classes, steps)
         tensors = [hidden] * 5 + [output] * 2  # z1 h1 s1 q1 hq1, z2 h2
         if self.cross_entropy:
             tensors += [output, output, self.log_size(0, steps)]
-        return tensors + [16] * (3 if self.cross_entropy else 2)
+        if self.binary:
+            tensors += [output]
+        return tensors + [16] * (3 if self.cross_entropy or self.binary else 2)
 
     def leaves(self, steps: int) -> int:
         hidden = 1 << self.log_size(self.hidden, steps)
         output = 1 << self.log_size(self.classes, steps)
-        # limbs of z1 and the ReLU; limbs and range of z2; limbs and range of q1
+        # limbs of z1 and the ReLU; limbs and range (or sigmoid) of z2; limbs and range of q1
         cells = 3 * hidden + 3 * output + 3 * hidden
         if self.cross_entropy:
             cells += output + 2 * (1 << self.log_size(0, steps))
-        return cells + TABLE * (3 if self.cross_entropy else 2)
+        return cells + TABLE * (3 if self.cross_entropy or self.binary else 2)
 
     def lanes(self, logs: list[int]) -> int:
         """Lanes of a commitment: its cells as a power of two."""
@@ -188,6 +192,8 @@ class Sizes:
             Layer("fc2", self.hidden, self.classes, "fc2.weight", "fc2.bias", False),
         )
         loss = "cross_entropy" if self.cross_entropy else "mse"
+        if self.binary:
+            loss = "binary_cross_entropy"
         circuit = Circuit(
             layers, loss, FixedPoint(), self.batch, self.steps, ((0, 2),), "order",
             Initialisation("seed", "weights"),
@@ -202,6 +208,7 @@ CASES = {
     "three segments, the last shorter": Sizes(5, 6, 3, 3, 5, 2, 11),
     "four segments of one step": Sizes(8, 16, 10, 4, 4, 1, 100),
     "mean squared error": Sizes(5, 6, 3, 3, 5, 2, 11, cross_entropy=False),
+    "binary cross-entropy": Sizes(5, 6, 3, 3, 5, 2, 11, cross_entropy=False, binary=True),
     "many steps": Sizes(16, 64, 10, 16, 256, 128, 60, security=90),
     "one of everything": Sizes(1, 1, 1, 1, 1, 1, 1),
 }

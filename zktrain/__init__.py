@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     )
     from .progress import Progress
     from .prove import Proved, prove
+    from .prove_eval import ProvedEvaluation, prove_eval
     from .train import TrainedRun, train
     from .transcript.bundle import Inspection, inspect_bundle
+    from .transcript.evaluation_bundle import EvaluationInspection, inspect_evaluation
     from .verify import Verdict, verify
+    from .verify_eval import EvaluationVerdict, verify_eval
 
 __version__ = "0.1.0"
 
@@ -43,6 +46,8 @@ __all__ = [
     "CommitmentMismatch",
     "CompiledRecipe",
     "DatasetCommitment",
+    "EvaluationInspection",
+    "EvaluationVerdict",
     "InputError",
     "Inspection",
     "LookupMismatch",
@@ -50,6 +55,7 @@ __all__ = [
     "OpeningMismatch",
     "Progress",
     "Proved",
+    "ProvedEvaluation",
     "RangeOverflow",
     "RecipeError",
     "Rejected",
@@ -63,22 +69,29 @@ __all__ = [
     "commit",
     "compile",
     "inspect_bundle",
+    "inspect_evaluation",
     "prove",
+    "prove_eval",
     "train",
     "verify",
+    "verify_eval",
 ]
 
-_VERBS = ("bench", "commit", "compile", "prove", "train", "verify")
+_VERBS = ("bench", "commit", "compile", "prove", "prove_eval", "train", "verify", "verify_eval")
 _HOMES = {
     "Benchmarked": "bench",
     "CompiledRecipe": "compile",
     "DatasetCommitment": "commit",
+    "EvaluationInspection": "transcript.evaluation_bundle",
+    "EvaluationVerdict": "verify_eval",
     "Inspection": "transcript.bundle",
     "Progress": "progress",
     "Proved": "prove",
+    "ProvedEvaluation": "prove_eval",
     "TrainedRun": "train",
     "Verdict": "verify",
     "inspect_bundle": "transcript.bundle",
+    "inspect_evaluation": "transcript.evaluation_bundle",
     **{verb: verb for verb in _VERBS},
 }
 

@@ -107,7 +107,7 @@ def commit(
         path = Path(out)
         if seed is not None:
             secret = secret_path(path)
-            create(secret, Secret(root, seed.hex(), header.openings, 0, 0))
+            create(secret, Secret(root, records.digest, seed.hex(), header.openings, 0, 0))
             spend(secret, header, positions=opened_positions(header, query_bits()))
         progress("certify dataset", 0, 1)
         write_public(path, header, certify(committed))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from . import soundness
 from .arguments.tables import MAX_COLUMNS, TABLES
 from .circuit.exp_table import exp_table
+from .circuit.sigmoid_table import sigmoid_table
 from .commitment import commit, ligero, merkle, packing, parameters
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
@@ -51,6 +52,9 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
         "max_columns": MAX_COLUMNS,
         "exp_table": exp,
     }
+    if version > 1:
+        sigmoid = sigmoid_table().astype("<i8").tobytes()
+        fields["sigmoid_table"] = hashlib.sha256(sigmoid).hexdigest()
     if hiding:
         fields["hiding"] = {
             "lane_log_min": parameters.HIDING_LANE_LOG_MIN,

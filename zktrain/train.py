@@ -197,6 +197,9 @@ def _require_provable(compiled: Compiled, records: Records, known: Owned) -> Non
 def _committed(records: Records, known: Owned, progress: Progress) -> DatasetHeader:
     from .dataset.commitment import commit_records
 
+    header = known.known_header(records)
+    if header is not None:
+        return header
     progress("commit dataset", 0, 1)
     header = commit_records(records, known.seed, known.openings).header
     progress("commit dataset", 1, 1)
@@ -246,7 +249,9 @@ def _create_run(
     for path in (public, initial, run.path / OWN_SECRET):
         path.unlink(missing_ok=True)
     if secret == OWN_SECRET and known.seed is not None:
-        own = secret_file.Secret(header.root.hex(), known.seed.hex(), header.openings, 0, 0)
+        own = secret_file.Secret(
+            header.root.hex(), records.digest, known.seed.hex(), header.openings, 0, 0
+        )
         secret_file.create(run.path / OWN_SECRET, own)
     if dataset is not None and Path(dataset).is_file():
         write_atomically(public, Path(dataset).read_bytes())

@@ -11,6 +11,7 @@ from field_oracle import extension, pair, random_pairs
 from numpy.typing import NDArray
 
 from zktrain.arguments.claims import Ledger, Shape
+from zktrain.arguments.operands import Dense
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel, VerifierChannel
@@ -54,6 +55,9 @@ class Tensors:
 
     def tensor(self, name: str) -> Tensor:
         return self.cells[name]
+
+    def operand(self, name: str) -> Dense:
+        return Dense(self.cells[name])
 
     def evaluate(self, name: str, point: Point) -> Ext:
         return truth(self.cells[name], point)

@@ -22,6 +22,13 @@ def exponential(d: int) -> int:
         return int(value.to_integral_value(ROUND_HALF_EVEN))
 
 
+def sigmoid(z: int) -> Decimal:
+    """``2^14 / (1 + exp(-z / 2^8))`` in decimals of fifty digits."""
+    with localcontext() as context:
+        context.prec = 50
+        return Decimal(1 << 14) / (1 + (Decimal(-z) / 256).exp())
+
+
 def rows(name: str) -> list[tuple[int, ...]]:
     columns = [column.tolist() for column in TABLES[name].columns()]
     return list(zip(*columns, strict=True))
@@ -48,6 +55,20 @@ def test_contents() -> None:
     assert [row[0] for row in found[:-1]] == list(range((1 << 16) - 1))
     assert all(row[3] == 1 for row in found[:-1])
     assert all(a[1] == b[2] for a, b in pairwise(found[:-1]))
+
+
+def test_sigmoid_is_the_rounded_one_and_far_from_ties() -> None:
+    """Row by row against decimals, to where it is constant; rounding errors cannot change it."""
+    found = rows("sigmoid")
+    assert [z for z, _ in found] == list(range(-(1 << 15), 1 << 15))
+    by_logit = dict(found)
+    for z in range(-3000, 3001):
+        real = sigmoid(z)
+        assert by_logit[z] == int(real.to_integral_value(ROUND_HALF_EVEN)) - (1 << 13)
+        assert abs(real % 1 - Decimal("0.5")) > Decimal(2) ** -14
+    assert {by_logit[z] for z in range(3000, 1 << 15)} == {1 << 13}
+    assert {by_logit[z] for z in range(-(1 << 15), -3000)} == {-(1 << 13)}
+    assert by_logit[0] == 0
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -47,6 +47,7 @@ def test_ids_are_pinned(name: str) -> None:
     [
         SAMPLE,
         circuit_of(3, 2, loss="mse", bias=False),
+        circuit_of(3, 4, 2, loss="binary_cross_entropy"),
         circuit_of(2, 7, 4, 1, initialisation=Initialisation("file", "0a" * 32)),
         circuit_of(3, 2, order_seed='näive "Ordnung" \U0001f980'),
     ],
@@ -56,6 +57,18 @@ def test_round_trip(circuit: Circuit) -> None:
     assert Circuit.from_json(data) == circuit
     assert data == encoded(json.loads(data))
     assert b"." not in data.replace(b"weight", b"").translate(None, b'"') or b"e+" not in data
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "binary_cross_entropy"])
+def test_the_format_is_the_first_that_can_state_the_circuit(loss: str) -> None:
+    """And no other is read: a circuit has one text, one id and one set of constants."""
+    circuit = circuit_of(3, 2, loss=loss)
+    document = json.loads(circuit.canonical_json())
+    assert circuit.version == (2 if loss == "binary_cross_entropy" else 1)
+    assert document["format"] == f"zktrain-circuit-{circuit.version}"
+    document["format"] = f"zktrain-circuit-{3 - circuit.version}"
+    with pytest.raises(MalformedProof, match="not canonical"):
+        Circuit.from_json(encoded(document))
 
 
 def test_text_has_no_floats() -> None:
@@ -69,6 +82,7 @@ def test_every_stated_field_changes_the_id() -> None:
     variants = [
         SAMPLE,
         replace(SAMPLE, loss="mse"),
+        replace(SAMPLE, loss="binary_cross_entropy"),
         replace(SAMPLE, batch_size=5),
         replace(SAMPLE, steps=21),
         replace(SAMPLE, multipliers=((0, 2), (8, 1))),

@@ -37,6 +37,10 @@ def test_cells_and_lookups_by_hand() -> None:
     squared = circuit_of(6, 5, 3, batch_size=3, loss="mse")
     assert squared.cells_per_step == 4 * (5 * 8 + 2 * 4)
     assert squared.lookups_per_step == 4 * (6 * 8 + 3 * 4)
+    # z2, z2.high, p; z2.high, z2.low, sigmoid
+    binary = circuit_of(6, 5, 3, batch_size=3, loss="binary_cross_entropy")
+    assert binary.cells_per_step == 4 * (5 * 8 + 3 * 4)
+    assert binary.lookups_per_step == 4 * (6 * 8 + 3 * 4)
 
 
 @given(st.data())
@@ -83,6 +87,7 @@ def test_no_wrap_bound_of_two_layers_by_hand() -> None:
 def test_no_wrap_bound_grows_with_squared_error_and_weight_files() -> None:
     base = circuit_of(4, 2).no_wrap_bound_bits
     assert circuit_of(4, 2, loss="mse").no_wrap_bound_bits > base
+    assert circuit_of(4, 2, loss="binary_cross_entropy").no_wrap_bound_bits == base
     from_file = circuit_of(4, 2, initialisation=Initialisation("file", "00" * 32))
     accumulator = (4 * 255 + 2**8) * 2**52
     assert from_file.no_wrap_bound_bits == accumulator.bit_length() == 63

@@ -188,7 +188,7 @@ INFINITE[2, 3] = np.inf
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "operator": (
         swap(1, node("Sigmoid", ["h"], ["a"], "act")),
-        r"node 'act' \(Sigmoid\): the operator Sigmoid is not supported; build the network from",
+        r"node 'act' \(Sigmoid\): the operator Sigmoid is not supported; use ReLU",
     ),
     "unnamed operator": (swap(1, node("Tanh", ["h"], ["a"])), r"node 'a' \(Tanh\)"),
     "foreign domain": (
@@ -199,7 +199,11 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         both(append(node("Softmax", ["out"], ["p"], "soft")), setting(output="p")),
         "'soft' .* the loss contains the softmax",
     ),
-    "dropout": (swap(1, node("Relu", ["h"], ["r"]), node("Dropout", ["r"], ["a"])), "eval"),
+    "dropout": (
+        both(swap(1, node("Relu", ["h"], ["r"]), node("Dropout", ["r", "", "train"], ["a"])),
+             constant("train", np.array(True))),
+        "training mode; export the network in evaluation mode",
+    ),
     "relu at the end": (
         both(append(node("Relu", ["out"], ["last"])), setting(output="last")),
         "ReLU after the last affine layer; remove it",

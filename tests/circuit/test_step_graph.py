@@ -36,6 +36,10 @@ def exp_value(distance: int) -> int:
     return round(2**14 * math.exp(-distance / 2**8))
 
 
+def sigmoid_value(logit: int) -> int:
+    return round(2**14 / (1 + math.exp(-logit / 2**8)))
+
+
 def minimal_c(logits: list[int]) -> int:
     """The smallest ``c`` with ``sum_j T(c - z_j) <= 2^14``, from below."""
     c = max(logits)
@@ -81,6 +85,12 @@ def reference_step(
         }
         error = [
             [p - 2**14 * y for p, y in zip(tensors["p"][b], labels[b], strict=True)] for b in batch
+        ]
+    elif circuit.loss == "binary_cross_entropy":
+        tensors["p"] = [[sigmoid_value(value) - 2**13 for value in z[b]] for b in batch]
+        error = [
+            [sigmoid_value(value) - 2**14 * y for value, y in zip(z[b], labels[b], strict=True)]
+            for b in batch
         ]
     else:
         error = [
@@ -208,6 +218,9 @@ class Interpreter:
             elif table == "relu":
                 assert -(2**15) <= row[0] < 2**15, where
                 assert row[1] == (row[0] > 0), where
+            elif table == "sigmoid":
+                assert -(2**15) <= row[0] < 2**15, where
+                assert row[1] == sigmoid_value(row[0]) - 2**13, where
             else:
                 assert table == "exp"
                 if indicator[cell]:
@@ -235,7 +248,7 @@ def with_high_limbs(tensors: dict[str, Any], circuit: Circuit) -> dict[str, Any]
 CASES = [
     (widths, loss, bias, batch_size)
     for widths in ((5, 4, 3), (6, 5, 4, 3), (4, 2))
-    for loss in ("cross_entropy", "mse")
+    for loss in ("cross_entropy", "mse", "binary_cross_entropy")
     for bias in (True, False)
     for batch_size in (1, 3)
 ]
@@ -290,7 +303,17 @@ def test_operations_agree_with_the_formulas(
 @pytest.mark.parametrize("name", ["z1", "z1.high", "s1", "q1", "q1.high", "z2", "p", "c"])
 def test_a_changed_committed_cell_breaks_a_lookup(name: str) -> None:
     """Also on padded cells: batch 3 of 4, widths 5 of 8 and 3 of 4."""
-    circuit = circuit_of(6, 5, 3, batch_size=3)
+    _change_every_cell(circuit_of(6, 5, 3, batch_size=3), name)
+
+
+@pytest.mark.parametrize("name", ["z2", "z2.high", "p"])
+def test_a_changed_committed_cell_breaks_a_lookup_of_the_sigmoid(name: str) -> None:
+    """Binary cross-entropy, likewise."""
+    circuit = circuit_of(6, 5, 3, batch_size=3, loss="binary_cross_entropy")
+    _change_every_cell(circuit, name)
+
+
+def _change_every_cell(circuit: Circuit, name: str) -> None:
     weights, rng = start(circuit, 7)
     inputs, labels = draw_batch(circuit, rng)
     tensors, _, _ = reference_step(circuit, weights, inputs, labels, 2)
@@ -305,7 +328,7 @@ def test_a_changed_committed_cell_breaks_a_lookup(name: str) -> None:
                 forged.run(weights, 2)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "binary_cross_entropy"])
 @pytest.mark.parametrize("widths", [(8, 4), (20, 16, 5), (12, 16, 16, 4)])
 def test_gradients_agree_with_autograd(widths: tuple[int, ...], loss: str) -> None:
     """Gradients carry 22 fractional bits. The tolerance covers the rounding of activations (2^-9)
@@ -335,6 +358,8 @@ def test_gradients_agree_with_autograd(widths: tuple[int, ...], loss: str) -> No
     target = torch.tensor(labels, dtype=torch.float64)
     if loss == "cross_entropy":
         total = torch.nn.functional.cross_entropy(value, target, reduction="sum")
+    elif loss == "binary_cross_entropy":
+        total = torch.nn.BCEWithLogitsLoss(reduction="sum")(value, target)
     else:
         total = ((value - target) ** 2).sum() / 2
     total.backward()

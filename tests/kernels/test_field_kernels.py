@@ -59,6 +59,18 @@ def test_eq_table(n: int) -> None:
     assert pairs(kf.eq_table(point, Ext(*factor))) == [oracle.mul(factor, e) for e in expected]
 
 
+@pytest.mark.parametrize("n", [0, 1, 5, 11, 12, 13, 16])
+def test_add_eq_table(n: int) -> None:
+    rng = np.random.default_rng(n)
+    point = tuple(Ext(*x) for x in random_pairs(rng, n))
+    factor = Ext(P - 1, WORST)
+    target = residues(rng, 2, 1 << n)
+    expected = target.copy()
+    kf.add_scaled(expected, Ext(1), kf.eq_table(point, factor))
+    kf.add_eq_table(target, point, factor)
+    assert np.array_equal(target, expected)
+
+
 def test_eq_table_over_all_threads() -> None:
     rng = np.random.default_rng(9)
     coordinates = random_pairs(rng, 17)

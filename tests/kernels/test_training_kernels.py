@@ -12,7 +12,7 @@ from zktrain.kernels.training import contract_samples, scatter, weight_history
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
 @pytest.mark.parametrize(
-    ("steps", "batch", "n"), [(1, 1, 1), (3, 4, 5), (8, 1, 33), (1, 64, 7), (5, 16, 300)]
+    ("steps", "batch", "n"), [(1, 1, 1), (3, 5, 1), (3, 4, 5), (8, 1, 33), (1, 64, 7), (5, 16, 300)]
 )
 def test_contract_samples(kind: type[np.integer], steps: int, batch: int, n: int) -> None:
     rng = np.random.default_rng(steps * batch * n)
@@ -34,14 +34,15 @@ def test_contract_samples(kind: type[np.integer], steps: int, batch: int, n: int
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint16])
 @pytest.mark.parametrize("batch", [1 << 14, (1 << 14) + 1, (1 << 16) + 3])
 @pytest.mark.parametrize("end", ["min", "max"])
+@pytest.mark.parametrize("n", [1, 2])
 def test_contract_samples_with_the_largest_sums(
-    kind: type[np.integer], batch: int, end: str
+    kind: type[np.integer], batch: int, end: str, n: int
 ) -> None:
     cell = int(getattr(np.iinfo(kind), end))
-    tensor = np.full((2, batch, 2), cell, dtype=kind)
+    tensor = np.full((2, batch, n), cell, dtype=kind)
     for value in (WORST, P - 1):
         vector = np.full((2, 2 * batch), value, dtype=np.uint64)
-        assert pairs(contract_samples(tensor, vector)) == [(cell * value * batch % P,) * 2] * 4
+        assert pairs(contract_samples(tensor, vector)) == [(cell * value * batch % P,) * 2] * 2 * n
 
 
 @pytest.mark.parametrize(("steps", "n"), [(1, 1), (2, 3), (4, 1), (7, 200), (16, 65)])

@@ -32,6 +32,7 @@ from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.exp_table import exp_table
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.sigmoid_table import sigmoid_table
 from zktrain.commitment import ligerito, merkle, opening
 from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
@@ -48,7 +49,7 @@ Weights = dict[str, NDArray[np.int64]]
 Lie = Callable[[int, Any], Any]
 """``(step, true value) -> value that the prover uses``."""
 
-LOSSES = ("cross_entropy", "mse")
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 WIDTHS = (6, 5, 4, 3)
 BATCH, STEPS, SEGMENT_STEPS, RECORDS = 3, 11, 4, 11
 SHIFT, ONE = 32, 1 << 14
@@ -102,7 +103,8 @@ class Training:
 
     Places: ``rows``, ``labels``, ``forward`` and ``backward`` (weights), ``multiplier``,
     ``bias_scale``; per layer ``z1`` and ``q1`` (triples of quotient, high and low limb), ``s1``,
-    ``a1``, ``e1``; ``c``, ``d``, ``p`` (pair of values at ``d`` and before).
+    ``a1``, ``e1``; ``c``, ``d``, ``p`` (pair of values at ``d`` and before; of binary cross-entropy
+    the sigmoid minus one half).
     """
 
     def __init__(self, loss: str, lies: Mapping[str, Lie]) -> None:
@@ -167,6 +169,10 @@ class Training:
         last = f"e{len(self.circuit.layers)}"
         if self.circuit.loss == "mse":
             return {last: self._say(last, step, (logits << 6) - ONE * y)}
+        if self.circuit.loss == "binary_cross_entropy":
+            rows = np.clip(logits, -(1 << 15), (1 << 15) - 1) + (1 << 15)
+            chance = self._say("p", step, sigmoid_table()[rows])
+            return {"p": chance, last: self._say(last, step, chance + ONE // 2 - ONE * y)}
         at, before = exp_table()
         candidates = logits.max(axis=1, keepdims=True) + np.arange(400)
         sums = at[candidates[:, :, None] - logits[:, None, :]].sum(axis=2)

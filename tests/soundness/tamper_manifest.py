@@ -501,8 +501,9 @@ WEIGHT_FILE: dict[tuple[str, str], tuple[WeightChange, Errors | None]] = {
 """Field and change. ``None``: metadata are for readers, and the file is accepted."""
 
 SECRET_FILE: dict[str, list[Any]] = {
-    "format": ["zktrain-secret-2", "zktrain-dataset-1"],
+    "format": ["zktrain-secret-1", "zktrain-dataset-1"],
     "root": ["00" * 31, "00" * 32, "00" * 33, "zz" * 32],
+    "records": ["", "00" * 31, "zz" * 32],
     "secret": ["00" * 31, "00" * 32, "zz" * 32],
     "openings": [-1, 63, 1 << 13],
     "positions": [-1, 1 << 40],

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
+import evaluation_harness as evaluations
 import harness as h
 import hiding_harness as hidden
 import pytest
@@ -22,13 +23,22 @@ from zktrain.transcript import closing, segment
 from zktrain.transcript.witness import SegmentWitness
 
 FOLDER = Path(__file__).parents[1] / "vectors"
-RUNS = ("cross_entropy", "mse", "hiding")
-"""In clear by loss; the hiding one has cross entropy."""
+RUNS = (
+    "cross_entropy",
+    "mse",
+    "binary_cross_entropy",
+    "hiding",
+    "evaluation",
+    "hiding evaluation",
+)
+"""In clear by loss; the hiding one has cross entropy. Evaluations have one segment."""
 
 
 @cache
 def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
     """What prover and verifier did, for the certificate, each segment and the closing proof."""
+    if "evaluation" in name:
+        return evaluation_traces(hiding="hiding" in name)
     if name == "hiding":
         run, data = hidden.honest("cross_entropy"), hidden.dataset()
     else:
@@ -70,6 +80,28 @@ def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
     return out
 
 
+def evaluation_traces(*, hiding: bool) -> dict[str, tuple[Trace, Trace]]:
+    """Segment and closing proof of an evaluation; its certificate is like any other."""
+    claim = evaluations.statement(hiding=hiding)
+    data, headers = evaluations.dataset(hiding=hiding), list(claim.headers)
+    nothing = segment.BoundaryWeights({})
+    fixed = segment.pad_weights(evaluations.weights())
+    given = {name: h._compact(tensor) for name, tensor in evaluations.tensors(claim).items()}
+    witness = SegmentWitness(claim.circuit.graph(), claim.shape(0), given)
+    mine: Trace = []
+    yours: Trace = []
+    proof, _ = segment.prove(
+        claim, headers[0], witness, data.columns, nothing, nothing,
+        blinding=data.blinding, trace=mine, fixed=fixed,
+    )  # fmt: skip
+    left = segment.verify(claim, headers[0], proof, {}, {}, trace=yours, fixed=fixed)
+    out = {"segment": (mine, yours)}
+    mine, yours = [], []
+    closed = closing.prove(claim, headers, left, data.committed, trace=mine)
+    closing.verify(claim, headers, left, closed, trace=yours)
+    return {**out, "closing": (mine, yours)}
+
+
 def entries(trace: Trace) -> Iterator[str]:
     """A message and the challenge after it are one entry where they make a sumcheck round."""
     rest = list(trace)
@@ -104,7 +136,7 @@ def test_prover_and_verifier_absorb_and_draw_the_same(loss: str) -> None:
 @pytest.mark.parametrize("loss", RUNS)
 def test_inventory_is_the_recorded_one(loss: str) -> None:
     """Order, labels and sizes."""
-    path = FOLDER / f"inventory-{loss}.txt"
+    path = FOLDER / f"inventory-{loss.replace(' ', '-')}.txt"
     found = inventory(loss)
     if os.environ.get("ZKTRAIN_UPDATE_INVENTORY"):
         path.write_text(found)
@@ -116,16 +148,17 @@ def test_nothing_is_absorbed_after_the_last_challenge_but_openings(loss: str) ->
     """Only rows and paths follow it, which the root fixes."""
     for part, (_, trace) in traces(loss).items():
         last = max(i for i, (action, *_) in enumerate(trace) if action != "absorb")
-        if loss == "hiding":
+        if "hiding" in loss:
             opened = {"hidden/columns", "hidden/path"}
         else:
             opened = {"opening/rows", "opening/path"}
         assert {label for _, label, _ in trace[last + 1 :]} == opened, part
 
 
-def test_pads_are_committed_before_everything_else() -> None:
+@pytest.mark.parametrize("name", ["hiding", "hiding evaluation"])
+def test_pads_are_committed_before_everything_else(name: str) -> None:
     """The first message of every hiding proof is the root of its pads, before any challenge."""
-    for part, (_, trace) in traces("hiding").items():
+    for part, (_, trace) in traces(name).items():
         first = next(i for i, (action, *_) in enumerate(trace) if action != "absorb")
         before = [label for _, label, _ in trace[:first]]
         start = before.index("hidden/root")

@@ -424,7 +424,7 @@ def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:
     openings=st.sampled_from([1, MAX_OPENINGS]),
     bits=st.sampled_from([80, 100, 120]),
     zero_knowledge=st.booleans(),
-    loss=st.sampled_from(["cross_entropy", "mse"]),
+    loss=st.sampled_from(["cross_entropy", "mse", "binary_cross_entropy"]),
 )
 @example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse")
 @example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1 << 13, 1, 1, 80, True, "cross_entropy")

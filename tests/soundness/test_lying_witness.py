@@ -10,9 +10,11 @@ import pytest
 from harness import FIRST, LOSSES, MIDDLE, Lie, at_step, find, in_cell
 
 from zktrain.circuit.exp_table import exp_table
+from zktrain.circuit.sigmoid_table import sigmoid_table
 from zktrain.errors import LookupMismatch, SumcheckMismatch
 from zktrain.training.witness import segment_witness
 
+BINARY = "binary_cross_entropy"
 RESCALES = ("z1", "z2", "z3", "q1", "q2")
 ALIASED = (1 << 32) - 1
 """``2^32 z + R`` and ``2^32 (z + 2^32 - 1) + R + 1`` are congruent modulo p."""
@@ -166,6 +168,46 @@ def test_probability_that_is_not_in_the_table(column: int, change: int) -> None:
 
     run, proof = _attack("cross_entropy", {"p": in_cell(0, (1, 2), change_one)})
     h.refuse(run, FIRST, proof, LookupMismatch, h.ROOT_SUM.message)
+
+
+@pytest.mark.parametrize("change", [1, -1, 1 << 13, 1 << 14], ids=str)
+def test_sigmoid_that_is_not_in_the_table(change: int) -> None:
+    """A probability differs from that of its logit: by a unit, a half, or one."""
+    run, proof = _attack(BINARY, {"p": in_cell(0, (1, 2), lambda p: p + change)})
+    h.refuse_by_one_check(run, FIRST, proof, LookupMismatch, h.ROOT_SUM)
+
+
+def test_sigmoid_of_another_logit() -> None:
+    """A value of the table, but of a larger logit than that of the cell."""
+    step, cell = find(BINARY, "z3", lambda z: abs(z) < 1000)
+    z = int(h.honest(BINARY).tensors[FIRST]["z3"][(step, *cell)])
+    other = int(sigmoid_table()[(1 << 15) + z + 40])
+    run, proof = _attack(BINARY, {"p": in_cell(step, cell, lambda _: other)})
+    h.refuse_by_one_check(run, FIRST, proof, LookupMismatch, h.ROOT_SUM)
+
+
+@pytest.mark.parametrize("change", [1, -1, 3])
+def test_logit_that_is_not_the_product(change: int) -> None:
+    """Another logit, with the probability of the table for it."""
+    step, cell = find(BINARY, "z3", lambda z: abs(z) < 1000)
+    lie = in_cell(step, cell, lambda z, high, low: (z + change, high, low))
+    run, proof = _attack(BINARY, {"z3": lie})
+    h.refuse_by_one_check(run, FIRST, proof, SumcheckMismatch, h.AFFINE)
+
+
+@pytest.mark.parametrize("value", [1 << 15, -(1 << 15) - 1, 1 << 40])
+def test_logit_outside_of_its_range(value: int) -> None:
+    """The sigmoid's table is the only bound of a logit; the probability is that of the end."""
+    step, cell = find(BINARY, "z3", lambda z: z == z)
+    lie = in_cell(step, cell, lambda z, high, low: (value, high, low))
+    run, proof = _attack(BINARY, {"z3": lie})
+    h.refuse(run, FIRST, proof, LookupMismatch, h.ROOT_SUM.message)
+
+
+def test_shift_of_the_sigmoid_left_out() -> None:
+    """The error is ``p - 2^14 y``, as if the table were not shifted by one half."""
+    run, proof = _attack(BINARY, {"e3": at_step(2, lambda error: error - (1 << 13))})
+    h.refuse_by_one_check(run, FIRST, proof, SumcheckMismatch, h.BATCHES)
 
 
 def test_probability_at_another_distance() -> None:

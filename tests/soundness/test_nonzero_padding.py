@@ -9,6 +9,7 @@ from harness import FIRST, LAST, LOSSES, at_step
 from numpy.typing import NDArray
 
 from zktrain.circuit.exp_table import exp_table
+from zktrain.circuit.sigmoid_table import sigmoid_table
 from zktrain.errors import LookupMismatch, SumcheckMismatch, ZktrainError
 
 KINDS = ("unit", "sample", "step")
@@ -39,9 +40,11 @@ def _fill(name: str, tensors: h.Tensors, cell: tuple[int, ...]) -> tuple[type[Zk
     """Fill one cell so that as many lookups as possible still hold; the expected refusal."""
     tensors[name][cell] = 1
     if name[0] in "sp" or name == "c" or (name == "z3" and "c" in tensors):
-        if name == "p":
+        if name == "p" and "c" in tensors:
             tensors["p"][cell] = exp_table()[0][0]
         return LookupMismatch, h.ROOT_SUM.message
+    if name == "z3" and "p" in tensors:
+        tensors["p"][cell] = sigmoid_table()[(1 << 15) + 1]
     if name in ("z1", "z2"):
         tensors[f"s{name[1]}"][cell] = 1
     label = ("acc" if name[0] == "z" else "bac") + name[1]
@@ -59,6 +62,18 @@ def test_padding_filled(loss: str, name: str, kind: str) -> None:
     expected: list[tuple[type[ZktrainError], str]] = []
     tensors = run.edited(LAST, lambda t: expected.append(_fill(name, t, _cell(name, kind, loss))))
     h.refuse(run, LAST, h.prove(run, LAST, tensors)[0], *expected[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("half", [1 << 13, -(1 << 13)])
+def test_padded_probability_of_one_half(kind: str, half: int) -> None:
+    """``sigmoid(0) = 1/2`` in a padded cell, as if the table were not shifted: ``p`` must be 0."""
+    loss = "binary_cross_entropy"
+    assert h.honest_is_accepted(loss, LAST)
+    run = h.honest(loss)
+    cell = _cell("p", kind, loss)
+    tensors = run.edited(LAST, lambda t: t["p"].__setitem__(cell, half))
+    h.refuse(run, LAST, h.prove(run, LAST, tensors)[0], LookupMismatch, h.ROOT_SUM.message)
 
 
 @pytest.mark.parametrize("source", ["x", "y"])
@@ -95,7 +110,12 @@ def test_padding_filled_with_a_second_representation_of_zero(name: str, kind: st
 
 
 @pytest.mark.parametrize(
-    ("loss", "error"), [("cross_entropy", LookupMismatch), ("mse", SumcheckMismatch)]
+    ("loss", "error"),
+    [
+        ("cross_entropy", LookupMismatch),
+        ("mse", SumcheckMismatch),
+        ("binary_cross_entropy", SumcheckMismatch),
+    ],
 )
 def test_padded_sample_trained_on(loss: str, error: type[ZktrainError]) -> None:
     """One step trains on a fourth record in a batch of three, in the sample that is padding."""
@@ -110,7 +130,12 @@ def test_padded_sample_trained_on(loss: str, error: type[ZktrainError]) -> None:
 
 @pytest.mark.parametrize("rate", [0, 2])
 @pytest.mark.parametrize(
-    ("loss", "error"), [("cross_entropy", LookupMismatch), ("mse", SumcheckMismatch)]
+    ("loss", "error"),
+    [
+        ("cross_entropy", LookupMismatch),
+        ("mse", SumcheckMismatch),
+        ("binary_cross_entropy", SumcheckMismatch),
+    ],
 )
 def test_padded_step_trained(loss: str, error: type[ZktrainError], rate: int) -> None:
     """A twelfth step in the padding of the last segment, moving the weights or not."""

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from training_oracle import Oracle, circuit_of
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
 from zktrain.training import arithmetic, trajectory
+from zktrain.training.float_network import float_network
 from zktrain.training.initial import seeded_weights
 from zktrain.training.order import batch_indices
 from zktrain.training.trainer import evaluate, train, train_float32
@@ -55,6 +57,8 @@ CIRCUITS = [
     circuit_of(7, 9, 6, 4, batch=8),
     circuit_of(5, 4, loss="cross_entropy", batch=3),
     circuit_of(5, 6, 2, loss="mse", bias=False, batch=1),
+    circuit_of(6, 5, 3, loss="binary_cross_entropy"),
+    circuit_of(9, 2, loss="binary_cross_entropy", batch=8, multipliers=((0, 400),)),
 ]
 
 
@@ -146,7 +150,7 @@ def test_witness_has_padded_shapes_small_types_and_zero_padding() -> None:
             assert tensor.low <= int(array.min()) and int(array.max()) <= tensor.high
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "binary_cross_entropy"])
 def test_rescale_equations_hold_with_both_limbs_in_16_bits(loss: str) -> None:
     """``acc`` from int64 numpy products of the witness itself, one step at a time."""
     circuit = circuit_of(30, 20, 10, loss=loss, batch=12, steps=4, multipliers=((0, 10),))
@@ -159,7 +163,9 @@ def test_rescale_equations_hold_with_both_limbs_in_16_bits(loss: str) -> None:
         x = records.inputs[order[step]].astype(np.int64)
         one_hot = np.eye(10, dtype=np.int64)[records.labels[order[step]]] << 14
         z2 = v["z2"][:, :10]
-        error = v["p"][:, :10] - one_hot if loss == "cross_entropy" else (z2 << 6) - one_hot
+        error = (z2 << 6) - one_hot if loss == "mse" else v["p"][:, :10] - one_hot
+        if loss == "binary_cross_entropy":
+            error += 1 << 13
         hidden = (v["z1"] * v["s1"])[:, :20]
         w2 = weights["fc2.weight"]
         accumulators = {
@@ -303,6 +309,26 @@ def test_integers_and_float32_learn_alike_on_digits() -> None:
     assert abs(exact.test_accuracy - real.test_accuracy) < 0.02
     difference = [a - b for (_, a), (_, b) in zip(exact.losses, real.losses, strict=True)]
     assert max(map(abs, difference)) < 0.02
+
+
+def test_binary_cross_entropy_follows_float32_and_its_loss() -> None:
+    """Losses are those of torch in float64 from the integer weights, and the runs stay close."""
+    circuit = circuit_of(
+        8, 2, loss="binary_cross_entropy", batch=16, steps=40, multipliers=((0, 32),)
+    )
+    records = records_of(circuit, 64)
+    records.labels[:] = records.inputs[:, 0] > 127
+    start = seeded_weights(circuit)
+    exact, real = train(circuit, records, start), train_float32(circuit, records, start)
+    order = batch_indices(circuit.order_seed, 64, 16, 0, 1)[0]
+    network = float_network(circuit.layers, start, circuit.fixed_point.weight_bits).double()
+    logits = network(torch.from_numpy(records.inputs[order]).double() / 256)
+    wanted = torch.nn.functional.one_hot(torch.from_numpy(records.labels[order]).long(), 2)
+    loss = torch.nn.BCEWithLogitsLoss(reduction="sum")(logits, wanted.double()).item() / 16
+    assert exact.losses[0][1] == pytest.approx(loss, abs=0.01)
+    assert exact.losses[-1][1] < 0.8 * exact.losses[0][1]
+    difference = [a - b for (_, a), (_, b) in zip(exact.losses, real.losses, strict=True)]
+    assert max(map(abs, difference)) < 0.01
 
 
 def test_what_does_not_fit_the_circuit_is_refused() -> None:

@@ -39,6 +39,15 @@ def circuit_of(
 
 
 @functools.cache
+def sigmoid(z: int) -> int:
+    """``round(2^14 / (1 + exp(-z / 2^8)))``."""
+    with localcontext() as context:
+        context.prec = 40
+        value = Decimal(1 << 14) / (1 + (Decimal(-z) / 256).exp())
+        return int(value.to_integral_value(ROUND_HALF_EVEN))
+
+
+@functools.cache
 def exponential(d: int) -> int:
     """``T(d)``, and a value above every sum of interest for ``d < -1``."""
     if d < -1:
@@ -83,6 +92,10 @@ class Oracle:
         target = [2**14 if j == label else 0 for j in range(len(logits))]
         if self.circuit.loss == "mse":
             return [64 * z - y for z, y in zip(logits, target, strict=True)]
+        if self.circuit.loss == "binary_cross_entropy":
+            chances = [sigmoid(z) for z in logits]
+            self.seen.setdefault("p", []).append([value - 2**13 for value in chances])
+            return [value - y for value, y in zip(chances, target, strict=True)]
         c = normaliser(logits)
         p = [exponential(c - z) for z in logits]
         self.seen.setdefault("c", []).append([c])

@@ -1,22 +1,27 @@
 """Claims on tensors, and how tensors of one segment are laid out.
 
-A claim is ``T(point) = value`` for the multilinear extension of a tensor ``(t, b, j)``; points
-list the unit's variables first, then the sample's, then the step's (lowest first in each).
+A claim is ``T(point) = value`` for the multilinear extension of a tensor ``(t, b, j)``, or of an
+image ``(t, b, y, x, ky, kx, j)``; points list the variables of the last axis first (lowest first
+in each).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from ..channel import Difference, several
+from ..circuit.operations import Tensor
 from ..errors import SumcheckMismatch, ZktrainError
 from ..field import multilinear as ml
-from ..field.extension import Ext, ExtVec, Point
+from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
+
+if TYPE_CHECKING:
+    from .operands import Operand
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +39,107 @@ class Shape:
     def log_batch(self) -> int:
         return ml.log2_ceil(self.batch)
 
-    def log_size(self, width: int) -> int:
-        """Variables of a tensor of this width (0: one value per sample)."""
-        return log_width(width) + self.log_batch + self.log_steps
+    def log_size(self, extent: int | Tensor) -> int:
+        """Variables of a tensor, or of one of this width (0: one value per sample)."""
+        cells = log_width(extent) if isinstance(extent, int) else log_cells(extent)
+        return cells + self.log_batch + self.log_steps
 
     def split(self, point: Point) -> tuple[Point, Point, Point]:
-        """Unit, sample and step coordinates."""
+        """Coordinates within a sample, of the sample and of the step."""
         t = len(point) - self.log_steps
         b = t - self.log_batch
         return point[:b], point[b:t], point[t:]
 
-    def indicator(self, width: int, point: Point) -> Ext:
+    def indicator(self, extent: int | Tensor, point: Point) -> Ext:
         """Extension of "this cell is real"."""
-        j, b, t = self.split(point)
+        cell, b, t = self.split(point)
         inside = ml.less_than(b, self.batch) * ml.less_than(t, self.steps)
-        return inside * ml.less_than(j, width) if width else inside
+        if isinstance(extent, int):
+            return inside * ml.less_than(cell, extent) if extent else inside
+        places = coordinates(extent, cell)
+        return inside * real(places.grid, extent.grid) * real_units(extent, places)
+
+    def split_units(self, extent: int | Tensor, point: Point) -> tuple[Point, Point, Point]:
+        """Coordinates of the unit, of the sample and its place in the grid, and of the step."""
+        t = len(point) - self.log_steps
+        s = log_units(extent)
+        return point[:s], point[s:t], point[t:]
+
+    def real_samples(self, extent: int | Tensor, samples: Point) -> Ext:
+        """Extension of "a real sample, at a real place of the grid"."""
+        inside = ONE
+        for size in reversed(() if isinstance(extent, int) else extent.grid):
+            inside = inside * ml.less_than(samples[: log_width(size)], size)
+            samples = samples[log_width(size) :]
+        return inside * ml.less_than(samples, self.batch)
+
+    def dims(self, tensor: Tensor) -> tuple[int, ...]:
+        """Padded sizes of all axes, outermost first."""
+        return (
+            1 << self.log_steps,
+            1 << self.log_batch,
+            *(1 << log_width(size) for size in tensor.axes),
+        )
+
+    def real(self, tensor: Tensor) -> tuple[slice, ...]:
+        """Where the real cells of a padded tensor are."""
+        return tuple(slice(size) for size in (self.steps, self.batch, *tensor.axes))
 
 
 def log_width(width: int) -> int:
     return ml.log2_ceil(width) if width else 0
+
+
+def log_units(extent: int | Tensor) -> int:
+    """Variables of the units of a tensor, taps included, or of one of this width."""
+    if isinstance(extent, int):
+        return log_width(extent)
+    return sum(log_width(size) for size in (*extent.taps, extent.width))
+
+
+def log_grid(extent: int | Tensor) -> int:
+    """Variables of the grid; a width has none."""
+    return 0 if isinstance(extent, int) else sum(log_width(size) for size in extent.grid)
+
+
+def log_cells(tensor: Tensor) -> int:
+    """Variables of one sample."""
+    return log_units(tensor) + log_grid(tensor)
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """The coordinates of a cell within its sample, axis by axis, outermost first."""
+
+    grid: tuple[Point, ...]
+    taps: tuple[Point, ...]
+    unit: Point
+
+
+def coordinates(tensor: Tensor, cell: Point) -> Coordinates:
+    """Cut the coordinates of a cell, lowest first, at the axes of its tensor."""
+    parts = []
+    for size in (tensor.width, *reversed(tensor.taps), *reversed(tensor.grid)):
+        parts.append(cell[: log_width(size)])
+        cell = cell[log_width(size) :]
+    if cell:
+        raise ValueError(f"'{tensor.name}' has fewer variables than the point")
+    grid = tuple(reversed(parts[1 + len(tensor.taps) :]))
+    return Coordinates(grid, tuple(reversed(parts[1 : 1 + len(tensor.taps)])), parts[0])
+
+
+def real(points: Sequence[Point], sizes: Sequence[int]) -> Ext:
+    """Extension of "inside these sizes"."""
+    out = ONE
+    for point, size in zip(points, sizes, strict=True):
+        out = out * ml.less_than(point, size)
+    return out
+
+
+def real_units(tensor: Tensor, places: Coordinates) -> Ext:
+    """Extension of "a real tap of a real unit"."""
+    inside = real(places.taps, tensor.taps)
+    return inside * ml.less_than(places.unit, tensor.width) if tensor.width else inside
 
 
 Check = Callable[[Difference, ZktrainError], None]
@@ -93,6 +180,10 @@ class Witness(Protocol):
 
     def tensor(self, name: str) -> NDArray[Any]:
         """Shape ``(2^log_steps, 2^log_batch[, 2^log_width])``."""
+        ...
+
+    def operand(self, name: str) -> Operand:
+        """The tensor as a factor of a matrix product, in memory or not."""
         ...
 
     def evaluate(self, name: str, point: Point) -> Ext: ...

@@ -2,17 +2,18 @@
 
 ``out(r) = sum_i c_i T_i(r_i) + c I(r)``. A per-sample input is broadcast over the real units:
 factor ``LT_width(r_j)``; a per-unit input is summed over its units: ``2^n T(1/2, ..., 1/2, r)``.
+Taps alike.
 Values that are claimed already are reused, one unknown follows from the equation, others are
 sent. Exact; no error term.
 """
 
 from __future__ import annotations
 
-from ..circuit.operations import Linear, StepGraph
+from ..circuit.operations import Linear, StepGraph, Tensor
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import HALF, Ext, Point
-from .claims import Check, Exchange, Ledger, Shape, judge, log_width
+from .claims import Check, Exchange, Ledger, Shape, coordinates, judge, log_width, real
 
 
 def reduce(
@@ -24,12 +25,12 @@ def reduce(
     check: Check = judge,
 ) -> None:
     """Prover and verifier differ in ``exchange`` and ``check`` only."""
-    width = graph.tensor(op.output).width
+    output = graph.tensor(op.output)
     for point, value in ledger.of(op.output):
-        rest = value - shape.indicator(width, point) * op.constant
+        rest = value - shape.indicator(output, point) * op.constant
         unknown: list[tuple[Ext, str, Point, bool]] = []
         for coefficient, name in op.terms:
-            factor, at, solvable = _map(shape, width, graph.tensor(name).width, coefficient, point)
+            factor, at, solvable = _map(shape, output, graph.tensor(name), coefficient, point)
             known = ledger.find(name, at)
             if known is None:
                 unknown.append((factor, name, at, solvable))
@@ -54,16 +55,29 @@ def reduce(
 
 
 def _map(
-    shape: Shape, out: int, width: int, coefficient: int, point: Point
+    shape: Shape, output: Tensor, term: Tensor, coefficient: int, point: Point
 ) -> tuple[Ext, Point, bool]:
     """Factor and point of one term, and whether the factor is a nonzero constant."""
-    j, b, t = shape.split(point)
-    if width == out:
+    if term.axes == output.axes:
         return Ext(coefficient), point, True
-    if width == 0:
-        return ml.less_than(j, out) * coefficient, b + t, False
-    n = log_width(width)
-    return Ext(coefficient << n), (HALF,) * n + b + t, True
+    cell, b, t = shape.split(point)
+    places = coordinates(output, cell)
+    factor, solvable = Ext(coefficient), True
+    unit, taps = places.unit, places.taps
+    if not term.width and output.width:
+        factor, unit, solvable = factor * ml.less_than(unit, output.width), (), False
+    elif term.width and not output.width:
+        unit = (HALF,) * log_width(term.width)
+        factor = factor * (1 << len(unit))
+    if output.taps and not term.taps:
+        factor, taps, solvable = factor * real(taps, output.taps), (), False
+    elif term.taps and not output.taps:
+        taps = tuple((HALF,) * log_width(size) for size in term.taps)
+        factor = factor * (1 << sum(map(len, taps)))
+    at = unit
+    for axis in (*reversed(taps), *reversed(places.grid)):
+        at = at + axis
+    return factor, at + b + t, solvable
 
 
 def _choose(

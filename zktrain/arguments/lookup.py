@@ -51,6 +51,8 @@ class Values:
 
 ColumnClaim = tuple[str, Point, Scalar]
 
+COUNTED = 1 << 18
+"""Lookups that are counted at once: their rows stay in cache."""
 UNWRITTEN_PAIRS = 1 << 16
 """From this many on, leaves of lookups and their parents are computed piece by piece and never all
 at once."""
@@ -103,17 +105,34 @@ def count_lookups(
     entries: Sequence[Entry], values: Sequence[Values]
 ) -> dict[str, NDArray[np.int64]]:
     """Multiplicities by committed name; raises ValueError if a value is outside its table."""
-    from ..kernels.leaves import histogram
+    from ..kernels.threads import run
 
     mark("lookup counts")
     counts = {
         name: np.zeros(1 << TABLES[name].log_size, dtype=np.int64) for name in tables_of(entries)
     }
     for entry, value in zip(entries, values, strict=True):
-        rows, shift = TABLES[entry.table].row(list(value.columns))
-        histogram(rows, shift + entry.offset, counts[entry.table])
+        parts = run(
+            value.columns[0].shape[0],
+            lambda lo, hi: _count(entry, value, lo, hi),  # noqa: B023
+            grain=COUNTED,
+        )
+        for part in parts:
+            counts[entry.table] += part
     mark(None)
     return {multiplicity(name): column for name, column in counts.items()}
+
+
+def _count(entry: Entry, value: Values, lo: int, hi: int) -> NDArray[np.int64]:
+    """Multiplicities of the cells ``lo..hi`` of one entry."""
+    from ..kernels.leaves import histogram
+
+    counts = np.zeros(1 << TABLES[entry.table].log_size, dtype=np.int64)
+    for first in range(lo, hi, COUNTED):
+        here = [column[first : min(hi, first + COUNTED)] for column in value.columns]
+        rows, shift = TABLES[entry.table].row(here)
+        histogram(rows, shift + entry.offset, counts)
+    return counts
 
 
 def _leaf_layer(
@@ -150,6 +169,9 @@ def _leaf_layer(
             name, offset = tables[-1 - leaf.index], 0
             columns = TABLES[name].columns()
         constant = alpha - beta_powers[MAX_COLUMNS] * TABLES[name].number - offset
+        if len(columns) > 1 and columns[-1].strides == (0,):  # one value everywhere
+            constant = constant - beta_powers[len(columns) - 1] * int(columns[-1][0])
+            columns.pop()
         coefficients = beta_powers[: len(columns)]
         if leaf.offset // 2 < unwritten:
             blocks.append(LeafBlock(leaf.offset // 2, columns, coefficients, constant))

@@ -28,11 +28,10 @@ def prove(channel: ProverChannel, op: Product, ledger: Ledger, witness: Witness)
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weight = None
     for (point, _), power in zip(claims, powers(gamma, len(claims)), strict=True):
-        table = kf.eq_table(point, power)
         if weight is None:
-            weight = table
+            weight = kf.eq_table(point, power)
         else:
-            kf.add_scaled(weight, Ext(1), table)
+            kf.add_eq_table(weight, point, power)
     if weight is None:
         return
     left, right = (witness.tensor(name).reshape(-1) for name in (op.left, op.right))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..circuit.exp_table import exp_table
+from ..circuit.sigmoid_table import SATURATED, SIGMOID_HALF, sigmoid_table
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, Point
 
@@ -113,6 +114,31 @@ def _winner_row(columns: list[NDArray[Any]]) -> tuple[NDArray[Any], int]:
     return np.where(wins != 0, (1 << 16) - 1, d.astype(np.int64)), 0
 
 
+def _sigmoid_columns() -> list[NDArray[Any]]:
+    z = np.arange(-(1 << 15), 1 << 15, dtype=np.int32)
+    return [z, sigmoid_table().astype(np.int32)]
+
+
+@lru_cache(maxsize=1)
+def _sigmoid_residues() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """What the table exceeds ``-2^13`` by below 0 and falls short of ``2^13`` by above, where that
+    is not 0."""
+    table = sigmoid_table()
+    below = table[(1 << 15) - SATURATED : 1 << 15] + SIGMOID_HALF
+    above = SIGMOID_HALF - table[1 << 15 : (1 << 15) + SATURATED]
+    return below.astype(np.uint64), above.astype(np.uint64)
+
+
+def _sigmoid_evaluate(point: Point) -> list[Ext]:
+    below, above = _sigmoid_residues()
+    low = SATURATED.bit_length() - 1
+    first = (1 << (15 - low)) - 1  # number of the last block below z = 0
+    value = point[15] * (2 * SIGMOID_HALF) - SIGMOID_HALF
+    value = value + ml.eq_index(point[low:], first) * ml.evaluate_base(below, point[:low])
+    value = value - ml.eq_index(point[low:], first + 1) * ml.evaluate_base(above, point[:low])
+    return [ml.identity(point) - (1 << 15), value]
+
+
 TABLES: dict[str, Table] = {
     "range16": Table(
         0,
@@ -125,4 +151,7 @@ TABLES: dict[str, Table] = {
     "exp": Table(2, 16, _exp_columns, _exp_evaluate, _exp_row),
     "byte": Table(3, 9, _byte_columns, _byte_evaluate, _byte_row),
     "winner": Table(4, 16, _winner_columns, _winner_evaluate, _winner_row),
+    "sigmoid": Table(
+        5, 16, _sigmoid_columns, _sigmoid_evaluate, lambda columns: (columns[0], 1 << 15)
+    ),
 }

@@ -5,10 +5,11 @@ first weights and on activations and errors.
 
     total_k W_0(row_k, col_k) - v_k = sum_{tau,b} decay_k(tau) A(tau, b, row_k) E(tau, b, col_k),
 
-biases alike with ``A = 2^f``. All claims of a layer in one sumcheck over ``(b, tau)`` with
-powers of ``gamma``; the claim on the segment's last weights has ``omega`` at the end: ``total =
-1``, ``decay = m``. Under momentum or weight decay ``total`` and ``decay`` are those of the public
-filter (``time_filter``), and nothing else differs. Error ``(#claims + 3 (log B + log K)) / |E|``.
+biases alike with ``A = 2^f``. Of images, the places of the grid count as samples. All claims of a
+layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the claim on the segment's last
+weights has ``omega`` at the end: ``total = 1``, ``decay = m``. Under momentum or weight decay
+``total`` and ``decay`` are those of the public filter (``time_filter``), and nothing else differs.
+Error ``(#claims + 3 (log B + log K)) / |E|``.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import numpy as np
 
 from ..challenger import Challenger
 from ..channel import ProverChannel, VerifierChannel
-from ..circuit.operations import Accumulate
+from ..circuit.operations import Accumulate, Tensor
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
 from ..field.forms import Scalar, combine
 from . import sumcheck
-from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_width
+from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_grid, log_units
 from .time_filter import TimeFilter
 
 Boundary = Callable[[str, Point], Scalar]
@@ -37,7 +38,7 @@ public, sent and opened where it is committed."""
 def _gather(
     challenger: Challenger,
     op: Accumulate,
-    widths: tuple[int, int],
+    widths: tuple[int | Tensor, int | Tensor],
     time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
@@ -45,7 +46,7 @@ def _gather(
 ) -> tuple[list[tuple[bool, WeightClaim]], list[Ext], Scalar]:
     """All claims of one layer (flag: bias), their batching powers and the sumcheck's target."""
     label = f"weights/{op.weight}"
-    rows, columns = (log_width(w) for w in widths)
+    rows, columns = (log_units(w) for w in widths)
     point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
     column, row = point[:columns], point[columns:]
     total, decay = time_filter.end()
@@ -70,7 +71,7 @@ def _gather(
 def prove(
     channel: ProverChannel,
     op: Accumulate,
-    widths: tuple[int, int],
+    widths: tuple[int | Tensor, int | Tensor],
     time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
@@ -79,22 +80,18 @@ def prove(
     ledger: Ledger,
     witness: Witness,
 ) -> None:
-    from ..kernels import field as kf
-
     label = f"weights/{op.weight}"
     claims, powers, _ = _gather(channel.challenger, op, widths, time_filter, weights, start, end)
-    activation, error = witness.tensor(op.activation), witness.tensor(op.error)
-    batch = 1 << shape.log_batch
+    activation, error = witness.operand(op.activation), witness.operand(op.error)
+    batch = 1 << (shape.log_batch + log_grid(widths[1]))
     terms = []
     for power, (bias, claim) in zip(powers, claims, strict=True):
         if bias:
-            a = np.zeros((2, activation.shape[0] * batch), dtype=np.uint64)
+            a = np.zeros((2, activation.steps * batch), dtype=np.uint64)
             a[0] = 1 << op.bias_shift
         else:
-            a = kf.contract_last(
-                activation.reshape(-1, activation.shape[-1]), kf.eq_table(claim.row)
-            )
-        e = kf.contract_last(error.reshape(-1, error.shape[-1]), kf.eq_table(claim.column))
+            a = activation.over_units(claim.row)
+        e = error.over_units(claim.column)
         decay = np.ascontiguousarray(np.repeat(ext.scale(claim.decay, power), batch, axis=1))
         terms.append((decay, a, e))
     machine = sumcheck.ProductMachine(terms)
@@ -111,7 +108,7 @@ def prove(
 def verify(
     channel: VerifierChannel,
     op: Accumulate,
-    widths: tuple[int, int],
+    widths: tuple[int | Tensor, int | Tensor],
     time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
@@ -123,7 +120,8 @@ def verify(
     claims, powers, target = _gather(
         channel.challenger, op, widths, time_filter, weights, start, end
     )
-    rounds = shape.log_batch + shape.log_steps
+    samples = shape.log_batch + log_grid(widths[1])
+    rounds = samples + shape.log_steps
     reduced, point = sumcheck.verify(channel, label, target, rounds, 3)
     count = sum(1 if bias else 2 for bias, _ in claims)
     received = channel.receive(f"{label}/factors", count)  # P -> V
@@ -141,7 +139,7 @@ def verify(
         products.append(channel.multiply(a, e))
 
     def total() -> Scalar:
-        steps = ml.eq_table(point[shape.log_batch :])
+        steps = ml.eq_table(point[samples:])
         decays = [ext.dot(claim.decay, steps) for _, claim in claims]
         return combine([p * d for p, d in zip(powers, decays, strict=True)], products)
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .network import FixedPoint, Layer
+from .geometry import Extent, Geometry, geometry, window
+from .maps import Before, Map, Reorder, Window
+from .network import (
+    Add,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    FixedPoint,
+    Flatten,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
 from .operations import (
     Accumulate,
     Affine,
@@ -14,7 +26,10 @@ from .operations import (
     Product,
     StepGraph,
     Tensor,
+    UnitMap,
+    Vanish,
 )
+from .sigmoid_table import SIGMOID_HALF
 
 LIMB_BITS = 16
 _INT16 = (-(1 << 15), (1 << 15) - 1)
@@ -23,30 +38,45 @@ EXP_SCALE_BITS = 14
 EXP_DISTANCES = (1 << 16) - 1
 
 
+AVERAGE_BITS = 16
+"""A mean is a sum times ``round(2^16 / taps)``, divided by ``2^16``."""
+
+
 class _Builder:
     def __init__(self, fixed_point: FixedPoint) -> None:
         self.fixed_point = fixed_point
         self.tensors: list[Tensor] = []
         self.operations: list[Operation] = []
 
-    def virtual(self, name: str, width: int) -> str:
-        self.tensors.append(Tensor(name, width))
+    def virtual(self, name: str, extent: Extent, taps: tuple[int, ...] = ()) -> str:
+        self.tensors.append(Tensor(name, extent.width, grid=extent.grid, taps=taps))
         return name
 
-    def committed(self, name: str, width: int, bounds: tuple[int, int]) -> str:
-        self.tensors.append(Tensor(name, width, True, *bounds))
+    def committed(
+        self, name: str, extent: Extent, bounds: tuple[int, int], taps: tuple[int, ...] = ()
+    ) -> str:
+        self.tensors.append(Tensor(name, extent.width, True, *bounds, extent.grid, taps))
         return name
 
-    def rescale(self, accumulator: str, quotient: str, width: int, *, signed_range: bool) -> str:
+    def mapped(
+        self, name: str, extent: Extent, source: str, map_: Map, taps: tuple[int, ...] = ()
+    ) -> str:
+        self.virtual(name, extent, taps)
+        self.operations.append(UnitMap(name, source, map_))
+        return name
+
+    def rescale(
+        self, accumulator: str, quotient: str, extent: Extent, *, signed_range: bool
+    ) -> str:
         """``accumulator + 2^{k-1} I = 2^k quotient + 2^16 high + low``, both limbs in 16 bits.
 
         The low limb is defined by the equation, so the range of it is the whole check.
         ``signed_range`` is false where another table already bounds the quotient.
         """
         shift = self.fixed_point.shift
-        self.committed(quotient, width, _INT16)
-        high = self.committed(f"{quotient}.high", width, _UINT16)
-        low = self.virtual(f"{quotient}.low", width)
+        self.committed(quotient, extent, _INT16)
+        high = self.committed(f"{quotient}.high", extent, _UINT16)
+        low = self.virtual(f"{quotient}.low", extent)
         self.operations.append(
             Linear(
                 low,
@@ -59,70 +89,219 @@ class _Builder:
             self.operations.append(Lookup("range16", (quotient,), 1 << 15))
         return quotient
 
+    def mean(self, sums: str, quotient: str, extent: Extent, factor: int) -> str:
+        """``factor sums + 2^15 I = 2^16 quotient + low``."""
+        self.committed(quotient, extent, _INT16)
+        low = self.virtual(f"{quotient}.low", extent)
+        self.operations += [
+            Linear(
+                low, ((factor, sums), (-(1 << AVERAGE_BITS), quotient)), 1 << (AVERAGE_BITS - 1)
+            ),
+            Lookup("range16", (low,)),
+            Lookup("range16", (quotient,), 1 << 15),
+        ]
+        return quotient
 
-def build_step(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (``cross_entropy`` or ``mse``).
+    def activation(self, index: int, z: str, extent: Extent, *, relu: bool) -> str:
+        """The output of layer ``index`` from the value in front of its activation."""
+        if not relu:
+            return z
+        sign = self.committed(f"s{index}", extent, (0, 1))
+        self.operations.append(Lookup("relu", (z, sign)))
+        output = self.virtual(f"a{index}", extent)
+        self.operations.append(Product(output, sign, z))
+        return output
 
-    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``
-    forward and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward.
+
+def mean_factor(layer: AveragePool) -> int:
+    """``round(2^16 / taps)``."""
+    taps = layer.kernel[0] * layer.kernel[1]
+    return ((1 << AVERAGE_BITS) + taps // 2) // taps
+
+
+def forward(
+    layers: tuple[AnyLayer, ...], fixed_point: FixedPoint, *, bounded: bool = False
+) -> tuple[_Builder, Geometry, list[str]]:
+    """A graph that ends in the logits, and the output of every layer, ``x`` first. ``bounded``: a
+    table of the loss bounds the logits.
+
+    Names: ``x``, ``y`` batch; per layer ``l`` (from 1) ``acc{l}``, ``z{l}``, ``s{l}``, ``a{l}``.
+    Of images, ``u{l}`` are the windows of the input of layer ``l``.
     """
-    build = _Builder(fixed_point)
-    bias_shift = fixed_point.activation_bits
-    activation = build.virtual("x", layers[0].inputs)
+    build, plan = _Builder(fixed_point), geometry(layers)
+    build.virtual("x", plan.extents[0])
     build.operations.append(Batch("inputs", "x"))
-    build.virtual("y", layers[-1].outputs)
+    build.virtual("y", plan.extents[-1])
     build.operations.append(Batch("labels", "y"))
+    return build, plan, _forward(build, layers, plan, bounded)
 
-    activations = [activation]
-    for index, layer in enumerate(layers, 1):
-        width = layer.outputs
-        accumulator = build.virtual(f"acc{index}", width)
-        build.operations.append(
-            Affine(accumulator, activation, layer.weight, layer.bias, bias_shift)
-        )
-        build.rescale(accumulator, f"z{index}", width, signed_range=not layer.relu)
-        if layer.relu:
-            sign = build.committed(f"s{index}", width, (0, 1))
-            build.operations.append(Lookup("relu", (f"z{index}", sign)))
-            activation = build.virtual(f"a{index}", width)
-            build.operations.append(Product(activation, sign, f"z{index}"))
-            activations.append(activation)
 
-    last = len(layers)
-    if loss == "cross_entropy":
-        error = _cross_entropy(build, f"z{last}", f"e{last}", layers[-1].outputs)
-    else:
-        error = _squared_error(build, f"z{last}", f"e{last}", layers[-1].outputs)
+def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
+    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``).
 
-    for index in range(last, 0, -1):
-        layer = layers[index - 1]
-        build.operations.append(
-            Accumulate(layer.weight, layer.bias, activations[index - 1], error, bias_shift)
-        )
-        if index == 1:
-            break
-        width = layer.inputs
-        accumulator = build.virtual(f"bac{index - 1}", width)
-        build.operations.append(AffineTransposed(accumulator, error, layer.weight))
-        build.rescale(accumulator, f"q{index - 1}", width, signed_range=True)
-        error = build.virtual(f"e{index - 1}", width)
-        build.operations.append(Product(error, f"s{index - 1}", f"q{index - 1}"))
+    Names: those of ``forward``, and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward, the last
+    two towards layer ``l``; of images, ``v{l}`` are the windows of the errors of layer ``l``.
+    """
+    build, plan, values = forward(layers, fixed_point, bounded=loss == "binary_cross_entropy")
+    last, classes = len(layers), plan.extents[-1]
+    error = _LOSSES[loss](build, values[last], f"e{last}", classes)
+    _backward(build, layers, plan, values, error)
     return StepGraph(tuple(build.tensors), tuple(build.operations))
 
 
-def _cross_entropy(build: _Builder, logits: str, error: str, width: int) -> str:
+def _forward(
+    build: _Builder, layers: tuple[AnyLayer, ...], plan: Geometry, bounded: bool
+) -> list[str]:
+    """The output of every layer, ``x`` first."""
+    values = ["x"]
+    bias_shift = build.fixed_point.activation_bits
+    for index, layer in enumerate(layers, 1):
+        extent, sources = plan.extents[index], plan.sources[index]
+        source, own = values[sources[0]], plan.extents[sources[0]]
+        match layer:
+            case Layer() | Convolution():
+                if isinstance(layer, Convolution):
+                    seen = Extent(extent.grid, own.width)
+                    windows = window(layer, own)
+                    source = build.mapped(f"u{index}", seen, source, windows, layer.kernel)
+                accumulator = build.virtual(f"acc{index}", extent)
+                build.operations.append(
+                    Affine(accumulator, source, layer.weight, layer.bias, bias_shift)
+                )
+                elsewhere = layer.relu or (bounded and index == len(layers))
+                z = build.rescale(accumulator, f"z{index}", extent, signed_range=not elsewhere)
+                value = build.activation(index, z, extent, relu=layer.relu)
+            case Unflatten() | Flatten():
+                value = build.mapped(f"a{index}", extent, source, Reorder())
+            case MaxPool():
+                value = _maximum(build, index, layer, source, own, extent)
+            case AveragePool():
+                sums = build.mapped(f"acc{index}", extent, source, window(layer, own))
+                value = build.mean(sums, f"z{index}", extent, mean_factor(layer))
+            case Add():
+                z = build.virtual(f"z{index}", extent)
+                build.operations.append(Linear(z, ((1, source), (1, values[sources[1]]))))
+                if not layer.relu:
+                    build.operations.append(Lookup("range16", (z,), 1 << 15))
+                value = build.activation(index, z, extent, relu=layer.relu)
+        values.append(value)
+    return values
+
+
+def _maximum(
+    build: _Builder, index: int, layer: MaxPool, source: str, own: Extent, extent: Extent
+) -> str:
+    """``a = sum_k h_k w_k`` over the taps, ``h`` one-hot, and ``d_k = a - w_k - before_k``, where
+    ``before_k = 1 - sum_{j <= k} h_j``, is 0 where ``h_k = 1`` and in 16 bits elsewhere.
+
+    So the tap with ``h = 1`` holds the maximum, and every tap before it less than that.
+    """
+    taps = layer.kernel
+    seen = build.mapped(f"w{index}", extent, source, window(layer, own), taps)
+    wins = build.committed(f"h{index}", extent, (0, 1), taps)
+    before = build.mapped(f"h{index}.before", extent, wins, Before(), taps)
+    won = build.virtual(f"hw{index}", extent, taps)
+    build.operations.append(Product(won, wins, seen))
+    value = build.virtual(f"a{index}", extent)
+    build.operations.append(Linear(value, ((1, won),)))
+    distance = build.virtual(f"d{index}", extent, taps)
+    build.operations += [
+        Linear(distance, ((1, value), (-1, seen), (1, wins), (1, before)), -1),
+        Lookup("winner", (distance, wins)),
+    ]
+    rest = build.virtual(f"h{index}.rest", extent)
+    build.operations += [Linear(rest, ((1, wins),), -1), Vanish(rest)]
+    return value
+
+
+def _backward(
+    build: _Builder,
+    layers: tuple[AnyLayer, ...],
+    plan: Geometry,
+    values: list[str],
+    error: str,
+) -> None:
+    """Errors from the last layer to the first one that is trained, and the updates."""
+    bias_shift = build.fixed_point.activation_bits
+    trained_below = [False]
+    for layer, reads in zip(layers, plan.sources[1:], strict=True):
+        trained = isinstance(layer, (Layer, Convolution))
+        trained_below.append(trained or any(trained_below[read] for read in reads))
+    consumers = plan.consumers
+    arriving: dict[int, list[str]] = {index: [] for index in range(len(layers) + 1)}
+    arriving[len(layers)] = [error]
+
+    for index in range(len(layers), 0, -1):
+        layer, extent, sources = layers[index - 1], plan.extents[index], plan.sources[index]
+        if not arriving[index]:
+            continue
+        (error, *more) = arriving[index]
+        if more:
+            error = build.virtual(f"g{index}", extent)
+            terms = tuple((1, name) for name in arriving[index])
+            build.operations.append(Linear(error, terms))
+        if getattr(layer, "relu", False):
+            incoming, error = error, build.virtual(f"e{index}", extent)
+            build.operations.append(Product(error, f"s{index}", incoming))
+
+        source = sources[0]
+        own, wanted = plan.extents[source], trained_below[source]
+        several = len(consumers[source]) > 1
+        below = f"{source}.{index}" if several else f"{source}"
+        match layer:
+            case Layer() | Convolution():
+                seen = values[source] if isinstance(layer, Layer) else f"u{index}"
+                build.operations.append(
+                    Accumulate(layer.weight, layer.bias, seen, error, bias_shift)
+                )
+                if not wanted:
+                    continue
+                if isinstance(layer, Convolution):
+                    arrives = Extent(own.grid, layer.outputs)
+                    back = _back(window(layer, own))
+                    error = build.mapped(f"v{index}", arrives, error, back, layer.kernel)
+                accumulator = build.virtual(f"bac{below}", own)
+                build.operations.append(AffineTransposed(accumulator, error, layer.weight))
+                found = build.rescale(accumulator, f"q{below}", own, signed_range=True)
+            case MaxPool() if wanted:
+                spread = build.virtual(f"up{index}", extent, layer.kernel)
+                build.operations.append(Linear(spread, ((1, error),)))
+                won = build.virtual(f"he{index}", extent, layer.kernel)
+                build.operations.append(Product(won, f"h{index}", spread))
+                found = build.mapped(f"g{below}", own, won, _back(window(layer, own)))
+            case AveragePool() if wanted:
+                sums = build.mapped(f"bac{below}", own, error, _back(window(layer, own)))
+                found = build.mean(sums, f"q{below}", own, mean_factor(layer))
+            case Flatten() if wanted:
+                found = build.mapped(f"g{below}", own, error, Reorder())
+            case Add():
+                for read in sources:
+                    if trained_below[read]:
+                        arriving[read].append(error)
+                continue
+            case _:
+                continue
+        arriving[source].append(found)
+
+
+def _back(map_: Window) -> Window:
+    return Window(map_.vertical, map_.horizontal, True)
+
+
+def _cross_entropy(build: _Builder, logits: str, error: str, classes: Extent) -> str:
     """``c`` is the smallest integer with ``sum_j T(c - z_j) <= 2^14``; ``E = T(c - z) - 2^14 Y``.
 
     Both slacks (sum at ``c`` not above, sum at ``c - 1`` above) are looked up as 16-bit values.
     """
     one = 1 << EXP_SCALE_BITS
-    build.committed("c", 0, (-(1 << 15), (1 << 15) - 1 + EXP_DISTANCES))
-    build.committed("p", width, (0, one))
-    build.committed("p.before", width, (0, one + 64))
-    build.virtual("d", width)
-    build.virtual("slack.at", 0)
-    build.virtual("slack.before", 0)
-    build.virtual(error, width)
+    sample = Extent((), 0)
+    build.committed("c", sample, (-(1 << 15), (1 << 15) - 1 + EXP_DISTANCES))
+    build.committed("p", classes, (0, one))
+    build.committed("p.before", classes, (0, one + 64))
+    build.virtual("d", classes)
+    build.virtual("slack.at", sample)
+    build.virtual("slack.before", sample)
+    build.virtual(error, classes)
     build.operations += [
         Linear("d", ((1, "c"), (-1, logits))),
         Lookup("exp", ("d", "p", "p.before")),
@@ -135,11 +314,33 @@ def _cross_entropy(build: _Builder, logits: str, error: str, width: int) -> str:
     return error
 
 
-def _squared_error(build: _Builder, logits: str, error: str, width: int) -> str:
+def _binary_cross_entropy(build: _Builder, logits: str, error: str, classes: Extent) -> str:
+    """``p = P(z) - 2^13`` from the table of the sigmoid; ``E = p + 2^13 I - 2^14 Y``.
+
+    The table bounds the logits, and holds ``(0, 0)``, which padded cells are.
+    """
+    one = 1 << EXP_SCALE_BITS
+    build.committed("p", classes, (-SIGMOID_HALF, SIGMOID_HALF))
+    build.virtual(error, classes)
+    build.operations += [
+        Lookup("sigmoid", (logits, "p")),
+        Linear(error, ((1, "p"), (-one, "y")), SIGMOID_HALF),
+    ]
+    return error
+
+
+def _squared_error(build: _Builder, logits: str, error: str, classes: Extent) -> str:
     """``E = z - y`` brought to the errors' scale."""
     up = build.fixed_point.error_bits - build.fixed_point.activation_bits
-    build.virtual(error, width)
+    build.virtual(error, classes)
     build.operations.append(
         Linear(error, ((1 << up, logits), (-(1 << build.fixed_point.error_bits), "y")))
     )
     return error
+
+
+_LOSSES = {
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "mse": _squared_error,
+}

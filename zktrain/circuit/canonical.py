@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
 from . import momentum
+from .geometry import GeometryError, geometry
 from .momentum import Momentum
-from .network import FixedPoint, Initialisation, Layer
-from .operations import Operation
+from .network import (
+    Add,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    FixedPoint,
+    Flatten,
+    Initialisation,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
+from .operations import Tensor
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -25,7 +37,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FORMATS = {1: "zktrain-circuit-1", 2: "zktrain-circuit-2"}
-LOSSES = ("cross_entropy", "mse")
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 _FIRST_LOSSES = ("cross_entropy", "mse")
 FILTERED = "filtered_sgd"
 """Kind of the optimizer of a circuit with momentum or weight decay."""
@@ -33,6 +45,7 @@ FILTERED = "filtered_sgd"
 MAX_BYTES = 1 << 20
 MAX_LAYERS = 64
 MAX_WIDTH = 1 << 16
+MAX_KERNEL = 256
 MAX_CLASSES = 1 << 14
 MAX_BATCH = 1 << 14
 MAX_STEPS = 1 << 24
@@ -67,7 +80,8 @@ _DERIVED = (
 def version(circuit: Circuit) -> int:
     """The first version of the text that can state ``circuit``."""
     plain = circuit.momentum is None and not circuit.drop_last
-    return 1 if circuit.loss in _FIRST_LOSSES and plain else 2
+    first = circuit.loss in _FIRST_LOSSES and circuit.is_dense and plain
+    return 1 if first else 2
 
 
 def encode(circuit: Circuit) -> bytes:
@@ -76,7 +90,7 @@ def encode(circuit: Circuit) -> bytes:
     fixed_point = circuit.fixed_point
     document = {
         "format": FORMATS[circuit.version],
-        "layers": [_plain(layer) for layer in circuit.layers],
+        "layers": [_stated_layer(layer, circuit.version) for layer in circuit.layers],
         "loss": circuit.loss,
         "optimizer": _optimizer(circuit),
         "fixed_point": {
@@ -87,8 +101,8 @@ def encode(circuit: Circuit) -> bytes:
         "steps": circuit.steps,
         "order_seed": circuit.order_seed,
         "initialisation": _plain(circuit.initialisation),
-        "tensors": [_plain(tensor) for tensor in graph.tensors],
-        "operations": [_operation(operation) for operation in graph.operations],
+        "tensors": [_tensor(tensor, circuit.version) for tensor in graph.tensors],
+        "operations": [_kind(operation) for operation in graph.operations],
         "shifts": {"forward": fixed_point.shift, "backward": fixed_point.shift},
         "cells_per_step": circuit.cells_per_step,
         "lookups_per_step": circuit.lookups_per_step,
@@ -120,8 +134,24 @@ def _plain(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
-    return {"kind": type(operation).__name__, **_plain(operation)}
+def _tensor(tensor: Tensor, version: int) -> dict[str, Any]:
+    fields = _plain(tensor)
+    if version == 1:  # knows no images
+        del fields["grid"], fields["taps"]
+    return fields
+
+
+def _stated_layer(layer: AnyLayer, version: int) -> dict[str, Any]:
+    return _plain(layer) if version == 1 else _kind(layer)  # version 1 knows one kind
+
+
+def _kind(record: Any) -> dict[str, Any]:
+    """The fields of an operation, a map or a layer, and which one it is."""
+    plain = {
+        name: _kind(value) if is_dataclass(value) else value
+        for name, value in _plain(record).items()
+    }
+    return {"kind": type(record).__name__, **plain}
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -137,8 +167,9 @@ def decode(data: bytes) -> dict[str, Any]:
     optimizer, filtered = _read_optimizer(document["optimizer"])
     fixed_point = _object(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
     initialisation = _object(document["initialisation"], "initialisation", ("kind", "value"))
+    layer = _layer if document["format"] == FORMATS[1] else _any_layer
     return {
-        "layers": _list(document["layers"], "layers", MAX_LAYERS, _layer),
+        "layers": _list(document["layers"], "layers", MAX_LAYERS, layer),
         "loss": _string(document["loss"], "loss"),
         "fixed_point": FixedPoint(
             _integer(fixed_point["activation_bits"], "activation_bits"),
@@ -264,6 +295,45 @@ def _layer(value: Any) -> Layer:
     )
 
 
+_KINDS: dict[str, type[AnyLayer]] = {
+    kind.__name__: kind
+    for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add)
+}
+
+
+def _any_layer(value: Any) -> AnyLayer:
+    """A layer of version 2: its kind, and the fields of that kind."""
+    if not isinstance(value, dict) or value.get("kind") not in _KINDS:
+        _malformed(f"the kind of a layer is none of {', '.join(_KINDS)}")
+    kind = _KINDS[value["kind"]]
+    declared = fields(kind)
+    entry = _object(value, "a layer", ("kind", *(field.name for field in declared)))
+    given = {
+        field.name: _FIELDS[str(field.type)](entry[field.name], f"a layer's {field.name}")
+        for field in declared
+    }
+    return kind(**given)
+
+
+def _pair(value: Any, name: str) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        _malformed(f"{name} is not a pair of integers")
+    return _integer(value[0], name), _integer(value[1], name)
+
+
+def _optional(value: Any, name: str) -> str | None:
+    return None if value is None else _string(value, name)
+
+
+_FIELDS: dict[str, Callable[[Any, str], Any]] = {
+    "str": _string,
+    "str | None": _optional,
+    "int": _integer,
+    "bool": _boolean,
+    "tuple[int, int]": _pair,
+}
+
+
 def text_violation(text: str) -> str | None:
     """Why ``text`` cannot be a name or a seed: these are printed and hashed as UTF-8."""
     if not text or len(text) > MAX_STRING:
@@ -294,31 +364,54 @@ def _network_violation(circuit: Circuit) -> str | None:
     if not 1 <= len(layers) <= MAX_LAYERS:
         return f"there must be 1 to {MAX_LAYERS} layers, not {len(layers)}"
     for position, layer in enumerate(layers):
-        if problem := _layer_violation(layer, position, last=position == len(layers) - 1):
+        if problem := _layer_violation(layer, position):
             return problem
+    if not isinstance(layers[-1], Layer) or layers[-1].relu:
+        return f"the last layer, {layers[-1].name!r}, must be a dense one without ReLU"
+    try:
+        plan = geometry(layers)
+    except GeometryError as error:
+        return str(error)
+    for layer, extent in zip(layers, plan.extents[1:], strict=True):
+        if extent.cells > MAX_WIDTH:
+            return f"layer {layer.name!r} has more than {MAX_WIDTH} outputs"
     for before, after in pairwise(layers):
-        if before.outputs != after.inputs:
+        if isinstance(before, Layer) and not before.relu:
             return (
-                f"layer {after.name!r} takes {after.inputs} inputs, "
-                f"but layer {before.name!r} gives {before.outputs}"
+                f"layer {before.name!r} has no ReLU, but layer {after.name!r} follows: every dense "
+                "layer but the last has one"
             )
-    if layers[-1].outputs > MAX_CLASSES:
-        return f"there must be at most {MAX_CLASSES} classes, not {layers[-1].outputs}"
-    names = [layer.weight for layer in layers]
-    names += [layer.bias for layer in layers if layer.bias is not None]
-    if len(set(names)) != len(names) or len({layer.name for layer in layers}) != len(layers):
+    if plan.extents[-1].cells > MAX_CLASSES:
+        return f"there must be at most {MAX_CLASSES} classes, not {plan.extents[-1].cells}"
+    if plan.extents[0].cells > MAX_WIDTH:
+        return f"there must be at most {MAX_WIDTH} inputs, not {plan.extents[0].cells}"
+    names = [layer.weight for layer in circuit.trained]
+    names += [layer.bias for layer in circuit.trained if layer.bias is not None]
+    if len(set(names)) != len(names):
         return "two layers or two parameters have the same name"
     return None
 
 
-def _layer_violation(layer: Layer, position: int, *, last: bool) -> str | None:
-    for text in (layer.name, layer.weight, *([] if layer.bias is None else [layer.bias])):
-        if problem := name_violation(text):
+def _layer_violation(layer: AnyLayer, position: int) -> str | None:
+    texts = [layer.name, getattr(layer, "weight", None), getattr(layer, "bias", None)]
+    texts += [getattr(layer, "source", None), getattr(layer, "other", None)]
+    for text in texts:
+        if text is not None and (problem := name_violation(text)):
             return f"a name of layer {position} {problem}"
-    if not (1 <= layer.inputs <= MAX_WIDTH and 1 <= layer.outputs <= MAX_WIDTH):
+    sizes = [
+        value
+        for name in ("inputs", "outputs", "channels", "height", "width")
+        if (value := getattr(layer, name, None)) is not None
+    ]
+    if not all(1 <= size <= MAX_WIDTH for size in sizes):
         return f"the widths of layer {layer.name!r} must be from 1 to {MAX_WIDTH}"
-    if layer.relu == last:
-        return f"layer {layer.name!r}: every layer but the last has a ReLU, and the last none"
+    windows = (*getattr(layer, "kernel", ()), *getattr(layer, "stride", ()))
+    if not all(1 <= size <= MAX_KERNEL for size in windows):
+        return f"kernel and stride of layer {layer.name!r} must be from 1 to {MAX_KERNEL}"
+    if isinstance(layer, Convolution) and not all(
+        0 <= pad < size for pad, size in zip(layer.padding, layer.kernel, strict=True)
+    ):
+        return f"the padding of layer {layer.name!r} must be at least 0 and below its kernel"
     return None
 
 

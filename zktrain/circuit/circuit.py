@@ -6,12 +6,14 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 from ..errors import MalformedProof
 from . import bounds, canonical
 from .build import build_step
+from .geometry import geometry
 from .momentum import MULTIPLIER_BITS, Momentum
-from .network import FixedPoint, Initialisation, Layer
+from .network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
 from .operations import StepGraph
 
 
@@ -23,7 +25,7 @@ class Circuit:
     ``momentum`` is the filter of momentum and weight decay, ``None`` for plain SGD. With
     ``drop_last`` the records that fill no batch at the end of an epoch are left out of it."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[AnyLayer, ...]
     loss: str
     fixed_point: FixedPoint
     batch_size: int
@@ -47,24 +49,40 @@ class Circuit:
     @property
     def features(self) -> int:
         """Width of one input record."""
-        return self.layers[0].inputs
+        return geometry(self.layers).extents[0].cells
 
     @property
     def classes(self) -> int:
         """Width of one label, one-hot, and of the output layer."""
-        return self.layers[-1].outputs
+        return geometry(self.layers).extents[-1].cells
+
+    @property
+    def trained(self) -> tuple[Layer | Convolution, ...]:
+        """The layers with parameters."""
+        return trained(self.layers)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether all layers are dense."""
+        return all(isinstance(layer, Layer) for layer in self.layers)
+
+    @property
+    def dense_layers(self) -> tuple[Layer, ...]:
+        """All layers of a dense network; ``TypeError`` where there are others."""
+        layers = tuple(layer for layer in self.layers if isinstance(layer, Layer))
+        if len(layers) != len(self.layers):
+            raise TypeError("the network has layers that are not dense")
+        return layers
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape by parameter name, layer by layer, weight ``(inputs, outputs)`` then bias
-        ``(outputs,)``."""
+        """Shape by parameter name, layer by layer: weight ``(inputs, outputs)``, of a convolution
+        ``(height, width, inputs, outputs)``, then bias ``(outputs,)``."""
         return parameter_shapes(self.layers)
 
     @property
     def parameters(self) -> int:
         """Number of trained integers."""
-        return sum(
-            layer.outputs * (layer.inputs + (layer.bias is not None)) for layer in self.layers
-        )
+        return sum(prod(shape) for shape in self.parameter_shapes().values())
 
     def multiplier(self, step: int) -> int:
         """``m_t`` for ``t = step``, ``0 <= step < steps``; raises ``IndexError`` outside."""
@@ -142,18 +160,24 @@ class Circuit:
         return circuit
 
 
-def parameter_shapes(layers: tuple[Layer, ...]) -> dict[str, tuple[int, ...]]:
+def trained(layers: tuple[AnyLayer, ...]) -> tuple[Layer | Convolution, ...]:
+    """The layers with parameters."""
+    return tuple(layer for layer in layers if isinstance(layer, (Layer, Convolution)))
+
+
+def parameter_shapes(layers: tuple[AnyLayer, ...]) -> dict[str, tuple[int, ...]]:
     """Shape by parameter name, in the order of ``Circuit.parameter_shapes``."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer in layers:
-        shapes[layer.weight] = (layer.inputs, layer.outputs)
+    for layer in trained(layers):
+        kernel = layer.kernel if isinstance(layer, Convolution) else ()
+        shapes[layer.weight] = (*kernel, layer.inputs, layer.outputs)
         if layer.bias is not None:
             shapes[layer.bias] = (layer.outputs,)
     return shapes
 
 
 @lru_cache(maxsize=16)
-def _graph(layers: tuple[Layer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
+def _graph(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
     return build_step(layers, loss, fixed_point)
 
 

@@ -16,7 +16,7 @@ from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes
 from .fixed_point import quantise_filtered, quantise_momentum, quantise_schedule
 from .momentum import START_BITS, Momentum, start_violation
-from .network import FixedPoint, Initialisation, Layer
+from .network import AnyLayer, FixedPoint, Initialisation
 from .onnx_import import import_onnx
 from .recipe import Recipe, load_recipe
 
@@ -148,7 +148,7 @@ def compile_to_file(recipe_path: str | Path, out: str | Path) -> Circuit:
 
 
 def _given_weights(
-    recipe: Recipe, layers: tuple[Layer, ...], floats: FloatWeights, fixed_point: FixedPoint
+    recipe: Recipe, layers: tuple[AnyLayer, ...], floats: FloatWeights, fixed_point: FixedPoint
 ) -> IntegerWeights:
     """Initial weights from the weight file or the network file of ``recipe``."""
     shapes = parameter_shapes(layers)
@@ -162,10 +162,12 @@ def _given_weights(
 
 
 def _rounded(
-    floats: FloatWeights, layers: tuple[Layer, ...], recipe: Recipe, fixed_point: FixedPoint
+    floats: FloatWeights, layers: tuple[AnyLayer, ...], recipe: Recipe, fixed_point: FixedPoint
 ) -> IntegerWeights:
-    """``round(w * 2**weight_bits)``, ties to even, transposed to the internal layout; under weight
-    decay to the nearest multiple of ``2**START_BITS``."""
+    """``round(w * 2**weight_bits)``, ties to even, in the internal layout; under weight decay to
+    the nearest multiple of ``2**START_BITS``."""
+    from ..training.weights import as_internal
+
     weights: IntegerWeights = {}
     for name, shape in parameter_shapes(layers).items():
         if name not in floats:
@@ -175,8 +177,8 @@ def _rounded(
             )
         with np.errstate(over="ignore"):
             unit = START_BITS if recipe.weight_decay else 0
-            scaled = np.rint(np.ldexp(floats[name].T, fixed_point.weight_bits - unit))
-            scaled = np.ldexp(scaled, unit)
+            scaled = np.ldexp(as_internal(floats[name]), fixed_point.weight_bits - unit)
+            scaled = np.ldexp(np.rint(scaled), unit)
         if np.abs(scaled).max() > FILE_WEIGHT_MAX:
             raise RecipeError(
                 f"{recipe.model.name}: the parameter {name!r} has a value of "

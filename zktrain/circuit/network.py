@@ -45,6 +45,77 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Unflatten:
+    """A record of ``channels * height * width`` values, in this order, becomes an image."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """``acc = A * W (+ 2**activation_bits * b)``, a cross-correlation as torch's ``Conv2d`` with
+    one group, followed by ReLU or not. Pairs are (vertical, horizontal).
+
+    The file stores the weight as torch does, ``(outputs, inputs, height, width)``; inside
+    zktrain it is ``(height, width, inputs, outputs)``. ``source`` names the layer whose output it
+    reads, ``None`` the layer before it.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    weight: str
+    bias: str | None
+    relu: bool
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Maximum of every window, without padding; of equal values the first one in row-major
+    order wins."""
+
+    name: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool:
+    """Mean of every window, without padding."""
+
+    name: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """An image becomes a row of values: channels, then lines, then columns."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """The sum of the output of the layer before it and that of ``other``, followed by ReLU or
+    not."""
+
+    name: str
+    other: str
+    relu: bool
+
+
+AnyLayer = Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add
+
+
+@dataclass(frozen=True, slots=True)
 class Initialisation:
     """Where ``W_0`` comes from: ``kind`` is ``"seed"`` (value: the public text) or ``"file"``
     (value: hex digest of the integer weights, see ``training.weights.digest``)."""

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     import onnx
 
 
+_ATTRIBUTES = {
+    name: kind
+    for kind, names in {
+        "INT": "allowzero axis ceil_mode end group is_test keepdims start transA transB value_int",
+        "INTS": "axes dilations kernel_shape pads perm strides value_ints",
+        "FLOAT": "alpha beta value_float",
+        "FLOATS": "value_floats",
+        "STRING": "auto_pad",
+        "TENSOR": "value",
+    }.items()
+    for name in names.split()
+}
+"""The attributes that are read, and their types."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A constant of the graph; ``values`` is ``None`` where the file gives its shape only.
@@ -37,6 +52,13 @@ class Constant:
         return Constant(self.name, shape, values)
 
 
+class Unsupported(Exception):
+    """A node that is not supported: why, and what to do. Whoever reads the graph adds its name."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+
+
 def describe(node: onnx.NodeProto) -> str:
     """How errors name a node: its name, or its output where it has none, and its operator."""
     name = node.name or ", ".join(node.output)
@@ -44,12 +66,22 @@ def describe(node: onnx.NodeProto) -> str:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes of ``node`` as Python values."""
+    """The attributes of ``node`` as Python values. Raises ``Unsupported`` where one has another
+    type than ONNX gives it."""
     import onnx
 
-    return {
-        attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
-    }
+    values: dict[str, Any] = {}
+    for attribute in node.attribute:
+        kind = onnx.AttributeProto.AttributeType.Name(attribute.type)
+        if kind != _ATTRIBUTES.get(attribute.name, kind):
+            raise Unsupported(
+                f"its attribute {attribute.name} has the type {kind}, not "
+                f"{_ATTRIBUTES[attribute.name]}",
+                "export the network again",
+            )
+        if attribute.name in _ATTRIBUTES:
+            values[attribute.name] = onnx.helper.get_attribute_value(attribute)
+    return values
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -80,7 +112,10 @@ def constant_values(model: onnx.ModelProto, path: Path) -> dict[str, Constant]:
         constants[tensor.name] = Constant(tensor.name, values.shape, values)
     for node in model.graph.node:
         if all(name in constants for name in node.input) and len(node.output) == 1:
-            constant = _folded(node, constants, path)
+            try:
+                constant = _folded(node, constants, path)
+            except Unsupported as problem:
+                raise RecipeError(f"{path.name}: {describe(node)}: {problem}") from None
             if constant is not None:
                 constants[node.output[0]] = constant
     return constants

@@ -1,99 +1,117 @@
-"""From an ONNX file to the layers of a multilayer perceptron and their initial float weights.
+"""From an ONNX file to the layers of a network and their initial float weights.
 
-The graph must be one chain from one input to one output:
-``(Flatten | Reshape)* (affine Relu)* affine``, an affine layer being ``Gemm`` or
-``MatMul (+ Add)``. Everything else is refused by name, with what to do about it.
+The graph must lead from one input to one output through the layers of ``network``. It is a chain,
+but for the blocks of residual networks. Everything else is refused by name, with what to do about
+it.
 """
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecipeError
-from .network import Layer
-from .onnx_constants import Constant, attributes, constant_values, describe, load_model
-from .onnx_layers import AffineLayer, named_layers
+from .network import AnyLayer, AveragePool, Convolution, Layer, MaxPool
+from .onnx_constants import (
+    Constant,
+    Unsupported,
+    attributes,
+    constant_values,
+    describe,
+    load_model,
+)
+from .onnx_layers import Draft, named_layers
+from .onnx_sequence import NO_BRANCHES, Sequence, Value
+from .onnx_shapes import (
+    Sizes,
+    computed,
+    flattened,
+    reshaped,
+    shape_of,
+    squeezed,
+    target_sizes,
+    unsqueezed,
+)
+from .onnx_windows import convolution_window, pool_window
 
 if TYPE_CHECKING:
     import onnx
 
+_SOFTMAX = "remove it: the loss contains the softmax, so the network ends in its logits"
+_ACTIVATION = "use ReLU (torch.nn.ReLU): it is the one activation that is proved"
 _REMEDIES = {
-    "Softmax": "remove it: the loss contains the softmax, so the network ends in its logits",
-    "LogSoftmax": "remove it: the loss contains the softmax, so the network ends in its logits",
-    "Dropout": "export the network in evaluation mode (module.eval())",
-    "BatchNormalization": "remove it: only affine layers and ReLU are proved",
-    "Conv": "use fully connected layers: convolutions are not supported",
-}
+    "Softmax": _SOFTMAX,
+    "LogSoftmax": _SOFTMAX,
+    "BatchNormalization": (
+        "its statistics over a batch are not proved: fold it into the layer before it "
+        "(torch.nn.utils.fusion.fuse_conv_bn_eval) before the export, or remove it"
+    ),
+    "ConvTranspose": "use convolutions (torch.nn.Conv2d)",
+    "GlobalMaxPool": "use the average of the image (torch.nn.AdaptiveAvgPool2d(1))",
+    "Pad": "pad in the convolution instead (padding= of torch.nn.Conv2d)",
+    "Transpose": "keep the samples' axes in the order channels, height, width",
+    "Concat": "add images instead of joining them",
+} | dict.fromkeys(
+    (
+        "Sigmoid", "Tanh", "Gelu", "Erf", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Clip",
+        "Softplus", "Softsign", "Mish", "Swish", "HardSigmoid", "HardSwish", "ThresholdedRelu",
+    ),
+    _ACTIVATION,
+)  # fmt: skip
 _REMEDY = (
-    "build the network from Linear layers with ReLU between them "
-    "(Gemm, MatMul, Add, Relu, Flatten, Reshape, Identity)"
+    "build the network from Linear, Conv2d, MaxPool2d and AvgPool2d with ReLU between them "
+    "(Gemm, MatMul, Conv, Add, Relu, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, "
+    "Flatten, Reshape, Squeeze, Unsqueeze, Dropout, Identity)"
 )
 
 
-def import_onnx(path: str | Path) -> tuple[tuple[Layer, ...], dict[str, npt.NDArray[np.float64]]]:
+def import_onnx(
+    path: str | Path,
+) -> tuple[tuple[AnyLayer, ...], dict[str, npt.NDArray[np.float64]]]:
     """Read the network at ``path``: its layers, and its float weights by parameter name.
 
-    Weights are ``(outputs, inputs)``, float64. Parameters that the file gives only a shape
-    (``ConstantOfShape``) are missing from the second part. Raises ``InputError`` if the
-    file cannot be read, ``RecipeError`` naming node, operator, reason and remedy for what is not
-    supported.
+    Weights are as torch has them, ``(outputs, inputs)`` and ``(outputs, inputs, height, width)``,
+    float64. Parameters that the file gives only a shape (``ConstantOfShape``) are missing from the
+    second part. Raises ``InputError`` if the file cannot be read, ``RecipeError`` naming node,
+    operator, reason and remedy for what is not supported.
     """
     path = Path(path)
     model = load_model(path)
-    return _Chain(model, path).read()
+    return _Graph(model, path).read()
 
 
-class _Chain:
-    """Walks from the graph's input along the only consumer of each value."""
+class _Graph:
+    """Goes through the nodes in their order and follows the values that depend on the input."""
 
     def __init__(self, model: onnx.ModelProto, path: Path) -> None:
         self.graph = model.graph
         self.path = path
         self.constants = constant_values(model, path)
-        self.affine: list[AffineLayer] = []
-        self.shape: list[int] = []
-        """Per-sample axes of the current value."""
+        self.values: dict[str, Value] = {}
+        self.sizes: dict[str, Sizes] = {}
         self.batch: int | None = None
         """Size of the first axis, ``None`` if symbolic."""
-        self.follows_affine = False
+        self.sequence = Sequence(())
 
-    def read(self) -> tuple[tuple[Layer, ...], dict[str, npt.NDArray[np.float64]]]:
+    def read(self) -> tuple[tuple[AnyLayer, ...], dict[str, npt.NDArray[np.float64]]]:
         inputs = [value for value in self.graph.input if value.name not in self.constants]
         if len(inputs) != 1 or len(self.graph.output) != 1:
             raise RecipeError(
                 f"{self.path.name}: the graph has {len(inputs)} inputs and "
                 f"{len(self.graph.output)} outputs; export a network with one of each"
             )
-        self._input_shape(inputs[0])
-        value = inputs[0].name
-        visited = {value}
-        while (node := self._consumer(value)) is not None:
-            self._node(node, value)
-            value = node.output[0]
-            if value in visited or not value:
-                self._refuse(node, "the graph has a cycle or an unnamed value", "export it again")
-            visited.add(value)
-        if value != self.graph.output[0].name:
-            raise RecipeError(
-                f"{self.path.name}: the chain from the input ends in {value!r}, not in the "
-                f"output {self.graph.output[0].name!r}; export a network whose output depends on "
-                "its input through every layer"
-            )
-        if not self.affine:
-            raise RecipeError(f"{self.path.name}: there is no affine layer; {_REMEDY}")
-        if self.affine[-1].relu:
-            raise RecipeError(
-                f"{self.path.name}: there is a ReLU after the last affine layer; remove it, the "
-                "network ends in its logits"
-            )
-        return named_layers(self.affine, self.path)
+        self._input(inputs[0])
+        last = inputs[0].name
+        for node in self.graph.node:
+            if self._step(node):
+                last = node.output[0]
+        self._output(last)
+        return named_layers(self.sequence.drafts, self.path)
 
-    def _input_shape(self, value: onnx.ValueInfoProto) -> None:
+    def _input(self, value: onnx.ValueInfoProto) -> None:
         tensor = value.type.tensor_type
         axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
         if not tensor.HasField("shape") or len(axes) < 2:
@@ -107,177 +125,237 @@ class _Chain:
                 f"{self.path.name}: an axis of the input {value.name!r} other than the first has "
                 "no fixed size; export the network with only the batch axis dynamic"
             )
-        self.batch, self.shape = axes[0], sizes
+        self.batch = axes[0]
+        self.sequence = Sequence(tuple(sizes))
+        self.values[value.name] = Value(value.name, 0, tuple(sizes))
 
-    def _consumer(self, value: str) -> onnx.NodeProto | None:
-        nodes = [node for node in self.graph.node if value in node.input]
-        final = value == self.graph.output[0].name
-        if (
-            len(nodes) > 1
-            or (nodes and final)
-            or any(list(node.input).count(value) > 1 for node in nodes)
-        ):
-            self._refuse(
-                nodes[-1],
-                f"the value {value!r} is used more than once, so the graph branches here",
-                "use a network without branches: each layer feeds only the next",
+    def _output(self, last: str) -> None:
+        name = self.graph.output[0].name
+        if name not in self.values:
+            raise RecipeError(
+                f"{self.path.name}: the chain from the input ends in {last!r}, not in the "
+                f"output {name!r}; export a network whose output depends on "
+                "its input through every layer"
             )
-        return nodes[0] if nodes else None
+        drafts, value = self.sequence.drafts, self.values[name]
+        if not any(draft.affine for draft in drafts):
+            raise RecipeError(f"{self.path.name}: there is no affine layer; {_REMEDY}")
+        for number, draft in enumerate(drafts):
+            if draft.readers == 0 and number != value.draft:
+                raise RecipeError(
+                    f"{self.path.name}: {draft.node}: the output {name!r} does not depend on it; "
+                    "remove it, or export a network whose output depends on every layer"
+                )
+        layer = drafts[value.draft].layer
+        if not isinstance(layer, Layer) or len(value.shape) != 1:
+            raise RecipeError(
+                f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; "
+                "end the network in a dense layer (torch.nn.Linear) that gives one row of logits "
+                "per sample"
+            )
+        if drafts[value.draft].relu:
+            raise RecipeError(
+                f"{self.path.name}: there is a ReLU after the last affine layer; remove it, the "
+                "network ends in its logits"
+            )
 
-    def _refuse(self, node: onnx.NodeProto, reason: str, remedy: str) -> NoReturn:
-        raise RecipeError(f"{self.path.name}: {describe(node)}: {reason}; {remedy}")
+    def _step(self, node: onnx.NodeProto) -> bool:
+        """Reads one node; whether its output is a value of samples."""
+        if not node.output or not node.output[0] or node.output[0] in self.constants:
+            return False
+        operands = [self.values[name] for name in node.input if name in self.values]
+        if not operands:
+            sizes = computed(node, self.sizes, self.constants)
+            if sizes is not None:
+                self.sizes[node.output[0]] = sizes
+            return False
+        try:
+            if node.domain not in ("", "ai.onnx"):
+                raise Unsupported(f"operators of domain {node.domain!r} are not supported", _REMEDY)
+            if node.op_type == "Shape":
+                self.sizes[node.output[0]] = shape_of(node, operands[0].shape)
+                return False
+            if node.output[0] in self.values:
+                raise Unsupported(
+                    f"the value {node.output[0]!r} is given twice", "export the network again"
+                )
+            self._require_single_use(operands)
+            value = self._value(node, operands)
+        except Unsupported as problem:
+            raise RecipeError(f"{self.path.name}: {describe(node)}: {problem}") from None
+        name = node.output[0]
+        self.values[name] = Value(name, value.draft, value.shape, value.changes)
+        return True
 
-    def _node(self, node: onnx.NodeProto, value: str) -> None:
-        if node.domain not in ("", "ai.onnx"):
-            self._refuse(node, f"operators of domain {node.domain!r} are not supported", _REMEDY)
-        if node.op_type == "Identity":
-            return
-        if node.op_type == "Gemm":
-            self._gemm(node, value)
-        elif node.op_type == "MatMul":
-            self._matmul(node, value)
-        elif node.op_type == "Add":
-            self._add(node, value)
-        elif node.op_type == "Relu":
-            self._relu(node)
-        elif node.op_type == "Flatten":
-            self._flatten(node)
-        elif node.op_type == "Reshape":
-            self._reshape(node, value)
-        else:
-            remedy = _REMEDIES.get(node.op_type, _REMEDY)
-            self._refuse(node, f"the operator {node.op_type} is not supported", remedy)
-        self.follows_affine = node.op_type in ("Gemm", "MatMul")
+    def _require_single_use(self, operands: list[Value]) -> None:
+        names = [value.name for value in operands]
+        output = self.graph.output[0].name
+        for name in names:
+            if names.count(name) > 1 or name == output:
+                raise Unsupported(
+                    f"the value {name!r} is used more than once, so the graph branches here",
+                    NO_BRANCHES,
+                )
 
-    def _gemm(self, node: onnx.NodeProto, value: str) -> None:
+    def _value(self, node: onnx.NodeProto, operands: list[Value]) -> Value:
+        value = operands[0]
+        match node.op_type:
+            case "Identity":
+                return value
+            case "Gemm" | "MatMul":
+                return self._dense(node, value)
+            case "Conv":
+                return self._convolution(node, value)
+            case "Add":
+                return self._add(node, operands)
+            case "Relu":
+                return self.sequence.rectified(value)
+            case "MaxPool" | "AveragePool":
+                return self._pool(node, value)
+            case "GlobalAveragePool" | "ReduceMean":
+                return self._mean(node, value)
+            case "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze":
+                shape = self._regrouped(node, value)
+                return Value(value.name, value.draft, shape, value.changes)
+            case "Dropout":
+                self._require_evaluation(node)
+                return value
+        remedy = _REMEDIES.get(node.op_type, _REMEDY)
+        raise Unsupported(f"the operator {node.op_type} is not supported", remedy)
+
+    def _dense(self, node: onnx.NodeProto, value: Value) -> Value:
         options: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
         options |= attributes(node)
         if options["alpha"] != 1.0 or options["beta"] != 1.0 or options["transA"] != 0:
-            self._refuse(
-                node,
+            raise Unsupported(
                 "only alpha = 1, beta = 1 and transA = 0 are supported, not "
                 f"{options['alpha']:g}, {options['beta']:g} and {options['transA']}",
                 "scale the weights instead, or build the layer from torch.nn.Linear",
             )
-        if node.input[0] != value:
-            self._refuse(node, "the data is not its first operand", "write the layer as x W + b")
-        weight = self._weight(node, 1)
-        self._new_layer(node, weight if options["transB"] else weight.transposed())
-        if len(node.input) > 2 and node.input[2]:
-            self._bias(node, 2)
-
-    def _matmul(self, node: onnx.NodeProto, value: str) -> None:
-        if node.input[0] != value:
-            self._refuse(node, "the data is not its first operand", "write the layer as x W + b")
-        self._new_layer(node, self._weight(node, 1).transposed())
-
-    def _weight(self, node: onnx.NodeProto, position: int) -> Constant:
-        constant = self._constant(node, position)
-        if len(constant.shape) != 2 or min(constant.shape) < 1:
-            self._refuse(
-                node,
-                f"the weight {constant.name!r} has shape {constant.shape}",
+        if node.input[0] != value.name:
+            raise Unsupported("the data is not its first operand", "write the layer as x W + b")
+        weight = self._constant(node, 1)
+        if len(weight.shape) != 2 or min(weight.shape) < 1:
+            raise Unsupported(
+                f"the weight {weight.name!r} has shape {weight.shape}",
                 "a weight has two axes, inputs and outputs",
             )
-        if any(constant.name == layer.weight.name for layer in self.affine):
-            self._refuse(
-                node,
-                f"the weight {constant.name!r} is shared with an earlier layer",
-                "give each layer its own weights",
+        if not options["transB"]:
+            weight = weight.transposed()
+        number = self.sequence.flat(value)
+        before = self.sequence.drafts[number]
+        if isinstance(before.layer, Layer) and not before.relu:
+            raise Unsupported(
+                "two affine layers follow each other without a ReLU",
+                "put a ReLU between them, or merge them into one layer",
             )
-        return constant
+        outputs, inputs = weight.shape
+        if inputs != value.shape[0]:
+            raise Unsupported(
+                f"its weight takes {inputs} inputs, but there are {value.shape[0]}",
+                "make the widths of consecutive layers agree",
+            )
+        layer = Layer("", inputs, outputs, "", None, False)
+        draft = Draft(layer, (outputs,), describe(node), number)
+        return self._with_bias(node, self.sequence.affine(value, draft, weight))
+
+    def _convolution(self, node: onnx.NodeProto, value: Value) -> Value:
+        if node.input[0] != value.name:
+            raise Unsupported("the data is not its first operand", "use torch.nn.Conv2d")
+        weight = self._constant(node, 1)
+        number, image = self.sequence.image(value)
+        window = convolution_window(node, image, weight.shape)
+        outputs = weight.shape[0]
+        layer = Convolution(
+            name="",
+            inputs=image[0],
+            outputs=outputs,
+            kernel=window.kernel,
+            stride=window.stride,
+            padding=window.padding,
+            weight="",
+            bias=None,
+            relu=False,
+        )
+        draft = Draft(layer, (outputs, *window.places), describe(node), number)
+        return self._with_bias(node, self.sequence.affine(value, draft, weight))
+
+    def _with_bias(self, node: onnx.NodeProto, value: Value) -> Value:
+        if len(node.input) < 3 or not node.input[2]:
+            return value
+        return self.sequence.bias(value, self._constant(node, 2), own=True)
 
     def _constant(self, node: onnx.NodeProto, position: int) -> Constant:
-        name = node.input[position]
+        name = node.input[position] if position < len(node.input) else ""
         if name not in self.constants:
-            self._refuse(
-                node,
+            raise Unsupported(
                 f"its operand {name!r} is not a constant of the file",
                 "export the network with its parameters as initializers",
             )
         return self.constants[name]
 
-    def _new_layer(self, node: onnx.NodeProto, weight: Constant) -> None:
-        if self.affine and not self.affine[-1].relu:
-            self._refuse(
-                node,
-                "two affine layers follow each other without a ReLU",
-                "put a ReLU between them, or merge them into one layer",
-            )
-        if len(self.shape) != 1:
-            self._refuse(
-                node,
-                f"its input has shape (batch, {', '.join(map(str, self.shape))})",
-                "flatten the samples in front of the first layer (torch.nn.Flatten)",
-            )
-        if weight.shape[1] != self.shape[0]:
-            self._refuse(
-                node,
-                f"its weight takes {weight.shape[1]} inputs, but there are {self.shape[0]}",
-                "make the widths of consecutive layers agree",
-            )
-        self.affine.append(AffineLayer(weight))
-        self.shape = [weight.shape[0]]
+    def _add(self, node: onnx.NodeProto, operands: list[Value]) -> Value:
+        if len(operands) == 2:
+            return self.sequence.add(operands[0], operands[1], describe(node))
+        constant = self._constant(node, 1 if node.input[0] == operands[0].name else 0)
+        return self.sequence.bias(operands[0], constant)
 
-    def _bias(self, node: onnx.NodeProto, position: int) -> None:
-        constant = self._constant(node, position)
-        width = self.shape[0]
-        if constant.shape not in ((width,), (1, width)):
-            self._refuse(
-                node,
-                f"the bias {constant.name!r} has shape {constant.shape}, not ({width},)",
-                "a bias has one number per output",
-            )
-        used = [layer.bias.name for layer in self.affine if layer.bias is not None]
-        if constant.name in used:
-            self._refuse(
-                node,
-                f"the bias {constant.name!r} is shared with an earlier layer",
-                "give each layer its own bias",
-            )
-        self.affine[-1].bias = constant.reshaped((width,))
+    def _pool(self, node: onnx.NodeProto, value: Value) -> Value:
+        number, image = self.sequence.image(value)
+        window = pool_window(node, image)
+        if window.kernel == window.stride == (1, 1):
+            return self.sequence.value(number, value.shape)
+        kind = MaxPool if node.op_type == "MaxPool" else AveragePool
+        layer = kind("", window.kernel, window.stride)
+        draft = Draft(layer, (image[0], *window.places), describe(node), number)
+        return self.sequence.pool(value, draft)
 
-    def _add(self, node: onnx.NodeProto, value: str) -> None:
-        if not self.follows_affine or self.affine[-1].bias is not None:
-            self._refuse(
-                node,
-                "it is not the bias of the affine layer in front of it",
-                "add a constant only once, right after a MatMul",
-            )
-        self._bias(node, 1 if node.input[0] == value else 0)
+    def _mean(self, node: onnx.NodeProto, value: Value) -> Value:
+        """The mean of a whole image, its axes kept or not."""
+        options = attributes(node)
+        keeps = node.op_type == "GlobalAveragePool" or bool(options.get("keepdims", 1))
+        if node.op_type == "ReduceMean":
+            axes = self._axes(node)
+            if len(value.shape) != 3 or sorted(axis % 4 for axis in axes or ()) != [2, 3]:
+                raise Unsupported(
+                    f"it averages samples of shape {value.shape} over the axes {axes}",
+                    "average over height and width (axes 2 and 3), as "
+                    "torch.nn.AdaptiveAvgPool2d(1)",
+                )
+        number, (channels, *window) = self.sequence.image(value)
+        if window != [1, 1]:
+            height, width = window
+            layer = AveragePool("", (height, width), (height, width))
+            draft = Draft(layer, (channels, 1, 1), describe(node), number)
+            number = self.sequence.pool(value, draft).draft
+        return self.sequence.value(number, (channels, 1, 1) if keeps else (channels,))
 
-    def _relu(self, node: onnx.NodeProto) -> None:
-        if not self.affine or self.affine[-1].relu:
-            self._refuse(
-                node, "a ReLU must follow an affine layer", "remove it, or put a layer before it"
-            )
-        self.affine[-1].relu = True
+    def _axes(self, node: onnx.NodeProto) -> list[int] | None:
+        """The axes of a ``ReduceMean``, ``Squeeze`` or ``Unsqueeze``, from wherever it has them."""
+        axes = attributes(node).get("axes")
+        if len(node.input) > 1 and node.input[1]:
+            values = self._constant(node, 1).values
+            axes = None if values is None else values.reshape(-1).tolist()
+        return None if axes is None else [int(axis) for axis in axes]
 
-    def _flatten(self, node: onnx.NodeProto) -> None:
-        axis = attributes(node).get("axis", 1)
-        if axis not in (1, -len(self.shape)):
-            self._refuse(
-                node, f"axis = {axis} mixes samples", "flatten from axis 1, as torch.nn.Flatten"
-            )
-        self.shape = [prod(self.shape)]
+    def _regrouped(self, node: onnx.NodeProto, value: Value) -> tuple[int, ...]:
+        """The shape of a sample after a node that keeps all cells in their order."""
+        if node.op_type == "Flatten":
+            return flattened(node, value.shape)
+        if node.op_type == "Squeeze":
+            return squeezed(value.shape, self._axes(node))
+        if node.op_type == "Unsqueeze":
+            return unsqueezed(value.shape, self._axes(node))
+        name = node.input[1] if len(node.input) > 1 else ""
+        target = target_sizes(name, self.sizes.get(name) or self.constants.get(name))
+        return reshaped(node, value.shape, target, self.batch)
 
-    def _reshape(self, node: onnx.NodeProto, value: str) -> None:
-        """Accepts a constant target that keeps the batch axis and gathers the others."""
-        target = self._constant(node, 1).values if node.input[0] == value else None
-        if target is None or target.ndim != 1 or target.dtype.kind != "i":
-            self._refuse(node, "its target is not a constant shape", "use torch.nn.Flatten")
-        sizes: list[int] = target.tolist()
-        features = prod(self.shape)
-        keeps_zero = bool(attributes(node).get("allowzero", 0))
-        batch = [-1] + ([] if keeps_zero else [0]) + ([] if self.batch is None else [self.batch])
-        if len(sizes) != 2 or sizes[0] not in batch or sizes[1] not in (features, -1):
-            fits = False
-        else:
-            fits = sizes != [-1, -1]
-        if not fits:
-            self._refuse(
-                node,
-                f"the target shape {sizes} does not flatten samples of shape {tuple(self.shape)}",
-                f"reshape to (-1, {features}), or use torch.nn.Flatten",
+    def _require_evaluation(self, node: onnx.NodeProto) -> None:
+        training = attributes(node).get("is_test", 1) == 0
+        if len(node.input) > 2 and node.input[2]:
+            values = self._constant(node, 2).values
+            training = values is None or bool(values.any())
+        if training:
+            raise Unsupported(
+                "it is in training mode", "export the network in evaluation mode (module.eval())"
             )
-        self.shape = [features]

@@ -1,8 +1,12 @@
 """The closed set of tensor operations that a circuit is made of.
 
 Every tensor has the axes ``(t, b, j)``: step within the segment, sample within the batch,
-unit; ``width`` is the number of real units (0 for a per-sample tensor ``(t, b)``). Axis sizes are
-padded to powers of two and every padded cell is zero.
+unit; ``width`` is the number of real units (0 for a per-sample tensor ``(t, b)``). Tensors of
+images have more: ``(t, b, y, x, j)`` where a ``grid`` gives height and width, and ``(t, b, y, x,
+ky, kx, j)`` where ``taps`` give the size of a window around every place. Axis sizes are padded to
+powers of two and every padded cell is zero.
+
+To a matrix product the places of the grid are samples, the taps are units.
 
 A new layer is a new arrangement of these operations (``circuit.build``). A new operation
 needs its arithmetic here and a ``prove`` and ``verify`` in ``arguments``.
@@ -11,6 +15,8 @@ needs its arithmetic here and a ``prove`` and ``verify`` in ``arguments``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from .maps import Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,13 @@ class Tensor:
     committed: bool = False
     low: int = 0
     high: int = 0
+    grid: tuple[int, ...] = ()
+    taps: tuple[int, ...] = ()
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Real sizes after the sample's axis, outermost first."""
+        return (*self.grid, *self.taps, *((self.width,) if self.width else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +51,9 @@ class Linear:
     """``output = sum_i coefficient_i * tensor_i + constant * I``, ``I`` the indicator of real
     cells.
 
-    A per-sample tensor in a per-unit output is broadcast over the real units; a
-    per-unit tensor in a per-sample output is summed over its units. Tensors of the same width
-    are taken cell by cell.
+    A tensor without units (without taps) in an output that has them is broadcast over the real
+    ones; one with them in an output that has none is summed over its own. All else is taken cell
+    by cell.
     """
 
     output: str
@@ -95,7 +108,8 @@ class Lookup:
 
     Tables: ``range16``: ``v`` in ``[0, 2**16)``. ``relu``: ``(z, [z > 0])``, ``z`` signed 16 bit.
     ``exp``: ``(d, T(d), T(d - 1), 1)`` for ``0 <= d < 2**16 - 1`` and ``(0, 0, 0, 0)``; its last
-    column is the indicator ``I`` and is not listed in ``columns``.
+    column is the indicator ``I`` and is not listed in ``columns``. ``sigmoid``: ``(z, P(z) -
+    2**13)``, ``z`` signed 16 bit, ``P`` the sigmoid at scale ``2**14``; ``(0, 0)`` is a row.
     """
 
     table: str
@@ -103,7 +117,52 @@ class Lookup:
     offset: int = 0
 
 
-Operation = Batch | Linear | Product | Affine | AffineTransposed | Accumulate | Lookup
+@dataclass(frozen=True, slots=True)
+class UnitMap:
+    """``output[t, b, :] = M source[t, b, :]`` with a public matrix over all axes of one sample."""
+
+    output: str
+    source: str
+    map: Map
+
+
+@dataclass(frozen=True, slots=True)
+class Vanish:
+    """Every cell of ``source`` is 0, padded ones included."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The weights and the bias are public and the same at every step; it stands where trained ones
+    have their ``Accumulate``."""
+
+    weight: str
+    bias: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``sum_{t, b} left[t, b, i] right[t, b, k]`` is the public matrix of the segment."""
+
+    left: str
+    right: str
+
+
+Operation = (
+    Batch
+    | Linear
+    | Product
+    | Affine
+    | AffineTransposed
+    | Accumulate
+    | Lookup
+    | UnitMap
+    | Vanish
+    | Fixed
+    | Tally
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from .bars import bars
 from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
 
 _PATHS = {"--proof": "proof", "--circuit": "circuit", "--initial": "initial"}
-_VALUES = {**_PATHS, "--dataset": "dataset", "--min-security-bits": "min_security_bits"}
+_OTHERS = {"--dataset": "dataset", "--min-security-bits": "min_security_bits"}
 
 
 def judge(
@@ -76,18 +76,22 @@ def judge(
         )
 
 
-def plain(arguments: list[str]) -> dict[str, Any] | None:
-    """Arguments of :func:`judge`, if these are ``verify``, one file, and known options, each once
-    and with its value apart; None for anything else, help and mistakes included."""
-    if arguments[:1] != ["verify"]:
+def plain(
+    arguments: list[str], command: str = "verify", named: dict[str, str] = _PATHS
+) -> dict[str, Any] | None:
+    """Arguments of :func:`judge`, if these are ``command``, one file, and known options, each once
+    and with its value apart; None for anything else, help and mistakes included.
+
+    ``named`` are the options whose values are paths."""
+    if arguments[:1] != [command]:
         return None
-    found: dict[str, Any] = {}
+    values, found = {**named, **_OTHERS}, dict[str, Any]()
     rest = iter(arguments[1:])
     for word in rest:
         if word == "--json":
             name, value = "as_json", "yes"
-        elif word in _VALUES:
-            name, value = _VALUES[word], next(rest, "")
+        elif word in values:
+            name, value = values[word], next(rest, "")
         else:
             name, value = "weights", word
         if name in found or not value or value.startswith("-"):
@@ -98,5 +102,5 @@ def plain(arguments: list[str]) -> dict[str, Any] | None:
     bits = found.pop("min_security_bits", "100")
     if not (bits.isascii() and bits.isdigit() and len(bits) <= 4):
         return None
-    paths = {name: Path(found[name]) for name in ("weights", *_PATHS.values()) if name in found}
+    paths = {name: Path(found[name]) for name in ("weights", *named.values()) if name in found}
     return {**found, **paths, "min_security_bits": int(bits), "as_json": "as_json" in found}

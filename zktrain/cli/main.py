@@ -11,6 +11,7 @@ import typer
 
 from . import screens, wording
 from .bars import bars, lines, say_first_use
+from .evaluation import prove_eval, verify_eval
 from .judge import judge
 from .outcome import FAILED, guarded, print_json, usage_error
 
@@ -367,6 +368,10 @@ def verify(
     )
 
 
+app.command("prove-eval")(prove_eval)
+app.command("verify-eval")(verify_eval)
+
+
 @app.command()
 def inspect(
     proof: Annotated[Path, typer.Argument(metavar="proof.zkt", help="The bundle.")],
@@ -375,7 +380,17 @@ def inspect(
     """Show what a bundle claims, its segments, sizes and soundness. Verifies nothing."""
     with guarded(as_json, interrupted="nothing was changed"):
         from ..transcript.bundle import inspect_bundle
+        from ..transcript.evaluation_bundle import inspect_evaluation, is_evaluation
 
+        if is_evaluation(proof):
+            from . import evaluation_view
+
+            evaluation = inspect_evaluation(proof)
+            if as_json:
+                print_json(evaluation_view.inspection_fields(evaluation))
+            else:
+                evaluation_view.inspected(evaluation)
+            return
         found = inspect_bundle(proof)
         if as_json:
             print_json(wording.inspection_fields(found))

@@ -95,12 +95,12 @@ def described(error: BaseException, interrupted: str) -> tuple[str, str]:
 
 
 def failure_code(error: BaseException) -> int:
-    """Exit code of every command but ``verify``."""
+    """Exit code of every command but ``verify`` and ``verify-eval``."""
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
 
 
 def verdict_code(error: BaseException) -> int:
-    """Exit code of ``verify``: only a proof that was judged is rejected."""
+    """Exit code of ``verify`` and ``verify-eval``: only a proof that was judged is rejected."""
     return REJECTED if isinstance(error, (Rejected, MalformedProof)) else NOT_JUDGED
 
 
@@ -112,6 +112,8 @@ def usage_error(arguments: list[str], message: str) -> int:
         fields = error_fields("UsageError", message)
         if arguments[:1] == ["verify"]:
             fields = unjudged_fields("UsageError", message)
+        if arguments[:1] == ["verify-eval"]:
+            fields = unjudged_evaluation_fields("UsageError", message)
         print_json(fields)
     return USAGE
 
@@ -127,3 +129,9 @@ def unjudged_fields(kind: str, message: str) -> dict[str, Any]:
         "seconds": None,
         "proof_bytes": None,
     }
+
+
+def unjudged_evaluation_fields(kind: str, message: str) -> dict[str, Any]:
+    """The JSON object of ``verify-eval`` without a verdict to take figures from."""
+    figures = ("accuracy", "correct", "records", "confusion", "weights_digest", "dataset_root")
+    return {**unjudged_fields(kind, message), **dict.fromkeys(figures)}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..prove import Proved
     from ..train import TrainedRun
     from ..transcript.bundle import Inspection
-    from ..transcript.statement import Statement
+    from ..transcript.statement import Provable
     from ..verify import Verdict
 
 _WIDTH = 80
@@ -305,7 +305,7 @@ def _size_rows(found: Inspection) -> list[tuple[str, str]]:
     return [(name, f"{count:,}") for name, count in rows.items()]
 
 
-def _soundness_rows(statement: Statement) -> list[tuple[str, ...]]:
+def _soundness_rows(statement: Provable) -> list[tuple[str, ...]]:
     """One row per term, under the name of its part; segments are counted together."""
     from ..soundness import Term, union
 

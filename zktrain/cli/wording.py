@@ -7,12 +7,27 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..circuit.network import (
+    Add,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
+
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
     from ..transcript.bundle import Inspection
     from ..transcript.statement import Statement
 
-LOSSES = {"cross_entropy": "softmax cross-entropy", "mse": "squared error"}
+LOSSES = {
+    "cross_entropy": "softmax cross-entropy",
+    "mse": "squared error",
+    "binary_cross_entropy": "binary cross-entropy",
+}
 PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
 
@@ -47,11 +62,30 @@ def bits(value: float) -> str:
 
 
 def network(circuit: Circuit) -> str:
-    """``784-128-10 perceptron with ReLU, 101,770 parameters``."""
-    layers = circuit.layers
-    widths = "-".join(str(n) for n in (layers[0].inputs, *(layer.outputs for layer in layers)))
-    relu = " with ReLU" if any(layer.relu for layer in layers) else ""
-    return f"{widths} perceptron{relu}, {circuit.parameters:,} parameters"
+    """``784-128-10 perceptron with ReLU, 101,770 parameters``, or ``1x28x28-conv6-max2x2-...``."""
+    relu = " with ReLU" if any(getattr(layer, "relu", False) for layer in circuit.layers) else ""
+    kind = "perceptron" if circuit.is_dense else "network"
+    parts = [part for layer in circuit.layers if (part := _layer(layer))]
+    if circuit.is_dense:
+        parts.insert(0, str(circuit.features))
+    return f"{'-'.join(parts)} {kind}{relu}, {circuit.parameters:,} parameters"
+
+
+def _layer(layer: AnyLayer) -> str:
+    match layer:
+        case Layer():
+            return str(layer.outputs)
+        case Unflatten():
+            return f"{layer.channels}x{layer.height}x{layer.width}"
+        case Convolution():
+            return f"conv{layer.outputs}"
+        case MaxPool() | AveragePool():
+            kind = "max" if isinstance(layer, MaxPool) else "mean"
+            return f"{kind}{layer.kernel[0]}x{layer.kernel[1]}"
+        case Add():
+            return "add"
+        case Flatten():
+            return ""
 
 
 def learning_rate(circuit: Circuit) -> str:
@@ -127,7 +161,7 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
     return {
         "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
-        "layers": [asdict(layer) for layer in circuit.layers],
+        "layers": [{"kind": type(layer).__name__, **asdict(layer)} for layer in circuit.layers],
         "parameters": circuit.parameters,
         "loss": circuit.loss,
         "optimizer": "sgd",

@@ -6,8 +6,13 @@ Sizes come from the functions that the prover takes them from.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
-from ..arguments.claims import Shape, log_width
+from ..arguments import unit_map
+from ..arguments.claims import Shape, log_grid, log_units, log_width
+from ..circuit.circuit import Circuit
+from ..circuit.geometry import geometry
+from ..circuit.network import Convolution, Layer
 from ..circuit.operations import (
     Accumulate,
     Affine,
@@ -17,6 +22,8 @@ from ..circuit.operations import (
     Lookup,
     Operation,
     Product,
+    UnitMap,
+    Vanish,
 )
 from ..dataset import commitment as dataset
 from ..transcript.relations import claim_order, name_of
@@ -111,12 +118,23 @@ def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
 def _witness(statement: Statement, segment: int) -> Iterator[Work]:
     circuit, shape = statement.circuit, statement.shape(segment)
     cells = sum(block.used for block in statement.packing(segment).blocks)
-    products = 3 * shape.batch * circuit.parameters * shape.steps
+    products = 3 * shape.batch * _multiplications(circuit) * shape.steps
     yield Work(
         ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
     )
     batch = (1 << shape.log_size(circuit.features)) + (1 << shape.log_size(circuit.classes))
     yield Work(("witness", "batches"), "batches", {"cells": batch}, bytes=3.0 * batch)
+
+
+def _multiplications(circuit: Circuit) -> int:
+    """Of one sample's forward pass: every weight at every place, and the biases once."""
+    plan, shapes = geometry(circuit.layers), circuit.parameter_shapes()
+    total = 0
+    for layer, extent in zip(circuit.layers, plan.extents[1:], strict=True):
+        if isinstance(layer, (Layer, Convolution)):
+            total += prod(shapes[layer.weight]) * prod(extent.grid)
+            total += layer.outputs * (layer.bias is not None)
+    return total
 
 
 def _commit(statement: Statement, segment: int) -> Iterator[Work]:
@@ -141,13 +159,18 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
     samples, steps = 1 << (shape.log_batch + shape.log_steps), 1 << shape.log_steps
 
     def width(name: str) -> int:
-        return 1 << log_width(graph.tensor(name).width)
+        """Units of a sample at one place."""
+        return 1 << log_units(graph.tensor(name))
+
+    def places(name: str) -> int:
+        return 1 << log_grid(graph.tensor(name))
 
     match op:
         case Affine() | AffineTransposed():
             many, n, m = claims.tensors[op.output], width(op.source), width(op.output)
-            cells = many * samples * (2 * n + m)
-            table, rounds = many * steps * n, many * (shape.log_steps + log_width(n))
+            cells = many * samples * places(op.output) * (2 * n + m)
+            table = many * steps * n
+            rounds = many * (shape.log_steps + log_units(graph.tensor(op.source)))
             weights = many * n * m
             amounts = {"cells": cells, "table": table, "weights": weights, "rounds": rounds}
             multiplications = 2.0 * (cells + weights) + (ROUND[3] + 2) * table
@@ -156,9 +179,10 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
             rows, columns = width(op.activation), width(op.error)
             many = claims.weights[op.weight]
             biases = claims.weights[op.bias] if op.bias is not None else 0
-            cells = samples * (many * rows + (many + biases) * columns)
-            table = (many + biases) * samples
-            rounds = shape.log_batch + shape.log_steps
+            each = samples * places(op.error)
+            cells = each * (many * rows + (many + biases) * columns)
+            table = (many + biases) * each
+            rounds = shape.log_batch + shape.log_steps + log_grid(graph.tensor(op.error))
             amounts = {
                 "cells": cells,
                 "table": table,
@@ -168,8 +192,9 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
             multiplications = 2.0 * cells + ROUND[3] * table
             kind = "weight update"
         case Product():
-            size, many = samples * width(op.output), claims.tensors[op.output]
-            rounds = shape.log_size(graph.tensor(op.output).width)
+            output, many = graph.tensor(op.output), claims.tensors[op.output]
+            rounds = shape.log_size(output)
+            size = 1 << rounds
             cells = size if many else 0
             amounts = {"cells": cells, "tables": many * size, "rounds": rounds}
             multiplications = ROUND[3] * cells + 2.0 * EXTENSION * many * size
@@ -192,12 +217,21 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
             multiplications = 2.0 * (cells + blinds) + ROUND[2] * table + EXTENSION * many * samples
             kind = "batch"
         case Linear():
-            cells = sum(samples * width(name) for _, name in op.terms)
-            virtual = [name for _, name in op.terms if not graph.tensor(name).committed]
-            fresh = sum(samples * width(name) for name in virtual)
+            terms = [graph.tensor(name) for _, name in op.terms]
+            cells = sum(1 << shape.log_size(term) for term in terms)
+            fresh = sum(1 << shape.log_size(term) for term in terms if not term.committed)
             amounts = {"cells": fresh, "calls": 1}
             multiplications = 2.0 * fresh
             kind = "linear"
+        case UnitMap():
+            source, many = graph.tensor(op.source), claims.tensors[op.output]
+            rounds = unit_map.variables(op, source)
+            cells, table = many << shape.log_size(source), many << rounds
+            amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
+            multiplications = 2.0 * cells + ROUND[2] * table
+            kind = "matrix product"
+        case Vanish():
+            cells, amounts, multiplications, kind = 0, {"calls": 1}, 0.0, "linear"
         case Lookup():
             raise TypeError("lookups are proved before relations")
     return Work(place, kind, amounts, multiplications=multiplications, bytes=2.0 * cells)

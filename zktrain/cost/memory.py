@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..arguments import lookup
-from ..circuit.operations import Product, Tensor
+from ..circuit.operations import Linear, Product, StepGraph, Tensor, UnitMap
 from ..commitment.packing import Packing
 from ..commitment.parameters import code_log
 from ..dataset import commitment as dataset
@@ -72,18 +72,36 @@ def _cell_bytes(tensor: Tensor) -> int:
 def _segment_bytes(statement: Statement) -> int:
     """Tensors, committed and virtual, and what commits to them."""
     shape, circuit = statement.shape(0), statement.circuit
+    graph = circuit.graph()
     tensors = sum(
-        _cell_bytes(tensor) << shape.log_size(tensor.width) for tensor in circuit.graph().tensors
+        _cell_bytes(tensor) << shape.log_size(tensor)
+        for tensor in graph.tensors
+        if tensor.name not in _unwritten(graph)
     )
     codes = sum(_code_bytes(packing) for packing in statement.packings(0))
     return tensors + codes
+
+
+def _unwritten(graph: StepGraph) -> set[str]:
+    """Windows that only matrix products read are never written down."""
+    windows = {op.output for op in graph.operations if isinstance(op, UnitMap)}
+    windows = {name for name in windows if graph.tensor(name).taps}
+    for op in graph.operations:
+        match op:
+            case Product():
+                windows -= {op.left, op.right}
+            case Linear():
+                windows -= {name for _, name in op.terms}
+            case _:
+                pass
+    return windows
 
 
 def _table_bytes(statement: Statement) -> int:
     """Selector and both factors of the largest element-wise product, and their halves."""
     graph, shape = statement.circuit.graph(), statement.shape(0)
     sizes = [
-        1 << shape.log_size(graph.tensor(op.output).width)
+        1 << shape.log_size(graph.tensor(op.output))
         for op in graph.operations
         if isinstance(op, Product)
     ]

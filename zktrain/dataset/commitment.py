@@ -240,6 +240,10 @@ class DatasetColumns:
         return {"inputs": self.inputs, "labels": self.labels}
 
 
+_TRANSPOSED = 1 << 8
+"""Records that become columns at once."""
+
+
 def columns_of(
     header: DatasetHeader, records: Records, secret: bytes | None = None
 ) -> DatasetColumns:
@@ -247,7 +251,9 @@ def columns_of(
     mark("columns")
     padded = 1 << header.log_records
     inputs = np.zeros((header.covered_features, padded), dtype=np.uint8)
-    inputs[: header.features, : header.records] = records.inputs.T
+    for first in range(0, header.records, _TRANSPOSED):  # a stretch that stays in cache
+        here = slice(first, min(header.records, first + _TRANSPOSED))
+        inputs[: header.features, here] = records.inputs[here].T
     labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
     labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
     mark("randomness")
@@ -375,6 +381,11 @@ def _values(
         source = inputs if part.source == "inputs" else labels
         width = header.features if part.source == "inputs" else header.classes
         stop = part.first + (1 << part.log_rows)
+        cells = 1 << part.log_rows + header.log_records
+        if width >= stop and header.records == padded:  # all are real
+            ones = np.broadcast_to(np.uint8(1), cells)
+            out.append(lookup.Values((source[part.first : stop].reshape(-1), ones)))
+            continue
         real = np.zeros((1 << part.log_rows, padded), dtype=np.uint8)
         real[: max(0, width - part.first), : header.records] = 1
         out.append(lookup.Values((source[part.first : stop].reshape(-1), real.reshape(-1))))

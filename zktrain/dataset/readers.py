@@ -12,6 +12,7 @@ Every input becomes an integer 0..255, of which training takes the 256th part.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -43,6 +44,20 @@ class Records:
     classes: int
     source: str
     scaling: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the records as they are stored, in hexadecimal digits."""
+        return digest_of(self.inputs, self.labels)
+
+
+def digest_of(inputs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> str:
+    """The digest of :class:`Records` with these arrays."""
+    state = hashlib.sha256()
+    for array in (inputs, labels):
+        state.update(f"{array.dtype} {array.shape}\n".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()
 
 
 def read_dataset(data: str, split: str = "train") -> Records:

@@ -1,7 +1,8 @@
 """The owner's secret file beside a public one: what hides the dataset, and how much is used up.
 
-    format        "zktrain-secret-1"
+    format        "zktrain-secret-2"
     root          the dataset's root, 64 hexadecimal digits
+    records       digest of the records, 64 hexadecimal digits: training need not commit again
     secret        32 bytes in hexadecimal digits; all randomness of the commitment follows from them
     openings      how many openings the randomness was sized for
     positions     code word positions opened so far
@@ -24,8 +25,9 @@ from ..randomness import SECRET_BYTES
 from ..training.weights import write_atomically
 from .commitment import MAX_OPENINGS, DatasetHeader
 from .public_file import read_public, root_of
+from .readers import Records
 
-FORMAT = "zktrain-secret-1"
+FORMAT = "zktrain-secret-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Secret:
     """Contents of a secret file."""
 
     root: str
+    records: str
     secret: str
     openings: int
     positions: int
@@ -47,12 +50,21 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class Owned:
     """What a user names a commitment by: its root, and where it hides the path and the secret of
-    its secret file. ``openings`` is 0 where it does not hide."""
+    its secret file. ``openings`` is 0 where it does not hide; ``header`` and ``records`` are those
+    of a commitment that does, as its files say."""
 
     root: str | None = None
     secret: Path | None = None
     seed: bytes | None = None
     openings: int = 0
+    header: DatasetHeader | None = None
+    records: str | None = None
+
+    def known_header(self, records: Records) -> DatasetHeader | None:
+        """The header of the commitment, if its secret file says that it is to ``records``."""
+        if self.header is None or self.records != records.digest:
+            return None
+        return self.header if self.header.classes == records.classes else None
 
 
 def owned(given: str | Path) -> Owned:
@@ -64,7 +76,8 @@ def owned(given: str | Path) -> Owned:
     if not header.hiding:
         return Owned(root)
     path = secret_path(given)
-    return Owned(root, path, read(path, root).seed, header.openings)
+    found = read(path, root)
+    return Owned(root, path, found.seed, header.openings, header, found.records)
 
 
 def secret_path(public: str | Path) -> Path:
@@ -94,7 +107,8 @@ def read(path: Path, root: str | None = None) -> Secret:
         counts = (secret.openings, secret.positions, secret.segments)
         if any(type(n) is not int or n < 0 for n in counts) or secret.openings > MAX_OPENINGS:
             raise ValueError("a count is out of range")
-        if len(secret.seed) != SECRET_BYTES or len(bytes.fromhex(secret.root)) != 32:
+        digests = (bytes.fromhex(secret.root), bytes.fromhex(secret.records))
+        if len(secret.seed) != SECRET_BYTES or any(len(digest) != 32 for digest in digests):
             raise ValueError("a value has the wrong length")
     except OSError as error:
         raise InputError(

@@ -115,6 +115,30 @@ def add_scaled(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
     run(target.shape[1], lambda lo, hi: _axpy(*target[:, lo:hi], s0, s1, *vector[:, lo:hi]))
 
 
+_EQ_ROW = 12
+"""Variables of an equality table that stays in the cache while rows are added."""
+
+
+def add_eq_table(target: ExtVec, point: Point, factor: Ext) -> None:
+    """``target += eq_table(point, factor)`` in place, without writing that table."""
+    low = eq_table(point[:_EQ_ROW])
+    high = eq_table(point[_EQ_ROW:], factor)
+    width = low.shape[1]
+
+    def task(lo: int, hi: int) -> None:
+        _add_outer(*target[:, lo * width : hi * width], *high[:, lo:hi], *low)
+
+    run(high.shape[1], task, grain=4)
+
+
+@kernel
+def _add_outer(y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
+    width = x0.shape[0]
+    for row in range(s0.shape[0]):
+        at = row * width
+        _axpy(y0[at : at + width], y1[at : at + width], s0[row], s1[row], x0, x1)
+
+
 def add_scaled_rows(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
     """:func:`add_scaled` on the calling thread."""
     _axpy(target[0], target[1], *_pair(factor), vector[0], vector[1])

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..field.extension import ExtVec
-from .arithmetic import ZERO, add, kernel, mul, sub
-from .field import _add_row, _flush, _limbs, contract_first
+from .arithmetic import ZERO, add, kernel, mul, settled, sub
+from .field import _add_row, _dot4, _flush, _limbs, contract_first
 from .threads import run
+
+SAFE_ROWS = 1 << 14
+"""So many products of 16-bit integers by 32-bit limbs fit in int64."""
 
 
 @kernel
@@ -26,17 +29,37 @@ def _per_step(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
     o0[lo * n : hi * n] = ZERO
     o1[lo * n : hi * n] = ZERO
     for step in range(lo, hi):
-        for sample in range(batch):
-            at = step * batch + sample
-            _add_row(t[step, sample], v[0, at], v[1, at], v[2, at], v[3, at], a, b, c, d)
-        _flush(a, b, c, d, o0[step * n : (step + 1) * n], o1[step * n : (step + 1) * n])
+        for first in range(0, batch, SAFE_ROWS):
+            for sample in range(first, min(batch, first + SAFE_ROWS)):
+                at = step * batch + sample
+                _add_row(t[step, sample], v[0, at], v[1, at], v[2, at], v[3, at], a, b, c, d)
+            _flush(a, b, c, d, o0[step * n : (step + 1) * n], o1[step * n : (step + 1) * n])
+
+
+@kernel
+def _per_step_single(lo, hi, t, v, o0, o1):  # type: ignore[no-untyped-def]
+    batch = t.shape[1]
+    for step in range(lo, hi):
+        f0 = ZERO
+        f1 = ZERO
+        for first in range(0, batch, SAFE_ROWS):
+            stop = min(batch, first + SAFE_ROWS)
+            at = step * batch + first
+            end = step * batch + stop
+            a, b, c, d = _dot4(
+                t[step, first:stop], v[0, at:end], v[1, at:end], v[2, at:end], v[3, at:end]
+            )
+            f0 = add(f0, settled(a, b))
+            f1 = add(f1, settled(c, d))
+        o0[step] = f0
+        o1[step] = f1
 
 
 def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
     """``out[t, j] = sum_b tensor[t, b, j] vector[t, b]``; tensor ``(T, B, n)``, vector ``(2, T
     B)``, out ``(2, T n)``."""
     steps, batch, n = tensor.shape
-    if tensor.dtype.itemsize > 2 or batch > 1 << 14:
+    if tensor.dtype.itemsize > 2:
         parts = [
             contract_first(tensor[t], np.ascontiguousarray(vector[:, t * batch : (t + 1) * batch]))
             for t in range(steps)
@@ -45,11 +68,12 @@ def contract_samples(tensor: NDArray[Any], vector: ExtVec) -> ExtVec:
     limbs = np.empty((4, vector.shape[1]), dtype=np.int64)
     _limbs(np.ascontiguousarray(vector[0]), np.ascontiguousarray(vector[1]), limbs)
     out = np.empty((2, steps * n), dtype=np.uint64)
-    run(
-        steps,
-        lambda lo, hi: _per_step(lo, hi, tensor, limbs, *out),
-        grain=max(1, (1 << 14) // (batch * n)),
-    )
+    grain = max(1, (1 << 14) // (batch * n))
+    if n == 1:
+        column = tensor[:, :, 0]
+        run(steps, lambda lo, hi: _per_step_single(lo, hi, column, limbs, *out), grain=grain)
+    else:
+        run(steps, lambda lo, hi: _per_step(lo, hi, tensor, limbs, *out), grain=grain)
     return out
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from ..circuit.exp_table import EXP_ROWS, exp_table
+from ..circuit.sigmoid_table import SIGMOID_HALF, SIGMOID_ROWS, sigmoid_table
 
 EXACT_FLOAT = 1 << 53
 ACCUMULATOR_LIMIT = 1 << 62
@@ -34,19 +35,25 @@ class AccumulatorOverflow(ArithmeticError):
 
 def largest(values: torch.Tensor) -> int:
     """``max |v|`` of a tensor of integers, as a Python integer; 0 of an empty one."""
-    return int(values.abs().max().item()) if values.numel() else 0
+    if not values.numel():
+        return 0
+    low, high = torch.aminmax(values)
+    return max(-int(low.item()), int(high.item()))
 
 
 def exact_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """``a @ b`` as int64, for float64 tensors of integers below ``2^53`` each.
 
-    With ``L`` the largest row sum of ``|a|``: one product when ``L max|b| <= 2^53``; otherwise
-    ``b = sum_i 2^(w i) b_i`` with ``w`` the largest multiple of 16 for which ``L 2^w <= 2^53``
-    and ``0 <= b_i < 2^w`` but for the signed top limb, and one product per limb.
+    With ``L`` the largest row sum of ``|a|``, or a quick bound of it: one product when ``L max|b|
+    <= 2^53``; otherwise ``b = sum_i 2^(w i) b_i`` with ``w`` the largest multiple of 16 for which
+    ``L 2^w <= 2^53`` and ``0 <= b_i < 2^w`` but for the signed top limb, and one product per limb.
     Raises ``AccumulatorOverflow`` when ``L max|b| >= 2^62`` or ``L > 2^37``.
     """
+    most = largest(b)
+    if a.shape[1] * largest(a) * most <= EXACT_FLOAT:
+        return (a @ b).to(torch.int64)
     row_sum = int(a.abs().sum(dim=1).max().item()) if a.numel() else 0
-    bound = row_sum * largest(b)
+    bound = row_sum * most
     if bound <= EXACT_FLOAT:
         return (a @ b).to(torch.int64)
     limb_bits = (53 - (row_sum - 1).bit_length()) // _LIMB_STEP * _LIMB_STEP
@@ -131,6 +138,24 @@ class Softmax:
         rows = self._rows(c.unsqueeze(1) - logits)
         torch.take(self._table, rows, out=at)
         torch.take(self._table, rows.sub_(1).clamp_(min=0), out=before)
+
+
+class Sigmoid:
+    """``circuit.sigmoid_table`` on a device: probabilities minus one half, 14 fractional bits.
+
+    Nothing here waits for the device.
+    """
+
+    half = float(SIGMOID_HALF)
+
+    def __init__(self, device: torch.device | str) -> None:
+        table = torch.from_numpy(sigmoid_table().copy())
+        self._table = table.to(dtype=torch.float64, device=device)
+
+    def centred(self, logits: torch.Tensor, out: torch.Tensor) -> None:
+        """Write ``P(z) - 2^13`` of every logit; of one outside 16 bits, that of the nearest."""
+        rows = (logits + float(SIGMOID_ROWS // 2)).clamp_(0.0, float(SIGMOID_ROWS - 1))
+        torch.take(self._table, rows.to(torch.int64), out=out)
 
 
 def normalised(at: float, before: float) -> bool:

@@ -39,7 +39,7 @@ class CarefulArithmetic:
     def _layer(self, parameter: str) -> str:
         return next(
             f"layer {layer.name}"
-            for layer in self._network.circuit.layers
+            for layer in self._network.circuit.dense_layers
             if parameter in (layer.weight, layer.bias)
         )
 
@@ -55,7 +55,7 @@ class CarefulArithmetic:
         """See ``Arithmetic``."""
         forward = name[0] == "z"
         matrix = self._network.weights[weight]
-        layers = self._network.circuit.layers
+        layers = self._network.circuit.dense_layers
         # q_l is the error of layer l, although it comes through the weight of layer l + 1.
         where = f"layer {layers[int(name[1:]) - 1].name}, {'output' if forward else 'error'}"
         accumulator = self._product(left, matrix.t() if forward else matrix, where)
@@ -84,7 +84,7 @@ class CarefulArithmetic:
         distance = int((c - logits.amin(dim=1)).amax().item())
         if distance > MAX_DISTANCE:
             self._overflow(
-                f"layer {self._network.circuit.layers[-1].name}, softmax",
+                f"layer {self._network.circuit.dense_layers[-1].name}, softmax",
                 f"the value {distance} (= {distance / 256:g}) between two logits of one record "
                 f"is above {MAX_DISTANCE}",
                 _LOWER_RATE,
@@ -93,7 +93,7 @@ class CarefulArithmetic:
 
     def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
         """See ``Arithmetic``."""
-        names = self._network.circuit.layers[layer - 1]
+        names = self._network.circuit.dense_layers[layer - 1]
         where = f"layer {names.name}, update"
         gradient = self._product(error.t(), activation, where)
         self._subtract(names.weight, gradient, self._multiplier)

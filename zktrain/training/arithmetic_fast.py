@@ -32,7 +32,7 @@ _LIMIT = EXACT_FLOAT * (1 - 2.0**-40)
 
 def update_is_exact(network: Network, multiplier: int) -> bool:
     """``m |a|^T |e| < 2^52`` for all 16-bit activations and errors of the loss's range."""
-    error_bits: int = 15 if network.circuit.loss == "cross_entropy" else 22
+    error_bits: int = 22 if network.circuit.loss == "mse" else 15
     records: int = multiplier * network.circuit.batch_size
     return records << (15 + error_bits) < WEIGHT_LIMIT
 
@@ -109,7 +109,7 @@ class FastArithmetic:
     def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
         """See ``Arithmetic``."""
         weights = self._network.weights
-        names = self._network.circuit.layers[layer - 1]
+        names = self._network.circuit.dense_layers[layer - 1]
         scaled = torch.mul(error, slot.negated, out=self._scaled[f"e{layer}"])
         weights[names.weight].addmm_(scaled.t(), activation)
         self._note_range(names.weight, slot)
@@ -123,11 +123,13 @@ class FastArithmetic:
     def _row_sums(self, name: str, size: int) -> torch.Tensor:
         """At least ``max_row sum_i |left_i|`` of the left factor of the product ``name``."""
         window, circuit = self._window, self._network.circuit
-        index, outputs = int(name[1:]), len(circuit.layers)
+        index, outputs = int(name[1:]), len(circuit.dense_layers)
         if name == "z1":
             return window.input_sums.narrow(0, 0, size).amax()
         if name[0] == "q" and index + 1 == outputs and circuit.loss == "cross_entropy":
             return window.p.narrow(0, 0, size).sum(dim=2).amax() + float(ONE)
+        if name[0] == "q" and index + 1 == outputs and circuit.loss == "binary_cross_entropy":
+            return window.p.new_full((), float(ONE * circuit.classes))
         before = f"z{index - 1}" if name[0] == "z" else f"q{index + 1}"
         if before not in window.accumulators:
             before = f"z{outputs}"
@@ -148,7 +150,7 @@ class FastArithmetic:
             low, high = torch.aminmax(cells.narrow(0, 0, size))
             parts.append(torch.stack([low, high, self._row_sums(name, size)]))
         if self._network.circuit.loss == "cross_entropy":
-            logits = window.quotient(f"z{len(self._network.circuit.layers)}", size)
+            logits = window.quotient(f"z{len(self._network.circuit.dense_layers)}", size)
             distance = window.c.narrow(0, 0, size) - logits.amin(dim=2)
             at = window.p.narrow(0, 0, size).sum(dim=2).amax()
             before = window.p_before.narrow(0, 0, size).sum(dim=2).amin()
@@ -177,7 +179,7 @@ class FastArithmetic:
         self, name: str, figures: npt.NDArray[np.float64], largest: npt.NDArray[np.float64]
     ) -> bool:
         low, high, row_sum = figures
-        layer = self._network.circuit.layers[int(name[1:]) - (name[0] == "z")]
+        layer = self._network.circuit.dense_layers[int(name[1:]) - (name[0] == "z")]
         bound = row_sum * largest[self._positions[layer.weight]] + self._half
         if name[0] == "z" and layer.bias is not None:
             bound += self._bias_factor * largest[self._positions[layer.bias]]

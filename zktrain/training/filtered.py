@@ -78,7 +78,7 @@ class Past:
 
         if len(self._indices) != count:
             self._indices = zeros(batch, dtype=torch.int64)
-            for index, layer in enumerate(circuit.layers, 1):
+            for index, layer in enumerate(circuit.dense_layers, 1):
                 self._kept[f"e{index}"] = zeros(batch, layer.outputs, dtype=torch.float32)
                 if index > 1:
                     self._kept[f"a{index}"] = zeros(batch, layer.inputs, dtype=torch.float32)
@@ -156,7 +156,7 @@ class FastFiltered(FastArithmetic):
         """See ``Arithmetic``."""
         self._past.keep(layer, activation, error)
         weights = self._network.weights
-        names = self._network.circuit.layers[layer - 1]
+        names = self._network.circuit.dense_layers[layer - 1]
         for activations, errors in self._past.due(layer):
             weights[names.weight].addmm_(errors.t(), activations, alpha=-1)
             if names.bias is not None:
@@ -178,7 +178,7 @@ class CarefulFiltered(CarefulArithmetic):
     def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
         """See ``Arithmetic``."""
         self._past.keep(layer, activation, error)
-        names = self._network.circuit.layers[layer - 1]
+        names = self._network.circuit.dense_layers[layer - 1]
         where = f"layer {names.name}, update"
         weight = self._change(names.weight)
         bias = None if names.bias is None else self._change(names.bias)

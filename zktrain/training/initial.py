@@ -8,8 +8,9 @@ With ``le8(v)`` the 8 bytes of ``v``, least significant first, the parameter cal
     bound  = floor(2^weight_bits / sqrt(inputs))          exact, by integer square root
     value  = floor(u * (2 bound + 1) / 2^32) - bound      in [-bound, bound]
 
-and under weight decay the value is rounded down to a multiple of ``2^12``. This is torch's default
-of ``nn.Linear``, uniform in ``+-1/sqrt(inputs)`` for weights and biases.
+and under weight decay the value is rounded down to a multiple of ``2^12``. ``inputs`` of a
+convolution are its input channels times the taps of its kernel. This is torch's default of
+``nn.Linear`` and ``nn.Conv2d``, uniform in ``+-1/sqrt(inputs)`` for weights and biases.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from ..circuit.circuit import Circuit
 from ..circuit.momentum import START_BITS
+from ..circuit.network import Convolution
 from ..errors import InputError
 
 _DOMAIN = b"zktrain init v1"
@@ -56,8 +58,8 @@ def seeded_weights(circuit: Circuit) -> dict[str, npt.NDArray[np.int64]]:
     seed = circuit.initialisation.value
     weight_bits = circuit.fixed_point.weight_bits
     fan_in = {
-        name: layer.inputs
-        for layer in circuit.layers
+        name: layer.inputs * math.prod(layer.kernel if isinstance(layer, Convolution) else ())
+        for layer in circuit.trained
         for name in (layer.weight, layer.bias)
         if name is not None
     }

@@ -14,7 +14,6 @@ holds an interrupted run.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import itertools
 import json
@@ -30,7 +29,7 @@ import numpy.typing as npt
 
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
-from ..dataset.readers import Records
+from ..dataset.readers import Records, digest_of
 from ..errors import InputError, MalformedProof
 from .weights import WEIGHT_LIMIT, write_atomically, write_weights
 
@@ -87,7 +86,7 @@ class Run:
         dataset = {
             "root": header.root.hex(),
             "header": header.to_json().decode(),
-            "digest": _digest(records.inputs, records.labels),
+            "digest": records.digest,
             "source": records.source,
             "scaling": records.scaling,
             "secret": dataset_secret,
@@ -218,7 +217,7 @@ class Run:
         classes = self.header().classes
         if int(labels.max()) >= min(classes, self.circuit.classes):
             _unusable(labels_path, "has a label that the dataset or the network does not have")
-        if _digest(inputs, labels) != self.dataset["digest"]:
+        if digest_of(inputs, labels) != self.dataset["digest"]:
             raise InputError(
                 f"the records in {self.path} are not those that the run was trained on; "
                 f"{_TRAIN_AGAIN}"
@@ -243,15 +242,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         _unusable(path, f"cannot be read: {error.strerror or error}")
-
-
-def _digest(inputs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> str:
-    """SHA-256 of the records as they are stored."""
-    state = hashlib.sha256()
-    for array in (inputs, labels):
-        state.update(f"{array.dtype} {array.shape}\n".encode())
-        state.update(np.ascontiguousarray(array).data)
-    return state.hexdigest()
 
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> None:

@@ -5,6 +5,7 @@ All tensors hold integers in float64 on one device. With ``k = weight_bits`` and
 
     z_l = floor((a_{l-1} W_l + 2^f b_l + 2^(k-1)) / 2^k)      a_0 = x,  a_l = z_l [z_l > 0]
     e_L = T(c - z_L) - 2^14 y  (cross entropy)   or   2^6 z_L - 2^14 y  (mse)
+          or   P(z_L) - 2^14 y  (binary cross entropy)
     q_l = floor((e_{l+1} W_{l+1}^T + 2^(k-1)) / 2^k)          e_l = q_l [z_l > 0]
     W_l <- W_l - m a_{l-1}^T e_l                              b_l <- b_l - m 2^f sum_b e_l
 
@@ -21,7 +22,7 @@ from typing import Protocol
 import torch
 
 from ..circuit.circuit import Circuit
-from .arithmetic import LOGIT_SCALE, ONE, Softmax
+from .arithmetic import LOGIT_SCALE, ONE, Sigmoid, Softmax
 from .window import Slot, Window
 
 QUOTIENT_LOW, QUOTIENT_HIGH = -(1 << 15), (1 << 15) - 1
@@ -72,6 +73,7 @@ class Network:
             for name in circuit.parameter_shapes()
         }
         self.softmax = Softmax(circuit.classes, self.device)
+        self.sigmoid = Sigmoid(self.device)
 
     def integers(self) -> dict[str, torch.Tensor]:
         """The weights now as int64 in the internal layout."""
@@ -82,7 +84,7 @@ class Network:
 
 def run_step(network: Network, window: Window, slot: Slot, arithmetic: Arithmetic) -> None:
     """Train on the batch of ``slot``."""
-    layers = network.circuit.layers
+    layers = network.circuit.dense_layers
     torch.index_select(window.inputs, 0, slot.indices, out=window.records)
     activations = [window.values["x"].copy_(window.records)]
     outputs = []
@@ -98,6 +100,9 @@ def run_step(network: Network, window: Window, slot: Slot, arithmetic: Arithmeti
         slot.c.copy_(arithmetic.normaliser(outputs[-1], estimate))
         network.softmax.probabilities(slot.c, outputs[-1], slot.p, slot.p_before)
         torch.sub(slot.p, slot.targets, out=error)
+    elif network.circuit.loss == "binary_cross_entropy":
+        network.sigmoid.centred(outputs[-1], slot.p)
+        torch.sub(slot.p, slot.targets, out=error).add_(network.sigmoid.half)
     else:
         torch.mul(outputs[-1], error_unit(network.circuit), out=error).sub_(slot.targets)
 
@@ -121,11 +126,15 @@ def error_unit(circuit: Circuit) -> float:
 def losses(network: Network, window: Window, size: int) -> torch.Tensor:
     """The loss before the update of the first ``size`` steps, float64 ``(size,)``."""
     circuit = network.circuit
-    logits = window.quotient(f"z{len(circuit.layers)}", size)
+    logits = window.quotient(f"z{len(circuit.dense_layers)}", size)
     targets = window.targets.narrow(0, 0, size)
     if circuit.loss == "cross_entropy":
         wanted = (logits * targets).sum(dim=(1, 2)) * (1 / ONE)
         total = window.estimate.narrow(0, 0, size).sum(dim=1) - wanted
         return total * (1 / (LOGIT_SCALE * circuit.batch_size))
+    if circuit.loss == "binary_cross_entropy":
+        wanted = (logits * targets).sum(dim=(1, 2)) * (1 / (ONE * LOGIT_SCALE))
+        total = torch.nn.functional.softplus(logits * (1 / LOGIT_SCALE)).sum(dim=(1, 2)) - wanted
+        return total * (1 / circuit.batch_size)
     error = logits * error_unit(circuit) - targets
     return (error * (1 / ONE)).square_().sum(dim=(1, 2)) * (1 / (2 * circuit.batch_size))

@@ -16,8 +16,10 @@ from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
 from .arithmetic import exact_matmul, rescale
+from .float_network import float_network
+from .interpreter import logits
 from .order import batch_indices
-from .trajectory import Trajectory, Weights, check_records, check_weights
+from .trajectory import Weights, check_records, check_weights, trajectory_of
 
 _EVALUATION_BATCH = 1024
 
@@ -73,7 +75,7 @@ def train(
         raise InputError(f"boundaries must lie in 0..{circuit.steps}, not {stops}")
     if test is not None:
         check_records(circuit, test)
-    trajectory = Trajectory(circuit, records, weights_0, device)
+    trajectory = trajectory_of(circuit, records, weights_0, device)
     losses: list[tuple[int, float]] = []
 
     def on_window(_: int, values: list[float]) -> None:
@@ -116,7 +118,12 @@ def evaluate(
     correct = 0
     for inputs, labels in _chunks(records):
         activation = inputs.to(device=device, dtype=torch.float64)
-        for layer in circuit.layers:
+        if not circuit.is_dense:
+            matrices = {name: values.to(torch.float64) for name, values in matrices.items()}
+            found = logits(circuit, matrices, activation)
+            correct += int((found.argmax(dim=1).cpu() == labels).sum().item())
+            continue
+        for layer in circuit.dense_layers:
             accumulator = exact_matmul(activation, matrices[layer.weight].to(torch.float64))
             if layer.bias is not None:
                 accumulator += matrices[layer.bias] << fixed_point.activation_bits
@@ -131,20 +138,6 @@ def _chunks(records: Records) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         part = slice(start, start + _EVALUATION_BATCH)
         labels = torch.from_numpy(records.labels[part].astype(np.int64))
         yield torch.from_numpy(records.inputs[part]), labels
-
-
-def float_network(circuit: Circuit, weights: IntegerWeights) -> torch.nn.Sequential:
-    """``circuit``'s network as an ordinary float32 torch module with the given weights."""
-    modules: list[torch.nn.Module] = []
-    scale = float(1 << circuit.fixed_point.weight_bits)
-    for layer in circuit.layers:
-        linear = torch.nn.Linear(layer.inputs, layer.outputs, bias=layer.bias is not None)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weights[layer.weight].T / scale))
-            if layer.bias is not None:
-                linear.bias.copy_(torch.from_numpy(weights[layer.bias] / scale))
-        modules += [linear, torch.nn.ReLU()] if layer.relu else [linear]
-    return torch.nn.Sequential(*modules)
 
 
 def float_optimizer(circuit: Circuit, network: torch.nn.Module) -> torch.optim.SGD:
@@ -178,7 +171,7 @@ def train_float32(
     """
     check_records(circuit, records)
     check_weights(circuit, weights_0)
-    network = float_network(circuit, weights_0).to(device)
+    network = float_network(circuit.layers, weights_0, circuit.fixed_point.weight_bits).to(device)
     optimizer = float_optimizer(circuit, network)
     inputs = torch.from_numpy(records.inputs).to(device)
     labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
@@ -220,4 +213,8 @@ def _float_loss(kind: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.
     if kind == "cross_entropy":
         return torch.nn.functional.cross_entropy(logits, labels)
     wanted = torch.nn.functional.one_hot(labels, logits.shape[1])
+    if kind == "binary_cross_entropy":
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, wanted.to(logits.dtype), reduction="sum"
+        ) / len(labels)
     return (logits - wanted).square().sum() / (2 * len(labels))

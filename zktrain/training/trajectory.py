@@ -16,6 +16,7 @@ from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic, update_is_exact
 from .filtered import CarefulFiltered, FastFiltered, Past
 from .graph import Repeated
+from .interpreter import GraphTrajectory
 from .order import batch_indices
 from .step import WEIGHT_LIMIT, Network, losses, run_step
 from .window import Window
@@ -155,6 +156,23 @@ class Trajectory:
             )
             self._past.end()
         return losses(self.network, self._window, 1).tolist()
+
+
+def trajectory_of(
+    circuit: Circuit,
+    records: Records,
+    weights: Mapping[str, npt.NDArray[np.int64]],
+    device: torch.device | str = "cpu",
+) -> Trajectory | GraphTrajectory:
+    """The run of a circuit: dense networks in windows, others operation by operation.
+
+    Raises ``InputError`` when records or weights do not fit.
+    """
+    if circuit.is_dense:
+        return Trajectory(circuit, records, weights, device)
+    check_records(circuit, records)
+    check_weights(circuit, weights)
+    return GraphTrajectory(circuit, records, weights, device)
 
 
 @contextmanager

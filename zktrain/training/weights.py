@@ -1,8 +1,9 @@
 """The published weight file and the digest of integer weights.
 
 Inside zktrain a parameter is an int64 array of integers with ``weight_bits`` fractional bits,
-weight matrices ``(inputs, outputs)``. In the file it is float64, exactly
-``integer * 2^-weight_bits``, weight matrices ``(outputs, inputs)`` as torch has them. Since
+weight matrices ``(inputs, outputs)``, those of convolutions ``(height, width, inputs, outputs)``.
+In the file it is float64, exactly ``integer * 2^-weight_bits``, weight matrices ``(outputs,
+inputs)`` and ``(outputs, inputs, height, width)`` as torch has them. Since
 ``|integer| < 2^52`` nothing is lost.
 """
 
@@ -13,17 +14,33 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, StatementMismatch
 
+_Cell = TypeVar("_Cell", bound=np.generic)
+
 WEIGHT_LIMIT = 1 << 52
 MAX_HEADER_BYTES = 1 << 20
 _DOMAIN = b"zktrain weights v1"
 _STAGE = "weight file"
+
+
+_TO_FILE = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
+_FROM_FILE = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
+
+
+def as_torch(values: npt.NDArray[_Cell]) -> npt.NDArray[_Cell]:
+    """A parameter of the internal layout in that of torch, a view."""
+    return values.transpose(_TO_FILE[values.ndim])
+
+
+def as_internal(values: npt.NDArray[_Cell]) -> npt.NDArray[_Cell]:
+    """A parameter of torch's layout in the internal one, a view."""
+    return values.transpose(_FROM_FILE[values.ndim])
 
 
 def digest(weights: Mapping[str, npt.NDArray[np.int64]]) -> str:
@@ -59,7 +76,9 @@ def write_weights(
     for name, values in weights.items():
         if values.size and max(-int(values.min()), int(values.max())) >= WEIGHT_LIMIT:
             raise InputError(f"{name}: a weight is not below 2^52 and has no exact float64 form")
-        tensors[name] = np.ascontiguousarray(np.ldexp(values.T.astype(np.float64), -weight_bits))
+        tensors[name] = np.ascontiguousarray(
+            np.ldexp(as_torch(values).astype(np.float64), -weight_bits)
+        )
     write_atomically(Path(path), save(tensors, dict(metadata)))
 
 
@@ -104,11 +123,12 @@ def read_weights(
         for name, shape in shapes.items():
             view = file.get_slice(name)
             found = (view.get_dtype(), tuple(view.get_shape()))
-            if found != ("F64", tuple(reversed(shape))):
+            expected = tuple(shape[axis] for axis in _TO_FILE[len(shape)])
+            if found != ("F64", expected):
                 raise StatementMismatch(
                     f"{path} is about another network: parameter {name} has another type or shape",
                     stage=_STAGE,
-                    expected=f"F64 {tuple(reversed(shape))}",
+                    expected=f"F64 {expected}",
                     got=f"{found[0]} {found[1]}",
                 )
         try:
@@ -136,7 +156,7 @@ def _integers(
             f"every zktrain weight is",
             stage=_STAGE,
         )
-    return np.ascontiguousarray(integers.T)
+    return np.ascontiguousarray(as_internal(integers))
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Window:
     """
 
     def __init__(self, circuit: Circuit, inputs: torch.Tensor, labels: torch.Tensor) -> None:
-        layers, batch, classes = circuit.layers, circuit.batch_size, circuit.classes
+        layers, batch, classes = circuit.dense_layers, circuit.batch_size, circuit.classes
         widths = {f"z{index}": layer.outputs for index, layer in enumerate(layers, 1)}
         widths |= {f"q{index}": layer.outputs for index, layer in enumerate(layers[:-1], 1)}
         device = inputs.device

@@ -3,6 +3,7 @@ the low limbs of rescales, which are looked up although they are not committed."
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from ..circuit.operations import Tensor
 from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
-from .trajectory import Trajectory, Weights
+from .trajectory import Trajectory, Weights, trajectory_of
 from .window import Window
 
 _TYPES = (torch.uint8, torch.int16, torch.uint16, torch.int32)
@@ -45,7 +46,7 @@ class _Outputs:
         for tensor in circuit.graph().tensors:
             if not tensor.committed and not tensor.name.endswith(".low"):
                 continue
-            real = (circuit.batch_size, tensor.width) if tensor.width else (circuit.batch_size,)
+            real = (circuit.batch_size, *tensor.axes)
             shape = (padded_steps, *(_padded(size) for size in real))
             cells = torch.zeros(shape, dtype=_cell_type(tensor), device=device)
             self.tensors[tensor.name] = cells
@@ -72,6 +73,11 @@ class _Outputs:
         for name in self._real.keys() & traced.keys():
             place(name).copy_(traced[name].narrow(0, 0, size))
 
+    def record_step(self, values: Mapping[str, torch.Tensor], step: int) -> None:
+        """Write the tensors of one step."""
+        for name, cells in self._real.items():
+            cells.select(0, step).copy_(values[name])
+
     def _scratch(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``values`` as int64, and a place of the same shape; both are used again."""
         count = values.numel()
@@ -95,10 +101,10 @@ def segment_witness(
     """Committed tensors and low limbs of steps ``first_step .. first_step + steps - 1``, and the
     weights after.
 
-    Arrays are C-contiguous of shape ``(padded_steps, B', n')``, or ``(padded_steps, B')`` for
-    per-sample tensors, with ``B'`` and ``n'`` the next powers of two; all padding is 0. Types:
-    ``z`` and ``q`` int16, ``s`` uint8, ``*.high`` and ``*.low`` uint16, ``p`` and ``p.before``
-    int16, ``c`` int32. Keys are the names of ``circuit.graph()``, in its order. A rescale leaves
+    Arrays are C-contiguous of shape ``(padded_steps, B', *axes')``, the axes those of the tensor
+    in the graph, with ``B'`` and ``axes'`` the next powers of two; all padding is 0. Types: ``z``
+    and ``q`` int16, bits uint8, ``*.high`` and ``*.low`` uint16, ``p`` and ``p.before`` int16,
+    ``c`` int32. Keys are the names of ``circuit.graph()``, in its order. A rescale leaves
     ``acc + 2^(k-1) = 2^k z + 2^16 high + low`` with ``0 <= low, high < 2^16``.
 
     ``weights_start`` are the weights before ``first_step``. Raises ``RangeOverflow`` as training
@@ -109,13 +115,15 @@ def segment_witness(
             f"no segment of {steps} steps from step {first_step}, padded to {padded_steps}, "
             f"exists in a run of {circuit.steps} steps"
         )
-    trajectory = Trajectory(circuit, records, weights_start, device)
+    trajectory = trajectory_of(circuit, records, weights_start, device)
     outputs = _Outputs(circuit, padded_steps, device)
-    trajectory.advance(
-        first_step,
-        steps,
-        recorder=outputs.record,
-        on_window=lambda done, losses: progress("witness", done, steps, loss=losses[-1]),
-    )
+
+    def on_window(done: int, losses: list[float]) -> None:
+        progress("witness", done, steps, loss=losses[-1])
+
+    if isinstance(trajectory, Trajectory):
+        trajectory.advance(first_step, steps, recorder=outputs.record, on_window=on_window)
+    else:
+        trajectory.advance(first_step, steps, recorder=outputs.record_step, on_window=on_window)
     arrays = {name: cells.cpu().numpy() for name, cells in outputs.tensors.items()}
     return arrays, trajectory.weights()

@@ -26,6 +26,7 @@ from .segment import HEADER_BYTES, SegmentHeader
 from .statement import Statement, lookup_entries
 
 MAGIC = b"ZKTRAIN\x01"
+EVALUATION_MAGIC = b"ZKTEVAL\x01"
 MAX_FILE_BYTES = 1 << 31
 
 
@@ -113,6 +114,11 @@ def parse(data: bytes) -> Bundle:
     """Raises :class:`MalformedProof`."""
     reader = Reader(data, "bundle")
     magic = reader.take(len(MAGIC), "magic")
+    if magic[:7] == EVALUATION_MAGIC[:7]:
+        raise MalformedProof(
+            "this is a proof of an evaluation, not of training: use zktrain verify-eval",
+            stage="bundle",
+        )
     if magic[:7] != MAGIC[:7]:
         raise MalformedProof("this is not a zktrain bundle", stage="bundle")
     if magic != MAGIC:

@@ -13,16 +13,16 @@ from ..parameters import parameter_digest
 from ..profile import mark
 from ..randomness import Randomness
 from .segment import SegmentHeader
-from .statement import PROTOCOL, Statement
+from .statement import Provable
 
 
 def _challenger(
-    statement: Statement,
+    statement: Provable,
     headers: list[SegmentHeader],
     claims: list[DatasetClaim],
     trace: Trace | None,
 ) -> Challenger:
-    challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} closing", trace)
+    challenger = Challenger(f"{statement.protocol} closing", trace)
     challenger.absorb(
         "parameters", parameter_digest(statement.zero_knowledge, statement.circuit.version)
     )
@@ -35,7 +35,7 @@ def _challenger(
     return challenger
 
 
-def _check(channel: VerifierChannel, statement: Statement, claims: list[DatasetClaim]) -> None:
+def _check(channel: VerifierChannel, statement: Provable, claims: list[DatasetClaim]) -> None:
     """All messages but those about pads."""
     dataset = statement.dataset
     opening.verify(
@@ -49,7 +49,7 @@ def _check(channel: VerifierChannel, statement: Statement, claims: list[DatasetC
 
 
 def prove(
-    statement: Statement,
+    statement: Provable,
     headers: list[SegmentHeader],
     claims: list[DatasetClaim],
     committed: Committed,
@@ -76,7 +76,7 @@ def prove(
 
 
 def verify(
-    statement: Statement,
+    statement: Provable,
     headers: list[SegmentHeader],
     claims: list[DatasetClaim],
     proof: bytes,

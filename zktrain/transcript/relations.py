@@ -11,12 +11,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import affine, batches, linear, lookup, product, weights
+from ..arguments import (
+    affine,
+    batches,
+    fixed,
+    linear,
+    lookup,
+    product,
+    tally,
+    unit_map,
+    vanish,
+    weights,
+)
 from ..arguments.batches import DatasetClaim, RecordAxis
 from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
 from ..arguments.time_filter import TimeFilter
@@ -26,11 +38,16 @@ from ..circuit.operations import (
     Affine,
     AffineTransposed,
     Batch,
+    Fixed,
     Linear,
     Lookup,
     Operation,
     Product,
     StepGraph,
+    Tally,
+    Tensor,
+    UnitMap,
+    Vanish,
 )
 from ..field.extension import ZERO, Ext, Point
 from ..field.forms import Scalar
@@ -41,7 +58,8 @@ from ..profile import mark
 @dataclass(frozen=True, slots=True)
 class Relations:
     """What both sides know: the graph, sizes, lookups, how updates add up over time, record
-    variables, and which ends (``start``, ``end``) have committed weights."""
+    variables, which ends (``start``, ``end``) have committed weights, and the public counts of a
+    ``Tally``."""
 
     graph: StepGraph
     shape: Shape
@@ -49,6 +67,7 @@ class Relations:
     time_filter: TimeFilter
     records: RecordAxis
     committed: tuple[str, ...]
+    counts: tally.Matrix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +91,7 @@ class OpenClaims:
 def claim_order(graph: StepGraph) -> list[Operation]:
     """Operations so that all claims on an output exist before its operation is reached.
 
-    Claims flow from outputs to inputs; a weight is the output of its ``Accumulate``.
+    Claims flow from outputs to inputs; a weight is the output of its ``Accumulate`` or ``Fixed``.
     """
     waiting = [
         (op, _inputs(op), _outputs(op)) for op in graph.operations if not isinstance(op, Lookup)
@@ -101,30 +120,48 @@ def _inputs(op: Operation) -> set[str]:
             return {op.source, op.weight}
         case Accumulate():
             return {op.activation, op.error}
+        case UnitMap() | Vanish():
+            return {op.source}
+        case Tally():
+            return {op.left, op.right}
         case _:
             return set()
 
 
 def _outputs(op: Operation) -> set[str]:
-    if isinstance(op, Accumulate):
+    if isinstance(op, (Accumulate, Fixed)):
         return {op.weight}
-    if isinstance(op, Lookup):
+    if isinstance(op, (Lookup, Vanish, Tally)):
         return set()
     return {op.output}
+
+
+def _parameters(op: Operation) -> set[str]:
+    """What a claim on weights is checked by: the weights and the bias of an update."""
+    if isinstance(op, (Accumulate, Fixed)):
+        return {op.weight} if op.bias is None else {op.weight, op.bias}
+    return set()
 
 
 def name_of(op: Operation) -> str:
     """What a profile calls an operation: its kind and what it defines."""
     kind = type(op).__name__.lower()
-    return f"{kind} {op.weight if isinstance(op, Accumulate) else min(_outputs(op), default='')}"
+    if isinstance(op, Accumulate):
+        return f"{kind} {op.weight}"
+    return f"{kind} {min(_outputs(op) or _inputs(op), default='')}"
 
 
 def _updates(graph: StepGraph) -> dict[str, Accumulate]:
     return {op.weight: op for op in graph.operations if isinstance(op, Accumulate)}
 
 
-def _widths(graph: StepGraph, op: Accumulate) -> tuple[int, int]:
-    return graph.tensor(op.activation).width, graph.tensor(op.error).width
+def _ends(graph: StepGraph, op: Accumulate) -> tuple[Tensor, Tensor]:
+    return graph.tensor(op.activation), graph.tensor(op.error)
+
+
+def _windows(graph: StepGraph) -> dict[str, str]:
+    """The tensor that each tensor of windows is made of."""
+    return {op.output: op.source for op in graph.operations if isinstance(op, UnitMap)}
 
 
 class _Boundaries:
@@ -165,11 +202,11 @@ def prove(
     columns: dict[str, NDArray[Any]],
     blinding: dict[str, NDArray[np.int64]] | None = None,
 ) -> OpenClaims:
-    """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side,
-    ``columns`` and ``blinding`` the dataset's records."""
+    """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side (those
+    that no step changes under ``fixed``), ``columns`` and ``blinding`` the dataset's records."""
     graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
-    updates, weight_ledger = _updates(graph), WeightLedger()
-    start = ends["start"]
+    updates, windows, weight_ledger = _updates(graph), _windows(graph), WeightLedger()
+    start = {**ends["start"], **ends.get("fixed", {})}
 
     def boundary_value(side: str, name: str, point: Point) -> Ext:
         from ..kernels import field as kf
@@ -195,21 +232,29 @@ def prove(
             case Affine():
                 bias = start[op.bias] if op.bias is not None else None
                 affine.prove_affine(
-                    channel, op, updates[op.weight], shape, time_filter,
+                    channel, op, updates.get(op.weight), shape, time_filter,
                     start[op.weight], bias, ledger, weight_ledger, witness,
                 )  # fmt: skip
             case AffineTransposed():
                 affine.prove_transposed(
                     channel, op, updates[op.weight], shape, time_filter,
                     start[op.weight], ledger, weight_ledger, witness,
+                    windows.get(updates[op.weight].activation) if op.source in windows else None,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(
-                    channel, op, _widths(graph, op), time_filter, weight_ledger,
+                    channel, op, _ends(graph, op), time_filter, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
                 )  # fmt: skip
+            case Tally():
+                tally.prove(channel, op, graph, shape, ledger, witness)
             case Product():
                 product.prove(channel, op, ledger, witness)
+            case UnitMap():
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                unit_map.prove(channel, op, source, output, shape, ledger, witness)
+            case Vanish():
+                vanish.claim_zero(channel.challenger, graph.tensor(op.source), shape, ledger)
             case Batch():
                 blind = None if blinding is None else blinding[op.source]
                 dataset += batches.prove(
@@ -226,7 +271,7 @@ def verify(
     public_value: Callable[[str, str, Point], Ext],
     order: NDArray[np.int64],
 ) -> OpenClaims:
-    """``public_value(side, name, point)`` evaluates weights at a public end."""
+    """``public_value(side, name, point)`` evaluates weights at a public end, or ``fixed`` ones."""
     graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
     weight_ledger = WeightLedger()
 
@@ -245,25 +290,39 @@ def verify(
             case Linear():
                 linear.reduce(op, graph, shape, ledger, exchange, channel.check)
             case Affine():
-                width = graph.tensor(op.source).width
-                affine.verify_affine(channel, op, shape, width, time_filter, ledger, weight_ledger)
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                affine.verify_affine(
+                    channel, op, shape, source, time_filter, ledger, weight_ledger, output
+                )
             case AffineTransposed():
-                width = graph.tensor(op.source).width
+                source = graph.tensor(op.source)
                 affine.verify_transposed(
-                    channel, op, shape, width, time_filter, ledger, weight_ledger
+                    channel, op, shape, source, time_filter, ledger, weight_ledger
                 )
             case Accumulate():
                 weights.verify(
-                    channel, op, _widths(graph, op), time_filter, weight_ledger,
+                    channel, op, _ends(graph, op), time_filter, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger,
                 )  # fmt: skip
+            case Fixed():
+                fixed.verify(channel, op, weight_ledger, partial(public_value, "fixed"))
+            case Tally():
+                tally.verify(channel, op, graph, shape, relations.counts, ledger)
             case Product():
                 product.verify(channel, op, ledger)
+            case UnitMap():
+                source, output = graph.tensor(op.source), graph.tensor(op.output)
+                unit_map.verify(channel, op, source, output, shape, ledger)
+            case Vanish():
+                vanish.claim_zero(channel.challenger, graph.tensor(op.source), shape, ledger)
             case Batch():
                 dataset += batches.verify(
                     channel, op, shape, order, relations.records.log_records, ledger,
                     relations.records.blinding_log,
                 )  # fmt: skip
+    known = {name for op in graph.operations for name in _parameters(op)}
+    if set(weight_ledger.claims) - known:
+        raise ValueError("there are claims on weights that no operation of the graph checks")
     return OpenClaims(boundaries.claims(), dataset)
 
 

@@ -22,7 +22,6 @@ from ..arguments.claims import Ledger, Shape, log_width
 from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from ..challenger import Challenger, Trace
 from ..channel import VerifierChannel
-from ..circuit.momentum import coefficients_of
 from ..circuit.operations import StepGraph
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
@@ -35,10 +34,9 @@ from ..parameters import parameter_digest
 from ..profile import mark
 from ..progress import Progress, silent
 from ..randomness import Randomness, system
-from ..training.order import batch_indices
 from . import relations as relation_proofs
 from .relations import BoundaryClaim, Relations
-from .statement import PROTOCOL, Statement, lookup_entries
+from .statement import Provable, Statement, lookup_entries
 from .witness import SegmentWitness
 
 _HEADER = struct.Struct("<III32s32s32s")
@@ -104,22 +102,21 @@ def commit_boundary(
     return BoundaryWeights(padded, commit(packing, dict(padded), random or system()))
 
 
-def _multipliers(statement: Statement, segment: int, shape: Shape) -> NDArray[np.uint64]:
-    first, steps = statement.segments[segment]
+def _multipliers(statement: Provable, segment: int, shape: Shape) -> NDArray[np.uint64]:
     out = np.zeros(1 << shape.log_steps, dtype=np.uint64)
-    out[:steps] = statement.circuit.multipliers_at(first, steps)
+    out[: shape.steps] = statement.multipliers(segment)
     return out
 
 
-def _time_filter(statement: Statement, segment: int, shape: Shape) -> TimeFilter:
-    circuit, (first, steps) = statement.circuit, statement.segments[segment]
-    if circuit.momentum is None:
+def _time_filter(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
+    coefficients = statement.coefficients(segment)
+    if coefficients is None:
         return PlainSteps(_multipliers(statement, segment, shape))
-    return FilteredSteps(coefficients_of(circuit, first, steps), shape.log_steps)
+    return FilteredSteps(coefficients, shape.log_steps)
 
 
-def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None) -> Challenger:
-    challenger = Challenger(f"{PROTOCOL[statement.zero_knowledge]} segment", trace)
+def _challenger(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
+    challenger = Challenger(f"{statement.protocol} segment", trace)
     challenger.absorb(
         "parameters", parameter_digest(statement.zero_knowledge, statement.circuit.version)
     )
@@ -128,24 +125,16 @@ def _challenger(statement: Statement, header: SegmentHeader, trace: Trace | None
     return challenger
 
 
-def _segment_order(statement: Statement, segment: int) -> NDArray[np.int64]:
-    circuit, (first, steps) = statement.circuit, statement.segments[segment]
-    return batch_indices(
-        circuit.order_seed,
-        statement.dataset.records,
-        circuit.batch_size,
-        first,
-        steps,
-        drop_last=circuit.drop_last,
-    )
+def _segment_order(statement: Provable, segment: int) -> NDArray[np.int64]:
+    return statement.order(segment)
 
 
-def _committed_sides(statement: Statement, segment: int) -> dict[str, int]:
+def _committed_sides(statement: Provable, segment: int) -> dict[str, int]:
     """Ends of the segment whose weights are committed, with the number of their commitment."""
     return {side: number for number, side in enumerate(statement.committed_sides(segment), 1)}
 
 
-def _relations(statement: Statement, segment: int) -> Relations:
+def _relations(statement: Provable, segment: int) -> Relations:
     shape = statement.shape(segment)
     return Relations(
         statement.circuit.graph(),
@@ -154,11 +143,12 @@ def _relations(statement: Statement, segment: int) -> Relations:
         _time_filter(statement, segment, shape),
         statement.dataset.record_axis,
         statement.committed_sides(segment),
+        statement.counts(segment),
     )
 
 
 def prove(
-    statement: Statement,
+    statement: Provable,
     header: SegmentHeader,
     witness: SegmentWitness,
     columns: dict[str, NDArray[Any]],
@@ -170,15 +160,17 @@ def prove(
     trace: Trace | None = None,
     counts: dict[str, NDArray[np.int64]] | None = None,
     random: Randomness | None = None,
+    fixed: dict[str, NDArray[np.int64]] | None = None,
 ) -> tuple[bytes, list[DatasetClaim]]:
     """Proof bytes of segment ``header.index``, and its claims on the dataset ``columns`` (with
-    ``blinding`` records, where the dataset hides).
+    ``blinding`` records, where the dataset hides). ``fixed`` are padded weights that no step
+    changes; ``start`` and ``end`` do not have them.
 
     ``counts`` replaces the multiplicities and ``random`` the operating system's randomness (both
     for tests).
     """
-    circuit, segment = statement.circuit, header.index
-    graph, shape = circuit.graph(), statement.shape(segment)
+    segment = header.index
+    graph, shape = statement.circuit.graph(), statement.shape(segment)
     random = random or system()
     progress("commit", 0, 1, segment=segment)
     mark("pads")
@@ -212,7 +204,7 @@ def prove(
         relations,
         ledger,
         witness,
-        {side: boundary.padded for side, boundary in both.items()},
+        {**{side: boundary.padded for side, boundary in both.items()}, "fixed": fixed or {}},
         _segment_order(statement, segment),
         columns,
         blinding,
@@ -226,7 +218,7 @@ def prove(
     if channel.hiding:
         mark("hiding: replay")
         replay = _verifier(statement, header, channel.proof(), None)
-        public = {s: b.padded for s, b in both.items() if s not in sides}
+        public = {s: b.padded for s, b in both.items() if s not in sides} | {"fixed": fixed or {}}
         _check(replay, statement, header, public)
         mark("hiding: proof")
         channel.close(replay)
@@ -250,15 +242,14 @@ def _lookup_values(witness: SegmentWitness, shape: Shape, entry: lookup.Entry) -
     columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
     if entry.indicator is not None:
         tensor = witness.tensor(entry.columns[0])
-        width = witness.width(entry.columns[0])
         real = np.zeros(tensor.shape, dtype=np.uint8)
-        real[: shape.steps, : shape.batch, :width] = 1
+        real[shape.real(witness.definition(entry.columns[0]))] = 1
         columns.append(real.reshape(-1))
     return lookup.Values(tuple(columns))
 
 
 def verify(
-    statement: Statement,
+    statement: Provable,
     header: SegmentHeader,
     proof: bytes,
     start: dict[str, NDArray[np.int64]] | None,
@@ -266,16 +257,19 @@ def verify(
     *,
     trace: Trace | None = None,
     sizes: dict[str, int] | None = None,
+    fixed: dict[str, NDArray[np.int64]] | None = None,
 ) -> list[DatasetClaim]:
     """Check the proof of one segment whose header was checked by the caller.
 
     ``start`` and ``end`` are the padded public weights of the run's first and last boundary,
-    None where the boundary is committed. Returns the claims on the dataset that the caller still
-    has to check.
+    None where the boundary is committed; ``fixed`` those that no step changes. Returns the claims
+    on the dataset that the caller still has to check.
     """
     channel = _verifier(statement, header, proof, trace)
     public = {
-        side: weights for side, weights in (("start", start), ("end", end)) if weights is not None
+        side: weights
+        for side, weights in (("start", start), ("end", end), ("fixed", fixed))
+        if weights is not None
     }
     claims = _check(channel, statement, header, public)
     channel.close()
@@ -286,7 +280,7 @@ def verify(
 
 
 def _verifier(
-    statement: Statement, header: SegmentHeader, proof: bytes, trace: Trace | None
+    statement: Provable, header: SegmentHeader, proof: bytes, trace: Trace | None
 ) -> VerifierChannel:
     return verifier_channel(
         _challenger(statement, header, trace),
@@ -298,7 +292,7 @@ def _verifier(
 
 def _check(
     channel: VerifierChannel,
-    statement: Statement,
+    statement: Provable,
     header: SegmentHeader,
     public: dict[str, dict[str, NDArray[np.int64]]],
 ) -> list[DatasetClaim]:
@@ -315,7 +309,7 @@ def _check(
 
     def public_value(side: str, name: str, point: Point) -> Ext:
         if side not in public:
-            raise ValueError(f"the {side} of segment {segment} is public but was not given")
+            raise ValueError(f"the {side} weights of segment {segment} are public, but not given")
         if (side, name) not in tables:
             tables[side, name] = ml.IntegerTable(public[side][name])
         return tables[side, name].evaluate(point)

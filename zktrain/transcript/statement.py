@@ -5,20 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import soundness
-from ..arguments import lookup
+from ..arguments import lookup, tally, unit_map
 from ..arguments.batches import RecordAxis
-from ..arguments.claims import Shape, log_width
+from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..arguments.tables import TABLES
 from ..arguments.time_filter import PlainSteps
 from ..circuit.circuit import Circuit
-from ..circuit.operations import Accumulate, Affine, AffineTransposed, Batch, Lookup, Product
+from ..circuit.momentum import Coefficients, coefficients_of
+from ..circuit.operations import (
+    Accumulate,
+    Affine,
+    AffineTransposed,
+    Batch,
+    Lookup,
+    Product,
+    StepGraph,
+    Tally,
+    UnitMap,
+    Vanish,
+)
 from ..commitment import opening
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, carried_tail_for
@@ -26,6 +41,7 @@ from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
 from ..hiding import Layout
+from ..training.order import batch_indices
 from .relations import Relations, layout
 
 FORMAT = "zktrain-statement-1"
@@ -43,12 +59,12 @@ MAX_CLAIMS = 16
 """More than any tensor of a step graph gets: 2 from matrix products and 6 from updates."""
 
 
-def segment_tensors(circuit: Circuit, shape: Shape) -> list[tuple[str, int, int]]:
+def segment_tensors(circuit: Program, shape: Shape) -> list[tuple[str, int, int]]:
     """``(name, log size, used cells)`` of everything a segment commits to."""
     out = []
     for tensor in circuit.graph().tensors:
         if tensor.committed:
-            size = shape.log_size(tensor.width)
+            size = shape.log_size(tensor)
             per_step = 1 << (size - shape.log_steps)
             out.append((tensor.name, size, shape.steps * per_step))
     for table in lookup.tables_of(lookup_entries(circuit, shape)):
@@ -57,24 +73,24 @@ def segment_tensors(circuit: Circuit, shape: Shape) -> list[tuple[str, int, int]
     return out
 
 
-def lookup_entries(circuit: Circuit, shape: Shape) -> list[lookup.Entry]:
+def lookup_entries(circuit: Program, shape: Shape) -> list[lookup.Entry]:
     """The lookups of a segment, in the order of the graph."""
     graph = circuit.graph()
     entries = []
     for op in graph.operations:
         if isinstance(op, Lookup):
-            width = graph.tensor(op.columns[0]).width
+            first = graph.tensor(op.columns[0])
             indicator = None
             if op.table == "exp":
-                indicator = lambda point, width=width: shape.indicator(width, point)  # noqa: E731
+                indicator = lambda point, first=first: shape.indicator(first, point)  # noqa: E731
             entries.append(
-                lookup.Entry(op.table, op.columns, shape.log_size(width), op.offset, indicator)
+                lookup.Entry(op.table, op.columns, shape.log_size(first), op.offset, indicator)
             )
     return entries
 
 
 @lru_cache(maxsize=64)
-def _layout(circuit: Circuit, shape: Shape, sides: tuple[str, ...], records: RecordAxis) -> Layout:
+def _layout(circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis) -> Layout:
     entries = lookup_entries(circuit, shape)
     nothing = PlainSteps(np.zeros(0, dtype=np.uint64))  # a dry run computes nothing of its size
     return layout(Relations(circuit.graph(), shape, entries, nothing, records, sides))
@@ -100,8 +116,226 @@ def auto_segment_steps(circuit: Circuit, records: int) -> int:
     return steps
 
 
+class Program(Hashable, Protocol):
+    """What a segment proves, besides data and weights: a graph with its parameters."""
+
+    @property
+    def version(self) -> int:
+        """Of the protocol's constants."""
+        ...
+
+    def graph(self) -> StepGraph:
+        """Of one step."""
+        ...
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape by parameter name."""
+        ...
+
+
+class Provable(ABC):
+    """What segments and closing proof need of a statement, derived from its sizes: packings, padded
+    scalars, work, error terms."""
+
+    circuit: Program
+    dataset: DatasetHeader
+    security_bits: int
+    zero_knowledge: bool
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """Protocol string; the kind of proof follows it."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> bytes:
+        """SHA-256 of everything that is stated."""
+
+    @property
+    @abstractmethod
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """Where every segment begins, and how long it is."""
+
+    @abstractmethod
+    def shape(self, segment: int) -> Shape:
+        """Steps and samples of a segment."""
+
+    @abstractmethod
+    def order(self, segment: int) -> NDArray[np.int64]:
+        """Records of every step of the segment, ``(steps, batch)``."""
+
+    @abstractmethod
+    def multipliers(self, segment: int) -> list[int]:
+        """Learning-rate multipliers of the segment's real steps."""
+
+    def coefficients(self, segment: int) -> Coefficients | None:
+        """Of momentum and weight decay in the segment's real steps, where there are any."""
+        return None
+
+    @abstractmethod
+    def committed_sides(self, segment: int) -> tuple[str, ...]:
+        """Ends of the segment with committed weights."""
+
+    def counts(self, segment: int) -> NDArray[np.int64] | None:
+        """The public counts of the segment, where its graph has any."""
+        return None
+
+    def problem(self) -> str | None:
+        """Why this cannot be proved, or None."""
+        return None
+
+    def require_provable(self) -> None:
+        """Raises :class:`RecipeError` with the problem."""
+        problem = self.problem()
+        if problem is not None:
+            raise RecipeError(problem)
+
+    @cached_property
+    def lane_log(self) -> int:
+        """One lane length for all segments and boundaries."""
+        least = HIDING_LANE_LOG_MIN if self.zero_knowledge else LANE_LOG_MIN
+        return max(least, total_log(segment_tensors(self.circuit, self.shape(0))) - ROW_LOG)
+
+    @cached_property
+    def tail(self) -> int:
+        """Random coefficients per lane of all segments and boundaries."""
+        if not self.zero_knowledge:
+            return 0
+        return carried_tail_for(self.lane_log, self.query_bits, BOUNDARY_OPENINGS)
+
+    def packing(self, segment: int) -> Packing:
+        return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)
+
+    def boundary_packing(self) -> Packing:
+        """Weights between two segments."""
+        tensors = []
+        for name, dims in self.circuit.parameter_shapes().items():
+            size = sum(log_width(n) for n in dims)
+            tensors.append((name, size, 1 << size))
+        return pack(tensors, self.lane_log, self.tail)
+
+    def packings(self, segment: int) -> list[Packing]:
+        """All commitments that a segment opens: its own, then those of its committed boundaries."""
+        inner = len(self.committed_sides(segment))
+        return [self.packing(segment)] + [self.boundary_packing()] * inner
+
+    def kind(self, segment: int) -> tuple[int, tuple[str, ...]]:
+        """Segments of one kind have the same sizes: number of steps, and committed ends."""
+        return self.segments[segment][1], self.committed_sides(segment)
+
+    def layout(self, segment: int) -> Layout | None:
+        """The padded scalars of a segment's proof; None: nothing is hidden."""
+        if not self.zero_knowledge:
+            return None
+        shape = self.shape(segment)
+        found = _layout(
+            self.circuit, shape, self.committed_sides(segment), self.dataset.record_axis
+        )
+        levels = opening.level_plan(self.packings(segment), self.query_bits, hiding=True)
+        return found.more(levels.scalars(True))
+
+    @property
+    def closing_bits(self) -> float:
+        """Security of each query term of the closing proof."""
+        return max(self.query_bits, dataset_query_bits())
+
+    def closing_layout(self) -> Layout | None:
+        """The padded scalars of the closing proof."""
+        if not self.zero_knowledge:
+            return None
+        levels = opening.level_plan([self.dataset.packing()], self.closing_bits, hiding=True)
+        return Layout(levels.scalars(True))
+
+    @cached_property
+    def query_bits(self) -> float:
+        """Security of each query term, so that all of them together keep the target with a bit
+        to spare."""
+        terms = 8 if self.zero_knowledge else 6
+        return (
+            self.security_bits
+            + soundness.MARGIN_BITS
+            + math.ceil(math.log2(terms * (len(self.segments) + 2)))
+        )
+
+    def work_bits(self, segment: int) -> int:
+        leaves = lookup.leaf_count(lookup_entries(self.circuit, self.shape(segment)))
+        return soundness.lookup_work_bits(leaves, self.query_bits)
+
+    @cached_property
+    def soundness_terms(self) -> list[soundness.Term]:
+        """Every error term of the bundle."""
+        terms: list[soundness.Term] = []
+        alike: dict[tuple[int, tuple[str, ...]], list[soundness.Term]] = {}
+        for segment in range(len(self.segments)):
+            kind = self.kind(segment)
+            if kind not in alike:
+                alike[kind] = self._segment_terms(segment)
+            part = f"segment {segment}"
+            terms += [soundness.Term(part, t.name, t.bits, t.basis) for t in alike[kind]]
+        header = self.dataset
+        terms += soundness.opening_terms(
+            "closing",
+            opening.level_plan([header.packing()], self.closing_bits, hiding=self.zero_knowledge),
+            MAX_CLAIMS * 2 * len(self.segments),
+        )
+        terms += soundness.hidden_terms("closing", self.closing_layout(), self.closing_bits)
+        terms += certificate_terms(header)
+        terms.append(soundness.hash_term())
+        return terms
+
+    def _segment_terms(self, segment: int) -> list[soundness.Term]:
+        part = f"segment {segment}"
+        graph, shape = self.circuit.graph(), self.shape(segment)
+        leaves = lookup.leaf_count(lookup_entries(self.circuit, shape))
+        terms = soundness.lookup_terms(part, leaves, self.work_bits(segment))
+        products = batches = affine = updates = maps = counts = 0
+        for op in graph.operations:
+            if isinstance(op, Product):
+                products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output))
+            elif isinstance(op, Batch):
+                batches += MAX_CLAIMS + 2 * self.dataset.record_axis.variables
+            elif isinstance(op, (Affine, AffineTransposed)):
+                affine += 3 * (log_units(graph.tensor(op.source)) + shape.log_steps)
+            elif isinstance(op, Accumulate):
+                ends = sum(log_units(graph.tensor(name)) for name in (op.activation, op.error))
+                samples = log_grid(graph.tensor(op.error)) + shape.log_batch
+                updates += MAX_CLAIMS + 3 * (samples + shape.log_steps) + ends
+            elif isinstance(op, UnitMap):
+                maps += MAX_CLAIMS + 2 * unit_map.variables(op, graph.tensor(op.source))
+            elif isinstance(op, Vanish):
+                maps += shape.log_size(graph.tensor(op.source))
+            elif isinstance(op, Tally):
+                left, right, rounds = tally.variables(op, graph, shape)
+                counts += left + right + 2 * rounds
+        if maps:
+            terms.append(soundness.sumcheck_term(part, "maps of units", maps))
+        if counts:
+            terms.append(soundness.sumcheck_term(part, "counts", counts))
+        terms += [
+            soundness.sumcheck_term(part, "element-wise products", products),
+            soundness.sumcheck_term(part, "matrix products", affine),
+        ]
+        if updates:
+            terms.append(soundness.sumcheck_term(part, "weight updates", updates))
+        terms.append(soundness.sumcheck_term(part, "batches", batches))
+        tensors = len(segment_tensors(self.circuit, shape)) + 2 * len(
+            self.circuit.parameter_shapes()
+        )
+        claims = MAX_CLAIMS * tensors
+        levels = opening.level_plan(
+            self.packings(segment), self.query_bits, hiding=self.zero_knowledge
+        )
+        terms += soundness.opening_terms(part, levels, claims)
+        return terms + soundness.hidden_terms(part, self.layout(segment), self.query_bits)
+
+    @cached_property
+    def union_bits(self) -> float:
+        return soundness.union([t for t in self.soundness_terms if t.basis == "proven"])
+
+
 @dataclass(frozen=True)
-class Statement:
+class Statement(Provable):
     """What a bundle claims: training ``circuit`` on the dataset from the weights with digest
     ``initial`` ends in the weights with digest ``final``."""
 
@@ -218,12 +452,6 @@ class Statement:
             )
         return None
 
-    def require_provable(self) -> None:
-        """Raises :class:`RecipeError` with the problem."""
-        problem = self.problem()
-        if problem is not None:
-            raise RecipeError(problem)
-
     @property
     def digest(self) -> bytes:
         return hashlib.sha256(b"zktrain statement v1\0" + self.to_json()).digest()
@@ -237,137 +465,32 @@ class Statement:
     def shape(self, segment: int) -> Shape:
         return Shape(self.segments[segment][1], self.circuit.batch_size)
 
-    @cached_property
-    def lane_log(self) -> int:
-        """One lane length for all segments and boundaries."""
-        least = HIDING_LANE_LOG_MIN if self.zero_knowledge else LANE_LOG_MIN
-        return max(least, total_log(segment_tensors(self.circuit, self.shape(0))) - ROW_LOG)
-
-    @cached_property
-    def tail(self) -> int:
-        """Random coefficients per lane of all segments and boundaries."""
-        if not self.zero_knowledge:
-            return 0
-        return carried_tail_for(self.lane_log, self.query_bits, BOUNDARY_OPENINGS)
-
-    def packing(self, segment: int) -> Packing:
-        return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)
-
-    def boundary_packing(self) -> Packing:
-        """Weights between two segments."""
-        tensors = []
-        for name, dims in self.circuit.parameter_shapes().items():
-            size = sum(log_width(n) for n in dims)
-            tensors.append((name, size, 1 << size))
-        return pack(tensors, self.lane_log, self.tail)
-
-    def packings(self, segment: int) -> list[Packing]:
-        """All commitments that a segment opens: its own, then those of its committed boundaries."""
-        inner = len(self.committed_sides(segment))
-        return [self.packing(segment)] + [self.boundary_packing()] * inner
-
     def committed_sides(self, segment: int) -> tuple[str, ...]:
         """Ends of the segment with committed weights: the run's first and last ones are public."""
         first, last = segment == 0, segment + 1 == len(self.segments)
         return ("start",) * (not first) + ("end",) * (not last)
 
-    def kind(self, segment: int) -> tuple[int, tuple[str, ...]]:
-        """Segments of one kind have the same sizes: number of steps, and committed ends."""
-        return self.segments[segment][1], self.committed_sides(segment)
-
-    def layout(self, segment: int) -> Layout | None:
-        """The padded scalars of a segment's proof; None: nothing is hidden."""
-        if not self.zero_knowledge:
-            return None
-        shape = self.shape(segment)
-        found = _layout(
-            self.circuit, shape, self.committed_sides(segment), self.dataset.record_axis
-        )
-        levels = opening.level_plan(self.packings(segment), self.query_bits, hiding=True)
-        return found.more(levels.scalars(True))
-
     @property
-    def closing_bits(self) -> float:
-        """Security of each query term of the closing proof."""
-        return max(self.query_bits, dataset_query_bits())
+    def protocol(self) -> str:
+        return PROTOCOL[self.zero_knowledge]
 
-    def closing_layout(self) -> Layout | None:
-        """The padded scalars of the closing proof."""
-        if not self.zero_knowledge:
+    def order(self, segment: int) -> NDArray[np.int64]:
+        """The batches of the public order."""
+        first, steps = self.segments[segment]
+        circuit = self.circuit
+        return batch_indices(
+            circuit.order_seed,
+            self.dataset.records,
+            circuit.batch_size,
+            first,
+            steps,
+            drop_last=circuit.drop_last,
+        )
+
+    def coefficients(self, segment: int) -> Coefficients | None:
+        if self.circuit.momentum is None:
             return None
-        levels = opening.level_plan([self.dataset.packing()], self.closing_bits, hiding=True)
-        return Layout(levels.scalars(True))
+        return coefficients_of(self.circuit, *self.segments[segment])
 
-    @cached_property
-    def query_bits(self) -> float:
-        """Security of each query term, so that all of them together keep the target with a bit
-        to spare."""
-        terms = 8 if self.zero_knowledge else 6
-        return (
-            self.security_bits
-            + soundness.MARGIN_BITS
-            + math.ceil(math.log2(terms * (len(self.segments) + 2)))
-        )
-
-    def work_bits(self, segment: int) -> int:
-        leaves = lookup.leaf_count(lookup_entries(self.circuit, self.shape(segment)))
-        return soundness.lookup_work_bits(leaves, self.query_bits)
-
-    @cached_property
-    def soundness_terms(self) -> list[soundness.Term]:
-        """Every error term of the bundle."""
-        terms: list[soundness.Term] = []
-        alike: dict[tuple[int, tuple[str, ...]], list[soundness.Term]] = {}
-        for segment in range(len(self.segments)):
-            kind = self.kind(segment)
-            if kind not in alike:
-                alike[kind] = self._segment_terms(segment)
-            part = f"segment {segment}"
-            terms += [soundness.Term(part, t.name, t.bits, t.basis) for t in alike[kind]]
-        header = self.dataset
-        terms += soundness.opening_terms(
-            "closing",
-            opening.level_plan([header.packing()], self.closing_bits, hiding=self.zero_knowledge),
-            MAX_CLAIMS * 2 * len(self.segments),
-        )
-        terms += soundness.hidden_terms("closing", self.closing_layout(), self.closing_bits)
-        terms += certificate_terms(header)
-        terms.append(soundness.hash_term())
-        return terms
-
-    def _segment_terms(self, segment: int) -> list[soundness.Term]:
-        part = f"segment {segment}"
-        graph, shape = self.circuit.graph(), self.shape(segment)
-        leaves = lookup.leaf_count(lookup_entries(self.circuit, shape))
-        terms = soundness.lookup_terms(part, leaves, self.work_bits(segment))
-        products = batches = affine = updates = 0
-        for op in graph.operations:
-            if isinstance(op, Product):
-                products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output).width)
-            elif isinstance(op, Batch):
-                batches += MAX_CLAIMS + 2 * self.dataset.record_axis.variables
-            elif isinstance(op, (Affine, AffineTransposed)):
-                affine += 3 * (log_width(graph.tensor(op.source).width) + shape.log_steps)
-            elif isinstance(op, Accumulate):
-                widths = [graph.tensor(name).width for name in (op.activation, op.error)]
-                ends = sum(log_width(width) for width in widths)
-                updates += MAX_CLAIMS + 3 * (shape.log_batch + shape.log_steps) + ends
-        terms += [
-            soundness.sumcheck_term(part, "element-wise products", products),
-            soundness.sumcheck_term(part, "matrix products", affine),
-            soundness.sumcheck_term(part, "weight updates", updates),
-            soundness.sumcheck_term(part, "batches", batches),
-        ]
-        tensors = len(segment_tensors(self.circuit, shape)) + 2 * len(
-            self.circuit.parameter_shapes()
-        )
-        claims = MAX_CLAIMS * tensors
-        levels = opening.level_plan(
-            self.packings(segment), self.query_bits, hiding=self.zero_knowledge
-        )
-        terms += soundness.opening_terms(part, levels, claims)
-        return terms + soundness.hidden_terms(part, self.layout(segment), self.query_bits)
-
-    @cached_property
-    def union_bits(self) -> float:
-        return soundness.union([t for t in self.soundness_terms if t.basis == "proven"])
+    def multipliers(self, segment: int) -> list[int]:
+        return self.circuit.multipliers_at(*self.segments[segment])

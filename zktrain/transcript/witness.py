@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments.claims import Shape, log_width
-from ..circuit.operations import Linear, Product, StepGraph
+from ..arguments.operands import Dense, Operand, Patches
+from ..circuit.map_arrays import apply_map
+from ..circuit.maps import Window
+from ..circuit.operations import Linear, Product, StepGraph, Tensor, UnitMap
 from ..field.extension import Ext, Point
 
 
@@ -33,45 +36,77 @@ class SegmentWitness:
         self._shape = shape
         self._tensors = dict(given)
         self._definitions = {
-            op.output: op for op in graph.operations if isinstance(op, (Linear, Product))
+            op.output: op for op in graph.operations if isinstance(op, (Linear, Product, UnitMap))
         }
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """Shape ``(2^log_steps, 2^log_batch[, 2^log_width])``."""
+        """The padded axes, outermost first (``Shape.dims``)."""
         if name not in self._tensors:
-            op = self._definitions[name]
-            self._tensors[name] = self._product(op) if isinstance(op, Product) else self._linear(op)
+            match self._definitions[name]:
+                case Product() as op:
+                    self._tensors[name] = self._product(op)
+                case Linear() as op:
+                    self._tensors[name] = self._linear(op)
+                case UnitMap() as op:
+                    self._tensors[name] = self._mapped(op)
         return self._tensors[name]
 
     def _product(self, op: Product) -> NDArray[Any]:
-        """One factor is a ReLU bit, so the result fits the other's type."""
+        """One factor is a bit, so the result fits the other's type."""
         left, right = self.tensor(op.left), self.tensor(op.right)
         wide = left if left.dtype.itemsize > right.dtype.itemsize else right
         out: NDArray[Any] = np.multiply(left, right, dtype=wide.dtype, casting="unsafe")
         return out
 
     def _linear(self, op: Linear) -> NDArray[Any]:
-        shape, width = self._shape, self._graph.tensor(op.output).width
-        dims = [1 << shape.log_steps, 1 << shape.log_batch]
-        if width:
-            dims.append(1 << log_width(width))
-        out = np.zeros(dims, dtype=np.int64)
-        real = (slice(shape.steps), slice(shape.batch), slice(width))[: len(dims)]
-        out[real] = op.constant
+        output = self._graph.tensor(op.output)
+        out = np.zeros(self._shape.dims(output), dtype=np.int64)
+        out[self._shape.real(output)] = op.constant
         for coefficient, name in op.terms:
-            term = self.tensor(name)
-            own = self._graph.tensor(name).width
-            if own == width:
+            term, own = self.tensor(name), self._graph.tensor(name)
+            if own.axes == output.axes:
                 out += coefficient * term.astype(np.int64)
-            elif own == 0:
-                out[..., :width] += coefficient * term.astype(np.int64)[..., None]
-            else:
-                out += coefficient * term.sum(axis=-1, dtype=np.int64)
+                continue
+            cells = term.astype(np.int64)  # padded ones too, as the relation has it
+            grid = 2 + len(own.grid)
+            place: list[slice] = [slice(None)] * grid
+            if own.width and not output.width:
+                cells = cells.sum(axis=-1)
+            if own.taps and not output.taps:
+                cells = cells.sum(axis=tuple(range(grid, grid + len(own.taps))))
+            elif output.taps and not own.taps:
+                cells = np.expand_dims(cells, tuple(range(grid, grid + len(output.taps))))
+                place += [slice(size) for size in output.taps]
+            elif output.taps:
+                place += [slice(None)] * len(output.taps)
+            if output.width and not own.width:
+                cells = cells[..., None]
+                place.append(slice(output.width))
+            elif output.width:
+                place.append(slice(None))
+            out[tuple(place)] += coefficient * cells
         return out.astype(_smallest(int(out.min()), int(out.max())))
 
-    def width(self, name: str) -> int:
-        """Real units of a tensor."""
-        return self._graph.tensor(name).width
+    def _mapped(self, op: UnitMap) -> NDArray[Any]:
+        source, output = self._graph.tensor(op.source), self._graph.tensor(op.output)
+        out = np.zeros(self._shape.dims(output), dtype=np.int32)
+        every = (slice(None), slice(None))  # padded steps and samples too
+        cells = self.tensor(op.source)[every + self._shape.real(source)[2:]]
+        out[every + self._shape.real(output)[2:]] = apply_map(op.map, cells, source, output)
+        return out.astype(_smallest(int(out.min()), int(out.max())))
+
+    def operand(self, name: str) -> Operand:
+        """A factor of a matrix product: windows are not written down."""
+        op = self._definitions.get(name)
+        output = self._graph.tensor(name)
+        if isinstance(op, UnitMap) and isinstance(op.map, Window) and output.taps:
+            source = self._graph.tensor(op.source)
+            return Patches(op.map, source, output, self.tensor(op.source))
+        return Dense(self.tensor(name))
+
+    def definition(self, name: str) -> Tensor:
+        """What the graph says of a tensor."""
+        return self._graph.tensor(name)
 
     def evaluate(self, name: str, point: Point) -> Ext:
         from ..kernels import field as kf

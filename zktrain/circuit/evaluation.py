@@ -1,0 +1,83 @@
+"""The graph of an evaluation: a network with public weights predicts the class of every record.
+
+The prediction is the first of the largest logits ``z``. With ``h`` the committed one-hot vector of
+the predicted class,
+
+    sum_k h_k = 1                                  on every record, 0 on padding
+    top = sum_k h_k z_k                            the logit of the predicted class
+    d_k = top - z_k - (1 - sum_{j <= k} h_j)       on real classes, h_k on padded ones
+
+and ``(d_k, h_k)`` is a row of the table ``winner``: ``(d, 0)`` for ``0 <= d < 2^16 - 1``, or
+``(0, 1)``. The table makes ``h`` bits, the sum leaves exactly one of them, and ``d_k >= 0`` says
+``z_k < top`` for the classes before it and ``z_k <= top`` for those after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .build import forward
+from .circuit import Circuit, trained
+from .geometry import Extent
+from .maps import Before
+from .network import AnyLayer, FixedPoint
+from .operations import Fixed, Linear, Lookup, Product, StepGraph, Tally, UnitMap, Vanish
+
+PREDICTION = "h"
+LABELS = "y"
+MAX_SPREAD = (1 << 16) - 2
+"""The largest difference of two logits of a record that the table ``winner`` has a row for,
+whichever of both comes first."""
+
+
+def build_evaluation(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> StepGraph:
+    """Graph that predicts with ``layers`` and counts pairs of label and prediction.
+
+    Names: those of ``build.forward``; ``h`` one-hot predictions, committed; ``hz``, ``top``,
+    ``before``, ``d`` and ``chosen`` virtual.
+    """
+    build, plan, values = forward(layers, fixed_point)
+    logits, classes, record = values[-1], plan.extents[-1], Extent((), 0)
+    build.committed(PREDICTION, classes, (0, 1))
+    for name in ("hz", "before", "d"):
+        build.virtual(name, classes)
+    for name in ("top", "chosen"):
+        build.virtual(name, record)
+    build.operations += [
+        Product("hz", PREDICTION, logits),
+        Linear("top", ((1, "hz"),)),
+        UnitMap("before", PREDICTION, Before()),
+        Linear("d", ((1, "top"), (-1, logits), (1, PREDICTION), (1, "before")), -1),
+        Lookup("winner", ("d", PREDICTION)),
+        Linear("chosen", ((1, PREDICTION),), -1),
+        Vanish("chosen"),
+        Tally(LABELS, PREDICTION),
+    ]
+    build.operations += [Fixed(layer.weight, layer.bias) for layer in trained(layers)]
+    return StepGraph(tuple(build.tensors), tuple(build.operations))
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation proves of the network of ``circuit``; nothing else of it matters."""
+
+    circuit: Circuit
+
+    @property
+    def version(self) -> int:
+        """Evaluations came with the second version of the protocol's constants."""
+        return 2
+
+    def graph(self) -> StepGraph:
+        """See ``build_evaluation``."""
+        return _graph(self.circuit.layers, self.circuit.fixed_point)
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the circuit."""
+        return self.circuit.parameter_shapes()
+
+
+@lru_cache(maxsize=16)
+def _graph(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> StepGraph:
+    return build_evaluation(layers, fixed_point)

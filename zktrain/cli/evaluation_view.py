@@ -1,0 +1,228 @@
+"""Proofs of evaluations in words, for people, and in fields, for machines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from . import screens, wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..prove_eval import ProvedEvaluation
+    from ..transcript.evaluation import Counts, EvaluationStatement
+    from ..transcript.evaluation_bundle import EvaluationInspection
+    from ..verify_eval import EvaluationVerdict
+
+_MOST_CLASSES = 20
+"""Larger matrices are not printed."""
+
+
+def statement_fields(statement: EvaluationStatement) -> dict[str, Any]:
+    """The statement as a JSON object."""
+    circuit, dataset = statement.circuit.circuit, statement.dataset
+    return {
+        "digest": statement.digest.hex(),
+        "circuit_id": circuit.id,
+        "layers": [asdict(layer) for layer in circuit.layers],
+        "parameters": circuit.parameters,
+        "weights_digest": statement.weights,
+        "dataset": {
+            "root": dataset.root.hex(),
+            "records": dataset.records,
+            "features": dataset.features,
+            "classes": dataset.classes,
+        },
+        "segment_records": statement.segment_records,
+        "segments": len(statement.segments),
+        "segment_confusion": statement.confusion,
+    }
+
+
+def verdict_fields(verdict: EvaluationVerdict) -> dict[str, Any]:
+    """An accepted proof as a JSON object."""
+    return {
+        "accepted": True,
+        "error": None,
+        "accuracy": verdict.accuracy,
+        "correct": verdict.correct,
+        "records": verdict.records,
+        "confusion": verdict.confusion,
+        "weights_digest": verdict.weights_digest,
+        "dataset_root": verdict.dataset_root,
+        "statement": statement_fields(verdict.statement),
+        "security_bits": verdict.security_bits,
+        "zero_knowledge": verdict.zero_knowledge,
+        "seconds": verdict.seconds,
+        "proof_bytes": verdict.proof_bytes,
+        "segments": verdict.segments,
+        "warnings": list(verdict.warnings),
+    }
+
+
+def proved_fields(result: ProvedEvaluation) -> dict[str, Any]:
+    """What ``prove-eval`` made, as a JSON object."""
+    return {
+        "accuracy": result.accuracy,
+        "correct": result.correct,
+        "records": result.records,
+        "confusion": result.confusion,
+        "weights_digest": result.weights_digest,
+        "dataset_root": result.dataset_root,
+        "dataset": None if result.dataset is None else str(result.dataset),
+        "segments": result.segments,
+        "zero_knowledge": result.zero_knowledge,
+        "seconds": result.seconds,
+        "proof_bytes": result.proof_bytes,
+        "peak_rss_bytes": result.peak_rss_bytes,
+        "path": str(result.path),
+    }
+
+
+def inspection_fields(found: EvaluationInspection) -> dict[str, Any]:
+    """An unverified proof as a JSON object."""
+    statement = found.statement
+    return {
+        "verified": False,
+        "statement": statement_fields(statement),
+        "accuracy": statement.accuracy,
+        "confusion": statement.matrix,
+        "security_bits": statement.security_bits,
+        "zero_knowledge": statement.zero_knowledge,
+        "proof_bytes": found.proof_bytes,
+        "sections": found.sections,
+        "soundness": [asdict(term) for term in statement.soundness_terms],
+        "union_bits": statement.union_bits,
+    }
+
+
+def _accuracy(correct: int, records: int) -> str:
+    return f"{correct / records:.2%}, {correct:,} of {wording.several(records, 'record')}"
+
+
+def _matrix(out: Console, matrix: Counts) -> None:
+    classes = len(matrix)
+    out.print("\n[bold]Confusion[/] label by prediction, records")
+    if classes > _MOST_CLASSES:
+        out.print(f" {classes} by {classes}; --json gives it in full")
+        return
+    headers = ("label", *map(str, range(classes)))
+    rows = [(str(label), *map(str, row)) for label, row in enumerate(matrix)]
+    screens._table(out, headers, rows)
+
+
+def _rows(statement: EvaluationStatement) -> list[tuple[str, str]]:
+    circuit, dataset = statement.circuit.circuit, statement.dataset
+    rows = [
+        ("accuracy", _accuracy(statement.correct, dataset.records)),
+        ("weights", statement.weights),
+        ("network", wording.network(circuit)),
+        ("circuit", circuit.id),
+        (
+            "dataset",
+            f"{wording.several(dataset.records, 'record')} of "
+            f"{wording.several(dataset.features, 'input')}, "
+            f"{wording.several(dataset.classes, 'class', 'classes')}",
+        ),
+        ("root", dataset.root.hex()),
+    ]
+    if len(statement.segments) > 1:
+        parts = wording.several(len(statement.segments), "part")
+        rows.append(("published", f"the counts of {parts} of the dataset, not only their sum"))
+    return rows
+
+
+def proved(result: ProvedEvaluation, weights: str) -> None:
+    """After ``prove-eval``."""
+    out = screens.console()
+    rows = [
+        ("accuracy", _accuracy(result.correct, result.records)),
+        ("on", result.source),
+        ("proof", str(result.path)),
+        (
+            "size",
+            f"{wording.size(result.proof_bytes)}, {wording.several(result.segments, 'segment')}",
+        ),
+        ("hides data", "yes" if result.zero_knowledge else "no"),
+        ("time", wording.span(result.seconds)),
+        ("peak memory", wording.size(result.peak_rss_bytes)),
+    ]
+    if result.dataset is not None:
+        rows.append(("commitment", str(result.dataset)))
+    screens._rows(out, rows)
+    command = f"zktrain verify-eval {weights} --proof {result.path} --dataset {result.dataset_root}"
+    out.print(f"Next: {command}", markup=False)
+
+
+def accepted(verdict: EvaluationVerdict, weights: str) -> None:
+    """The verdict of ``verify-eval``."""
+    from rich.markup import escape
+
+    out = screens.console()
+    out.print(
+        f"[bold green]ACCEPTED[/] {escape(weights)} predicts {verdict.correct:,} of "
+        f"{wording.several(verdict.records, 'record')} correctly."
+    )
+    for warning in verdict.warnings:
+        for line in screens._wrapped(f"Note: {warning}", screens._WIDTH):
+            out.print(line, markup=False, style="yellow")
+    out.print("\n[bold]Proven[/]")
+    claim = (
+        "There is a dataset with the root below on whose records the network, with exactly the "
+        "weights of the file and in the stated integer arithmetic, has this accuracy and these "
+        "counts of labels and predictions."
+    )
+    for line in screens._wrapped(claim, screens._WIDTH - 2):
+        out.print(f" {line}")
+    screens._rows(out, _rows(verdict.statement))
+    _matrix(out, verdict.confusion)
+    out.print("\n[bold]Not proven[/]")
+    screens._bullets(
+        out,
+        (
+            "that the records or labels are right, or drawn from anywhere: only that these, all "
+            "of them, were evaluated",
+            "that the weights were trained, or not on these records: that is what zktrain verify "
+            "is for",
+            "that a floating-point model predicts the same on every record",
+        ),
+    )
+    out.print("\n[bold]Figures[/]")
+    screens._rows(
+        out,
+        [
+            ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
+            ("hides data", "yes" if verdict.zero_knowledge else "no"),
+            (
+                "proof",
+                f"{wording.size(verdict.proof_bytes)}, "
+                f"{wording.several(verdict.segments, 'segment')}",
+            ),
+            ("verified in", wording.span(verdict.seconds)),
+        ],
+    )
+
+
+def inspected(found: EvaluationInspection) -> None:
+    """What ``inspect`` shows of such a proof."""
+    out, statement = screens.console(), found.statement
+    out.print("[bold]Statement[/] as the proof of an evaluation claims it; nothing is verified")
+    screens._rows(out, _rows(statement))
+    screens._rows(
+        out,
+        [
+            ("asked for", f"{statement.security_bits} bits of security"),
+            ("hides data", "yes" if statement.zero_knowledge else "no"),
+        ],
+    )
+    _matrix(out, statement.matrix)
+    out.print("\n[bold]Sizes[/]")
+    sizes = {**found.sections, "file": found.proof_bytes}
+    screens._table(out, ("part", "bytes"), [(name, f"{n:,}") for name, n in sizes.items()])
+    out.print("\n[bold]Soundness[/] in bits; equal terms of all segments are one row")
+    rows = screens._soundness_rows(statement)
+    screens._table(out, ("term", "count", "least", "together", "basis"), rows)
+    out.print(
+        f"The union of all proven terms is {wording.bits(statement.union_bits)} bits.", markup=False
+    )

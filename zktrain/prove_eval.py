@@ -1,0 +1,317 @@
+"""The verb ``prove_eval``: accuracy and confusion matrix of weights on a committed dataset."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .circuit.circuit import Circuit
+from .errors import InputError, MalformedProof, StatementMismatch
+from .extras import require
+from .progress import Progress, silent
+
+if TYPE_CHECKING:
+    from .arguments.batches import DatasetClaim
+    from .dataset.commitment import CommittedDataset
+    from .dataset.readers import Records
+    from .dataset.secret_file import Owned
+    from .training.evaluation import IntegerWeights
+    from .transcript.evaluation import Counts, EvaluationStatement
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedEvaluation:
+    """Where the proof is, what it proves and what it cost. ``confusion`` counts records by label
+    (outer) and prediction (inner); ``dataset`` is the file of a new commitment, if one was
+    written."""
+
+    path: Path
+    records: int
+    correct: int
+    accuracy: float
+    confusion: Counts
+    weights_digest: str
+    dataset_root: str
+    dataset: Path | None
+    source: str
+    segments: int
+    zero_knowledge: bool
+    seconds: float
+    proof_bytes: int
+    peak_rss_bytes: int
+
+
+def prove_eval(
+    weights: str | Path,
+    *,
+    circuit: str | Path,
+    data: str | Path,
+    split: str = "test",
+    dataset: str | Path | None = None,
+    dataset_out: str | Path | None = None,
+    out: str | Path = "eval.zkt",
+    device: str = "cpu",
+    zero_knowledge: bool = True,
+    security_bits: int = 100,
+    segment_records: int | None = None,
+    progress: Progress = silent,
+) -> ProvedEvaluation:
+    """Prove which class the network of ``circuit`` with the weights of a file predicts how often
+    for which label, over all records of ``data``.
+
+    Parameters
+    ----------
+    weights
+        The file, as ``zktrain train`` writes it.
+    circuit
+        A compiled circuit: its network is evaluated; loss, steps and learning rates do not matter.
+    data, split
+        As for ``commit``.
+    dataset
+        An existing commitment to the same records: its public file, with the secret file beside it
+        if it hides, or a root that everybody can recompute.
+    dataset_out
+        Where to write a new commitment instead, which hides unless ``zero_knowledge`` is off.
+    out
+        Where to write the proof.
+    device
+        ``cpu`` or ``cuda``; the proof does not depend on it.
+    zero_knowledge
+        Hide everything but the published counts.
+    security_bits
+        80 to 120.
+    segment_records
+        Records proved together, a power of two; None: as many as one segment takes. The counts of
+        every segment are published, not only their sum.
+    progress
+        Called with the stages ``evaluate``, ``commit dataset``, those of segments, ``closing``.
+
+    Raises
+    ------
+    InputError
+        A file or an argument cannot be used.
+    StatementMismatch
+        The weights are those of another network, or ``data`` are not the committed records.
+    RangeOverflow
+        A value of the network leaves 16 bits on these records; names layer, record and value.
+    RecipeError
+        These sizes cannot be proved.
+    """
+    require("prove", "proving an evaluation", "numba", "torch")
+    from .circuit.evaluation import Evaluation
+    from .dataset.commitment import certify, commit_records
+    from .dataset.readers import read_dataset
+    from .kernels.device import kernels_on, require_device
+    from .training.weights import digest, read_weights, write_atomically
+    from .transcript.evaluation import EvaluationStatement, auto_segment_records
+    from .transcript.evaluation_bundle import EvaluationBundle
+    from .transcript.statement import MAX_SEGMENT_SAMPLES
+
+    started = time.perf_counter()
+    progress("load", 0, 1)
+    require_device(device, kernels=True)
+    compiled = _circuit(circuit)
+    fixed_point = compiled.fixed_point
+    integers = read_weights(weights, compiled.parameter_shapes(), fixed_point.weight_bits)
+    records = read_dataset(str(data), split)
+    program = Evaluation(compiled)
+    size = segment_records
+    if size is None:
+        size = auto_segment_records(program, len(records.labels))
+    if not 1 <= size <= MAX_SEGMENT_SAMPLES or size & (size - 1):
+        raise InputError(
+            f"segment_records is {size}; it must be a power of two, at most {MAX_SEGMENT_SAMPLES}"
+        )
+    progress("evaluate", 0, 1)
+    counts = _counts(compiled, integers, records, size, device)
+    with kernels_on(device):
+        known = _known(data, split, dataset, dataset_out, zero_knowledge, progress)
+        progress("commit dataset", 0, 1)
+        committed = commit_records(records, known.seed, known.openings)
+        root = committed.header.root.hex()
+        if known.root is not None and root != known.root:
+            raise StatementMismatch(
+                f"{records.source} is not the dataset with this root", expected=known.root, got=root
+            )
+        statement = EvaluationStatement(
+            program,
+            committed.header,
+            digest(integers),
+            size,
+            counts,
+            security_bits,
+            zero_knowledge,
+        )
+        statement.require_provable()
+        proofs, claims = _segments(
+            statement, integers, records, committed, known.secret, device, progress
+        )
+        progress("certify dataset", 0, 1)
+        certificate = _certificate(dataset_out or dataset, committed)
+        if certificate is None:
+            certificate = certify(committed)
+        progress("closing", 0, 1)
+        closing = _closing(statement, claims, committed, known.secret)
+    bundle = EvaluationBundle(
+        statement.to_json(),
+        compiled.canonical_json(),
+        committed.header.to_json(),
+        certificate,
+        tuple(proofs),
+        closing,
+    )
+    path, written = Path(out), bundle.to_bytes()
+    write_atomically(path, written)
+    scale = 1 if sys.platform == "darwin" else 1024
+    return ProvedEvaluation(
+        path,
+        statement.dataset.records,
+        statement.correct,
+        statement.accuracy,
+        statement.matrix,
+        statement.weights,
+        root,
+        None if dataset_out is None else Path(dataset_out),
+        records.source,
+        len(proofs),
+        zero_knowledge,
+        time.perf_counter() - started,
+        len(written),
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
+    )
+
+
+def _circuit(path: str | Path) -> Circuit:
+    from .transcript.bundle import read_file
+
+    try:
+        return Circuit.from_json(read_file(path, "circuit"))
+    except MalformedProof as error:
+        raise InputError(
+            f"the circuit {str(path)!r:.200} cannot be used: {error.message}; give what zktrain "
+            "compile wrote"
+        ) from None
+
+
+def _known(
+    data: str | Path,
+    split: str,
+    dataset: str | Path | None,
+    dataset_out: str | Path | None,
+    zero_knowledge: bool,
+    progress: Progress,
+) -> Owned:
+    """The commitment to prove on, made and written here if there is none yet."""
+    from .commit import commit
+    from .dataset.secret_file import Owned, owned
+
+    if dataset is not None and dataset_out is not None:
+        raise InputError(
+            "--dataset names an existing commitment and --dataset-out makes a new one; give one"
+        )
+    if dataset_out is not None:
+        commit(data, out=dataset_out, split=split, public=not zero_knowledge, progress=progress)
+        return owned(dataset_out)
+    if dataset is not None:
+        return owned(dataset)
+    if zero_knowledge:
+        raise InputError(
+            "a proof that hides the records needs a commitment that does: give --dataset FILE.zkd, "
+            "or --dataset-out FILE.zkd to make one; or prove with --no-zk"
+        )
+    return Owned()
+
+
+def _counts(
+    circuit: Circuit, weights: IntegerWeights, records: Records, size: int, device: str
+) -> tuple[Counts, ...]:
+    from .training.evaluation import confusion
+
+    total = len(records.labels)
+    matrices = []
+    for first in range(0, total, size):
+        count = min(size, total - first)
+        found = confusion(circuit, weights, records, first, count, device=device)
+        matrices.append(tuple(map(tuple, found.tolist())))
+    return tuple(matrices)
+
+
+def _segments(
+    statement: EvaluationStatement,
+    weights: IntegerWeights,
+    records: Records,
+    committed: CommittedDataset,
+    secret: Path | None,
+    device: str,
+    progress: Progress,
+) -> tuple[list[bytes], list[DatasetClaim]]:
+    from .dataset import secret_file
+    from .training.evaluation import evaluation_witness
+    from .transcript import segment
+    from .transcript.segment import BoundaryWeights
+    from .transcript.witness import SegmentWitness, batch_tensors
+
+    circuit, nothing = statement.circuit.circuit, BoundaryWeights({})
+    fixed = segment.pad_weights(dict(weights))
+    proofs: list[bytes] = []
+    claims: list[DatasetClaim] = []
+    for header in statement.headers:
+        if secret is not None:
+            secret_file.spend(secret, statement.dataset, segments=1)
+        progress("witness", 0, 1, segment=header.index)
+        first, count = statement.segments[header.index]
+        shape, order = statement.shape(header.index), statement.order(header.index)
+        arrays = evaluation_witness(circuit, weights, records, first, count, device=device)
+        arrays |= batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
+        witness = SegmentWitness(statement.circuit.graph(), shape, arrays)
+        proof, left = segment.prove(
+            statement,
+            header,
+            witness,
+            committed.columns,
+            nothing,
+            nothing,
+            blinding=committed.blinding,
+            progress=progress,
+            fixed=fixed,
+        )
+        proofs.append(proof)
+        claims += left
+    return proofs, claims
+
+
+def _certificate(path: str | Path | None, committed: CommittedDataset) -> bytes | None:
+    """That of the public file, if there is one."""
+    from .dataset.commitment import verify_certificate
+    from .dataset.public_file import read_public
+
+    if path is None or not Path(path).is_file():
+        return None
+    header, certificate = read_public(path)
+    if header != committed.header:
+        raise InputError(f"{path} has changed meanwhile; prove again")
+    verify_certificate(header, certificate)
+    return certificate
+
+
+def _closing(
+    statement: EvaluationStatement,
+    claims: list[DatasetClaim],
+    committed: CommittedDataset,
+    secret: Path | None,
+) -> bytes:
+    from .dataset import secret_file
+    from .dataset.commitment import opened_positions
+    from .transcript import closing
+
+    if secret is not None:
+        positions = opened_positions(statement.dataset, statement.closing_bits)
+        secret_file.spend(secret, statement.dataset, positions=positions)
+    return closing.prove(statement, list(statement.headers), claims, committed.committed)
+
+
+__all__ = ["ProvedEvaluation", "prove_eval"]

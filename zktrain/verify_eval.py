@@ -1,0 +1,160 @@
+"""The verb ``verify_eval``: checking accuracy and confusion matrix of a weight file against a
+proof, with numpy alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from .circuit.circuit import Circuit
+from .dataset.commitment import DatasetHeader, verify_certificate
+from .errors import InputError, MalformedProof, StatementMismatch
+from .progress import Progress, silent
+from .training.weights import digest, read_weights
+from .transcript import closing, segment
+from .transcript.bundle import read_file
+from .transcript.evaluation import Counts, EvaluationStatement
+from .transcript.evaluation_bundle import EvaluationBundle, parse, parse_statement
+from .verify import Weights, _check_dataset, _staged
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationVerdict:
+    """What was accepted. A rejected proof has no verdict but an exception.
+
+    ``confusion`` counts records by label (outer) and prediction (inner), ``correct`` those on its
+    diagonal; ``accuracy`` is ``correct / records``.
+    """
+
+    statement: EvaluationStatement
+    records: int
+    correct: int
+    accuracy: float
+    confusion: Counts
+    weights_digest: str
+    dataset_root: str
+    segments: int
+    security_bits: float
+    zero_knowledge: bool
+    seconds: float
+    proof_bytes: int
+    statement_digest: str
+    warnings: tuple[str, ...]
+
+
+def verify_eval(
+    weights: str | Path,
+    *,
+    proof: str | Path,
+    dataset: str | Path,
+    circuit: str | Path | None = None,
+    min_security_bits: int = 100,
+    progress: Progress = silent,
+) -> EvaluationVerdict:
+    """Accept iff ``proof`` proves the counts that it states for the weights of the file on all
+    records of ``dataset``.
+
+    ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the network, its
+    layers and fixed-point format; without it the verdict's statement says which one was evaluated.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or is missing: nothing was judged.
+    MalformedProof, Rejected
+        The proof is not accepted; the subclass says why.
+    """
+    started = time.perf_counter()
+    data = read_file(proof, "proof")
+    bundle = parse(data)
+    header = DatasetHeader.from_json(bundle.dataset_json)
+    _check_dataset(header, dataset)
+    if circuit is not None:
+        _check_network(bundle, circuit)
+    statement = parse_statement(bundle)
+    if statement.security_bits < min_security_bits:
+        raise StatementMismatch(
+            "the proof was made for fewer bits of security than are asked for",
+            stage="statement",
+            expected=min_security_bits,
+            got=statement.security_bits,
+        )
+    fixed = segment.pad_weights(_weights(statement, weights))
+
+    total = len(statement.segments) + 2
+    progress("dataset certificate", 0, total)
+    _staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
+    claims = []
+    for part, found in zip(statement.headers, bundle.segments, strict=True):
+        progress("segment", part.index + 1, total)
+        check = partial(segment.verify, statement, part, found, {}, {}, fixed=fixed)
+        claims += _staged("segment", part.index, check)
+    progress("closing", total - 1, total)
+    headers = list(statement.headers)
+    _staged("closing", None, partial(closing.verify, statement, headers, claims, bundle.closing))
+    progress("done", total, total)
+    return EvaluationVerdict(
+        statement=statement,
+        records=header.records,
+        correct=statement.correct,
+        accuracy=statement.accuracy,
+        confusion=statement.matrix,
+        weights_digest=statement.weights,
+        dataset_root=header.root.hex(),
+        segments=len(headers),
+        security_bits=statement.union_bits,
+        zero_knowledge=statement.zero_knowledge,
+        seconds=time.perf_counter() - started,
+        proof_bytes=len(data),
+        statement_digest=statement.digest.hex(),
+        warnings=_warnings(statement, pinned=circuit is not None),
+    )
+
+
+def _check_network(bundle: EvaluationBundle, path: str | Path) -> None:
+    try:
+        mine = Circuit.from_json(read_file(path, "circuit"))
+    except MalformedProof as error:
+        raise InputError(
+            f"the circuit {str(path)!r:.200} cannot be used: {error.message}"
+        ) from None
+    theirs = Circuit.from_json(bundle.circuit_json)
+    for name in ("layers", "fixed_point"):
+        if getattr(mine, name) != getattr(theirs, name):
+            raise StatementMismatch(
+                f"the proof is about another network: {name} differs",
+                stage="circuit",
+                expected=mine.id[:16],
+                got=theirs.id[:16],
+            )
+
+
+def _weights(statement: EvaluationStatement, path: str | Path) -> Weights:
+    circuit = statement.circuit.circuit
+    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    found = digest(weights)
+    if found != statement.weights:
+        raise StatementMismatch(
+            "the weight file does not hold the weights that were evaluated",
+            stage="weights",
+            expected=statement.weights[:16],
+            got=found[:16],
+        )
+    return weights
+
+
+def _warnings(statement: EvaluationStatement, *, pinned: bool) -> tuple[str, ...]:
+    out = []
+    if not pinned:
+        out.append(
+            "no circuit was pinned: read below which network was evaluated, or pin one with "
+            "--circuit"
+        )
+    if not statement.zero_knowledge:
+        out.append("this proof does not hide the dataset")
+    return tuple(out)
+
+
+__all__ = ["EvaluationVerdict", "verify_eval"]
