@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .circuit.circuit import Circuit
+from .circuit.momentum import start_violation
 from .dataset.commitment import DatasetHeader, verify_certificate
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .progress import Progress, silent
@@ -154,7 +155,7 @@ def _check_circuit(bundle: Bundle, path: str | Path) -> None:
         ) from None
     theirs = Circuit.from_json(bundle.circuit_json)
     names = ("layers", "loss", "fixed_point", "batch_size", "steps", "multipliers", "order_seed")
-    for name in (*names, "initialisation"):
+    for name in (*names, "initialisation", "momentum", "drop_last"):
         if getattr(mine, name) != getattr(theirs, name):
             raise StatementMismatch(
                 f"the proof is about another circuit: {name} differs",
@@ -194,6 +195,10 @@ def _initial_weights(statement: Statement, path: str | Path | None) -> Weights:
             raise StatementMismatch(
                 "the initial weights are not those of the circuit", stage="initial"
             )
+    if problem := start_violation(circuit, weights):
+        raise StatementMismatch(
+            f"no run under weight decay starts from these weights: {problem}", stage="initial"
+        )
     if digest(weights) != statement.initial:
         raise StatementMismatch(
             "the statement starts from other weights than the circuit says", stage="initial"

@@ -18,7 +18,7 @@ evenly over ``(0, 1)``: a single coefficient is off by less than 1, their mean i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -267,7 +267,7 @@ def largest_coefficient(circuit: Circuit) -> int:
     return int(exact) + 1
 
 
-def start_violation(circuit: Circuit, weights: dict[str, Integers]) -> str | None:
+def start_violation(circuit: Circuit, weights: Mapping[str, Integers]) -> str | None:
     """Why a run under the circuit's weight decay cannot start from ``weights``."""
     if circuit.momentum is None or not circuit.momentum.weight_decay:
         return None

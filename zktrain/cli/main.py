@@ -127,6 +127,7 @@ def compile(
                 "cells_per_step": circuit.cells_per_step,
                 "lookups_per_step": circuit.lookups_per_step,
                 "effective_learning_rate": circuit.effective_learning_rate,
+                **wording.filter_fields(circuit),
                 "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
                 "path": _text(result.path),
                 **({} if found is None else {"estimate": found.to_json()}),

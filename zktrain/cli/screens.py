@@ -105,7 +105,11 @@ def compiled(result: CompiledRecipe) -> None:
     rows = [
         ("circuit", result.circuit_id),
         ("network", wording.network(circuit)),
-        ("training", f"{circuit.steps:,} steps, batches of {circuit.batch_size:,}"),
+        (
+            "training",
+            f"{wording.several(circuit.steps, 'step')} of {wording.optimizer(circuit)}"
+            f"{wording.restarts(circuit)}, batches of {circuit.batch_size:,}",
+        ),
         ("learning rate", f"{wording.learning_rate(circuit)} (the one that is really used)"),
         (
             "each step",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..circuit.momentum import COEFFICIENT_BITS
 from ..circuit.network import (
     Add,
     AnyLayer,
@@ -32,6 +33,7 @@ PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
 
 _MANY = 4
+_UNIT = float(1 << COEFFICIENT_BITS)
 
 
 def size(count: int) -> str:
@@ -90,13 +92,59 @@ def _layer(layer: AnyLayer) -> str:
 
 def learning_rate(circuit: Circuit) -> str:
     """The schedule really used; the middle of a long one is left out."""
-    schedule = circuit.effective_learning_rate
-    if len(schedule) == 1:
-        return repr(schedule[0][1])
-    parts = [f"{rate!r} from step {first:,}" for first, rate in schedule]
+    shown = [(first, _rate(circuit, rate)) for first, rate in circuit.effective_learning_rate]
+    if len(shown) == 1:
+        return shown[0][1]
+    parts = [f"{rate} from step {first:,}" for first, rate in shown]
     if len(parts) > _MANY:
         parts = [*parts[:2], f"... ({len(parts) - 3} more)", parts[-1]]
     return ", ".join(parts)
+
+
+def _rate(circuit: Circuit, rate: float) -> str:
+    """All digits where there are few; a filter's rates are near what was asked for."""
+    return repr(rate) if circuit.momentum is None else f"{rate:.6g}"
+
+
+def optimizer(circuit: Circuit) -> str:
+    """``SGD``, or ``SGD with momentum 0.9 (Nesterov), weight decay 0.0005``."""
+    stated = circuit.momentum
+    if stated is None:
+        return "SGD"
+    parts = []
+    if stated.momentum:
+        nesterov = " (Nesterov)" if stated.nesterov else ""
+        parts.append(f"momentum {stated.momentum / _UNIT:.6g}{nesterov}")
+    if stated.weight_decay:
+        parts.append(f"weight decay {stated.weight_decay / _UNIT:.6g}")
+    return f"SGD with {', '.join(parts)}"
+
+
+def restarts(circuit: Circuit) -> str:
+    """When velocities become zero; empty where they never do."""
+    stated = circuit.momentum
+    if stated is None or not stated.momentum or circuit.steps <= stated.restart_steps:
+        return ""
+    return f", velocity zero again every {several(stated.restart_steps, 'step')}"
+
+
+def order(circuit: Circuit) -> str:
+    """``epoch permutations from the seed "..."``, and what becomes of last batches."""
+    dropped = ", incomplete last batches left out" if circuit.drop_last else ""
+    return f'epoch permutations from the seed "{circuit.order_seed}"{dropped}'
+
+
+def filter_fields(circuit: Circuit) -> dict[str, Any]:
+    """Momentum and weight decay as a JSON object's keys; none for plain SGD."""
+    stated = circuit.momentum
+    if stated is None:
+        return {}
+    return {
+        "momentum": stated.momentum / _UNIT,
+        "nesterov": stated.nesterov,
+        "weight_decay": stated.weight_decay / _UNIT,
+        "restart_steps": stated.restart_steps,
+    }
 
 
 def statement_rows(statement: Statement) -> list[tuple[str, str]]:
@@ -113,11 +161,12 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
         ("root", dataset.root.hex()),
         (
             "training",
-            f"{several(circuit.steps, 'step')} of SGD, batches of {circuit.batch_size:,}, "
+            f"{several(circuit.steps, 'step')} of {optimizer(circuit)}{restarts(circuit)}, "
+            f"batches of {circuit.batch_size:,}, "
             f"{LOSSES[circuit.loss]}",
         ),
         ("learning rate", learning_rate(circuit)),
-        ("order", f'epoch permutations from the seed "{circuit.order_seed}"'),
+        ("order", order(circuit)),
         (
             "start",
             f'from the seed "{start.value}"'
@@ -165,10 +214,12 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
         "parameters": circuit.parameters,
         "loss": circuit.loss,
         "optimizer": "sgd",
+        **filter_fields(circuit),
         "learning_rate": circuit.effective_learning_rate,
         "batch_size": circuit.batch_size,
         "steps": circuit.steps,
         "order_seed": circuit.order_seed,
+        "last_batch": "drop" if circuit.drop_last else "wrap",
         "initialisation": asdict(circuit.initialisation),
         "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
         "dataset": {

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
+from ..circuit.momentum import start_violation
 from ..dataset.readers import Records
 from ..errors import InputError
 from .arithmetic_careful import CarefulArithmetic
@@ -45,6 +46,7 @@ class Trajectory:
     ) -> None:
         check_records(circuit, records)
         check_weights(circuit, weights)
+        check_start(circuit, weights)
         self.circuit = circuit
         self.network = Network(
             circuit,
@@ -172,6 +174,7 @@ def trajectory_of(
         return Trajectory(circuit, records, weights, device)
     check_records(circuit, records)
     check_weights(circuit, weights)
+    check_start(circuit, weights)
     return GraphTrajectory(circuit, records, weights, device)
 
 
@@ -215,3 +218,11 @@ def check_weights(circuit: Circuit, weights: Mapping[str, npt.NDArray[np.int64]]
     for name, values in weights.items():
         if values.size and max(-int(values.min()), int(values.max())) >= WEIGHT_LIMIT:
             raise InputError(f"the weights of {name} are not all below 2^52; scale them down")
+
+
+def check_start(circuit: Circuit, weights: Mapping[str, npt.NDArray[np.int64]]) -> None:
+    """Raise ``InputError`` unless a run of the circuit can start from ``weights``."""
+    if problem := start_violation(circuit, weights):
+        raise InputError(
+            f"{problem}, as first weights under weight decay are; start from a seed, or round them"
+        )
