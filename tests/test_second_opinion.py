@@ -180,8 +180,14 @@ STATEMENTS = {
         (5, 6, 3), loss="binary_cross_entropy", openings=3, zero_knowledge=True
     ),
     "logistic regression": statement(
-        (1024, 2), loss="binary_cross_entropy", batch=4096, steps=64, segment_steps=64,
-        records=1 << 18, openings=64, zero_knowledge=True,
+        (1024, 2),
+        loss="binary_cross_entropy",
+        batch=4096,
+        steps=64,
+        segment_steps=64,
+        records=1 << 18,
+        openings=64,
+        zero_knowledge=True,
     ),
     "hiding, one layer": statement((5, 3), openings=1, zero_knowledge=True),
     "hiding, four layers": statement((5, 6, 4, 9, 3), openings=64, zero_knowledge=True),
