@@ -89,7 +89,8 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
             start += (1 << START_BITS) * (circuit.momentum is not None)
         else:
             start = FILE_WEIGHT_MAX
-        travelled = total_rate * circuit.batch_size * places * error
+        rate = 0 if layer.name in circuit.frozen else total_rate
+        travelled = rate * circuit.batch_size * places * error
         weight = start + travelled * activation
         bias = start + travelled * bias_scale if layer.bias is not None else 0
         rounding = 1 << (fixed_point.shift - 1)

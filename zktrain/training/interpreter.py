@@ -485,7 +485,7 @@ class GraphTrajectory:
         changes = list(zip(known.by[due].tolist(), known.tau[due].tolist(), strict=True))
         shrink = int(known.start[at + 1] - known.start[at])
         out = {}
-        for name in self._weights:
+        for name in self._past[at]:
             moves = [(by, self._past[tau][name]) for by, tau in changes]
             if shrink:
                 moves.append((-shrink, self._start[name]))
