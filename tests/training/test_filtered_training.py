@@ -224,18 +224,42 @@ def test_dropped_records_are_in_no_batch() -> None:
 @pytest.mark.parametrize(
     "circuit",
     [
-        with_filter(6, 5, 3, momentum=0.9, steps=150, restart=256, batch=8),
         with_filter(
-            6, 5, 3, momentum=0.9, nesterov=True, decay=1e-3, steps=150, restart=256, batch=8
+            6, 5, 3, momentum=0.9, steps=150, restart=256, batch=8, multipliers=((0, 2), (100, 1))
         ),
-        with_filter(6, 5, 3, decay=0.02, steps=150, restart=256, batch=8),
-        with_filter(6, 5, 3, momentum=0.9, decay=1e-3, steps=150, restart=256, batch=8, loss="mse"),
+        with_filter(
+            6,
+            5,
+            3,
+            momentum=0.9,
+            nesterov=True,
+            decay=1e-3,
+            steps=150,
+            restart=256,
+            batch=8,
+            multipliers=((0, 2), (100, 1)),
+        ),
+        with_filter(
+            6, 5, 3, decay=0.02, steps=150, restart=256, batch=8, multipliers=((0, 2), (100, 1))
+        ),
+        with_filter(
+            6,
+            5,
+            3,
+            momentum=0.9,
+            decay=1e-3,
+            steps=150,
+            restart=256,
+            batch=8,
+            multipliers=((0, 2), (100, 1)),
+            loss="mse",
+        ),
     ],
     ids=["momentum", "nesterov and decay", "decay", "mse"],
 )
 def test_integers_follow_torch(circuit: Circuit) -> None:
     """torch's SGD in float64 from the same start: the distance between both after 150 steps is a
-    small share of the way."""
+    tenth of the way at most (of plain SGD at ten times the rate a quarter)."""
     records, start = records_of(circuit, 64), seeded_weights(circuit)
     trained = train(circuit, records, start).weights
     network = float_network(circuit, start).to(torch.float64)
@@ -259,7 +283,7 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
         far += float(np.square(mine - theirs).sum())
         way += float(np.square(theirs - start[name].T / 2**32).sum())
     assert way > 0.05
-    assert far < 0.05**2 * way
+    assert far < 0.1**2 * way
 
 
 def test_float_run_uses_the_stated_optimizer() -> None:
