@@ -129,8 +129,9 @@ def _conv(name: str, inputs: int, outputs: int, kernel: int, **more: Any) -> Con
 
 
 IMAGE = _second(
-    "image-two-segments",
+    "image-one-segment",
     False,
+    steps=4,
     layers=(
         Unflatten("image", 1, 4, 4),
         _conv("c1", 1, 2, 3, relu=True),
@@ -148,7 +149,7 @@ MOMENTUM = _second(
     momentum=Momentum(round(0.9 * 2**40), True, 0, 4),
     multipliers=((0, 300_000),),
 )
-FROZEN = _second("frozen-layer-two-segments", False, frozen=("fc1",), drop_last=True)
+FROZEN = _second("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
 SIGMOID = _second("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
 OPENINGS = 4
 """For which the datasets of hiding examples are committed."""
