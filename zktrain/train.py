@@ -241,7 +241,7 @@ def _create_run(
             "security_bits": options.security_bits,
             "zero_knowledge": options.zero_knowledge,
             "segment_steps": statement.segment_steps,
-            AUTOMATIC: options.segment_steps is None,
+            AUTOMATIC: options.segment_steps is None and circuit.momentum is None,
         },
         boundaries=[*(first for first, _ in statement.segments), circuit.steps],
     )

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import filter_oracle
 import numpy as np
 from field_oracle import extension, pair, random_pairs
 from numpy.typing import NDArray
 
 from zktrain.arguments.claims import Ledger, Shape
 from zktrain.arguments.operands import Dense
+from zktrain.arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import coefficients_of
 from zktrain.field.extension import Ext, Point
 
 Tensor = NDArray[Any]
@@ -70,6 +74,20 @@ class Segment:
     error: Tensor
     weights: list[Tensor]
     biases: list[Tensor]
+    filtered: Circuit | None = None
+
+    @property
+    def starts(self) -> list[int]:
+        """``D[t]`` of a filtered segment."""
+        assert self.filtered is not None
+        return filter_oracle.integers(self.filtered, 0, self.shape.steps)[0]
+
+    @property
+    def time_filter(self) -> TimeFilter:
+        if self.filtered is None:
+            return PlainSteps(self.multipliers)
+        known = coefficients_of(self.filtered, 0, self.shape.steps)
+        return FilteredSteps(known, self.shape.log_steps)
 
     @property
     def witness(self) -> Tensors:
@@ -95,8 +113,11 @@ class Segment:
         return out
 
 
-def segment(seed: int, steps: int, batch: int, inputs: int, outputs: int) -> Segment:
-    """Random tensors; ``W_{t+1} = W_t - m_t sum_b A^T E`` and likewise for the bias."""
+def segment(
+    seed: int, steps: int, batch: int, inputs: int, outputs: int, filtered: bool = False
+) -> Segment:
+    """Random tensors; ``W_{t+1} = W_t - m_t sum_b A^T E`` and likewise for the bias, or weights
+    under momentum and weight decay."""
     rng = np.random.default_rng(seed)
     shape = Shape(steps, batch)
     activation = real_cells(rng, shape, inputs, -(1 << 15), 1 << 15, np.int16)
@@ -109,12 +130,39 @@ def segment(seed: int, steps: int, batch: int, inputs: int, outputs: int) -> Seg
     bias = np.zeros(padded(outputs), dtype=object)
     for j in range(outputs):
         bias[j] = int(rng.integers(-(1 << 40), 1 << 40))
+    if filtered:
+        return _filtered(shape, (inputs, outputs), activation, error, weight << 12, bias << 12)
     weights, biases = [weight], [bias]
     for t in range(padded(steps)):
         a, e, m = activation[t].astype(object), error[t].astype(object), int(multipliers[t])
         weights.append(weights[-1] - m * (a.T @ e))
         biases.append(biases[-1] - m * (e.sum(axis=0) << BIAS_SHIFT))
     return Segment(shape, (inputs, outputs), multipliers, activation, error, weights, biases)
+
+
+def _filtered(
+    shape: Shape,
+    widths: tuple[int, int],
+    activation: Tensor,
+    error: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+) -> Segment:
+    stated = filter_oracle.stated(0.75, 0.01, nesterov=True, restart_steps=8)
+    schedule = ((0, 3 << 20), (1, 7 << 19))[: shape.steps]
+    circuit = filter_oracle.perceptron(shape.steps, stated, schedule)
+    start, rows = filter_oracle.integers(circuit, 0, shape.steps)
+    weights, biases = [], []
+    cells = [(activation[t].astype(object), error[t].astype(object)) for t in range(shape.steps)]
+    for t in range(padded(shape.steps) + 1):
+        row = rows[min(t, shape.steps)]
+        w, b = (start[min(t, shape.steps)] * (values // 4096) for values in (weight, bias))
+        for factor, (a, e) in zip(row, cells, strict=False):
+            w, b = w - factor * (a.T @ e), b - factor * (e.sum(axis=0) << BIAS_SHIFT)
+        weights.append(w)
+        biases.append(b)
+    nothing = np.zeros(0, dtype=np.uint64)
+    return Segment(shape, widths, nothing, activation, error, weights, biases, circuit)
 
 
 def prover() -> ProverChannel:

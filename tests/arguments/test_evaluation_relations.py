@@ -138,12 +138,12 @@ def test_products_with_fixed_weights(
     theirs = copy(ledger, ["acc"])
     channel = prover()
     affine.prove_affine(
-        channel, op, None, found.shape, found.multipliers, weight,
+        channel, op, None, found.shape, found.time_filter, weight,
         public["b"] if bias else None, ledger, WeightLedger(), found.witness,
     )  # fmt: skip
     left = WeightLedger()
     reader = verifier(channel.proof())
-    affine.verify_affine(reader, op, found.shape, inputs, found.multipliers, theirs, left)
+    affine.verify_affine(reader, op, found.shape, inputs, found.time_filter, theirs, left)
     reader.finish()
     assert false_claims(theirs, {"a": found.activation, "acc": out}) == []
 

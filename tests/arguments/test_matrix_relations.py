@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import field_oracle as oracle
+import filter_oracle
 import numpy as np
 import pytest
 from field_oracle import P, equality, pair, random_pairs
@@ -13,6 +15,7 @@ from relation_oracle import (
     Segment,
     copy,
     false_claims,
+    padded,
     prover,
     random_point,
     segment,
@@ -21,15 +24,17 @@ from relation_oracle import (
 )
 
 from zktrain.arguments import affine, batches, weights
-from zktrain.arguments.affine import decay
 from zktrain.arguments.claims import Ledger, Shape, WeightClaim, WeightLedger
+from zktrain.arguments.time_filter import FilteredSteps, PlainSteps
 from zktrain.circuit.operations import Accumulate, Affine, AffineTransposed, Batch
 from zktrain.errors import SumcheckMismatch
+from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, Point, scalars, vector
 
 SIZES = [(1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 4), (4, 4, 5, 3), (3, 5, 6, 7)]
 FORWARD = Affine("acc", "a", "w", "b", BIAS_SHIFT)
 PLAIN = Affine("acc", "a", "w", None, BIAS_SHIFT)
+FILTERS = pytest.mark.parametrize("filtered", [False, True], ids=["plain", "filtered"])
 BACKWARD = AffineTransposed("bac", "e", "w")
 UPDATE = Accumulate("w", "b", "a", "e", BIAS_SHIFT)
 PLAIN_UPDATE = Accumulate("w", None, "a", "e", BIAS_SHIFT)
@@ -78,7 +83,7 @@ def forward(run: Segment, op: Affine, ledger: Ledger) -> tuple[bytes, Ledger, We
     channel = prover()
     bias = integers(run.biases[0]) if op.bias else None
     affine.prove_affine(
-        channel, op, UPDATE, run.shape, run.multipliers, integers(run.weights[0]), bias,
+        channel, op, UPDATE, run.shape, run.time_filter, integers(run.weights[0]), bias,
         ledger, ours, run.witness,
     )  # fmt: skip
     assert true_weight_claims(run, ours)
@@ -91,62 +96,70 @@ def test_decay_weighs_each_gradient_by_the_steps_after_it(decays: int) -> None:
     size = 1 << decays
     omega = random_pairs(rng, size)
     multipliers = rng.integers(0, 1 << 20, size=size, dtype=np.uint64)
-    found = decay(multipliers, vector(Ext(*x) for x in omega))
+    found = PlainSteps(multipliers).decay(vector(Ext(*x) for x in omega))
     expected = [
         oracle.mul((int(multipliers[t]), 0), oracle.total(omega[t + 1 :])) for t in range(size)
     ]
     assert oracle.pairs(found) == expected
 
 
+@FILTERS
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("op", [FORWARD, PLAIN], ids=["bias", "no bias"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_true_forward_products(sizes: tuple[int, int, int, int], op: Affine, count: int) -> None:
-    run = segment(1, *sizes)
+def test_true_forward_products(
+    sizes: tuple[int, int, int, int], op: Affine, count: int, filtered: bool
+) -> None:
+    run = segment(1, *sizes, filtered)
     if op.bias is None:
         run.biases = [b * 0 for b in run.biases]
     proof, theirs, found = forward(run, op, claimed("acc", run.forward(), count))
     channel = verifier(proof)
-    affine.verify_affine(channel, op, run.shape, sizes[2], run.multipliers, theirs, found)
+    affine.verify_affine(channel, op, run.shape, sizes[2], run.time_filter, theirs, found)
     channel.finish()
     assert len(theirs.of("a")) == len(found.claims["w"]) == len(theirs.of("acc"))
     assert false_claims(theirs, {"a": run.activation}) == []
     assert true_weight_claims(run, found)
 
 
-def test_weight_claims_are_on_the_weights_of_the_steps() -> None:
+@FILTERS
+def test_weight_claims_are_on_the_weights_of_the_steps(filtered: bool) -> None:
     """``total`` and ``decay`` stand for ``sum_t eq(rho_t, t) W_t``; compare with all ``W_t``."""
-    run = segment(2, 3, 5, 6, 7)
+    run = segment(2, 3, 5, 6, 7, filtered)
     proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1))
-    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found)
+    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
     (claim,), ((point, _),) = found.claims["w"], theirs.of("a")
     step = [pair(x) for x in point[-2:]]
     value = Ext(0)
     for t in range(4):
         value = value + Ext(*equality(step, t)) * truth(run.weights[t], claim.column + claim.row)
-    assert claim.value == value and claim.total == 1
+    assert claim.value == value and (claim.total == 1) != filtered
     (claim,), ((point, _),) = found.claims["b"], theirs.of("acc")
     step = [pair(x) for x in point[-2:]]
     value, total = Ext(0), Ext(0)
     for t in range(3):  # real steps only
         here = Ext(*equality(step, t))
-        value, total = value + here * truth(run.biases[t], claim.column), total + here
+        value = value + here * truth(run.biases[t], claim.column)
+        total = total + here * (run.starts[t] * pow(4096, -1, P) if filtered else 1)
     assert claim.value == value and claim.total == total
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("count", [1, 2])
-def test_true_backward_products(sizes: tuple[int, int, int, int], count: int) -> None:
-    run = segment(3, *sizes)
+@FILTERS
+def test_true_backward_products(
+    sizes: tuple[int, int, int, int], count: int, filtered: bool
+) -> None:
+    run = segment(3, *sizes, filtered)
     ledger, ours = claimed("bac", run.backward(), count), WeightLedger()
     theirs, found = copy(ledger, ["bac"]), WeightLedger()
     channel = prover()
     affine.prove_transposed(
-        channel, BACKWARD, UPDATE, run.shape, run.multipliers, integers(run.weights[0]),
+        channel, BACKWARD, UPDATE, run.shape, run.time_filter, integers(run.weights[0]),
         ledger, ours, run.witness,
     )  # fmt: skip
     reading = verifier(channel.proof())
-    affine.verify_transposed(reading, BACKWARD, run.shape, sizes[3], run.multipliers, theirs, found)
+    affine.verify_transposed(reading, BACKWARD, run.shape, sizes[3], run.time_filter, theirs, found)
     reading.finish()
     assert len(theirs.of("e")) == len(found.claims["w"]) == len(theirs.of("bac"))
     assert false_claims(theirs, {"e": run.error}) == []
@@ -157,17 +170,17 @@ def test_false_products() -> None:
     run = segment(4, 3, 5, 6, 7)
     proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1, 1))
     with pytest.raises(SumcheckMismatch, match="'acc'"):
-        affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found)
+        affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
     ledger = claimed("bac", run.backward(), 1, 1)
     theirs = copy(ledger, ["bac"])
     channel = prover()
     affine.prove_transposed(
-        channel, BACKWARD, UPDATE, run.shape, run.multipliers, integers(run.weights[0]),
+        channel, BACKWARD, UPDATE, run.shape, run.time_filter, integers(run.weights[0]),
         ledger, WeightLedger(), run.witness,
     )  # fmt: skip
     with pytest.raises(SumcheckMismatch, match="'bac'"):
         affine.verify_transposed(
-            verifier(channel.proof()), BACKWARD, run.shape, 7, run.multipliers, theirs, found
+            verifier(channel.proof()), BACKWARD, run.shape, 7, run.time_filter, theirs, found
         )
 
 
@@ -180,7 +193,7 @@ def test_products_that_fill_padded_cells() -> None:
         proof, theirs, found = forward(run, FORWARD, claimed("acc", filled, 1))
         with pytest.raises(SumcheckMismatch):
             affine.verify_affine(
-                verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found
+                verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found
             )
 
 
@@ -191,7 +204,7 @@ def test_lied_bias_leaves_a_false_claim() -> None:
     other.biases = [b + 1 for b in run.biases]
     ledger = claimed("acc", other.forward(), 1)
     proof, theirs, found = forward(other, FORWARD, ledger)
-    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.multipliers, theirs, found)
+    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
     assert not true_weight_claims(run, found)
 
 
@@ -212,7 +225,7 @@ def products(run: Segment, op: Affine) -> tuple[WeightLedger, WeightLedger]:
     """Weight claims of a forward product, once for each side."""
     proof, theirs, found = forward(run, op, claimed("acc", run.forward(), 2))
     affine.verify_affine(
-        verifier(proof), op, run.shape, run.widths[0], run.multipliers, theirs, found
+        verifier(proof), op, run.shape, run.widths[0], run.time_filter, theirs, found
     )
     return found, WeightLedger({name: [*claims] for name, claims in found.claims.items()})
 
@@ -227,21 +240,22 @@ def update(
     """Prove and verify; the verifier's ledger."""
     channel = prover()
     weights.prove(
-        channel, op, run.widths, run.multipliers, claims[0], start, end, run.shape,
+        channel, op, run.widths, run.time_filter, claims[0], start, end, run.shape,
         Ledger(), run.witness,
     )  # fmt: skip
     reading, theirs = verifier(channel.proof()), Ledger()
     weights.verify(
-        reading, op, run.widths, run.multipliers, claims[1], start, end, run.shape, theirs
+        reading, op, run.widths, run.time_filter, claims[1], start, end, run.shape, theirs
     )
     reading.finish()
     return theirs
 
 
+@FILTERS
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-def test_true_updates(sizes: tuple[int, int, int, int], bias: bool) -> None:
-    run = segment(7, *sizes)
+def test_true_updates(sizes: tuple[int, int, int, int], bias: bool, filtered: bool) -> None:
+    run = segment(7, *sizes, filtered)
     if not bias:
         run.biases = [b * 0 for b in run.biases]
     op = UPDATE if bias else PLAIN_UPDATE
@@ -295,6 +309,87 @@ def test_other_multipliers() -> None:
     run.multipliers[2] += np.uint64(1)
     with pytest.raises(SumcheckMismatch):
         update(run, UPDATE, claims, boundary(run, 0), boundary(run, 3))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"momentum": 3 << 37},
+        {"nesterov": False},
+        {"weight_decay": 0},
+        {"weight_decay": 1 << 34},
+    ],
+    ids=str,
+)
+def test_other_filter(change: dict[str, int]) -> None:
+    """The end that a slightly different optimizer leads to."""
+    run = segment(13, 3, 5, 6, 7, filtered=True)
+    claims = products(run, FORWARD)
+    assert run.filtered is not None and run.filtered.momentum is not None
+    update(run, UPDATE, products(run, FORWARD), boundary(run, 0), boundary(run, 3))
+    other = replace(run.filtered.momentum, **change)
+    run.filtered = replace(run.filtered, momentum=other)
+    with pytest.raises(SumcheckMismatch):
+        update(run, UPDATE, claims, boundary(run, 0), boundary(run, 3))
+
+
+def test_other_coefficient() -> None:
+    """One gradient counts one unit more from one step on."""
+    run = segment(14, 3, 5, 6, 7, filtered=True)
+    true = run.time_filter
+    assert isinstance(true, FilteredSteps)
+    for index in range(len(true.coefficients.by)):
+        by = true.coefficients.by.copy()
+        by[index] += 1
+        other = FilteredSteps(replace(true.coefficients, by=by), run.shape.log_steps)
+        omega = vector([Ext(5 + t) for t in range(4)])
+        found, expected = other.decay(omega), true.decay(omega)
+        at, tau = int(true.coefficients.at[index]), int(true.coefficients.tau[index])
+        more = sum(5 + t for t in range(at, 4))
+        moved = gl.sub(found[0], expected[0]).tolist()
+        assert moved == [more if t == tau else 0 for t in range(4)]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 6, 8])
+def test_filter_against_dense_coefficients(steps: int) -> None:
+    """``first``, ``decay``, ``end`` and ``history`` from the table ``M``, padded steps included."""
+    rng = np.random.default_rng(steps)
+    run = segment(15, steps, 1, 1, 1, filtered=True)
+    assert run.filtered is not None
+    size, inverse = padded(steps), pow(4096, -1, P)
+    start, rows = filter_oracle.integers(run.filtered, 0, steps)
+    last = [min(t, steps) for t in range(size)]
+    table = [[*rows[t], *[0] * (size - len(rows[t]))] for t in last]
+    omega = random_pairs(rng, size)
+    found = run.time_filter.decay(vector(Ext(*x) for x in omega))
+    expected = [
+        oracle.total([oracle.mul((table[t][tau], 0), omega[t]) for t in range(size)])
+        for tau in range(size)
+    ]
+    assert oracle.pairs(found) == expected
+    total, decay = run.time_filter.end()
+    assert total == start[steps] * inverse
+    assert oracle.pairs(decay) == [(c % P, 0) for c in [*rows[steps], *[0] * (size - steps)]]
+    point = tuple(Ext(*x) for x in random_pairs(rng, size.bit_length() - 1))
+    weights_at = [equality([pair(x) for x in point], t) for t in range(size)]
+    for count in (None, steps):
+        value = oracle.total(
+            [
+                oracle.mul(weights_at[t], (start[last[t]] * inverse % P, 0))
+                for t in range(count or size)
+            ]
+        )
+        assert pair(run.time_filter.first(point, count)) == value
+    first, gradients = random_pairs(rng, 3), random_pairs(rng, 3 * size)
+    history = run.time_filter.history(
+        vector(Ext(*x) for x in first), vector(Ext(*x) for x in gradients)
+    )
+    for t, j in np.ndindex(size, 3):
+        value = oracle.mul((start[last[t]] * inverse % P, 0), first[j])
+        for tau in range(size):
+            push = oracle.mul((table[t][tau] % P, 0), gradients[3 * tau + j])
+            value = oracle.sub(value, push)
+        assert oracle.pairs(history)[3 * t + j] == value
 
 
 # batches

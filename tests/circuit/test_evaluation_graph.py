@@ -5,13 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zktrain.arguments.batches import RecordAxis
 from zktrain.arguments.claims import Shape
 from zktrain.arguments.tables import TABLES
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import MAX_SPREAD, Evaluation, build_evaluation
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-from zktrain.circuit.operations import Accumulate, Affine, AffineTransposed, Fixed, Lookup
-from zktrain.transcript.relations import claim_order, name_of
+from zktrain.circuit.operations import (
+    Accumulate,
+    Affine,
+    AffineTransposed,
+    Fixed,
+    Lookup,
+    StepGraph,
+)
+from zktrain.transcript.relations import Relations, claim_order, layout, name_of
+from zktrain.transcript.statement import lookup_entries
 from zktrain.transcript.witness import SegmentWitness
 
 
@@ -122,3 +132,16 @@ def test_padded_predictions_are_in_no_row() -> None:
     assert d[0, 0, 3] == 1 and not _in_table(1, 1)
     assert _in_table(0, 1) and _in_table(0, 0) and _in_table(MAX_SPREAD, 0)
     assert not _in_table(MAX_SPREAD + 1, 0) and not _in_table(-1, 0)
+
+
+def test_weights_that_nothing_checks_are_a_mistake() -> None:
+    """A graph without one of its fixed weights is refused before anything is sent."""
+    graph = build_evaluation(_layers(6, 5, 3), FixedPoint())
+    entries = lookup_entries(Evaluation(_circuit(6, 5, 3)), Shape(1, 2))
+    none = PlainSteps(np.zeros(0, dtype=np.uint64))
+    for missing in (Fixed("w1", None), Fixed("w2", "b2")):
+        kept = tuple(op for op in graph.operations if op != missing)
+        assert len(kept) == len(graph.operations) - 1
+        partial = StepGraph(graph.tensors, kept)
+        with pytest.raises(ValueError, match="claims on weights"):
+            layout(Relations(partial, Shape(1, 2), entries, none, RecordAxis(1), ()))

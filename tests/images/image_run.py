@@ -169,12 +169,13 @@ class Attempt:
     hiding: bool = False
     graph: StepGraph | None = None
     lies: dict[str, Lie] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         base = circuit(self.name)
         self.circuit = Circuit(
             base.layers, base.loss, base.fixed_point, base.batch_size, self.steps,
-            base.multipliers, base.order_seed, base.initialisation,
+            base.multipliers, base.order_seed, base.initialisation, frozen=self.frozen,
         )  # fmt: skip
         self.records = records(self.name)
         self.start = seeded_weights(self.circuit)
@@ -203,13 +204,14 @@ class Attempt:
         statement = self.statement()
         statement.require_provable()
         header = self.header(statement)
-        start, end = (segment.pad_weights(w) for w in (self.start, self.end))
+        start, fixed = segment.split_weights(self.circuit, self.start)
+        end, _ = segment.split_weights(self.circuit, self.end)
         with lying(self.graph, {}):
             own = self.witness(statement)
             proof, claims = segment.prove(
                 statement, header, own, self.dataset.columns, BoundaryWeights(start),
                 BoundaryWeights(end), blinding=self.dataset.blinding,
-                counts=forged_counts(statement, own),
+                counts=forged_counts(statement, own), fixed=fixed,
             )  # fmt: skip
         return proof, closing.prove(statement, [header], claims, self.dataset.committed)
 
@@ -221,6 +223,7 @@ class Attempt:
         """As a verifier who has the published weights."""
         statement = self.statement()
         header = self.header(statement)
-        start, end = (segment.pad_weights(w) for w in (self.start, self.end))
-        claims = segment.verify(statement, header, proofs[0], start, end)
+        start, fixed = segment.split_weights(self.circuit, self.start)
+        end, _ = segment.split_weights(self.circuit, self.end)
+        claims = segment.verify(statement, header, proofs[0], start, end, fixed=fixed)
         closing.verify(statement, [header], claims, proofs[1])

@@ -4,7 +4,8 @@ Forward: ``acc(r) = sum_{t,i} eq(r_t, t) A(t, r_b, i) W_t(i, r_j) + 2^f LT_B(r_b
 eq(r_t, t) b_t(r_j)``. Backward: ``bac(r) = sum_{t,j} eq(r_t, t) E(t, r_b, j) W_t(r_i, j)``. Of
 images, the places of the grid count as samples and the taps of a window as units. One sumcheck
 each, over ``(unit, t)``. The prover gets ``W_t(., r_j) = W_0(., r_j) - sum_{tau<t}
-m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
+m_tau sum_b A[tau, b, .] E(tau, b, r_j)`` (or what the time filter has in the place of ``m_tau``)
+for all ``t`` in ``O(K B (n_in + n_out))``. Ends in
 claims on the activation (or error) and on the weights at step-coordinates. Error ``3 (n + log K)
 / |E|``.
 """
@@ -18,7 +19,6 @@ from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import Accumulate, Affine, AffineTransposed, Tensor
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
-from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import Ext, ExtVec, Point
 from ..field.forms import Scalar
@@ -34,50 +34,40 @@ from .claims import (
     log_width,
 )
 from .operands import Operand
-
-Multipliers = NDArray[np.uint64]
-"""``m_t`` for the padded steps of the segment; 0 beyond the real ones."""
-
-
-def decay(multipliers: Multipliers, omega: ExtVec) -> ExtVec:
-    """``m_tau sum_{t > tau} omega(t)`` for all ``tau``."""
-    later = np.stack([gl.sums_after(coordinate) for coordinate in omega])
-    return ext.mul_base(later, multipliers)
+from .time_filter import TimeFilter
 
 
 def _at_point(
-    multipliers: Multipliers, t: Point, row: Point, column: Point, value: Scalar
+    time_filter: TimeFilter, t: Point, row: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``W(t, row, column)``, the extension over all padded steps."""
 
     def decays() -> ExtVec:
-        return decay(multipliers, ml.eq_table(t))
+        return time_filter.decay(ml.eq_table(t))
 
-    return WeightClaim(ext.ONE, decays, row, column, value)
+    return WeightClaim(time_filter.first(t), decays, row, column, value)
 
 
 def _bias_claim(
-    shape: Shape, multipliers: Multipliers, t: Point, column: Point, value: Scalar
+    shape: Shape, time_filter: TimeFilter, t: Point, column: Point, value: Scalar
 ) -> WeightClaim:
     """Claim on ``sum_{t < K} eq(t) b_t(column)``, over the real steps only."""
 
     def decays() -> ExtVec:
         omega = ml.eq_table(t)
         omega[:, shape.steps :] = 0
-        return decay(multipliers, omega)
+        return time_filter.decay(omega)
 
-    return WeightClaim(ml.less_than(t, shape.steps), decays, (), column, value)
+    return WeightClaim(time_filter.first(t, shape.steps), decays, (), column, value)
 
 
 def _history(
-    first: ExtVec, multipliers: Multipliers, gradients: ExtVec | None, steps: int
+    first: ExtVec, time_filter: TimeFilter, gradients: ExtVec | None, steps: int
 ) -> ExtVec:
     """Weights of all steps; without gradients they stay the first ones."""
-    from ..kernels.training import weight_history
-
     if gradients is None:
         return np.ascontiguousarray(np.tile(first, steps))
-    return weight_history(first, multipliers, gradients)
+    return time_filter.history(first, gradients)
 
 
 def _prove_product(
@@ -128,7 +118,7 @@ def prove_affine(
     op: Affine,
     update: Accumulate | None,
     shape: Shape,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     start: NDArray[np.int64],
     start_bias: NDArray[np.int64] | None,
     ledger: Ledger,
@@ -159,18 +149,18 @@ def prove_affine(
                     ]
                 )
                 scaled = np.ascontiguousarray(ext.scale(per_step, Ext(1 << op.bias_shift)))
-            history = _history(first, multipliers, scaled, activation.steps)
+            history = _history(first, time_filter, scaled, activation.steps)
             omega = kf.eq_table(t)
             omega[:, shape.steps :] = 0
             bias = kf.total(kf.product(omega, history))
             channel.send(f"{label}/bias", [bias])  # P -> V
-            weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
+            weights.add(op.bias, _bias_claim(shape, time_filter, t, j, bias))
         gradients = None if errors is None else activation.over_samples(errors)
         first = kf.contract_last(start.reshape(-1, outputs), units)
-        history = _history(first, multipliers, gradients, activation.steps)
+        history = _history(first, time_filter, gradients, activation.steps)
         rho, a, w = _prove_product(channel, label, activation, history, b, t)
         ledger.add(op.source, rho[0] + b + rho[1], a)
-        weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], rho[0], j, w))
 
 
 def verify_affine(
@@ -178,7 +168,7 @@ def verify_affine(
     op: Affine,
     shape: Shape,
     source: int | Tensor,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     ledger: Ledger,
     weights: WeightLedger,
     output: int | Tensor | None = None,
@@ -193,44 +183,45 @@ def verify_affine(
         target = value
         if op.bias is not None:
             (bias,) = channel.receive(f"{label}/bias", 1)  # P -> V
-            weights.add(op.bias, _bias_claim(shape, multipliers, t, j, bias))
+            weights.add(op.bias, _bias_claim(shape, time_filter, t, j, bias))
             target = target - shape.real_samples(output or 0, b) * bias * (1 << op.bias_shift)
         rho, a, w = _verify_product(channel, label, target, shape, source, t)
         ledger.add(op.source, rho[0] + b + rho[1], a)
-        weights.add(op.weight, _at_point(multipliers, rho[1], rho[0], j, w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], rho[0], j, w))
 
 
 def prove_transposed(
     channel: ProverChannel,
     op: AffineTransposed,
-    update: Accumulate,
+    update: Accumulate | None,
     shape: Shape,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     start: NDArray[np.int64],
     ledger: Ledger,
     weights: WeightLedger,
     witness: Witness,
     activation: str | None = None,
 ) -> None:
-    """``activation`` names the layer's input, where that of ``update`` are its windows."""
+    """``activation`` names the layer's input, where that of ``update`` are its windows; without
+    ``update`` the weights do not change."""
     from ..kernels import field as kf
-    from ..kernels.training import weight_history
 
     label = f"transposed/{op.output}"
-    below, error = witness.operand(activation or update.activation), witness.operand(op.source)
+    error = witness.operand(op.source)
+    below = None if update is None else witness.operand(activation or update.activation)
     inputs, outputs = start.shape[-2:]
     columns = log_width(outputs)
     for point, _ in ledger.of(op.output):
         i, b, t = shape.split_units(inputs, point)
         units = kf.eq_table(i)
-        gradients = error.over_samples(below.over_units(i))
+        gradients = None if below is None else error.over_samples(below.over_units(i))
         taps = [kf.contract_first(tap, units) for tap in start.reshape(-1, inputs, outputs)]
         first = np.ascontiguousarray(np.concatenate(taps, axis=1))
-        history = weight_history(first, multipliers, gradients)
+        history = _history(first, time_filter, gradients, error.steps)
         rho, e, w = _prove_product(channel, label, error, history, b, t)
         ledger.add(op.source, rho[0] + b + rho[1], e)
         row, column = i + rho[0][columns:], rho[0][:columns]
-        weights.add(op.weight, _at_point(multipliers, rho[1], row, column, w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], row, column, w))
 
 
 def verify_transposed(
@@ -238,7 +229,7 @@ def verify_transposed(
     op: AffineTransposed,
     shape: Shape,
     source: int | Tensor,
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     ledger: Ledger,
     weights: WeightLedger,
 ) -> None:
@@ -252,4 +243,4 @@ def verify_transposed(
         rho, e, w = _verify_product(channel, label, value, shape, source, t)
         ledger.add(op.source, rho[0] + b + rho[1], e)
         row, column = i + rho[0][columns:], rho[0][:columns]
-        weights.add(op.weight, _at_point(multipliers, rho[1], row, column, w))
+        weights.add(op.weight, _at_point(time_filter, rho[1], row, column, w))

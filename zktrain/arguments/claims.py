@@ -197,8 +197,8 @@ Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
 class WeightClaim:
     """``sum_t omega(t) W_t(row, column) = value``, given as the coefficient ``total = sum_t
     omega(t)`` of the segment's first weights and ``decay[tau] = m_tau sum_{t > tau} omega(t)``
-    of its gradients, as long as the segment and computed when asked for. ``row`` is empty for a
-    bias."""
+    of its gradients (of a filter, its own ``total`` and ``decay``), as long as the segment and
+    computed when asked for. ``row`` is empty for a bias."""
 
     total: Ext
     decays: Callable[[], ExtVec]

@@ -7,14 +7,14 @@ first weights and on activations and errors.
 
 biases alike with ``A = 2^f``. Of images, the places of the grid count as samples. All claims of a
 layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the claim on the segment's last
-weights has ``omega`` at the end: ``total = 1``, ``decay = m``. Error ``(#claims + 3 (log B + log
-K)) / |E|``.
+weights has ``omega`` at the end: ``total = 1``, ``decay = m``. Under momentum or weight decay
+``total`` and ``decay`` are those of the public filter (``time_filter``), and nothing else differs.
+Error ``(#claims + 3 (log B + log K)) / |E|``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -24,11 +24,11 @@ from ..circuit.operations import Accumulate, Tensor
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import ONE, Ext, Point
+from ..field.extension import Ext, Point
 from ..field.forms import Scalar, combine
 from . import sumcheck
-from .affine import Multipliers
 from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_grid, log_units
+from .time_filter import TimeFilter
 
 Boundary = Callable[[str, Point], Scalar]
 """Value of a parameter's extension at the start or the end of the segment: evaluated where it is
@@ -39,7 +39,7 @@ def _gather(
     challenger: Challenger,
     op: Accumulate,
     widths: tuple[int | Tensor, int | Tensor],
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
@@ -49,12 +49,14 @@ def _gather(
     rows, columns = (log_units(w) for w in widths)
     point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
     column, row = point[:columns], point[columns:]
-    last = partial(ext.from_base, multipliers)
+    total, decay = time_filter.end()
     claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
-    claims.append((False, WeightClaim(ONE, last, row, column, end(op.weight, column + row))))
+    claims.append(
+        (False, WeightClaim(total, lambda: decay, row, column, end(op.weight, column + row)))
+    )
     if op.bias is not None:
         claims += [(True, claim) for claim in weights.claims.get(op.bias, [])]
-        claims.append((True, WeightClaim(ONE, last, (), column, end(op.bias, column))))
+        claims.append((True, WeightClaim(total, lambda: decay, (), column, end(op.bias, column))))
     starts = [
         start(op.bias if bias and op.bias is not None else op.weight, claim.column + claim.row)
         for bias, claim in claims
@@ -70,7 +72,7 @@ def prove(
     channel: ProverChannel,
     op: Accumulate,
     widths: tuple[int | Tensor, int | Tensor],
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
@@ -79,7 +81,7 @@ def prove(
     witness: Witness,
 ) -> None:
     label = f"weights/{op.weight}"
-    claims, powers, _ = _gather(channel.challenger, op, widths, multipliers, weights, start, end)
+    claims, powers, _ = _gather(channel.challenger, op, widths, time_filter, weights, start, end)
     activation, error = witness.operand(op.activation), witness.operand(op.error)
     batch = 1 << (shape.log_batch + log_grid(widths[1]))
     terms = []
@@ -107,7 +109,7 @@ def verify(
     channel: VerifierChannel,
     op: Accumulate,
     widths: tuple[int | Tensor, int | Tensor],
-    multipliers: Multipliers,
+    time_filter: TimeFilter,
     weights: WeightLedger,
     start: Boundary,
     end: Boundary,
@@ -116,7 +118,7 @@ def verify(
 ) -> None:
     label = f"weights/{op.weight}"
     claims, powers, target = _gather(
-        channel.challenger, op, widths, multipliers, weights, start, end
+        channel.challenger, op, widths, time_filter, weights, start, end
     )
     samples = shape.log_batch + log_grid(widths[1])
     rounds = samples + shape.log_steps

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .build import EXP_SCALE_BITS
 from .geometry import geometry, window
+from .momentum import START_BITS, largest_coefficient
 from .network import AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from .operations import Lookup, StepGraph, Tensor
 
@@ -61,7 +62,9 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
     Worst case over all steps and datasets, from the ranges that the lookups force: ``|x| <= 255``,
     ``|a|, |q| <= 2^15``, ``|e|`` of the last layer as ``error_max`` says, and
 
-        |W_t| <= |W_0| + sum_t m_t * batch * |a| * |e|.
+        |W_t| <= |W_0| + sum_t m_t * batch * |a| * |e|,
+
+    with the largest coefficient of a filter in the place of its ``m_t``.
 
     Below 63 the arithmetic over ``F_p`` provably is that of plain integers. A larger value
     is allowed: it is then not statically guaranteed, and the trainer checks every value at
@@ -69,11 +72,7 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
     """
     fixed_point = circuit.fixed_point
     bias_scale = 1 << fixed_point.activation_bits
-    starts = [first for first, _ in circuit.multipliers[1:]] + [circuit.steps]
-    total_rate = sum(
-        multiplier * (end - first)
-        for (first, multiplier), end in zip(circuit.multipliers, starts, strict=True)
-    )
+    total_rate = _total_rate(circuit)
     plan = geometry(circuit.layers)
     errors = _error_bounds(circuit)
     largest = 0
@@ -87,9 +86,11 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
             taps, places = prod(layer.kernel), prod(plan.extents[index].grid)
         if circuit.initialisation.kind == "seed":
             start = seeded_weight_max(taps * layer.inputs, fixed_point.weight_bits)
+            start += (1 << START_BITS) * (circuit.momentum is not None)
         else:
             start = FILE_WEIGHT_MAX
-        travelled = total_rate * circuit.batch_size * places * error
+        rate = 0 if layer.name in circuit.frozen else total_rate
+        travelled = rate * circuit.batch_size * places * error
         weight = start + travelled * activation
         bias = start + travelled * bias_scale if layer.bias is not None else 0
         rounding = 1 << (fixed_point.shift - 1)
@@ -97,6 +98,17 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
         backward = taps * layer.outputs * error * weight + rounding if source else 0
         largest = max(largest, forward, backward, weight, bias)
     return largest.bit_length()
+
+
+def _total_rate(circuit: Circuit) -> int:
+    """Sum over the run of what a gradient can at most be multiplied by."""
+    if circuit.momentum is not None:
+        return circuit.steps * largest_coefficient(circuit)
+    starts = [first for first, _ in circuit.multipliers[1:]] + [circuit.steps]
+    return sum(
+        multiplier * (end - first)
+        for (first, multiplier), end in zip(circuit.multipliers, starts, strict=True)
+    )
 
 
 def _value_bound(circuit: Circuit, index: int) -> int:

@@ -20,6 +20,7 @@ from .operations import (
     Affine,
     AffineTransposed,
     Batch,
+    Fixed,
     Linear,
     Lookup,
     Operation,
@@ -136,8 +137,14 @@ def forward(
     return build, plan, _forward(build, layers, plan, bounded)
 
 
-def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``).
+def build_step(
+    layers: tuple[AnyLayer, ...],
+    loss: str,
+    fixed_point: FixedPoint,
+    frozen: tuple[str, ...] = (),
+) -> StepGraph:
+    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``); the layers
+    named in ``frozen`` keep their parameters.
 
     Names: those of ``forward``, and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward, the last
     two towards layer ``l``; of images, ``v{l}`` are the windows of the errors of layer ``l``.
@@ -145,7 +152,7 @@ def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint)
     build, plan, values = forward(layers, fixed_point, bounded=loss == "binary_cross_entropy")
     last, classes = len(layers), plan.extents[-1]
     error = _LOSSES[loss](build, values[last], f"e{last}", classes)
-    _backward(build, layers, plan, values, error)
+    _backward(build, layers, plan, values, error, frozen)
     return StepGraph(tuple(build.tensors), tuple(build.operations))
 
 
@@ -220,12 +227,13 @@ def _backward(
     plan: Geometry,
     values: list[str],
     error: str,
+    frozen: tuple[str, ...],
 ) -> None:
     """Errors from the last layer to the first one that is trained, and the updates."""
     bias_shift = build.fixed_point.activation_bits
     trained_below = [False]
     for layer, reads in zip(layers, plan.sources[1:], strict=True):
-        trained = isinstance(layer, (Layer, Convolution))
+        trained = isinstance(layer, (Layer, Convolution)) and layer.name not in frozen
         trained_below.append(trained or any(trained_below[read] for read in reads))
     consumers = plan.consumers
     arriving: dict[int, list[str]] = {index: [] for index in range(len(layers) + 1)}
@@ -233,7 +241,9 @@ def _backward(
 
     for index in range(len(layers), 0, -1):
         layer, extent, sources = layers[index - 1], plan.extents[index], plan.sources[index]
-        if not arriving[index]:
+        if not arriving[index]:  # nothing that is trained is below
+            if isinstance(layer, (Layer, Convolution)):
+                build.operations.append(Fixed(layer.weight, layer.bias))
             continue
         (error, *more) = arriving[index]
         if more:
@@ -252,7 +262,9 @@ def _backward(
             case Layer() | Convolution():
                 seen = values[source] if isinstance(layer, Layer) else f"u{index}"
                 build.operations.append(
-                    Accumulate(layer.weight, layer.bias, seen, error, bias_shift)
+                    Fixed(layer.weight, layer.bias)
+                    if layer.name in frozen
+                    else Accumulate(layer.weight, layer.bias, seen, error, bias_shift)
                 )
                 if not wanted:
                     continue

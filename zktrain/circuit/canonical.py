@@ -14,7 +14,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
+from . import momentum
 from .geometry import GeometryError, geometry
+from .momentum import Momentum
 from .network import (
     Add,
     AnyLayer,
@@ -37,6 +39,8 @@ _T = TypeVar("_T")
 FORMATS = {1: "zktrain-circuit-1", 2: "zktrain-circuit-2"}
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 _FIRST_LOSSES = ("cross_entropy", "mse")
+FILTERED = "filtered_sgd"
+"""Kind of the optimizer of a circuit with momentum or weight decay."""
 
 MAX_BYTES = 1 << 20
 MAX_LAYERS = 64
@@ -75,7 +79,8 @@ _DERIVED = (
 
 def version(circuit: Circuit) -> int:
     """The first version of the text that can state ``circuit``."""
-    first = circuit.loss in _FIRST_LOSSES and circuit.is_dense
+    plain = circuit.momentum is None and not circuit.drop_last and not circuit.frozen
+    first = circuit.loss in _FIRST_LOSSES and circuit.is_dense and plain
     return 1 if first else 2
 
 
@@ -87,11 +92,7 @@ def encode(circuit: Circuit) -> bytes:
         "format": FORMATS[circuit.version],
         "layers": [_stated_layer(layer, circuit.version) for layer in circuit.layers],
         "loss": circuit.loss,
-        "optimizer": {
-            "kind": "sgd",
-            "rate_bits": fixed_point.rate_bits,
-            "multipliers": circuit.multipliers,
-        },
+        "optimizer": _optimizer(circuit),
         "fixed_point": {
             "activation_bits": fixed_point.activation_bits,
             "error_bits": fixed_point.error_bits,
@@ -108,7 +109,27 @@ def encode(circuit: Circuit) -> bytes:
         "parameters": circuit.parameters,
         "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
     }
+    if circuit.drop_last:
+        document["last_batch"] = "drop"
+    if circuit.frozen:
+        document["frozen"] = circuit.frozen
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _optimizer(circuit: Circuit) -> dict[str, Any]:
+    plain = {
+        "kind": "sgd",
+        "rate_bits": circuit.fixed_point.rate_bits,
+        "multipliers": circuit.multipliers,
+    }
+    if circuit.momentum is None:
+        return plain
+    bits = {
+        "multiplier_bits": momentum.MULTIPLIER_BITS,
+        "coefficient_bits": momentum.COEFFICIENT_BITS,
+        "start_bits": momentum.START_BITS,
+    }
+    return {**plain, **bits, **_plain(circuit.momentum), "kind": FILTERED}
 
 
 def _plain(record: Any) -> dict[str, Any]:
@@ -138,12 +159,15 @@ def _kind(record: Any) -> dict[str, Any]:
 def decode(data: bytes) -> dict[str, Any]:
     """The arguments of ``Circuit`` that ``data`` states, each of the right type but not yet
     checked by ``violation``. Raises ``MalformedProof`` and nothing else."""
-    document = _object(_parse(data), "the circuit", _STATED + _DERIVED)
+    document = _parse(data)
+    known = document if isinstance(document, dict) else {}
+    sometimes = tuple(key for key in ("last_batch", "frozen") if key in known)
+    document = _object(document, "the circuit", _STATED + _DERIVED + sometimes)
     if document["format"] not in FORMATS.values():
         _malformed(f"the format is none of {', '.join(FORMATS.values())}")
-    optimizer = _object(document["optimizer"], "optimizer", ("kind", "rate_bits", "multipliers"))
-    if optimizer["kind"] != "sgd":
-        _malformed("the optimizer is not sgd")
+    if document.get("last_batch", "drop") != "drop":
+        _malformed("last_batch is not drop")
+    optimizer, filtered = _read_optimizer(document["optimizer"])
     fixed_point = _object(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
     initialisation = _object(document["initialisation"], "initialisation", ("kind", "value"))
     layer = _layer if document["format"] == FORMATS[1] else _any_layer
@@ -163,7 +187,33 @@ def decode(data: bytes) -> dict[str, Any]:
             _string(initialisation["kind"], "initialisation.kind"),
             _string(initialisation["value"], "initialisation.value"),
         ),
+        "momentum": filtered,
+        "drop_last": "last_batch" in document,
+        "frozen": _list(document.get("frozen", []), "frozen", MAX_LAYERS, _frozen),
     }
+
+
+def _frozen(value: Any) -> str:
+    return _string(value, "a frozen layer")
+
+
+def _read_optimizer(value: Any) -> tuple[dict[str, Any], Momentum | None]:
+    """The optimizer, and its filter if it has one; bits are compared with the encoding."""
+    plain = ("kind", "rate_bits", "multipliers")
+    names = tuple(field.name for field in fields(Momentum))
+    filtered = isinstance(value, dict) and value.get("kind") == FILTERED
+    bits = ("multiplier_bits", "coefficient_bits", "start_bits")
+    optimizer = _object(value, "optimizer", plain + (bits + names) * filtered)
+    if not filtered:
+        if optimizer["kind"] != "sgd":
+            _malformed(f"the optimizer is neither sgd nor {FILTERED}")
+        return optimizer, None
+    return optimizer, Momentum(
+        _integer(optimizer["momentum"], "momentum"),
+        _boolean(optimizer["nesterov"], "nesterov"),
+        _integer(optimizer["weight_decay"], "weight_decay"),
+        _integer(optimizer["restart_steps"], "restart_steps"),
+    )
 
 
 def _parse(data: bytes) -> Any:
@@ -343,6 +393,11 @@ def _network_violation(circuit: Circuit) -> str | None:
         return f"there must be at most {MAX_CLASSES} classes, not {plan.extents[-1].cells}"
     if plan.extents[0].cells > MAX_WIDTH:
         return f"there must be at most {MAX_WIDTH} inputs, not {plan.extents[0].cells}"
+    order = [layer.name for layer in circuit.trained]
+    if list(circuit.frozen) != [name for name in order if name in circuit.frozen]:
+        return "frozen layers must be dense layers or convolutions, each once, in their order"
+    if not circuit.trained_shapes():
+        return "all layers are frozen, so there is nothing to train"
     names = [layer.weight for layer in circuit.trained]
     names += [layer.bias for layer in circuit.trained if layer.bias is not None]
     if len(set(names)) != len(names):
@@ -389,8 +444,11 @@ def _training_violation(circuit: Circuit) -> str | None:
         return "the first steps of the schedule must increase strictly"
     if schedule[-1][0] >= circuit.steps:
         return "the last entry of the schedule must begin before the last step"
-    if not all(1 <= multiplier <= MAX_MULTIPLIER for _, multiplier in schedule):
-        return f"multipliers must be from 1 to {MAX_MULTIPLIER}"
+    most = MAX_MULTIPLIER << (circuit.multiplier_bits - circuit.fixed_point.rate_bits)
+    if not all(1 <= multiplier <= most for _, multiplier in schedule):
+        return f"multipliers must be from 1 to {most}"
+    if problem := momentum.violation(circuit):
+        return problem
     if problem := text_violation(circuit.order_seed):
         return f"order_seed {problem}"
     return _initialisation_violation(circuit.initialisation)

@@ -12,6 +12,7 @@ from ..errors import MalformedProof
 from . import bounds, canonical
 from .build import build_step
 from .geometry import geometry
+from .momentum import MULTIPLIER_BITS, Momentum
 from .network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
 from .operations import StepGraph
 
@@ -19,7 +20,11 @@ from .operations import StepGraph
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """A compiled recipe. ``multipliers`` is the schedule ``((first_step, m), ...)``, first at 0:
-    step ``t`` has learning rate ``m * batch_size * 2**-rate_bits``."""
+    step ``t`` has learning rate ``m * batch_size * 2**-multiplier_bits``.
+
+    ``momentum`` is the filter of momentum and weight decay, ``None`` for plain SGD. With
+    ``drop_last`` the records that fill no batch at the end of an epoch are left out of it.
+    ``frozen`` names layers whose parameters no step changes."""
 
     layers: tuple[AnyLayer, ...]
     loss: str
@@ -29,6 +34,9 @@ class Circuit:
     multipliers: tuple[tuple[int, int], ...]
     order_seed: str
     initialisation: Initialisation
+    momentum: Momentum | None = None
+    drop_last: bool = False
+    frozen: tuple[str, ...] = ()
 
     @property
     def version(self) -> int:
@@ -38,7 +46,7 @@ class Circuit:
 
     def graph(self) -> StepGraph:
         """The operations of one training step, backward pass and update included."""
-        return _graph(self.layers, self.loss, self.fixed_point)
+        return _graph(self.layers, self.loss, self.fixed_point, self.frozen)
 
     @property
     def features(self) -> int:
@@ -72,6 +80,12 @@ class Circuit:
         """Shape by parameter name, layer by layer: weight ``(inputs, outputs)``, of a convolution
         ``(height, width, inputs, outputs)``, then bias ``(outputs,)``."""
         return parameter_shapes(self.layers)
+
+    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of ``parameter_shapes`` those of the layers that are not frozen."""
+        return parameter_shapes(
+            tuple(layer for layer in self.trained if layer.name not in self.frozen)
+        )
 
     @property
     def parameters(self) -> int:
@@ -107,9 +121,16 @@ class Circuit:
         return bounds.lookups_per_step(self.graph(), self.batch_size)
 
     @property
+    def multiplier_bits(self) -> int:
+        """Fractional bits of the multipliers: ``rate_bits``, and more where a filter, not an
+        update, multiplies by them."""
+        more = 0 if self.momentum is None else MULTIPLIER_BITS
+        return self.fixed_point.rate_bits + more
+
+    @property
     def effective_learning_rate(self) -> list[tuple[int, float]]:
         """The schedule ``[(first_step, rate), ...]`` that is really used."""
-        unit = self.batch_size / (1 << self.fixed_point.rate_bits)
+        unit = self.batch_size / (1 << self.multiplier_bits)
         return [(first, multiplier * unit) for first, multiplier in self.multipliers]
 
     @property
@@ -164,8 +185,10 @@ def parameter_shapes(layers: tuple[AnyLayer, ...]) -> dict[str, tuple[int, ...]]
 
 
 @lru_cache(maxsize=16)
-def _graph(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    return build_step(layers, loss, fixed_point)
+def _graph(
+    layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint, frozen: tuple[str, ...]
+) -> StepGraph:
+    return build_step(layers, loss, fixed_point, frozen)
 
 
 @lru_cache(maxsize=16)

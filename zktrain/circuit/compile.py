@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from ..errors import InputError, RecipeError
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
-from .circuit import Circuit, parameter_shapes
-from .fixed_point import quantise_schedule
+from .circuit import Circuit, parameter_shapes, trained
+from .fixed_point import quantise_filtered, quantise_momentum, quantise_schedule
+from .momentum import START_BITS, Momentum, start_violation
 from .network import AnyLayer, FixedPoint, Initialisation
 from .onnx_import import import_onnx
 from .recipe import Recipe, load_recipe
@@ -44,7 +46,14 @@ def compile_recipe(path: str | Path) -> Compiled:
     recipe = load_recipe(path)
     fixed_point = FixedPoint()
     layers, floats = import_onnx(recipe.model)
-    multipliers = quantise_schedule(recipe.learning_rate, recipe.batch_size, fixed_point.rate_bits)
+    momentum = _momentum(recipe)
+    schedule = (recipe.learning_rate, recipe.batch_size, fixed_point.rate_bits)
+    if momentum is None:
+        multipliers = quantise_schedule(*schedule)
+    else:
+        multipliers = quantise_filtered(*schedule, momentum)
+
+    frozen = _frozen(recipe, layers)
 
     def circuit(initialisation: Initialisation) -> Circuit:
         return Circuit(
@@ -56,6 +65,9 @@ def compile_recipe(path: str | Path) -> Compiled:
             multipliers=multipliers,
             order_seed=recipe.order_seed,
             initialisation=initialisation,
+            momentum=momentum,
+            frozen=frozen,
+            drop_last=recipe.drop_last,
         )
 
     # Weights are read only for a valid network.
@@ -73,11 +85,43 @@ def compile_recipe(path: str | Path) -> Compiled:
     from ..training.weights import digest
 
     weights = _given_weights(recipe, layers, floats, fixed_point)
+    if problem := start_violation(stated, weights):
+        raise RecipeError(
+            f"{recipe.init_weights}: {problem}, as first weights under weight decay are; start "
+            "from a seed or a network file (init.onnx = true), or leave training.weight_decay out"
+        )
     return Compiled(
         circuit(Initialisation("file", digest(weights))),
         recipe,
         floats if recipe.init_onnx else None,
     )
+
+
+def _frozen(recipe: Recipe, layers: tuple[AnyLayer, ...]) -> tuple[str, ...]:
+    """The frozen layers in the network's order."""
+    names = [layer.name for layer in trained(layers)]
+    for name in recipe.frozen:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            raise RecipeError(
+                f"training.frozen names {name!r}, which is no layer with parameters; "
+                + (f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}")
+            )
+    return tuple(name for name in names if name in recipe.frozen)
+
+
+def _momentum(recipe: Recipe) -> Momentum | None:
+    """The filter of the recipe, ``None`` for plain SGD."""
+    restart, wanted = recipe.restart_steps, recipe.proof.segment_steps
+    if restart is None:
+        return None
+    if wanted not in (None, restart):
+        raise RecipeError(
+            f"proof.segment_steps = {wanted}, but with momentum or weight_decay a segment is as "
+            f"long as velocities last, {restart} steps: remove it, or set "
+            f"training.restart_steps = {wanted}"
+        )
+    return quantise_momentum(recipe.momentum, recipe.nesterov, recipe.weight_decay, restart)
 
 
 def initial_weights(compiled: Compiled) -> IntegerWeights:
@@ -137,7 +181,8 @@ def _given_weights(
 def _rounded(
     floats: FloatWeights, layers: tuple[AnyLayer, ...], recipe: Recipe, fixed_point: FixedPoint
 ) -> IntegerWeights:
-    """``round(w * 2**weight_bits)``, ties to even, in the internal layout."""
+    """``round(w * 2**weight_bits)``, ties to even, in the internal layout; under weight decay to
+    the nearest multiple of ``2**START_BITS``."""
     from ..training.weights import as_internal
 
     weights: IntegerWeights = {}
@@ -148,7 +193,9 @@ def _rounded(
                 'export the network with its weights, or use init.seed = "..."'
             )
         with np.errstate(over="ignore"):
-            scaled = np.rint(np.ldexp(as_internal(floats[name]), fixed_point.weight_bits))
+            unit = START_BITS if recipe.weight_decay else 0
+            scaled = np.ldexp(as_internal(floats[name]), fixed_point.weight_bits - unit)
+            scaled = np.ldexp(np.rint(scaled), unit)
         if np.abs(scaled).max() > FILE_WEIGHT_MAX:
             raise RecipeError(
                 f"{recipe.model.name}: the parameter {name!r} has a value of "

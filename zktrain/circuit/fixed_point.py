@@ -6,9 +6,12 @@ from fractions import Fraction
 
 from ..errors import RecipeError
 from .canonical import MAX_MULTIPLIER
+from .momentum import COEFFICIENT_BITS, MULTIPLIER_BITS, Momentum
 
 TOLERANCE = Fraction(1, 4)
 """Largest relative difference between the rate asked for and the rate used."""
+LEAST_COEFFICIENT = Fraction(1, 8)
+"""What a gradient must count in the long run under momentum: below, most would count nothing."""
 
 
 def quantise_rate(rate: float, batch_size: int, rate_bits: int) -> int:
@@ -54,3 +57,42 @@ def quantise_schedule(
 ) -> tuple[tuple[int, int], ...]:
     """``((first_step, rate), ...)`` to ``((first_step, multiplier), ...)``."""
     return tuple((first, quantise_rate(rate, batch_size, rate_bits)) for first, rate in schedule)
+
+
+def quantise_momentum(
+    momentum: float, nesterov: bool, weight_decay: float, restart_steps: int
+) -> Momentum:
+    """Both numbers to the nearest multiple of ``2**-COEFFICIENT_BITS``, ties to even."""
+    unit = 1 << COEFFICIENT_BITS
+    return Momentum(
+        round(Fraction(momentum) * unit),
+        nesterov,
+        round(Fraction(weight_decay) * unit),
+        restart_steps,
+    )
+
+
+def quantise_filtered(
+    schedule: tuple[tuple[int, float], ...], batch_size: int, rate_bits: int, momentum: Momentum
+) -> tuple[tuple[int, int], ...]:
+    """``m = round(rate / batch_size * 2**(rate_bits + MULTIPLIER_BITS))``, ties to even.
+
+    The filter rounds, not its multipliers, so these are fine. Raises ``RecipeError`` when a
+    gradient would count less than ``LEAST_COEFFICIENT`` units in the long run, or more than
+    ``MAX_MULTIPLIER``.
+    """
+    share = 1 - Fraction(momentum.momentum, 1 << COEFFICIENT_BITS)
+    unit = Fraction(batch_size, 1 << rate_bits) * share
+    entries: list[tuple[int, int]] = []
+    for first, rate in schedule:
+        count = Fraction(rate) / unit
+        if not LEAST_COEFFICIENT <= count <= MAX_MULTIPLIER:
+            low, high = float(LEAST_COEFFICIENT * unit), float(MAX_MULTIPLIER * unit)
+            raise RecipeError(
+                f"training.learning_rate = {rate:g} cannot be used: with batch_size = {batch_size} "
+                f"and momentum = {float(1 - share):g} rates go from {low:g} to {high:g}; "
+                "choose one of these, or another batch_size"
+            )
+        exact = Fraction(rate) * (1 << (rate_bits + MULTIPLIER_BITS)) / batch_size
+        entries.append((first, max(1, round(exact))))
+    return tuple(entries)

@@ -13,6 +13,7 @@ from ..errors import InputError, RecipeError
 from .canonical import LOSSES, MAX_BATCH, MAX_BYTES, MAX_SCHEDULE, MAX_STEPS, text_violation
 
 OPTIMIZERS = ("sgd",)
+LAST_BATCH = ("wrap", "drop")
 SECURITY_BITS = (80, 120)
 
 _KEYS = {
@@ -24,6 +25,12 @@ _KEYS = {
         "batch_size",
         "steps",
         "order_seed",
+        "momentum",
+        "nesterov",
+        "weight_decay",
+        "restart_steps",
+        "last_batch",
+        "frozen",
     ),
     "init": ("seed", "weights", "onnx"),
     "proof": ("security_bits", "zero_knowledge", "segment_steps"),
@@ -45,7 +52,8 @@ class Recipe:
     """A parsed recipe; paths are already relative to the recipe's folder.
 
     ``learning_rate`` is the schedule ``((first_step, rate), ...)`` as asked for. Exactly one of
-    ``init_seed``, ``init_weights`` and ``init_onnx`` is set.
+    ``init_seed``, ``init_weights`` and ``init_onnx`` is set. ``restart_steps`` is how many steps
+    velocities last, by default the whole run; ``None`` for plain SGD.
     """
 
     path: Path
@@ -60,6 +68,12 @@ class Recipe:
     init_weights: Path | None = None
     init_onnx: bool = False
     proof: ProofOptions = field(default_factory=ProofOptions)
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    restart_steps: int | None = None
+    drop_last: bool = False
+    frozen: tuple[str, ...] = ()
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -110,7 +124,54 @@ def parse_recipe(document: dict[str, Any], path: Path) -> Recipe:
         init_weights=path.parent / _text(init, "init", "weights") if "weights" in init else None,
         init_onnx=_boolean(init, "init", "onnx", False),
         proof=_proof(proof),
+        frozen=_names(training.get("frozen", []), "frozen"),
+        **_filter(training, steps),
     )
+
+
+def _names(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise _bad("training", key, value, 'must be a list of names of layers, such as ["conv1"]')
+    return tuple(value)
+
+
+def _filter(training: dict[str, Any], steps: int) -> dict[str, Any]:
+    """The keys of momentum, weight decay and last batches."""
+    found: dict[str, Any] = {
+        "momentum": _share(training, "momentum"),
+        "nesterov": _boolean(training, "training", "nesterov", False),
+        "weight_decay": _share(training, "weight_decay"),
+    }
+    if "last_batch" in training:
+        found["drop_last"] = _choice(training, "training", "last_batch", LAST_BATCH) == "drop"
+    if found["nesterov"] and not found["momentum"]:
+        raise RecipeError("training.nesterov = true needs training.momentum above 0")
+    if not found["momentum"] and not found["weight_decay"]:
+        if "restart_steps" in training:
+            raise RecipeError(
+                "training.restart_steps is about momentum and weight decay, and plain SGD has "
+                "neither; remove it, or set proof.segment_steps"
+            )
+        return found
+    whole = 1 << (steps - 1).bit_length()
+    found["restart_steps"] = whole
+    if "restart_steps" in training:
+        restart = _integer(training, "training", "restart_steps", 1, MAX_STEPS)
+        if restart & (restart - 1):
+            down = 1 << (restart.bit_length() - 1)
+            remedy = f"must be a power of two: use {down} or {2 * down}"
+            raise _bad("training", "restart_steps", restart, remedy)
+        found["restart_steps"] = min(restart, whole)
+    return found
+
+
+def _share(training: dict[str, Any], key: str) -> float:
+    """A number from 0 to below 1; 0 where the key is missing."""
+    value = training.get(key, 0)
+    number = isinstance(value, float) or _is_integer(value)
+    if not number or not 0 <= value < 1:
+        raise _bad("training", key, value, "must be a number from 0 to below 1")
+    return float(value)
 
 
 def _proof(section: dict[str, Any]) -> ProofOptions:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import lookup
 from ..arguments.claims import Ledger
+from ..arguments.time_filter import PlainSteps
 from ..channel import VerifierChannel
 from ..circuit.operations import Accumulate, Affine, AffineTransposed, StepGraph
 from ..errors import ZktrainError
@@ -67,7 +68,7 @@ def _claims(
         graph,
         shape,
         lookup_entries(statement.circuit, shape),
-        np.zeros(0, dtype=np.uint64),
+        PlainSteps(np.zeros(0, dtype=np.uint64)),
         statement.dataset.record_axis,
         sides,
     )

@@ -112,6 +112,49 @@ def weight_history(start: ExtVec, multipliers: NDArray[np.uint64], gradients: Ex
 
 
 @kernel
+def _filtered(lo, hi, n, start0, start1, f, offsets, tau, by, g0, g1, o0, o1):  # type: ignore[no-untyped-def]
+    o0[lo:hi] = start0[lo:hi]
+    o1[lo:hi] = start1[lo:hi]
+    for t in range(1, f.shape[0] + 1):
+        a = t * n + lo
+        b = t * n + hi
+        _next_weights(
+            o0[a - n : b - n],
+            o1[a - n : b - n],
+            f[t - 1],
+            start0[lo:hi],
+            start1[lo:hi],
+            o0[a:b],
+            o1[a:b],
+        )
+        for i in range(offsets[t], offsets[t + 1]):
+            c = tau[i] * n + lo
+            d = tau[i] * n + hi
+            _next_weights(o0[a:b], o1[a:b], by[i], g0[c:d], g1[c:d], o0[a:b], o1[a:b])
+
+
+def filtered_history(
+    start: ExtVec,
+    changes: NDArray[np.uint64],
+    offsets: NDArray[np.int64],
+    tau: NDArray[np.int64],
+    by: NDArray[np.uint64],
+    gradients: ExtVec,
+) -> ExtVec:
+    """``w[0] = start``, ``w[t] = w[t - 1] - changes[t - 1] start - sum_i by[i] g[tau[i]]`` over
+    ``i`` from ``offsets[t]`` to ``offsets[t + 1]``, with ``tau[i] < t``; shapes as in
+    :func:`weight_history`, changes ``(T - 1,)``, offsets ``(T + 1,)``."""
+    n = start.shape[1]
+    out = np.empty_like(gradients)
+    run(
+        n,
+        lambda lo, hi: _filtered(lo, hi, n, *start, changes, offsets, tau, by, *gradients, *out),
+        grain=64,
+    )
+    return out
+
+
+@kernel
 def _scatter(index, t0, t1, target0, target1):  # type: ignore[no-untyped-def]
     for i in range(index.shape[0]):
         k = index[i]

@@ -79,9 +79,13 @@ class FastArithmetic:
         window.gather_targets()
         for values, place in zip(self._network.weights.values(), window.ranges_at(0), strict=True):
             torch.aminmax(values, out=place)
-        for slot in window.slots[:size]:
-            run_step(self._network, window, slot, self)
+        self.steps(size)
         self._gather_figures(size)
+
+    def steps(self, size: int) -> None:
+        """Run the first ``size`` steps, nothing else."""
+        for slot in self._window.slots[:size]:
+            run_step(self._network, self._window, slot, self)
 
     def quotient(
         self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot

@@ -27,7 +27,7 @@ def float_network(
     layers: tuple[AnyLayer, ...],
     weights: Mapping[str, npt.NDArray[np.int64]],
     weight_bits: int,
-) -> torch.nn.Module:
+) -> FloatNetwork:
     """``layers`` as a float32 module from records ``(B, features)``, scaled to [0, 1), to logits
     ``(B, classes)``.
 
@@ -35,10 +35,12 @@ def float_network(
     ``(inputs, outputs)``, ``(height, width, inputs, outputs)``. They are copied; raises
     ``KeyError`` where one is missing, ``RuntimeError`` where one has another shape.
     """
-    return _FloatNetwork(layers, weights, weight_bits)
+    return FloatNetwork(layers, weights, weight_bits)
 
 
-class _FloatNetwork(torch.nn.Module):
+class FloatNetwork(torch.nn.Module):
+    """See ``float_network``; ``steps`` are the modules of the layers."""
+
     def __init__(
         self,
         layers: tuple[AnyLayer, ...],

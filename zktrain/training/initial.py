@@ -8,9 +8,9 @@ With ``le8(v)`` the 8 bytes of ``v``, least significant first, the parameter cal
     bound  = floor(2^weight_bits / sqrt(inputs))          exact, by integer square root
     value  = floor(u * (2 bound + 1) / 2^32) - bound      in [-bound, bound]
 
-where ``inputs`` of a convolution are its input channels times the taps of its kernel. That is
-torch's default of ``nn.Linear`` and ``nn.Conv2d``, uniform in ``+-1/sqrt(inputs)`` for weights and
-biases.
+and under weight decay the value is rounded down to a multiple of ``2^12``. ``inputs`` of a
+convolution are its input channels times the taps of its kernel. This is torch's default of
+``nn.Linear`` and ``nn.Conv2d``, uniform in ``+-1/sqrt(inputs)`` for weights and biases.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..circuit.circuit import Circuit
+from ..circuit.momentum import START_BITS
 from ..circuit.network import Convolution
 from ..errors import InputError
 
@@ -62,8 +63,10 @@ def seeded_weights(circuit: Circuit) -> dict[str, npt.NDArray[np.int64]]:
         for name in (layer.weight, layer.bias)
         if name is not None
     }
+    decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
     weights = {}
     for name, shape in circuit.parameter_shapes().items():
         bound = math.isqrt((1 << (2 * weight_bits)) // fan_in[name])
-        weights[name] = uniform_integers(seed, name, math.prod(shape), bound).reshape(shape)
+        values = uniform_integers(seed, name, math.prod(shape), bound).reshape(shape)
+        weights[name] = values >> START_BITS << START_BITS if decays else values
     return weights

@@ -23,6 +23,7 @@ import torch
 from ..circuit.circuit import Circuit
 from ..circuit.map_arrays import span
 from ..circuit.maps import Before, Map, Reorder, Window
+from ..circuit.momentum import START_BITS, Coefficients, coefficients_of
 from ..circuit.operations import (
     Accumulate,
     Affine,
@@ -304,8 +305,8 @@ class Step:
         error = logits / LOGIT_SCALE - targets
         return float(error.square().sum(dim=1).mean().item()) / 2
 
-    def updates(self, multiplier: int) -> dict[str, torch.Tensor]:
-        """All parameters after the step, float64."""
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """Of all parameters, int64, a bias times the scale of its activation."""
         out = {}
         for op in self._rules.updates:
             activation = self.value(op.activation).reshape(-1, self._units(op.activation))
@@ -314,21 +315,25 @@ class Step:
                 gradient = exact_matmul(activation.t().contiguous(), error)
             except AccumulatorOverflow as overflow:
                 self._overflow(op.error, f"{overflow}, beyond exact arithmetic")
-            weight = self._weights[op.weight]
-            out[op.weight] = self._subtract(op.weight, gradient.reshape(weight.shape), multiplier)
+            out[op.weight] = gradient.reshape(self._weights[op.weight].shape)
             if op.bias is not None:
-                total = error.sum(dim=0).to(torch.int64)
-                out[op.bias] = self._subtract(op.bias, total, multiplier << op.bias_shift)
+                out[op.bias] = error.sum(dim=0).to(torch.int64) << op.bias_shift
         return out
 
-    def _units(self, name: str) -> int:
-        tensor = self._rules.tensors[name]
-        return int(np.prod((*tensor.taps, tensor.width)))
+    def updates(self, multiplier: int) -> dict[str, torch.Tensor]:
+        """All parameters after a step of plain SGD, float64."""
+        return {
+            name: self.changed(name, [(multiplier, gradient)])
+            for name, gradient in self.gradients().items()
+        }
 
-    def _subtract(self, name: str, gradient: torch.Tensor, factor: int) -> torch.Tensor:
-        change = largest(gradient) * factor
+    def changed(self, name: str, moves: list[tuple[int, torch.Tensor]]) -> torch.Tensor:
+        """A parameter minus all moves, each with its factor, float64."""
+        change = sum(largest(move) * abs(factor) for factor, move in moves)
         if change < ACCUMULATOR_LIMIT:
-            updated = self._weights[name].to(torch.int64) - factor * gradient
+            updated = self._weights[name].to(torch.int64)
+            for factor, move in moves:
+                updated = updated - factor * move
             change = largest(updated)
             if change < WEIGHT_LIMIT:
                 return updated.to(torch.float64)
@@ -338,6 +343,10 @@ class Step:
             f"below 2^52; {_LOWER_RATE}",
             stage="training",
         )
+
+    def _units(self, name: str) -> int:
+        tensor = self._rules.tensors[name]
+        return int(np.prod((*tensor.taps, tensor.width)))
 
 
 def map_values(map_: Map, values: torch.Tensor, source: Tensor, output: Tensor) -> torch.Tensor:
@@ -397,6 +406,11 @@ class GraphTrajectory:
         self._inputs = torch.from_numpy(records.inputs).to(device)
         self._labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
         self._one_hot = torch.eye(circuit.classes, dtype=torch.float64, device=device)
+        self._known: Coefficients | None = None
+        self._restart = 0
+        self._past: list[dict[str, torch.Tensor]] = []
+        """Gradients since the last restart; of those that no change needs again, nothing."""
+        self._start: dict[str, torch.Tensor] = {}
         committed = {tensor.name for tensor in circuit.graph().tensors if tensor.committed}
         self._traced = [
             tensor.name
@@ -422,11 +436,15 @@ class GraphTrajectory:
         [loss])`` is called, and before its update ``recorder``. Raises ``RangeOverflow``."""
         circuit = self.circuit
         order = batch_indices(
-            circuit.order_seed, len(self._labels), circuit.batch_size, first_step, steps
+            circuit.order_seed,
+            len(self._labels),
+            circuit.batch_size,
+            first_step,
+            steps,
+            drop_last=circuit.drop_last,
         )
-        multipliers = circuit.multipliers_at(first_step, steps)
         with torch.inference_mode():
-            for done, multiplier in enumerate(multipliers):
+            for done in range(steps):
                 indices = torch.from_numpy(order[done]).to(self._inputs.device)
                 step = Step(
                     self.rules,
@@ -440,9 +458,39 @@ class GraphTrajectory:
                     recorder({name: step.value(name) for name in self._traced}, done)
                 for name in self.rules.ranges:
                     step.value(name)
-                self._weights |= step.updates(multiplier)
+                self._weights |= self._after(step, first_step + done)
                 if on_window is not None:
                     on_window(done + 1, [step.loss()])
+
+    def _after(self, step: Step, number: int) -> dict[str, torch.Tensor]:
+        """All parameters after a step."""
+        stated = self.circuit.momentum
+        if stated is None:
+            return step.updates(self.circuit.multiplier(number))
+        at = number % stated.restart_steps
+        if not at:
+            count = min(stated.restart_steps, self.circuit.steps - number)
+            self._known = coefficients_of(self.circuit, number, count)
+            self._restart, self._past = number, []
+            self._start = {
+                name: w.to(torch.int64) >> START_BITS for name, w in self._weights.items()
+            }
+        known = self._known
+        if known is None or number - at != self._restart or len(self._past) != at:
+            raise ValueError(f"step {number} goes on from steps that were not made here")
+        self._past.append(step.gradients())
+        if at >= known.reach:
+            self._past[at - known.reach] = {}  # no later change reaches so far back
+        due = slice(known.offsets[at + 1], known.offsets[at + 2])
+        changes = list(zip(known.by[due].tolist(), known.tau[due].tolist(), strict=True))
+        shrink = int(known.start[at + 1] - known.start[at])
+        out = {}
+        for name in self._past[at]:
+            moves = [(by, self._past[tau][name]) for by, tau in changes]
+            if shrink:
+                moves.append((-shrink, self._start[name]))
+            out[name] = step.changed(name, moves)
+        return out
 
 
 def logits(

@@ -10,7 +10,10 @@ machine. Definition, with ``le8(v)`` the 8 bytes of ``v``, least significant fir
     batch t    = entries t*B .. (t+1)*B - 1 of the stream
 
 ``seed`` is the UTF-8 encoding of the recipe's text. An epoch that is not a multiple of ``B`` runs
-on into the next one, so every record is used equally often, give or take once.
+on into the next one, so every record is used equally often, give or take once. With ``drop_last``
+the last ``N mod B`` records of each epoch are left out instead:
+
+    batch t    = entries (t mod n) B .. (t mod n + 1) B - 1 of epoch t div n,      n = N div B
 """
 
 from __future__ import annotations
@@ -40,11 +43,18 @@ def epoch_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[
 
 
 def batch_indices(
-    order_seed: str, records: int, batch_size: int, first_step: int, steps: int
+    order_seed: str,
+    records: int,
+    batch_size: int,
+    first_step: int,
+    steps: int,
+    *,
+    drop_last: bool = False,
 ) -> npt.NDArray[np.int64]:
     """Record numbers of the batches ``first_step .. first_step+steps-1``, int64 ``(steps, B)``.
 
-    Raises ``InputError`` when there is nothing to draw from or a count is negative.
+    Raises ``InputError`` when there is nothing to draw from or a count is negative, and when
+    ``drop_last`` leaves nothing of an epoch.
     """
     if records < 1:
         raise InputError("the dataset has no records, so no batch can be drawn from it")
@@ -53,11 +63,20 @@ def batch_indices(
             f"no batches exist for batch size {batch_size}, first step {first_step}, "
             f"{steps} steps: give a positive batch size and non-negative steps"
         )
+    used = records
+    if drop_last:
+        used -= records % batch_size
+        if not used:
+            raise InputError(
+                f"an epoch of {records} records has no whole batch of {batch_size}: lower "
+                'batch_size, or set last_batch = "wrap"'
+            )
     stream = np.empty(steps * batch_size, dtype=np.int64)
     filled = 0
-    epoch, skip = divmod(first_step * batch_size, records)
+    epoch, skip = divmod(first_step * batch_size, used)
     while filled < stream.size:
-        part = epoch_permutation(order_seed, records, epoch)[skip : skip + stream.size - filled]
+        last = min(used, skip + stream.size - filled)
+        part = epoch_permutation(order_seed, records, epoch)[skip:last]
         stream[filled : filled + part.size] = part
         filled += part.size
         epoch, skip = epoch + 1, 0

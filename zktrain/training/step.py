@@ -48,7 +48,8 @@ class Arithmetic(Protocol):
         ...
 
     def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
-        """Subtract the step's multiplier times the gradients of a layer (from 1), in place."""
+        """Subtract the step's multiplier times the gradients of a layer (from 1), in place; under
+        momentum or weight decay what ``filtered`` says."""
         ...
 
 

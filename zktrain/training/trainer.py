@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
+from ..circuit.momentum import COEFFICIENT_BITS
 from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
@@ -139,6 +140,21 @@ def _chunks(records: Records) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield torch.from_numpy(records.inputs[part]), labels
 
 
+def float_optimizer(circuit: Circuit, network: torch.nn.Module) -> torch.optim.SGD:
+    """torch's SGD with the circuit's momentum and weight decay; the rate is set at every step."""
+    stated = circuit.momentum
+    if stated is None:
+        return torch.optim.SGD(network.parameters(), lr=1.0)
+    unit = 2.0**-COEFFICIENT_BITS
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=1.0,
+        momentum=stated.momentum * unit,
+        weight_decay=stated.weight_decay * unit,
+        nesterov=stated.nesterov,
+    )
+
+
 def train_float32(
     circuit: Circuit,
     records: Records,
@@ -148,18 +164,28 @@ def train_float32(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> FloatTrained:
-    """The same run in float32 with ``torch.optim.SGD``: same start, order and learning rates.
+    """The same run in float32 with ``torch.optim.SGD``: same start, order, learning rates, momentum
+    (which does not restart) and weight decay.
 
     ``progress`` gets the stage ``train float32`` with ``loss``.
     """
     check_records(circuit, records)
     check_weights(circuit, weights_0)
     network = float_network(circuit.layers, weights_0, circuit.fixed_point.weight_bits).to(device)
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    for layer, module in zip(circuit.layers, network.steps, strict=True):
+        module.requires_grad_(layer.name not in circuit.frozen)
+    optimizer = float_optimizer(circuit, network)
     inputs = torch.from_numpy(records.inputs).to(device)
     labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
-    unit = circuit.batch_size / (1 << circuit.fixed_point.rate_bits)
-    order = batch_indices(circuit.order_seed, len(labels), circuit.batch_size, 0, circuit.steps)
+    unit = circuit.batch_size / (1 << circuit.multiplier_bits)
+    order = batch_indices(
+        circuit.order_seed,
+        len(labels),
+        circuit.batch_size,
+        0,
+        circuit.steps,
+        drop_last=circuit.drop_last,
+    )
     losses: list[tuple[int, float]] = []
     started = time.perf_counter()
     for step, multiplier in enumerate(circuit.multipliers_at(0, circuit.steps)):

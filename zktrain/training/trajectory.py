@@ -14,6 +14,7 @@ from ..dataset.readers import Records
 from ..errors import InputError
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic, update_is_exact
+from .filtered import CarefulFiltered, FastFiltered, Past
 from .graph import Repeated
 from .interpreter import GraphTrajectory
 from .order import batch_indices
@@ -55,8 +56,14 @@ class Trajectory:
         self._records = len(labels)
         self._window = Window(circuit, inputs, labels)
         self._saved = {name: torch.empty_like(v) for name, v in self.network.weights.items()}
-        self._fast = FastArithmetic(self.network, self._window)
-        self._whole = Repeated(lambda: self._fast.run(self._window.length), self.network.device)
+        self._past = None if circuit.momentum is None else Past(self.network, inputs)
+        self._whole: Callable[[], None]
+        if self._past is None:
+            self._fast = FastArithmetic(self.network, self._window)
+            self._whole = Repeated(lambda: self._fast.run(self._window.length), self.network.device)
+        else:
+            self._fast = FastFiltered(self.network, self._window, self._past)
+            self._whole = lambda: self._fast.run(self._window.length)
         self._steps = self._window.length
 
     def weights(self) -> Weights:
@@ -92,13 +99,22 @@ class Trajectory:
         most = max(self._window.length, _MOST_INDICES // batch)
         for start in range(0, steps, most):
             count, first = min(most, steps - start), first_step + start
-            order = batch_indices(self.circuit.order_seed, self._records, batch, first, count)
+            order = batch_indices(
+                self.circuit.order_seed,
+                self._records,
+                batch,
+                first,
+                count,
+                drop_last=self.circuit.drop_last,
+            )
             multipliers = self.circuit.multipliers_at(first, count)
             indices = torch.from_numpy(order).to(device)
             negated = torch.tensor([-m for m in multipliers], dtype=torch.float64).to(device)
             done = 0
             while done < count:
                 size = min(self._steps, count - done)
+                if self._past is not None:
+                    size = min(size, self._past.seek(first + done))
                 self._window.fill(indices.narrow(0, done, size), negated.narrow(0, done, size))
                 found = self._run(first + done, multipliers[done : done + size])
                 if found and recorder is not None:
@@ -110,7 +126,8 @@ class Trajectory:
     def _run(self, step: int, multipliers: Sequence[int]) -> list[float]:
         """Try a window; returns the losses of the steps that were made (none, one, or all)."""
         size, weights = len(multipliers), self.network.weights
-        if all(update_is_exact(self.network, m) for m in set(multipliers)):
+        factors = set(multipliers) if self._past is None else {self._past.load(size)}
+        if all(update_is_exact(self.network, m) for m in factors):
             for name, values in weights.items():
                 self._saved[name].copy_(values)
             if size == self._window.length:
@@ -127,8 +144,17 @@ class Trajectory:
             self._steps = size // 2
             return []
         self._window.gather_targets()
-        careful = CarefulArithmetic(self.network, step, multipliers[0])
-        run_step(self.network, self._window, self._window.slots[0], careful)
+        slot = self._window.slots[0]
+        if self._past is None:
+            careful = CarefulArithmetic(self.network, step, multipliers[0])
+            run_step(self.network, self._window, slot, careful)
+        else:
+            self._past.seek(step)
+            self._past.begin(slot)
+            run_step(
+                self.network, self._window, slot, CarefulFiltered(self.network, step, self._past)
+            )
+            self._past.end()
         return losses(self.network, self._window, 1).tolist()
 
 
@@ -142,7 +168,7 @@ def trajectory_of(
 
     Raises ``InputError`` when records or weights do not fit.
     """
-    if circuit.is_dense:
+    if circuit.is_dense and not circuit.frozen:
         return Trajectory(circuit, records, weights, device)
     check_records(circuit, records)
     check_weights(circuit, weights)

@@ -31,6 +31,7 @@ from ..arguments import (
 )
 from ..arguments.batches import DatasetClaim, RecordAxis
 from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
+from ..arguments.time_filter import TimeFilter
 from ..channel import ProverChannel, VerifierChannel
 from ..circuit.operations import (
     Accumulate,
@@ -56,13 +57,14 @@ from ..profile import mark
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """What both sides know: the graph, sizes, lookups, learning-rate multipliers, record variables,
-    which ends (``start``, ``end``) have committed weights, and the public counts of a ``Tally``."""
+    """What both sides know: the graph, sizes, lookups, how updates add up over time, record
+    variables, which ends (``start``, ``end``) have committed weights, and the public counts of a
+    ``Tally``."""
 
     graph: StepGraph
     shape: Shape
     entries: Sequence[lookup.Entry]
-    multipliers: NDArray[np.uint64]
+    time_filter: TimeFilter
     records: RecordAxis
     committed: tuple[str, ...]
     counts: tally.Matrix | None = None
@@ -134,6 +136,13 @@ def _outputs(op: Operation) -> set[str]:
     return {op.output}
 
 
+def _parameters(op: Operation) -> set[str]:
+    """What a claim on weights is checked by: the weights and the bias of an update."""
+    if isinstance(op, (Accumulate, Fixed)):
+        return {op.weight} if op.bias is None else {op.weight, op.bias}
+    return set()
+
+
 def name_of(op: Operation) -> str:
     """What a profile calls an operation: its kind and what it defines."""
     kind = type(op).__name__.lower()
@@ -195,7 +204,7 @@ def prove(
 ) -> OpenClaims:
     """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side (those
     that no step changes under ``fixed``), ``columns`` and ``blinding`` the dataset's records."""
-    graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
+    graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
     updates, windows, weight_ledger = _updates(graph), _windows(graph), WeightLedger()
     start = {**ends["start"], **ends.get("fixed", {})}
 
@@ -223,18 +232,20 @@ def prove(
             case Affine():
                 bias = start[op.bias] if op.bias is not None else None
                 affine.prove_affine(
-                    channel, op, updates.get(op.weight), shape, multipliers,
+                    channel, op, updates.get(op.weight), shape, time_filter,
                     start[op.weight], bias, ledger, weight_ledger, witness,
                 )  # fmt: skip
             case AffineTransposed():
+                update, below = updates.get(op.weight), None
+                if update is not None and op.source in windows:
+                    below = windows.get(update.activation)
                 affine.prove_transposed(
-                    channel, op, updates[op.weight], shape, multipliers,
-                    start[op.weight], ledger, weight_ledger, witness,
-                    windows.get(updates[op.weight].activation) if op.source in windows else None,
+                    channel, op, update, shape, time_filter,
+                    start[op.weight], ledger, weight_ledger, witness, below,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(
-                    channel, op, _ends(graph, op), multipliers, weight_ledger,
+                    channel, op, _ends(graph, op), time_filter, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
                 )  # fmt: skip
             case Tally():
@@ -263,7 +274,7 @@ def verify(
     order: NDArray[np.int64],
 ) -> OpenClaims:
     """``public_value(side, name, point)`` evaluates weights at a public end, or ``fixed`` ones."""
-    graph, shape, multipliers = relations.graph, relations.shape, relations.multipliers
+    graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
     weight_ledger = WeightLedger()
 
     def boundary_value(side: str, name: str, point: Point) -> Scalar:
@@ -283,16 +294,16 @@ def verify(
             case Affine():
                 source, output = graph.tensor(op.source), graph.tensor(op.output)
                 affine.verify_affine(
-                    channel, op, shape, source, multipliers, ledger, weight_ledger, output
+                    channel, op, shape, source, time_filter, ledger, weight_ledger, output
                 )
             case AffineTransposed():
                 source = graph.tensor(op.source)
                 affine.verify_transposed(
-                    channel, op, shape, source, multipliers, ledger, weight_ledger
+                    channel, op, shape, source, time_filter, ledger, weight_ledger
                 )
             case Accumulate():
                 weights.verify(
-                    channel, op, _ends(graph, op), multipliers, weight_ledger,
+                    channel, op, _ends(graph, op), time_filter, weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger,
                 )  # fmt: skip
             case Fixed():
@@ -311,6 +322,9 @@ def verify(
                     channel, op, shape, order, relations.records.log_records, ledger,
                     relations.records.blinding_log,
                 )  # fmt: skip
+    known = {name for op in graph.operations for name in _parameters(op)}
+    if set(weight_ledger.claims) - known:
+        raise ValueError("there are claims on weights that no operation of the graph checks")
     return OpenClaims(boundaries.claims(), dataset)
 
 

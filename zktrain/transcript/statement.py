@@ -19,7 +19,9 @@ from ..arguments import lookup, tally, unit_map
 from ..arguments.batches import RecordAxis
 from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..arguments.tables import TABLES
+from ..arguments.time_filter import PlainSteps
 from ..circuit.circuit import Circuit
+from ..circuit.momentum import Coefficients, coefficients_of
 from ..circuit.operations import (
     Accumulate,
     Affine,
@@ -90,8 +92,8 @@ def lookup_entries(circuit: Program, shape: Shape) -> list[lookup.Entry]:
 @lru_cache(maxsize=64)
 def _layout(circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis) -> Layout:
     entries = lookup_entries(circuit, shape)
-    multipliers = np.zeros(0, dtype=np.uint64)  # a dry run computes nothing of their size
-    return layout(Relations(circuit.graph(), shape, entries, multipliers, records, sides))
+    nothing = PlainSteps(np.zeros(0, dtype=np.uint64))  # a dry run computes nothing of its size
+    return layout(Relations(circuit.graph(), shape, entries, nothing, records, sides))
 
 
 def _most_samples(records: int) -> int:
@@ -101,7 +103,9 @@ def _most_samples(records: int) -> int:
 
 def auto_segment_steps(circuit: Circuit, records: int) -> int:
     """The largest power of two whose segment has at most ``2^26`` cells, at most the run's
-    length, and within what a segment may draw."""
+    length, and within what a segment may draw; what the circuit says where it restarts."""
+    if circuit.momentum is not None:
+        return circuit.momentum.restart_steps
     steps = 1
     while steps < circuit.steps:
         shape = Shape(2 * steps, circuit.batch_size)
@@ -126,6 +130,10 @@ class Program(Hashable, Protocol):
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape by parameter name."""
+        ...
+
+    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of those, the ones that steps change."""
         ...
 
 
@@ -165,6 +173,10 @@ class Provable(ABC):
     def multipliers(self, segment: int) -> list[int]:
         """Learning-rate multipliers of the segment's real steps."""
 
+    def coefficients(self, segment: int) -> Coefficients | None:
+        """Of momentum and weight decay in the segment's real steps, where there are any."""
+        return None
+
     @abstractmethod
     def committed_sides(self, segment: int) -> tuple[str, ...]:
         """Ends of the segment with committed weights."""
@@ -200,9 +212,9 @@ class Provable(ABC):
         return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)
 
     def boundary_packing(self) -> Packing:
-        """Weights between two segments."""
+        """Weights between two segments, but those that no step changes."""
         tensors = []
-        for name, dims in self.circuit.parameter_shapes().items():
+        for name, dims in self.circuit.trained_shapes().items():
             size = sum(log_width(n) for n in dims)
             tensors.append((name, size, 1 << size))
         return pack(tensors, self.lane_log, self.tail)
@@ -412,14 +424,26 @@ class Statement(Provable):
                 "the dataset's commitment does not hide it, so the proof cannot: set "
                 "zero_knowledge = false (or prove with --no-zk), or commit without --public"
             )
+        fewer = "use fewer steps"
+        if self.circuit.momentum is not None:
+            restart = self.circuit.momentum.restart_steps
+            if k != restart:
+                return (
+                    f"segment_steps is {k}; with momentum or weight decay it must be the circuit's "
+                    f"restart_steps, {restart}"
+                )
+            fewer = "set a smaller training.restart_steps, or train fewer steps"
+        if self.circuit.drop_last and self.dataset.records < self.circuit.batch_size:
+            return (
+                f"an epoch of {self.dataset.records} records has no whole batch of "
+                f'{self.circuit.batch_size}; lower batch_size, or set last_batch = "wrap"'
+            )
         shape = Shape(min(k, self.circuit.steps), self.circuit.batch_size)
         if total_log(segment_tensors(self.circuit, shape)) > MAX_SEGMENT_LOG:
-            return (
-                f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; use fewer steps"
-            )
+            return f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; {fewer}"
         most = _most_samples(self.dataset.records)
         if shape.steps * shape.batch > most:
-            return f"a segment of {k} steps draws more than {most} samples; use fewer steps"
+            return f"a segment of {k} steps draws more than {most} samples; {fewer}"
         if -(-self.circuit.steps // k) > MAX_SEGMENTS:
             return (
                 f"{self.circuit.steps} steps in segments of {k} are more than "
@@ -459,8 +483,18 @@ class Statement(Provable):
         first, steps = self.segments[segment]
         circuit = self.circuit
         return batch_indices(
-            circuit.order_seed, self.dataset.records, circuit.batch_size, first, steps
+            circuit.order_seed,
+            self.dataset.records,
+            circuit.batch_size,
+            first,
+            steps,
+            drop_last=circuit.drop_last,
         )
+
+    def coefficients(self, segment: int) -> Coefficients | None:
+        if self.circuit.momentum is None:
+            return None
+        return coefficients_of(self.circuit, *self.segments[segment])
 
     def multipliers(self, segment: int) -> list[int]:
         return self.circuit.multipliers_at(*self.segments[segment])

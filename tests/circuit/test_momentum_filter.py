@@ -1,0 +1,313 @@
+"""The filter of momentum and weight decay against exact fractions, and what circuits may state."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import filter_oracle as oracle
+import numpy as np
+import pytest
+from circuit_networks import circuit_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zktrain.circuit import canonical, momentum
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import Coefficients, Momentum, coefficients_of
+from zktrain.circuit.network import Initialisation
+from zktrain.errors import MalformedProof
+
+
+def dense(known: Coefficients) -> list[list[int]]:
+    """Rows ``M[t]`` from the differences."""
+    row, rows = [0] * known.steps, []
+    for t in range(known.steps + 1):
+        for i in range(int(known.offsets[t]), int(known.offsets[t + 1])):
+            assert known.at[i] == t and known.tau[i] < t and known.by[i]
+            row[known.tau[i]] += int(known.by[i])
+        assert not any(row[t:])
+        rows.append(row[:t])
+    return rows
+
+
+@st.composite
+def circuits(draw: st.DrawFn) -> Circuit:
+    """Circuits of up to 20 steps with valid filters and random schedules."""
+    mu = draw(st.sampled_from([0.0, 0.3, 0.9, 0.97]))
+    nesterov = mu > 0 and draw(st.booleans())
+    steps = draw(st.integers(1, 20))
+    restart = draw(st.sampled_from([4, 16, 32]))
+    decay = draw(st.sampled_from([0.0, 1e-4, 1e-2])) if steps <= restart else 0.0
+    if not mu and not decay:
+        mu = 0.5
+    starts = sorted({0, *draw(st.lists(st.integers(0, steps - 1), max_size=3))})
+    schedule = tuple((first, draw(st.integers(1 << 17, 1 << 23))) for first in starts)
+    stated = oracle.stated(mu, decay, nesterov=nesterov, restart_steps=restart)
+    base = circuit_of(3, 2, batch_size=draw(st.sampled_from([1, 5, 64])), steps=steps)
+    return replace(base, multipliers=schedule, momentum=stated)
+
+
+@given(circuits())
+@settings(max_examples=60)
+def test_coefficients_are_those_of_the_documentation(circuit: Circuit) -> None:
+    if momentum.violation(circuit) is not None:
+        return
+    restart = circuit.momentum.restart_steps  # type: ignore[union-attr]
+    for first in range(0, circuit.steps, restart):
+        steps = min(restart, circuit.steps - first)
+        known = coefficients_of(circuit, first, steps)
+        start, rows = oracle.integers(circuit, first, steps)
+        assert known.start.tolist() == start
+        assert dense(known) == rows
+        assert known.end.tolist() == rows[steps]
+        assert known.loads.sum() == np.abs(known.by).sum()
+
+
+@given(circuits())
+@settings(max_examples=40)
+def test_coefficients_round_those_of_torch(circuit: Circuit) -> None:
+    """Against exact fractions: less than 1 off each, and as the dither says."""
+    if momentum.violation(circuit) is not None:
+        return
+    restart = circuit.momentum.restart_steps  # type: ignore[union-attr]
+    steps = min(restart, circuit.steps)
+    known = coefficients_of(circuit, 0, steps)
+    exact_start, exact = oracle.fractions(circuit, 0, steps)
+    for mine, true in zip(known.start.tolist(), exact_start, strict=True):
+        assert abs(Fraction(mine, 1 << 12) - true) <= Fraction(1, 1 << 13) + Fraction(1, 1 << 32)
+    slack = Fraction(1, 1 << 12)  # of 40-bit arithmetic, on coefficients up to 2^13
+    phi = oracle.dithers(restart)
+    for row, true_row in zip(dense(known), exact, strict=True):
+        for tau, (mine, true) in enumerate(zip(row, true_row, strict=True)):
+            assert phi[tau] - 1 - slack < mine - true <= phi[tau] + slack
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 5e-4])
+def test_roundings_of_neighbouring_steps_cancel(nesterov: bool, decay: float) -> None:
+    """Over any 64 consecutive gradients the mean coefficient is off by less than 1/16 of a unit,
+    although single ones are off by up to 1."""
+    stated = oracle.stated(0.9, decay, nesterov=nesterov, restart_steps=256)
+    base = circuit_of(3, 2, batch_size=64, steps=256)
+    circuit = replace(base, multipliers=((0, round(0.8 * (1 << 20))),), momentum=stated)
+    known = coefficients_of(circuit, 0, 256)
+    mu, rate = 0.9, 0.8 * 64 / 1024
+    exact = np.zeros(256)
+    for tau in range(256):
+        c, v = 0.0, 1.0
+        for t in range(tau, 256):
+            g = -decay * c * (t > tau)
+            v = mu * v + g if t > tau else 1.0
+            push = (g + mu * v if t > tau else 1.0 + mu) if nesterov else v
+            c += rate * push
+        exact[tau] = c * 1024 / 64
+    off = known.end - exact
+    assert np.abs(off).max() <= 1
+    assert np.abs(off).max() > 0.3  # they are coarse
+    sums = np.concatenate([[0.0], np.cumsum(off)])
+    means = (sums[64:] - sums[:-64]) / 64
+    assert np.abs(means).max() < 1 / 16
+    assert abs(off.mean()) < 1 / 64
+
+
+def test_dither_is_the_bit_reversed_counter() -> None:
+    for steps in (1, 2, 8, 1024):
+        expected = [int(phi * oracle.UNIT) for phi in oracle.dithers(steps)]
+        assert momentum.dither(steps).tolist() == expected
+
+
+def test_plain_momentum_comes_to_rest() -> None:
+    """Without weight decay ``M`` ends at the rate over ``1 - mu``, and ``D`` stays 1."""
+    base = circuit_of(3, 2, batch_size=4, steps=512)
+    stated = oracle.stated(0.75, restart_steps=512)
+    circuit = replace(base, multipliers=((0, 5 << 20),), momentum=stated)
+    known = coefficients_of(circuit, 0, 512)
+    assert set(known.start.tolist()) == {1 << 12}
+    assert set(known.end[:400].tolist()) == {20}
+    assert known.reach < 120
+
+
+def test_building_a_long_filter_is_fast() -> None:
+    stated = oracle.stated(0.9, 5e-4, restart_steps=4096)
+    base = circuit_of(3, 2, batch_size=64, steps=4096)
+    circuit = replace(base, multipliers=((0, 3 << 19),), momentum=stated)
+    started = time.process_time()
+    known = coefficients_of(circuit, 0, 4096)
+    assert time.process_time() - started < 5  # far from it on an idle machine
+    assert len(known.by) < 200_000
+
+
+FILTERED = oracle.filtered(circuit_of(6, 5, 3, steps=16), oracle.stated(0.9, 1e-3, nesterov=True))
+
+
+def test_canonical_text_of_a_filter() -> None:
+    data = FILTERED.canonical_json()
+    assert Circuit.from_json(data) == FILTERED
+    document = json.loads(data)
+    assert document["format"] == "zktrain-circuit-2"
+    assert document["optimizer"] == {
+        "kind": "filtered_sgd",
+        "rate_bits": 10,
+        "multipliers": [[0, 2 << 20]],
+        "multiplier_bits": 20,
+        "coefficient_bits": 40,
+        "start_bits": 12,
+        "momentum": round(0.9 * 2**40),
+        "nesterov": True,
+        "weight_decay": round(1e-3 * 2**40),
+        "restart_steps": 16,
+    }
+    assert "last_batch" not in document
+
+
+def test_dropped_batches_are_stated() -> None:
+    plain = circuit_of(3, 2)
+    dropping = replace(plain, drop_last=True)
+    assert plain.version == 1 and dropping.version == 2
+    assert json.loads(dropping.canonical_json())["last_batch"] == "drop"
+    assert Circuit.from_json(dropping.canonical_json()) == dropping
+    assert dropping.id != plain.id
+
+
+def _edited(change: dict[str, Any], circuit: Circuit = FILTERED) -> bytes:
+    document = json.loads(circuit.canonical_json())
+    document["optimizer"].update(change)
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "sgd"},
+        {"kind": "adam"},
+        {"momentum": True},
+        {"momentum": "0.9"},
+        {"nesterov": 1},
+        {"weight_decay": -1},
+        {"restart_steps": None},
+        {"restart_steps": 12},
+        {"coefficient_bits": 41},
+        {"multiplier_bits": 10},
+        {"start_bits": 11},
+        {"dampening": 0},
+        {"multipliers": [[0, 0]]},
+        {"multipliers": [[0, (1 << 40) + 1]]},
+    ],
+    ids=str,
+)
+def test_decoder_refuses_other_filters(change: dict[str, Any]) -> None:
+    with pytest.raises(MalformedProof):
+        Circuit.from_json(_edited(change))
+
+
+@pytest.mark.parametrize("value", ["wrap", None, 1])
+def test_decoder_refuses_other_last_batches(value: Any) -> None:
+    document = json.loads(replace(circuit_of(3, 2), drop_last=True).canonical_json())
+    document["last_batch"] = value
+    with pytest.raises(MalformedProof):
+        Circuit.from_json(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
+
+
+def test_first_version_cannot_state_a_filter() -> None:
+    """A text of version 1 with the new keys is no text at all."""
+    for circuit in (FILTERED, replace(circuit_of(3, 2), drop_last=True)):
+        data = circuit.canonical_json().replace(b"zktrain-circuit-2", b"zktrain-circuit-1")
+        with pytest.raises(MalformedProof):
+            Circuit.from_json(data)
+
+
+def _with(circuit: Circuit = FILTERED, **changes: Any) -> Circuit:
+    assert circuit.momentum is not None
+    return replace(circuit, momentum=replace(circuit.momentum, **changes))
+
+
+ONE = 1 << 40
+
+
+@pytest.mark.parametrize(
+    ("circuit", "words"),
+    [
+        (_with(momentum=ONE), "momentum must be from 0 to"),
+        (_with(momentum=-1), "momentum must be from 0 to"),
+        (_with(weight_decay=ONE), "weight_decay must be"),
+        (_with(weight_decay=-1), "weight_decay must be"),
+        (_with(momentum=0), "nesterov needs a momentum"),
+        (_with(momentum=0, nesterov=False, weight_decay=0), "nesterov needs a momentum"),
+        (_with(restart_steps=0), "power of two up to 8192"),
+        (_with(restart_steps=24), "power of two up to 8192"),
+        (_with(restart_steps=1 << 14), "power of two up to 8192"),
+        (_with(restart_steps=8), "weight_decay needs the whole run in one segment"),
+        (replace(FILTERED, multipliers=((0, 1 << 40),)), "too large for this momentum"),
+        (_with(weight_decay=ONE // 2), "beyond which weights oscillate"),
+        (
+            replace(
+                FILTERED,
+                steps=8192,
+                multipliers=((0, 40 << 20),),
+                momentum=Momentum(round(0.9 * ONE), False, 0, 8192),
+            ),
+            "more than 4194304 changes",
+        ),
+    ],
+    ids=range(13),
+)
+def test_limits_of_filters(circuit: Circuit, words: str) -> None:
+    problem = canonical.violation(circuit)
+    assert problem is not None and words in problem
+
+
+def test_stable_filters_neither_overshoot_nor_oscillate() -> None:
+    """At the very limit of ``eta lambda``, and under a schedule that changes at every step."""
+    rng = np.random.default_rng(3)
+    for mu, nesterov in ((0.0, False), (0.5, True), (0.9, False), (0.9, True)):
+        schedule = tuple((t, int(m)) for t, m in enumerate(rng.integers(1 << 20, 1 << 24, 256)))
+        base = circuit_of(3, 2, batch_size=64, steps=256)
+        limit = (1 - mu) ** 2 / 4 / (max(m for _, m in schedule) / 2**20 * 64 / 1024)
+        stated = oracle.stated(mu, 0.999 * limit, nesterov=nesterov, restart_steps=256)
+        circuit = replace(base, multipliers=schedule, momentum=stated)
+        assert momentum.violation(circuit) is None
+        known = coefficients_of(circuit, 0, 256)
+        assert known.start.min() >= 0 and known.start.max() == 1 << 12
+        assert (np.diff(known.start) <= 0).all()
+        table = [[row[tau] for row in dense(known)[tau + 1 :]] for tau in range(0, 256, 17)]
+        most = 1 << momentum.scale(stated.momentum, momentum.peak(circuit))
+        for response in table:
+            top = int(np.argmax(response))
+            assert min(response) >= 0 and max(response) <= most
+            assert (np.diff(response[: top + 1]) >= 0).all()
+            assert (np.diff(response[top:]) <= 0).all()
+
+
+def test_filter_begins_at_restarts_only() -> None:
+    circuit = oracle.filtered(circuit_of(3, 2, steps=40), oracle.stated(0.9))
+    assert coefficients_of(circuit, 16, 16).steps == 16
+    for first, steps in ((4, 8), (0, 17), (16, 20)):
+        with pytest.raises(ValueError, match="no filter of"):
+            coefficients_of(circuit, first, steps)
+    with pytest.raises(ValueError, match="no filter of"):
+        coefficients_of(circuit_of(3, 2), 0, 4)
+
+
+def test_first_weights_under_weight_decay_are_multiples() -> None:
+    weights = {"w": np.array([[4096, -8192]]), "b": np.array([0])}
+    assert momentum.start_violation(FILTERED, weights) is None
+    odd = {"w": np.array([[4096, -8191]]), "b": np.array([0])}
+    assert momentum.start_violation(FILTERED, odd) == (
+        "parameter 'w' has a value that is no multiple of 2^-20"
+    )
+    assert momentum.start_violation(_with(weight_decay=0), odd) is None
+    assert momentum.start_violation(circuit_of(3, 2), odd) is None
+
+
+def test_bound_of_a_filtered_run_counts_its_largest_coefficient() -> None:
+    """One layer, one step: ``W_0`` below ``2^52``, and a gradient times ``2 / (1 - 0.9) + 1``."""
+    start = Initialisation("file", "0" * 64)
+    base = circuit_of(3, 2, batch_size=1, steps=1, multipliers=((0, 2),), initialisation=start)
+    circuit = oracle.filtered(base, oracle.stated(0.9))
+    bound = 3 * 255 * ((1 << 52) - 1 + 21 * 255 * (1 << 14)) + (1 << 31)
+    bias = 256 * ((1 << 52) - 1 + 21 * 256 * (1 << 14))
+    assert circuit.no_wrap_bound_bits == (bound + bias).bit_length()

@@ -1,0 +1,384 @@
+"""Provers that train under another momentum or weight decay than the circuit states.
+
+The run is that of ``harness``, with the update replaced by a filter: Python integers from
+``filter_oracle``, so that a lie can be told in any coefficient. Three segments of 4, 4 and 3 steps
+with momentum alone, whose velocity must be zero at each start; one of 11 steps (16 padded) under
+weight decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from unittest import mock
+
+import filter_oracle
+import harness as h
+import hiding_harness as hh
+import numpy as np
+import pytest
+from harness import FIRST, LAST, MIDDLE
+
+from zktrain.arguments.time_filter import FilteredSteps
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import coefficients_of
+from zktrain.circuit.network import Initialisation
+from zktrain.errors import HiddenMismatch, MalformedProof, SumcheckMismatch
+from zktrain.training.weights import digest
+from zktrain.transcript import segment
+from zktrain.transcript.statement import Statement
+
+Table = tuple[list[int], list[list[int]]]
+"""``D`` and ``M`` of one segment."""
+Coefficients = Callable[[int, Table], Table]
+"""``(first step, true table) -> table that the prover uses``."""
+
+KEEP, DECAY = "momentum", "decay"
+KINDS = (KEEP, DECAY)
+STATED = {
+    KEEP: filter_oracle.stated(0.75, nesterov=True, restart_steps=4),
+    DECAY: filter_oracle.stated(0.75, 0.02, restart_steps=16),
+}
+
+
+@cache
+def initial_weights() -> h.Weights:
+    """Those of ``harness``, rounded to multiples of ``2^12``."""
+    return {name: values >> 12 << 12 for name, values in _INITIAL().items()}
+
+
+_INITIAL, _CIRCUIT = h.initial_weights, h.circuit
+
+
+def circuit(kind: str) -> Circuit:
+    """That of ``harness`` under cross entropy, filtered."""
+    start = Initialisation("file", digest(initial_weights()))
+    base = replace(_CIRCUIT("cross_entropy"), initialisation=start)
+    return filter_oracle.filtered(base, STATED[kind])
+
+
+@contextmanager
+def world(kind: str) -> Iterator[None]:
+    """``harness`` with this circuit and its segments."""
+    with (
+        mock.patch.object(h, "circuit", return_value=circuit(kind)),
+        mock.patch.object(h, "initial_weights", initial_weights),
+        mock.patch.object(h, "SEGMENT_STEPS", STATED[kind].restart_steps),
+    ):
+        yield
+
+
+class Training(h.Training):
+    """Updates by tables that a lie may have changed; ``carries``: the velocity survives."""
+
+    def __init__(self, kind: str, lie: Coefficients, carries: Circuit | None) -> None:
+        super().__init__("cross_entropy", {"multiplier": lambda *_: 0})
+        self.restart = 1 << 20 if carries else STATED[kind].restart_steps
+        self.stated, self.lie = carries or self.circuit, lie
+        self.gradients: list[h.Weights] = []
+
+    def step(self, step: int) -> h.Tensors:
+        at = step % self.restart
+        if not at:
+            self.first, self.gradients = self.copy(), []
+            count = min(self.restart, h.STEPS - step)
+            table = filter_oracle.integers(self.stated, step, count)
+            self.shrink, self.rows = self.lie(step, table)
+        out = super().step(step)
+        layers = self.circuit.layers
+        gradients: h.Weights = {}
+        for index, layer in enumerate(layers, 1):
+            a, e = out["x" if index == 1 else f"a{index - 1}"], out[f"e{index}"]
+            gradients[layer.weight] = a.T @ e
+            gradients[str(layer.bias)] = e.sum(axis=0) << 8
+        self.gradients.append(gradients)
+        decays = STATED[DECAY] == self.circuit.momentum
+        for name, start in self.first.items():
+            new = self.shrink[at + 1] * (start >> 12) if decays else start.copy()
+            for factor, past in zip(self.rows[at + 1], self.gradients, strict=True):
+                new = new - factor * past[name]
+            self.weights[name] = new
+        self.past[-1] = self.copy()
+        return out
+
+
+def train(
+    kind: str, lie: Coefficients = lambda _, table: table, carries: Circuit | None = None
+) -> h.Run:
+    """Train under the lie and publish the result."""
+    with world(kind):
+        training = Training(kind, lie, carries)
+        steps = [training.step(t) for t in range(h.STEPS)]
+        virtual = {f"{letter}{i}" for letter in "ae" for i in range(1, len(h.WIDTHS))} | {"d"}
+        for tensors in steps:
+            for name in virtual:
+                tensors.pop(name, None)
+        firsts = range(0, h.STEPS, h.SEGMENT_STEPS)
+        parts = [
+            h._stack(steps[first : first + h.SEGMENT_STEPS], min(16, h.SEGMENT_STEPS), 4)
+            for first in firsts
+        ]
+        ends = [*(training.past[first] for first in firsts), training.past[-1]]
+        return h.publish("cross_entropy", ends, parts)
+
+
+@cache
+def honest(kind: str) -> h.Run:
+    return train(kind)
+
+
+def verify(run: h.Run, number: int, proof: bytes) -> h.Claims:
+    """Judge one segment with the true public ends."""
+    sides = run.statement.committed_sides(number)
+    start, end = run.boundaries[number], run.boundaries[number + 1]
+    return segment.verify(
+        run.statement,
+        run.headers[number],
+        proof,
+        None if "start" in sides else start.padded,
+        None if "end" in sides else end.padded,
+    )
+
+
+def refuse(run: h.Run, number: int, proof: bytes, message: str) -> None:
+    with pytest.raises(SumcheckMismatch, match=message):
+        verify(run, number, proof)
+
+
+@cache
+def _accepted(kind: str) -> bool:
+    run = honest(kind)
+    for number in range(len(run.statement.segments)):
+        h.close(run, verify(run, number, h.prove(run, number)[0]))
+    return True
+
+
+@contextmanager
+def proving_with(lie: Coefficients) -> Iterator[None]:
+    """The prover's own public filter is the false one too, so that its messages fit its steps."""
+    true = segment._time_filter
+
+    def false(statement: Statement, number: int, shape: object) -> FilteredSteps:
+        known = true(statement, number, shape)  # type: ignore[arg-type]
+        assert isinstance(known, FilteredSteps)
+        first, steps = statement.segments[number]
+        start, rows = lie(first, filter_oracle.integers(statement.circuit, first, steps))
+        at, tau, by = [], [], []
+        for t in range(1, steps + 1):
+            for s in range(t):
+                change = rows[t][s] - (rows[t - 1][s] if s < t - 1 else 0)
+                if change:
+                    at.append(t)
+                    tau.append(s)
+                    by.append(change)
+        arrays = (np.array(values, dtype=np.int64) for values in (start, at, tau, by))
+        return FilteredSteps(type(known.coefficients)(steps, *arrays), known.log_steps)
+
+    with mock.patch.object(segment, "_time_filter", false):
+        yield
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_honest_run_is_accepted(kind: str) -> None:
+    assert _accepted(kind)
+
+
+def _one_more(tau: int, since: int) -> Coefficients:
+    """The gradient of step ``tau`` counts one unit more from step ``since`` on."""
+
+    def lie(_: int, table: Table) -> Table:
+        start, rows = table
+        changed = [
+            [m + (s == tau and t >= since) for s, m in enumerate(row)] for t, row in enumerate(rows)
+        ]
+        return start, changed
+
+    return lie
+
+
+PLACES = [(KEEP, MIDDLE, 0, 1), (KEEP, MIDDLE, 2, 4), (DECAY, FIRST, 3, 5), (DECAY, FIRST, 9, 11)]
+
+
+@pytest.mark.parametrize("follows", [False, True], ids=["steps only", "messages too"])
+@pytest.mark.parametrize(("kind", "number", "tau", "since"), PLACES)
+def test_filter_coefficient_changed(
+    kind: str, number: int, tau: int, since: int, follows: bool
+) -> None:
+    """One coefficient is off by one unit from one step on, until the end of the segment."""
+    assert _accepted(kind)
+    lie = _one_more(tau, since)
+    run = train(kind, lie)
+    if follows:
+        with proving_with(lie):
+            proof = h.prove(run, number)[0]
+    else:
+        proof = h.prove(run, number)[0]
+    refuse(run, number, proof, "the (product|update)")
+
+
+@pytest.mark.parametrize(("kind", "number", "tau", "since"), PLACES)
+def test_filter_coefficient_is_caught_by_the_update_alone(
+    kind: str, number: int, tau: int, since: int
+) -> None:
+    """Whose messages fit the steps is refused by the check of weights and by no other."""
+    lie = _one_more(tau, since)
+    run = train(kind, lie)
+    with proving_with(lie):
+        proof = h.prove(run, number)[0]
+    refuse(run, number, proof, h.WEIGHTS.message)
+    with h.without(h.WEIGHTS):
+        verify(run, number, proof)
+
+
+def test_coefficient_changed_and_changed_back() -> None:
+    """For one step in the middle; the weights at the end follow from what they led to."""
+
+    def lie(_: int, table: Table) -> Table:
+        start, rows = table
+        changed = [[m + (t == 6 and s == 2) for s, m in enumerate(r)] for t, r in enumerate(rows)]
+        return start, changed
+
+    run = train(DECAY, lie)
+    with proving_with(lie):
+        proof = h.prove(run, FIRST)[0]
+    refuse(run, FIRST, proof, h.WEIGHTS.message)
+
+
+def test_velocity_carried_over_a_boundary() -> None:
+    """The second segment goes on with the velocity of the first, as torch without restarts does."""
+    assert _accepted(KEEP)
+    stated = replace(STATED[KEEP], restart_steps=16)
+    with world(KEEP):
+        carries = replace(circuit(KEEP), momentum=stated)
+    run = train(KEEP, carries=carries)
+    assert digest(run.weights[-1]) != digest(honest(KEEP).weights[-1])
+    refuse(run, MIDDLE, h.prove(run, MIDDLE)[0], "the (product|update)")
+
+
+MORE, HARDLY_ANY = {"momentum": (3 << 38) + (1 << 34)}, {"momentum": 1 << 30}
+OTHERS = [
+    (KEEP, MORE),
+    (KEEP, HARDLY_ANY),
+    (KEEP, {"nesterov": False}),
+    (DECAY, MORE),
+    (DECAY, HARDLY_ANY),
+    (DECAY, {"nesterov": True}),
+    (DECAY, {"weight_decay": 1 << 36}),
+    (DECAY, {"weight_decay": 0}),
+]
+
+
+@pytest.mark.parametrize(("kind", "change"), OTHERS)
+def test_trained_with_another_optimizer(kind: str, change: dict[str, int]) -> None:
+    assert _accepted(kind)
+    other = replace(circuit(kind), momentum=replace(STATED[kind], **change))
+
+    def lie(first: int, table: Table) -> Table:
+        return filter_oracle.integers(other, first, len(table[0]) - 1)
+
+    run = train(kind, lie)
+    with proving_with(lie):
+        proof = h.prove(run, FIRST)[0]
+    refuse(run, FIRST, proof, h.WEIGHTS.message)
+
+
+def test_first_weights_not_decayed() -> None:
+    """Gradients feel the weight decay, the first weights do not."""
+    assert _accepted(DECAY)
+
+    def lie(_: int, table: Table) -> Table:
+        return [table[0][0]] * len(table[0]), table[1]
+
+    run = train(DECAY, lie)
+    with proving_with(lie):
+        proof = h.prove(run, FIRST)[0]
+    refuse(run, FIRST, proof, h.WEIGHTS.message)
+
+
+def test_first_weights_decayed_one_unit_less_at_the_end() -> None:
+    """Only the last weights are those of another ``D``: no product uses them."""
+
+    def lie(_: int, table: Table) -> Table:
+        return [*table[0][:-1], table[0][-1] + 1], table[1]
+
+    run = train(DECAY, lie)
+    with proving_with(lie):
+        proof = h.prove(run, FIRST)[0]
+    refuse(run, FIRST, proof, h.WEIGHTS.message)
+
+
+@pytest.mark.parametrize(("kind", "number", "step"), [(KEEP, MIDDLE, 1), (DECAY, FIRST, 10)])
+def test_update_skipped(kind: str, number: int, step: int) -> None:
+    """After one step the weights stay what they were, and the filter goes on from there."""
+    assert _accepted(kind)
+
+    def lie(_: int, table: Table) -> Table:
+        start, rows = list(table[0]), [list(row) for row in table[1]]
+        if step + 1 < len(rows):
+            start[step + 1] = start[step]
+            rows[step + 1] = [*rows[step], 0]
+        return start, rows
+
+    run = train(kind, lie)
+    with proving_with(lie):
+        proof = h.prove(run, number)[0]
+    refuse(run, number, proof, h.WEIGHTS.message)
+
+
+def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
+    """In the padded step after the last the velocity would move the weights once more."""
+    assert _accepted(KEEP)
+    run = honest(KEEP)
+    true = segment._time_filter
+
+    def longer(statement: Statement, number: int, shape: object) -> FilteredSteps:
+        known = true(statement, number, shape)  # type: ignore[arg-type]
+        more = replace(statement.circuit, steps=12)
+        return FilteredSteps(coefficients_of(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
+
+    with mock.patch.object(segment, "_time_filter", longer):
+        proof = h.prove(run, LAST)[0]
+    refuse(run, LAST, proof, h.WEIGHTS.message)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hidden_run_and_lie(kind: str) -> None:
+    """With zero knowledge: the honest run passes, a changed coefficient does not."""
+    with world(kind):
+        true = hh.conceal(honest(kind))
+        verify(true, FIRST, _hidden_proof(true))
+        lie = _one_more(1, 3)
+        run = hh.conceal(train(kind, lie))
+        with proving_with(lie):
+            # the prover's own replay would refuse: it has the false filter as well
+            proof = _hidden_proof(run)
+        with pytest.raises(HiddenMismatch):
+            verify(run, FIRST, proof)
+
+
+def _hidden_proof(run: h.Run) -> bytes:
+    data = hh.dataset()
+    shape = run.statement.shape(FIRST)
+    witness = h.SegmentWitness(run.statement.circuit.graph(), shape, run.tensors[FIRST])
+    columns = {"inputs": data.inputs, "labels": data.labels}
+    return segment.prove(
+        run.statement,
+        run.headers[FIRST],
+        witness,
+        columns,
+        run.boundaries[FIRST],
+        run.boundaries[FIRST + 1],
+        blinding=data.blinding,
+        counts=h.forged_counts(run, FIRST, run.tensors[FIRST]),
+    )[0]
+
+
+@pytest.mark.parametrize("steps", [2, 8, 16])
+def test_segments_of_another_length_than_velocities_last(steps: int) -> None:
+    """The statement is refused, whatever its proofs."""
+    run = honest(KEEP)
+    other = replace(run.statement, segment_steps=steps)
+    with pytest.raises(MalformedProof, match=f"segment_steps is {steps}; with momentum"):
+        Statement.from_json(other.to_json(), other.circuit, other.dataset)
