@@ -8,13 +8,17 @@ from functools import lru_cache
 
 from . import soundness
 from .arguments.tables import MAX_COLUMNS, TABLES
+from .circuit.curves import CURVES, curve
 from .circuit.exp_table import exp_table
 from .circuit.sigmoid_table import sigmoid_table
 from .commitment import commit, ligero, merkle, packing, parameters
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
 
-_TABLES = {1: ("range16", "relu", "exp", "byte"), 2: ("winner", "sigmoid")}
+_TABLES = {
+    1: ("range16", "relu", "exp", "byte"),
+    2: ("winner", "sigmoid", *(f"curve.{name}" for name in CURVES)),
+}
 """The lookup tables that each version adds."""
 
 
@@ -55,6 +59,10 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
     if version > 1:
         sigmoid = sigmoid_table().astype("<i8").tobytes()
         fields["sigmoid_table"] = hashlib.sha256(sigmoid).hexdigest()
+        for name in CURVES:
+            known = curve(name)
+            both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
+            fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
     if hiding:
         fields["hiding"] = {
             "lane_log_min": parameters.HIDING_LANE_LOG_MIN,

@@ -17,6 +17,7 @@ from zktrain.arguments import lookup
 from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -85,6 +86,18 @@ NETWORKS: dict[str, tuple[AnyLayer, ...]] = {
         AveragePool("global", (4, 4), (4, 4)),
         Flatten("flat"),
         dense("fc", 3, CLASSES),
+    ),
+    "curves": (
+        Unflatten("image", 1, 3, 3),
+        conv("c1", 1, 2, 2, relu=False),
+        Activation("gelu", "gelu"),
+        MaxPool("pool", (2, 2), (2, 2)),
+        Flatten("flat"),
+        dense("fc1", 2, 5),
+        Activation("tanh", "tanh"),
+        dense("fc2", 5, 4),
+        Activation("sigmoid", "sigmoid"),
+        dense("fc3", 4, CLASSES),
     ),
     "overlap": (
         Unflatten("image", 1, 5, 5),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .build import EXP_SCALE_BITS
 from .geometry import geometry, window
 from .momentum import START_BITS, largest_coefficient
-from .network import AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
+from .network import Activation, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from .operations import Lookup, StepGraph, Tensor
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _error_bounds(circuit: Circuit) -> list[int]:
         layer, sources = circuit.layers[index - 1], plan.sources[index]
         for source in sources:
             match layer:
-                case Layer() | Convolution() | AveragePool():
+                case Layer() | Convolution() | AveragePool() | Activation():
                     bounds[source] += INT16_MAX
                 case MaxPool():
                     map_ = window(layer, plan.extents[source])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from .curves import SLOPE_BITS, curve
 from .geometry import Extent, Geometry, geometry, window
 from .maps import Before, Map, Reorder, Window
 from .network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -182,6 +184,8 @@ def _forward(
                 value = build.mapped(f"a{index}", extent, source, Reorder())
             case MaxPool():
                 value = _maximum(build, index, layer, source, own, extent)
+            case Activation():
+                value = _curved(build, index, layer, source, extent)
             case AveragePool():
                 sums = build.mapped(f"acc{index}", extent, source, window(layer, own))
                 value = build.mean(sums, f"z{index}", extent, mean_factor(layer))
@@ -193,6 +197,25 @@ def _forward(
                 value = build.activation(index, z, extent, relu=layer.relu)
         values.append(value)
     return values
+
+
+def _curved(build: _Builder, index: int, layer: Activation, source: str, extent: Extent) -> str:
+    """``a = f + f(0) I`` and ``slope = df + f'(0) I``, where ``(z, f, df)`` is a row of the
+    table."""
+    known = curve(layer.function)
+    columns = (known.values, known.slopes)
+    names = [
+        build.committed(f"{letter}{index}", extent, (int(column.min()), int(column.max())))
+        for letter, column in zip(("f", "df"), columns, strict=True)
+    ]
+    build.operations.append(Lookup(f"curve.{layer.function}", (source, *names)))
+    value = build.virtual(f"a{index}", extent)
+    slope = build.virtual(f"slope{index}", extent)
+    build.operations += [
+        Linear(value, ((1, names[0]),), known.value_at_0),
+        Linear(slope, ((1, names[1]),), known.slope_at_0),
+    ]
+    return value
 
 
 def _maximum(
@@ -281,6 +304,10 @@ def _backward(
                 won = build.virtual(f"he{index}", extent, layer.kernel)
                 build.operations.append(Product(won, f"h{index}", spread))
                 found = build.mapped(f"g{below}", own, won, _back(window(layer, own)))
+            case Activation() if wanted:
+                steep = build.virtual(f"steep{index}", extent)
+                build.operations.append(Product(steep, f"slope{index}", error))
+                found = build.mean(steep, f"q{below}", own, 1 << (AVERAGE_BITS - SLOPE_BITS))
             case AveragePool() if wanted:
                 sums = build.mapped(f"bac{below}", own, error, _back(window(layer, own)))
                 found = build.mean(sums, f"q{below}", own, mean_factor(layer))

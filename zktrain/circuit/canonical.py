@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
 from . import momentum
+from .curves import CURVES
 from .geometry import GeometryError, geometry
 from .momentum import Momentum
 from .network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -305,7 +307,7 @@ def _layer(value: Any) -> Layer:
 
 _KINDS: dict[str, type[AnyLayer]] = {
     kind.__name__: kind
-    for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add)
+    for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add, Activation)
 }
 
 
@@ -384,10 +386,10 @@ def _network_violation(circuit: Circuit) -> str | None:
         if extent.cells > MAX_WIDTH:
             return f"layer {layer.name!r} has more than {MAX_WIDTH} outputs"
     for before, after in pairwise(layers):
-        if isinstance(before, Layer) and not before.relu:
+        if isinstance(before, Layer) and not before.relu and not isinstance(after, Activation):
             return (
-                f"layer {before.name!r} has no ReLU, but layer {after.name!r} follows: every dense "
-                "layer but the last has one"
+                f"layer {before.name!r} has no activation, but layer {after.name!r} follows: every "
+                "dense layer but the last has one"
             )
     if plan.extents[-1].cells > MAX_CLASSES:
         return f"there must be at most {MAX_CLASSES} classes, not {plan.extents[-1].cells}"
@@ -421,6 +423,8 @@ def _layer_violation(layer: AnyLayer, position: int) -> str | None:
     windows = (*getattr(layer, "kernel", ()), *getattr(layer, "stride", ()))
     if not all(1 <= size <= MAX_KERNEL for size in windows):
         return f"kernel and stride of layer {layer.name!r} must be from 1 to {MAX_KERNEL}"
+    if isinstance(layer, Activation) and layer.function not in CURVES:
+        return f"the function of layer {layer.name!r} must be one of {', '.join(CURVES)}"
     if isinstance(layer, Convolution) and not all(
         0 <= pad < size for pad, size in zip(layer.padding, layer.kernel, strict=True)
     ):

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -84,6 +85,8 @@ def _layer(layer: AnyLayer) -> str:
             return f"{kind}{layer.kernel[0]}x{layer.kernel[1]}"
         case Add():
             return "add"
+        case Activation():
+            return layer.function
         case Flatten():
             return ""
 

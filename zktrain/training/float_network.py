@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -90,6 +91,10 @@ def _module(layer: AnyLayer) -> torch.nn.Module:
                 layer.padding,
                 bias=layer.bias is not None,
             )
+        case Activation():
+            return {"sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}[
+                layer.function
+            ]()
         case MaxPool():
             return torch.nn.MaxPool2d(layer.kernel, layer.stride)
         case AveragePool():
