@@ -39,10 +39,17 @@ SOURCE = Path("/usr/share/datasets/fashion-mnist")
 
 def recipe_for(records: int, out: Path) -> Path:
     """The recipe with one pass over so many records."""
-    text = RECIPE.read_text().replace("steps = 64", f"steps = {records // BATCH}")
-    model = FOLDER / "models" / "mlp-1024-2.onnx"
+    text = RECIPE.read_text()
+    changes = {
+        "steps = 64": f"steps = {records // BATCH}",
+        "../models/mlp-1024-2.onnx": str(FOLDER / "models" / "mlp-1024-2.onnx"),
+    }
+    for before, after in changes.items():
+        if before not in text:
+            raise SystemExit(f"{RECIPE} has no {before!r}; change {Path(__file__).name} with it")
+        text = text.replace(before, after)
     path = out / "recipe.toml"
-    path.write_text(text.replace("../models/mlp-1024-2.onnx", str(model)))
+    path.write_text(text)
     return path
 
 
