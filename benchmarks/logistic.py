@@ -27,25 +27,39 @@ from zktrain import machine
 FOLDER = Path(__file__).resolve().parents[1]
 RECIPE = FOLDER / "circuits" / "logistic-1024.toml"
 BATCH, RECORDS = 4096, 1 << 18
+KEPT = {
+    "commit": ("records", "features", "classes", "openings"),
+    "train": ("seconds", "test_accuracy", "float_seconds", "float_test_accuracy"),
+    "prove": ("seconds", "segments", "stages", "zero_knowledge"),
+    "verify": ("accepted", "seconds", "security_bits", "zero_knowledge"),
+}
+"""What is kept of the figures that a command prints."""
 SOURCE = Path("/usr/share/datasets/fashion-mnist")
 
 
 def recipe_for(records: int, out: Path) -> Path:
     """The recipe with one pass over so many records."""
-    text = RECIPE.read_text().replace("steps = 64", f"steps = {records // BATCH}")
-    model = FOLDER / "models" / "mlp-1024-2.onnx"
+    text = RECIPE.read_text()
+    changes = {
+        "steps = 64": f"steps = {records // BATCH}",
+        "../models/mlp-1024-2.onnx": str(FOLDER / "models" / "mlp-1024-2.onnx"),
+    }
+    for before, after in changes.items():
+        if before not in text:
+            raise SystemExit(f"{RECIPE} has no {before!r}; change {Path(__file__).name} with it")
+        text = text.replace(before, after)
     path = out / "recipe.toml"
-    path.write_text(text.replace("../models/mlp-1024-2.onnx", str(model)))
+    path.write_text(text)
     return path
 
 
 def run(verb: str, *arguments: str | Path) -> dict[str, Any]:
-    """One command: seconds of the process, its peak memory in bytes, and what it prints."""
+    """One command: seconds of the process, of its processors and in the command itself, its peak
+    memory in bytes, and figures that it prints."""
     command = [sys.executable, "-m", "zktrain", verb, *map(str, arguments), "--json"]
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    printed = process.stdout.read()
+    printed = process.stdout.read() if process.stdout is not None else ""
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     if status:
@@ -55,8 +69,13 @@ def run(verb: str, *arguments: str | Path) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_bytes": usage.ru_maxrss * 1024,
-        "printed": json.loads(printed),
+        "printed": kept(verb, json.loads(printed)),
     }
+
+
+def kept(verb: str, printed: dict[str, Any]) -> dict[str, Any]:
+    """Figures without paths."""
+    return {name: printed[name] for name in KEPT[verb] if printed[name] is not None}
 
 
 def measure(data: Path, out: Path, records: int) -> dict[str, Any]:
@@ -65,7 +84,7 @@ def measure(data: Path, out: Path, records: int) -> dict[str, Any]:
     public, trained = out / "dataset.zkd", out / "run"
     found = {"commit": run("commit", data, "--out", public)}
     found["train"] = run("train", recipe, "--data", data, "--out", trained, "--dataset", public)
-    found["prove"] = run("prove", trained, "--profile")
+    found["prove"] = run("prove", trained)
     weights, bundle = trained / "weights.safetensors", trained / "proof.zkt"
     found["verify"] = run("verify", weights, "--proof", bundle, "--dataset", public)
     total = sum(found[verb]["seconds"] for verb in ("commit", "train", "prove"))
@@ -79,7 +98,7 @@ def compare(data: Path, out: Path, records: int) -> dict[str, Any]:
     return dict(printed["printed"])
 
 
-def _commit() -> str:
+def _revision() -> str:
     command = ["git", "-C", str(FOLDER), "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
@@ -100,15 +119,16 @@ def main() -> None:
     result = {
         "format": "zktrain-logistic-1",
         "command": "python benchmarks/logistic.py DATA OUT",
-        "commit": _commit(),
+        "revision": _revision(),
         "machine": machine.describe(),
-        "load_average": round(os.getloadavg()[0], 2),
+        "load_average_before": round(os.getloadavg()[0], 2),
         "records": options.records,
         "features": 1024,
         "steps": options.records // BATCH,
         "batch_size": BATCH,
         **measure(data, options.out, options.records),
     }
+    result["load_average_after"] = round(os.getloadavg()[0], 2)
     if options.compare:
         result["compared"] = compare(data, options.out, options.records)
     if options.json is not None:

@@ -1,7 +1,8 @@
 """Make the example proofs again: ``python proofs/make.py``, with the extra ``prove`` installed.
 
-``v1/<name>/`` holds a proof that is accepted, with the weights, the public dataset file and the
-circuit that it is about, and ``expected.json`` with what the verifier finds. ``rejected/`` holds
+``v1/<name>/`` and ``v2/<name>/``, by version of the circuit, hold a proof that is accepted, with
+the weights, the public dataset file and the circuit that it is about, and ``expected.json`` with
+what the verifier finds. ``rejected/`` holds
 forged proofs; its ``expected.json`` says which weights, dataset and circuit to judge each of them
 with and which error it has to meet. Everything is derived from the constants below, so that a
 second run writes the same bytes.
@@ -26,7 +27,18 @@ from zktrain.arguments import lookup
 from zktrain.arguments.tables import TABLES
 from zktrain.channel import ProverChannel
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.momentum import Momentum
+from zktrain.circuit.network import (
+    Add,
+    AveragePool,
+    Convolution,
+    FixedPoint,
+    Flatten,
+    Initialisation,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
 from zktrain.commitment.commit import commit
 from zktrain.dataset import commitment as datasets
 from zktrain.dataset.commitment import CommittedDataset, certify, commit_records
@@ -70,6 +82,11 @@ class Example:
         """The same every time, which a real proof must never have."""
         return expand(hashlib.sha256(f"masks of {self.name}".encode()).digest(), label)
 
+    @property
+    def version(self) -> str:
+        """The folder."""
+        return f"v{self.circuit.version}"
+
     def data(self) -> Records:
         """Bytes and labels from a hash, the same everywhere."""
         width, classes = self.circuit.features, self.circuit.classes
@@ -98,6 +115,42 @@ HIDING = Example(
 HIDING_MSE = Example(
     "hiding-one-segment", _circuit((5, 4, 3), "mse", 5, 6, "example four"), 12, 8, True
 )
+
+
+def _second(name: str, hiding: bool, **changes: Any) -> Example:
+    """A run that version 1 cannot state."""
+    circuit = replace(_circuit((6, 5, 3), "cross_entropy", 4, 7, f"example {name}"), **changes)
+    return Example(name, circuit, 13, 4, hiding)
+
+
+def _conv(name: str, inputs: int, outputs: int, kernel: int, **more: Any) -> Convolution:
+    pairs = ((kernel, kernel), (1, 1), (kernel // 2, kernel // 2))
+    return Convolution(name, inputs, outputs, *pairs, f"{name}.weight", f"{name}.bias", **more)
+
+
+IMAGE = _second(
+    "image-one-segment",
+    False,
+    steps=4,
+    layers=(
+        Unflatten("image", 1, 4, 4),
+        _conv("c1", 1, 2, 3, relu=True),
+        _conv("c2", 2, 2, 1, relu=False),
+        Add("sum", "c1", True),
+        MaxPool("max", (2, 2), (1, 1)),
+        AveragePool("mean", (2, 2), (1, 1)),
+        Flatten("flat"),
+        Layer("fc", 8, 3, "fc.weight", "fc.bias", False),
+    ),
+)
+MOMENTUM = _second(
+    "momentum-two-segments",
+    False,
+    momentum=Momentum(round(0.9 * 2**40), True, 0, 4),
+    multipliers=((0, 300_000),),
+)
+FROZEN = _second("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
+SIGMOID = _second("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
 OPENINGS = 4
 """For which the datasets of hiding examples are committed."""
 
@@ -163,8 +216,11 @@ class Prover:
             segment.commit_boundary(statement, w, self.example.random(f"boundary {number}"))
             for number, w in enumerate(weights[1:-1])
         ]
-        first, last = (BoundaryWeights(segment.pad_weights(w)) for w in (weights[0], weights[-1]))
-        ends = [first, *inner, last]
+        outer, fixed = [], {}
+        for public in (weights[0], weights[-1]):
+            moving, fixed = segment.split_weights(statement.circuit, public)
+            outer.append(BoundaryWeights(moving))
+        ends = [outer[0], *inner, outer[1]]
         roots = [bytes.fromhex(statement.initial)]
         roots += [end.committed.root for end in inner if end.committed is not None]
         roots.append(bytes.fromhex(statement.final))
@@ -175,7 +231,12 @@ class Prover:
             header = SegmentHeader(index, at, steps, roots[index], roots[index + 1], previous)
             shape = statement.shape(index)
             order = batch_indices(
-                trained.order_seed, len(records.labels), trained.batch_size, at, steps
+                trained.order_seed,
+                len(records.labels),
+                trained.batch_size,
+                at,
+                steps,
+                drop_last=trained.drop_last,
             )
             batch = batch_tensors(shape, records.inputs, records.labels, trained.classes, order)
             tensors = {**witnesses[index], **batch}
@@ -201,6 +262,7 @@ class Prover:
                     blinding=dataset.blinding,
                     counts=counts,
                     random=self.example.random(f"segment {index}"),
+                    fixed=fixed,
                 )
             parts.append(SegmentProof(header, proof))
             claims += found
@@ -212,13 +274,14 @@ def _counts(
 ) -> dict[str, NDArray[np.int64]]:
     """Multiplicities; a value outside of its table is counted at the nearest row."""
     shape = statement.shape(index)
+    entries = lookup_entries(statement.circuit, shape)
     out: dict[str, NDArray[np.int64]] = {}
-    for entry in lookup_entries(statement.circuit, shape):
+    for entry in entries:
         table, name = TABLES[entry.table], lookup.multiplicity(entry.table)
         rows, shift = table.row(list(segment._lookup_values(witness, shape, entry).columns))
         place = np.clip(rows.astype(np.int64) + shift + entry.offset, 0, (1 << table.log_size) - 1)
         out[name] = out.get(name, 0) + np.bincount(place, None, 1 << table.log_size)
-    return out
+    return {name: out[name] for name in map(lookup.multiplicity, lookup.tables_of(entries))}
 
 
 def _set(
@@ -247,6 +310,12 @@ def _two_labels() -> CommittedDataset:
     )
     header = replace(honest.header, merkle_root=committed.root)
     return CommittedDataset(header, honest.inputs, labels, committed)
+
+
+def _other_winner(tensors: Tensors) -> None:
+    """In one window of two different values another tap wins."""
+    wins = tensors["h5"][1, 2, 0, 0, :, :, 0]
+    wins[...] = wins[::-1, ::-1].copy()
 
 
 def _other_rows() -> Records:
@@ -283,6 +352,15 @@ FORGED: dict[str, tuple[str, Prover]] = {
         Prover(MSE, records=_other_rows(), stated_dataset=commit_records(MSE.data())),
     ),
     "labels-not-one-hot": ("OpeningMismatch", Prover(MSE, dataset=_two_labels())),
+    "second-largest-wins": ("LookupMismatch", Prover(IMAGE, edit=_other_winner)),
+    "another-momentum": (
+        "SumcheckMismatch",
+        Prover(MOMENTUM, trains=replace(MOMENTUM.circuit, momentum=Momentum(0, False, 0, 4))),
+    ),
+    "frozen-layer-trained": (
+        "StatementMismatch",
+        Prover(FROZEN, trains=replace(FROZEN.circuit, frozen=())),
+    ),
 }
 """Provers that cheat, with the error that each meets."""
 
@@ -340,7 +418,7 @@ def _text(value: Any) -> bytes:
 
 
 def _accepted(out: Path, example: Example) -> Bundle:
-    folder = out / "v1" / example.name
+    folder = out / example.version / example.name
     bundle, weights, dataset = Prover(example).prove()
     _write(folder / "proof.zkt", bundle.to_bytes())
     _write(folder / "circuit.json", example.circuit.canonical_json())
@@ -370,7 +448,7 @@ def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
     cases: dict[str, dict[str, str]] = {}
 
     def case(name: str, error: str, example: Example, data: bytes | None, **files: str) -> None:
-        base = f"v1/{example.name}"
+        base = f"{example.version}/{example.name}"
         entry = {
             "proof": f"{base}/proof.zkt" if data is None else f"rejected/{name}.zkt",
             "weights": f"{base}/weights.safetensors",
@@ -434,15 +512,17 @@ def _judged(out: Path, files: dict[str, str], error: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write everything to a folder beside them first, then replace ``v1`` and ``rejected``."""
+    """Write everything to a folder beside them first, then replace the folders."""
     with tempfile.TemporaryDirectory(dir=HERE) as folder:
         out = Path(folder)
         two = _accepted(out, CROSS_ENTROPY)
         one = _accepted(out, MSE)
         _accepted(out, HIDING)
         _accepted(out, HIDING_MSE)
+        for example in (IMAGE, MOMENTUM, FROZEN, SIGMOID):
+            _accepted(out, example)
         _rejected(out, two, one)
-        for name in ("v1", "rejected"):
+        for name in ("v1", "v2", "rejected"):
             shutil.rmtree(HERE / name, ignore_errors=True)
             (out / name).replace(HERE / name)
     size = sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file())

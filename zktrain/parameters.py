@@ -8,14 +8,18 @@ from functools import lru_cache
 
 from . import soundness
 from .arguments.tables import MAX_COLUMNS, TABLES
+from .circuit.curves import CURVES, curve
 from .circuit.exp_table import exp_table
 from .circuit.sigmoid_table import sigmoid_table
 from .commitment import commit, ligero, merkle, packing, parameters
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
 
-_FIRST_TABLES = ("range16", "relu", "exp", "byte")
-"""The lookup tables of version 1."""
+_TABLES = {
+    1: ("range16", "relu", "exp", "byte"),
+    2: ("winner", "sigmoid", *(f"curve.{name}" for name in CURVES)),
+}
+"""The lookup tables that each version adds."""
 
 
 @lru_cache(maxsize=4)
@@ -23,7 +27,7 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
     """SHA-256 of the canonical JSON of all constants: a version with other constants has another
     digest. Proofs that hide have some more.
 
-    ``version`` is that of the circuit: 1 knows the first four lookup tables, 2 knows all.
+    ``version`` is that of the circuit: a table added later is one of a later version.
     """
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
@@ -47,7 +51,7 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
         "tables": {
             name: [table.number, table.log_size]
             for name, table in TABLES.items()
-            if version > 1 or name in _FIRST_TABLES
+            if any(name in _TABLES[known] for known in range(1, version + 1))
         },
         "max_columns": MAX_COLUMNS,
         "exp_table": exp,
@@ -55,6 +59,10 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
     if version > 1:
         sigmoid = sigmoid_table().astype("<i8").tobytes()
         fields["sigmoid_table"] = hashlib.sha256(sigmoid).hexdigest()
+        for name in CURVES:
+            known = curve(name)
+            both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
+            fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
     if hiding:
         fields["hiding"] = {
             "lane_log_min": parameters.HIDING_LANE_LOG_MIN,

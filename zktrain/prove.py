@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .arguments.batches import DatasetClaim
 from .circuit.circuit import Circuit
 from .dataset import secret_file
@@ -213,14 +216,15 @@ def _segments(
     secrets = BoundarySecrets(folder / "secrets.json", statement.digest.hex(), count)
     proofs: list[SegmentProof] = []
     claims: list[DatasetClaim] = []
-    start = BoundaryWeights(segment.pad_weights(run.boundary(0)))
+    moving, fixed = segment.split_weights(statement.circuit, run.boundary(0))
+    start = BoundaryWeights(moving)
     root, previous = bytes.fromhex(statement.initial), statement.digest
     for index, (first, steps) in enumerate(statement.segments):
         clock("boundaries", index, count, segment=index)
         weights = run.boundary(first + steps)
         if index + 1 == count:
             end, end_root = (
-                BoundaryWeights(segment.pad_weights(weights)),
+                BoundaryWeights(segment.split_weights(statement.circuit, weights)[0]),
                 bytes.fromhex(statement.final),
             )
         else:
@@ -230,13 +234,13 @@ def _segments(
             end_root = end.committed.root
         header = SegmentHeader(index, first, steps, root, end_root, previous)
         path = folder / f"segment-{index:05d}.bin"
-        kept = _kept_segment(path, statement, header, start, end)
+        kept = _kept_segment(path, statement, header, start, end, fixed)
         if kept is None:
             secrets.spend(index, index + 1)
             if run.dataset_secret is not None:
                 secret_file.spend(run.dataset_secret, statement.dataset, segments=1)
             proof, found = _prove_segment(
-                run, records, statement, header, columns, start, end, device, clock
+                run, records, statement, header, columns, start, end, fixed, device, clock
             )
             write_atomically(path, header.to_bytes() + proof)
         else:
@@ -253,6 +257,7 @@ def _kept_segment(
     header: SegmentHeader,
     start: BoundaryWeights,
     end: BoundaryWeights,
+    fixed: dict[str, NDArray[np.int64]],
 ) -> tuple[bytes, list[DatasetClaim]] | None:
     """A segment proved before, if it is there and verifies."""
     if not path.exists():
@@ -267,6 +272,7 @@ def _kept_segment(
             data[HEADER_BYTES:],
             start.padded if start.committed is None else None,
             end.padded if end.committed is None else None,
+            fixed=fixed,
         )
     except ZktrainError:
         return None
@@ -281,6 +287,7 @@ def _prove_segment(
     columns: DatasetColumns,
     start: BoundaryWeights,
     end: BoundaryWeights,
+    fixed: dict[str, NDArray[np.int64]],
     device: str,
     clock: _Clock,
 ) -> tuple[bytes, list[DatasetClaim]]:
@@ -319,6 +326,7 @@ def _prove_segment(
         end,
         blinding=columns.blinding,
         progress=clock,
+        fixed=fixed,
     )
 
 

@@ -90,7 +90,15 @@ def verify(
     progress("dataset certificate", 0, total)
     _staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
     claims = []
-    start, end = segment.pad_weights(first), segment.pad_weights(last)
+    start, fixed = segment.split_weights(statement.circuit, first)
+    end, last_fixed = segment.split_weights(statement.circuit, last)
+    for name, values in fixed.items():
+        if not np.array_equal(values, last_fixed[name]):
+            raise StatementMismatch(
+                f"the parameter {name} belongs to a frozen layer, but the weights differ from the "
+                "initial ones",
+                stage="statement",
+            )
     for number, part in enumerate(bundle.segments):
         progress("segment", number + 1, total)
         check = partial(
@@ -100,6 +108,7 @@ def verify(
             part.proof,
             start if number == 0 else None,
             end if number + 1 == len(headers) else None,
+            fixed=fixed,
         )
         claims += _staged("segment", number, check)
     progress("closing", total - 1, total)

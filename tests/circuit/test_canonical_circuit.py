@@ -67,6 +67,13 @@ def test_the_format_is_the_first_that_can_state_the_circuit(loss: str) -> None:
     assert circuit.version == (2 if loss == "binary_cross_entropy" else 1)
     assert document["format"] == f"zktrain-circuit-{circuit.version}"
     document["format"] = f"zktrain-circuit-{3 - circuit.version}"
+    with pytest.raises(MalformedProof):
+        Circuit.from_json(encoded(document))
+
+
+def test_a_loss_of_version_2_in_a_text_of_version_1_is_refused() -> None:
+    document = json.loads(circuit_of(3, 2, loss="mse").canonical_json())
+    document["loss"] = "binary_cross_entropy"
     with pytest.raises(MalformedProof, match="not canonical"):
         Circuit.from_json(encoded(document))
 
@@ -144,7 +151,7 @@ MALFORMED: list[tuple[Callable[[Any], None], str]] = [
     (change("layers", 0, "inputs", to=float("inf")), "not an integer"),
     (change("layers", 0, "inputs", to=[6]), "not an integer"),
     (change("layers", 0, "outputs", to=4), "takes 5 inputs"),
-    (change("layers", 0, "relu", to=False), "ReLU"),
+    (change("layers", 0, "relu", to=False), "activation"),
     (change("layers", 1, "relu", to=True), "ReLU"),
     (change("layers", 0, "relu", to=1), "true or false"),
     (change("layers", 0, "name", to="fc2"), "same name"),

@@ -222,6 +222,6 @@ def test_four_readers_are_too_many() -> None:
 def test_a_dense_layer_before_others_has_a_relu() -> None:
     layers = (Layer("a", 4, 96, "a.w", None, False), IMAGE, CONV, Flatten("f"),
               Layer("fc", 72, 4, "fc.w", None, False))  # fmt: skip
-    assert "has no ReLU" in str(canonical.violation(circuit(layers)))
+    assert "has no activation" in str(canonical.violation(circuit(layers)))
     fixed = (replace(layers[0], relu=True), *layers[1:])
     assert canonical.violation(circuit(fixed)) is None

@@ -187,10 +187,10 @@ INFINITE[2, 3] = np.inf
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "operator": (
-        swap(1, node("Sigmoid", ["h"], ["a"], "act")),
-        r"node 'act' \(Sigmoid\): the operator Sigmoid is not supported; use ReLU",
+        swap(1, node("Elu", ["h"], ["a"], "act")),
+        r"node 'act' \(Elu\): the operator Elu is not supported; use ReLU",
     ),
-    "unnamed operator": (swap(1, node("Tanh", ["h"], ["a"])), r"node 'a' \(Tanh\)"),
+    "unnamed operator": (swap(1, node("Selu", ["h"], ["a"])), r"node 'a' \(Selu\)"),
     "foreign domain": (
         swap(1, node("Relu", ["h"], ["a"], domain="com.example")),
         "operators of domain 'com.example'",
@@ -218,7 +218,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "no relu between": (
         swap(1, node("Identity", ["h"], ["a"])),
-        "'second' .* without a ReLU; put a ReLU between",
+        "'second' .* without an activation; put a ReLU between",
     ),
     "no affine layer": (setting(nodes=[node("Flatten", ["x"], ["out"])]), "no affine layer"),
     "branch": (

@@ -17,6 +17,7 @@ from zktrain.arguments import lookup
 from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -85,6 +86,18 @@ NETWORKS: dict[str, tuple[AnyLayer, ...]] = {
         AveragePool("global", (4, 4), (4, 4)),
         Flatten("flat"),
         dense("fc", 3, CLASSES),
+    ),
+    "curves": (
+        Unflatten("image", 1, 3, 3),
+        conv("c1", 1, 2, 2, relu=False),
+        Activation("gelu", "gelu"),
+        MaxPool("pool", (2, 2), (2, 2)),
+        Flatten("flat"),
+        dense("fc1", 2, 5),
+        Activation("tanh", "tanh"),
+        dense("fc2", 5, 4),
+        Activation("sigmoid", "sigmoid"),
+        dense("fc3", 4, CLASSES),
     ),
     "overlap": (
         Unflatten("image", 1, 5, 5),
@@ -169,12 +182,13 @@ class Attempt:
     hiding: bool = False
     graph: StepGraph | None = None
     lies: dict[str, Lie] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         base = circuit(self.name)
         self.circuit = Circuit(
             base.layers, base.loss, base.fixed_point, base.batch_size, self.steps,
-            base.multipliers, base.order_seed, base.initialisation,
+            base.multipliers, base.order_seed, base.initialisation, frozen=self.frozen,
         )  # fmt: skip
         self.records = records(self.name)
         self.start = seeded_weights(self.circuit)
@@ -203,13 +217,14 @@ class Attempt:
         statement = self.statement()
         statement.require_provable()
         header = self.header(statement)
-        start, end = (segment.pad_weights(w) for w in (self.start, self.end))
+        start, fixed = segment.split_weights(self.circuit, self.start)
+        end, _ = segment.split_weights(self.circuit, self.end)
         with lying(self.graph, {}):
             own = self.witness(statement)
             proof, claims = segment.prove(
                 statement, header, own, self.dataset.columns, BoundaryWeights(start),
                 BoundaryWeights(end), blinding=self.dataset.blinding,
-                counts=forged_counts(statement, own),
+                counts=forged_counts(statement, own), fixed=fixed,
             )  # fmt: skip
         return proof, closing.prove(statement, [header], claims, self.dataset.committed)
 
@@ -221,6 +236,7 @@ class Attempt:
         """As a verifier who has the published weights."""
         statement = self.statement()
         header = self.header(statement)
-        start, end = (segment.pad_weights(w) for w in (self.start, self.end))
-        claims = segment.verify(statement, header, proofs[0], start, end)
+        start, fixed = segment.split_weights(self.circuit, self.start)
+        end, _ = segment.split_weights(self.circuit, self.end)
+        claims = segment.verify(statement, header, proofs[0], start, end, fixed=fixed)
         closing.verify(statement, [header], claims, proofs[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.exp_table import exp_table
 from zktrain.circuit.network import (
+    Activation,
     Add,
     AveragePool,
     Convolution,
@@ -43,6 +45,25 @@ def exponential(distance: int) -> int:
 
 def rounded(total: int, shift: int = K) -> int:
     return (total + (1 << (shift - 1))) >> shift
+
+
+def looked_up(layer: Activation, values: Array, derivative: int) -> Array:
+    """``f`` with 8 fractional bits or ``f'`` with 14, by Python's floats."""
+
+    def at(z: int) -> int:
+        x = z / 256
+        if layer.function == "tanh":
+            f, slope = math.tanh(x), 1 - math.tanh(x) ** 2
+        elif layer.function == "sigmoid":
+            f = 1 / (1 + math.exp(-x))
+            slope = f * (1 - f)
+        else:
+            share = (1 + math.erf(x / math.sqrt(2))) / 2
+            f = x * share
+            slope = share + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        return round(slope * (1 << 14)) if derivative else round(f * 256)
+
+    return np.vectorize(lambda v: at(int(v)), otypes=[object])(values)
 
 
 class Oracle:
@@ -113,6 +134,8 @@ class Oracle:
             return image.reshape(layer.channels, layer.height, layer.width)
         if isinstance(layer, Flatten):
             return image.reshape(-1)
+        if isinstance(layer, Activation):
+            return looked_up(layer, image, 0)
         if isinstance(layer, Add):
             return inputs[0] + inputs[1]
         if isinstance(layer, Layer):
@@ -151,6 +174,9 @@ class Oracle:
             return [error.reshape(image.shape)]
         if isinstance(layer, Add):
             return [error, error]
+        if isinstance(layer, Activation):
+            steep = error * looked_up(layer, image, 1)
+            return [np.vectorize(lambda v: rounded(4 * int(v), 16), otypes=[object])(steep)]
         if isinstance(layer, Layer):
             moves[layer.weight] += np.outer(error, image)
             if layer.bias is not None:

@@ -268,6 +268,36 @@ def test_wrong_quotients(quotient: str, unit: int, change: int) -> None:
     refuse(Attempt("mean", lies=lies), LookupMismatch, "sum over all lookups")
 
 
+@pytest.mark.parametrize("name", ["f3", "df3", "f7", "df7", "f9", "df9"])
+@pytest.mark.parametrize("change", [1, -1])
+def test_other_curves(name: str, change: int) -> None:
+    """A value or a slope of an activation that is not that of its table."""
+    refuse(Attempt("curves", lies={name: first_cell(change)}), LookupMismatch, "sum over all")
+
+
+@pytest.mark.parametrize("name", ["f3", "df3", "f7", "df7"])
+def test_curves_in_padding(name: str) -> None:
+    attempt = Attempt("curves", steps=3)
+    tensor = attempt.tensors[name] = attempt.tensors[name].copy()
+    for at in ((3, *(0,) * (tensor.ndim - 1)), (0, 3, *(0,) * (tensor.ndim - 2))):
+        assert tensor[at] == 0
+        tensor[at] = 1
+        with pytest.raises((LookupMismatch, SumcheckMismatch)):
+            attempt.verify(attempt.prove())
+        tensor[at] = 0
+
+
+def test_errors_without_slopes() -> None:
+    """The error goes back as if the activation were a constant slope."""
+
+    def lie(values: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(values)
+
+    attempt = Attempt("curves", lies={"slope3": lie})
+    with pytest.raises((LookupMismatch, SumcheckMismatch)):
+        attempt.verify(attempt.prove())
+
+
 def test_a_skipped_branch() -> None:
     """The sum takes one operand twice."""
 

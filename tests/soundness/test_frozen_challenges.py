@@ -27,6 +27,7 @@ from zktrain.dataset.commitment import certify, verify_certificate
 from zktrain.errors import MalformedProof, Rejected
 from zktrain.hiding import _NoChallenger
 from zktrain.transcript import closing, segment
+from zktrain.transcript import statement as statements
 
 Step = tuple[str, str, Any]
 """Action, label, and what is absorbed or how much is drawn."""
@@ -191,11 +192,11 @@ def test_public_data_of_a_segment(hiding: bool, datum: str) -> None:
             header = run.headers[number]
     elif datum == "statement":
         statement = replace(statement, initial=OTHER)
-    patch: Any = mock.patch.object(segment, "PROTOCOL", segment.PROTOCOL)
+    patch: Any = mock.patch.object(statements, "PROTOCOL", statements.PROTOCOL)
     if datum == "parameters":
         patch = mock.patch.object(segment, "parameter_digest", return_value=bytes(32))
     elif datum == "protocol":
-        patch = mock.patch.object(segment, "PROTOCOL", {False: "other", True: "another"})
+        patch = mock.patch.object(statements, "PROTOCOL", {False: "other", True: "another"})
     elif datum == "index":
         patch = mock.patch.object(segment.SegmentHeader, "to_bytes", return_value=to_bytes)
 
@@ -247,7 +248,7 @@ def test_public_data_of_the_closing_proof(hiding: bool, datum: str) -> None:
     """All headers are bound, also that of a segment which has no claims here."""
     run, claims, case = _closing(hiding)
     headers, statement = list(run.headers), run.statement
-    patch: Any = mock.patch.object(closing, "PROTOCOL", closing.PROTOCOL)
+    patch: Any = mock.patch.object(statements, "PROTOCOL", statements.PROTOCOL)
     if datum == "headers":
         headers[LAST] = replace(headers[LAST], end=bytes(32))
     elif datum == "statement":
@@ -255,7 +256,7 @@ def test_public_data_of_the_closing_proof(hiding: bool, datum: str) -> None:
     elif datum == "parameters":
         patch = mock.patch.object(closing, "parameter_digest", return_value=bytes(32))
     elif datum == "protocol":
-        patch = mock.patch.object(closing, "PROTOCOL", {False: "other", True: "another"})
+        patch = mock.patch.object(statements, "PROTOCOL", {False: "other", True: "another"})
     else:  # the name of a claim is absorbed with it
         true = Challenger.absorb
 

@@ -45,7 +45,10 @@ U64 = NDArray[np.uint64]
 # The lies of the clear protocol.
 
 
-@pytest.mark.parametrize(("loss", "number"), [("mse", FIRST), ("cross_entropy", MIDDLE)])
+@pytest.mark.parametrize(
+    ("loss", "number"),
+    [("mse", FIRST), ("cross_entropy", MIDDLE), ("binary_cross_entropy", LAST)],
+)
 def test_the_honest_prover_is_accepted(loss: str, number: int) -> None:
     """Boundaries in clear and hidden, with and without a softmax."""
     assert hh.honest_is_accepted(loss, number)
@@ -124,6 +127,24 @@ def test_probability_that_is_not_in_the_table() -> None:
     """One ``p`` is one unit too large."""
     run = hh.train("cross_entropy", {"p": in_cell(0, (1, 2), lambda p, before: (p + 1, before))})
     hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.ROOT_SUM)
+
+
+def test_sigmoid_that_is_not_in_the_table() -> None:
+    """One probability of binary cross-entropy is one unit too large."""
+    run = hh.train("binary_cross_entropy", {"p": in_cell(0, (1, 2), lambda p: p + 1)})
+    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.ROOT_SUM)
+
+
+def test_label_flipped() -> None:
+    """One record of one batch is trained on with another class than the committed one."""
+    first = np.arange(h.BATCH) == 0
+    flip = at_step(1, lambda labels: np.where(first, (labels + 1) % h.WIDTHS[-1], labels))
+    run = hh.train("binary_cross_entropy", {"labels": flip})
+    assert any(
+        not np.array_equal(a["p"], b["p"])
+        for a, b in zip(run.tensors, hh.honest("binary_cross_entropy").tensors, strict=True)
+    )
+    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.BATCHES)
 
 
 # The root of the fraction tree, whose denominators are hidden.

@@ -17,9 +17,10 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
 from zktrain.training import filtered, trajectory
+from zktrain.training.float_network import float_network
 from zktrain.training.initial import seeded_weights
 from zktrain.training.order import batch_indices, epoch_permutation
-from zktrain.training.trainer import float_network, float_optimizer, train, train_float32
+from zktrain.training.trainer import float_optimizer, train, train_float32
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.witness import segment_witness
 
@@ -262,7 +263,7 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
     tenth of the way at most (of plain SGD at ten times the rate a quarter)."""
     records, start = records_of(circuit, 64), seeded_weights(circuit)
     trained = train(circuit, records, start).weights
-    network = float_network(circuit, start).to(torch.float64)
+    network = float_network(circuit.layers, start, 32).to(torch.float64)
     optimizer = float_optimizer(circuit, network)
     order = batch_indices("order", 64, circuit.batch_size, 0, circuit.steps)
     for step, rows in enumerate(order):
@@ -288,7 +289,7 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
 
 def test_float_run_uses_the_stated_optimizer() -> None:
     circuit = with_filter(6, 5, 3, momentum=0.9, nesterov=True, decay=1e-3, drop_last=True)
-    optimizer = float_optimizer(circuit, float_network(circuit, seeded_weights(circuit)))
+    optimizer = float_optimizer(circuit, float_network(circuit.layers, seeded_weights(circuit), 32))
     group = optimizer.param_groups[0]
     assert group["nesterov"] and group["dampening"] == 0
     assert abs(group["momentum"] - 0.9) < 1e-12 and abs(group["weight_decay"] - 1e-3) < 1e-12

@@ -193,7 +193,7 @@ def verify_affine(
 def prove_transposed(
     channel: ProverChannel,
     op: AffineTransposed,
-    update: Accumulate,
+    update: Accumulate | None,
     shape: Shape,
     time_filter: TimeFilter,
     start: NDArray[np.int64],
@@ -202,20 +202,22 @@ def prove_transposed(
     witness: Witness,
     activation: str | None = None,
 ) -> None:
-    """``activation`` names the layer's input, where that of ``update`` are its windows."""
+    """``activation`` names the layer's input, where that of ``update`` are its windows; without
+    ``update`` the weights do not change."""
     from ..kernels import field as kf
 
     label = f"transposed/{op.output}"
-    below, error = witness.operand(activation or update.activation), witness.operand(op.source)
+    error = witness.operand(op.source)
+    below = None if update is None else witness.operand(activation or update.activation)
     inputs, outputs = start.shape[-2:]
     columns = log_width(outputs)
     for point, _ in ledger.of(op.output):
         i, b, t = shape.split_units(inputs, point)
         units = kf.eq_table(i)
-        gradients = error.over_samples(below.over_units(i))
+        gradients = None if below is None else error.over_samples(below.over_units(i))
         taps = [kf.contract_first(tap, units) for tap in start.reshape(-1, inputs, outputs)]
         first = np.ascontiguousarray(np.concatenate(taps, axis=1))
-        history = time_filter.history(first, gradients)
+        history = _history(first, time_filter, gradients, error.steps)
         rho, e, w = _prove_product(channel, label, error, history, b, t)
         ledger.add(op.source, rho[0] + b + rho[1], e)
         row, column = i + rho[0][columns:], rho[0][:columns]

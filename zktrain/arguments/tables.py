@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..circuit.curves import CURVES, curve
 from ..circuit.exp_table import exp_table
 from ..circuit.sigmoid_table import SATURATED, SIGMOID_HALF, sigmoid_table
 from ..field import multilinear as ml
@@ -139,6 +140,27 @@ def _sigmoid_evaluate(point: Point) -> list[Ext]:
     return [ml.identity(point) - (1 << 15), value]
 
 
+def _curve_table(number: int, name: str) -> Table:
+    """``(z, f - f(0), f' - f'(0))`` for signed 16-bit ``z``."""
+
+    def columns() -> list[NDArray[Any]]:
+        known = curve(name)
+        z = np.arange(-(1 << 15), 1 << 15, dtype=np.int32)
+        return [z, known.values.astype(np.int32), known.slopes.astype(np.int32)]
+
+    def evaluate(point: Point) -> list[Ext]:
+        both = [table.evaluate(point) for table in _curve_extensions(name)]
+        return [ml.identity(point) - (1 << 15), *both]
+
+    return Table(number, 16, columns, evaluate, lambda found: (found[0], 1 << 15))
+
+
+@lru_cache(maxsize=len(CURVES))
+def _curve_extensions(name: str) -> tuple[ml.IntegerTable, ml.IntegerTable]:
+    known = curve(name)
+    return ml.IntegerTable(known.values), ml.IntegerTable(known.slopes)
+
+
 TABLES: dict[str, Table] = {
     "range16": Table(
         0,
@@ -154,4 +176,5 @@ TABLES: dict[str, Table] = {
     "sigmoid": Table(
         5, 16, _sigmoid_columns, _sigmoid_evaluate, lambda columns: (columns[0], 1 << 15)
     ),
+    **{f"curve.{name}": _curve_table(6 + at, name) for at, name in enumerate(CURVES)},
 }

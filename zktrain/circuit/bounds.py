@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .build import EXP_SCALE_BITS
 from .geometry import geometry, window
 from .momentum import START_BITS, largest_coefficient
-from .network import AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
+from .network import Activation, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from .operations import Lookup, StepGraph, Tensor
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
             start += (1 << START_BITS) * (circuit.momentum is not None)
         else:
             start = FILE_WEIGHT_MAX
-        travelled = total_rate * circuit.batch_size * places * error
+        rate = 0 if layer.name in circuit.frozen else total_rate
+        travelled = rate * circuit.batch_size * places * error
         weight = start + travelled * activation
         bias = start + travelled * bias_scale if layer.bias is not None else 0
         rounding = 1 << (fixed_point.shift - 1)
@@ -127,7 +128,7 @@ def _error_bounds(circuit: Circuit) -> list[int]:
         layer, sources = circuit.layers[index - 1], plan.sources[index]
         for source in sources:
             match layer:
-                case Layer() | Convolution() | AveragePool():
+                case Layer() | Convolution() | AveragePool() | Activation():
                     bounds[source] += INT16_MAX
                 case MaxPool():
                     map_ = window(layer, plan.extents[source])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from .curves import SLOPE_BITS, curve
 from .geometry import Extent, Geometry, geometry, window
 from .maps import Before, Map, Reorder, Window
 from .network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -20,6 +22,7 @@ from .operations import (
     Affine,
     AffineTransposed,
     Batch,
+    Fixed,
     Linear,
     Lookup,
     Operation,
@@ -136,8 +139,14 @@ def forward(
     return build, plan, _forward(build, layers, plan, bounded)
 
 
-def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``).
+def build_step(
+    layers: tuple[AnyLayer, ...],
+    loss: str,
+    fixed_point: FixedPoint,
+    frozen: tuple[str, ...] = (),
+) -> StepGraph:
+    """Graph of one step of ``layers`` under ``loss`` (one of ``canonical.LOSSES``); the layers
+    named in ``frozen`` keep their parameters.
 
     Names: those of ``forward``, and ``e{l}`` = dLoss/dz{l}, ``bac{l}``, ``q{l}`` backward, the last
     two towards layer ``l``; of images, ``v{l}`` are the windows of the errors of layer ``l``.
@@ -145,7 +154,7 @@ def build_step(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint)
     build, plan, values = forward(layers, fixed_point, bounded=loss == "binary_cross_entropy")
     last, classes = len(layers), plan.extents[-1]
     error = _LOSSES[loss](build, values[last], f"e{last}", classes)
-    _backward(build, layers, plan, values, error)
+    _backward(build, layers, plan, values, error, frozen)
     return StepGraph(tuple(build.tensors), tuple(build.operations))
 
 
@@ -175,6 +184,8 @@ def _forward(
                 value = build.mapped(f"a{index}", extent, source, Reorder())
             case MaxPool():
                 value = _maximum(build, index, layer, source, own, extent)
+            case Activation():
+                value = _curved(build, index, layer, source, extent)
             case AveragePool():
                 sums = build.mapped(f"acc{index}", extent, source, window(layer, own))
                 value = build.mean(sums, f"z{index}", extent, mean_factor(layer))
@@ -186,6 +197,25 @@ def _forward(
                 value = build.activation(index, z, extent, relu=layer.relu)
         values.append(value)
     return values
+
+
+def _curved(build: _Builder, index: int, layer: Activation, source: str, extent: Extent) -> str:
+    """``a = f + f(0) I`` and ``slope = df + f'(0) I``, where ``(z, f, df)`` is a row of the
+    table."""
+    known = curve(layer.function)
+    columns = (known.values, known.slopes)
+    names = [
+        build.committed(f"{letter}{index}", extent, (int(column.min()), int(column.max())))
+        for letter, column in zip(("f", "df"), columns, strict=True)
+    ]
+    build.operations.append(Lookup(f"curve.{layer.function}", (source, *names)))
+    value = build.virtual(f"a{index}", extent)
+    slope = build.virtual(f"slope{index}", extent)
+    build.operations += [
+        Linear(value, ((1, names[0]),), known.value_at_0),
+        Linear(slope, ((1, names[1]),), known.slope_at_0),
+    ]
+    return value
 
 
 def _maximum(
@@ -220,12 +250,13 @@ def _backward(
     plan: Geometry,
     values: list[str],
     error: str,
+    frozen: tuple[str, ...],
 ) -> None:
     """Errors from the last layer to the first one that is trained, and the updates."""
     bias_shift = build.fixed_point.activation_bits
     trained_below = [False]
     for layer, reads in zip(layers, plan.sources[1:], strict=True):
-        trained = isinstance(layer, (Layer, Convolution))
+        trained = isinstance(layer, (Layer, Convolution)) and layer.name not in frozen
         trained_below.append(trained or any(trained_below[read] for read in reads))
     consumers = plan.consumers
     arriving: dict[int, list[str]] = {index: [] for index in range(len(layers) + 1)}
@@ -233,7 +264,9 @@ def _backward(
 
     for index in range(len(layers), 0, -1):
         layer, extent, sources = layers[index - 1], plan.extents[index], plan.sources[index]
-        if not arriving[index]:
+        if not arriving[index]:  # nothing that is trained is below
+            if isinstance(layer, (Layer, Convolution)):
+                build.operations.append(Fixed(layer.weight, layer.bias))
             continue
         (error, *more) = arriving[index]
         if more:
@@ -252,7 +285,9 @@ def _backward(
             case Layer() | Convolution():
                 seen = values[source] if isinstance(layer, Layer) else f"u{index}"
                 build.operations.append(
-                    Accumulate(layer.weight, layer.bias, seen, error, bias_shift)
+                    Fixed(layer.weight, layer.bias)
+                    if layer.name in frozen
+                    else Accumulate(layer.weight, layer.bias, seen, error, bias_shift)
                 )
                 if not wanted:
                     continue
@@ -269,6 +304,10 @@ def _backward(
                 won = build.virtual(f"he{index}", extent, layer.kernel)
                 build.operations.append(Product(won, f"h{index}", spread))
                 found = build.mapped(f"g{below}", own, won, _back(window(layer, own)))
+            case Activation() if wanted:
+                steep = build.virtual(f"steep{index}", extent)
+                build.operations.append(Product(steep, f"slope{index}", error))
+                found = build.mean(steep, f"q{below}", own, 1 << (AVERAGE_BITS - SLOPE_BITS))
             case AveragePool() if wanted:
                 sums = build.mapped(f"bac{below}", own, error, _back(window(layer, own)))
                 found = build.mean(sums, f"q{below}", own, mean_factor(layer))

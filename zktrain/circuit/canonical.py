@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
 from . import momentum
+from .curves import CURVES
 from .geometry import GeometryError, geometry
 from .momentum import Momentum
 from .network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -79,7 +81,7 @@ _DERIVED = (
 
 def version(circuit: Circuit) -> int:
     """The first version of the text that can state ``circuit``."""
-    plain = circuit.momentum is None and not circuit.drop_last
+    plain = circuit.momentum is None and not circuit.drop_last and not circuit.frozen
     first = circuit.loss in _FIRST_LOSSES and circuit.is_dense and plain
     return 1 if first else 2
 
@@ -111,6 +113,8 @@ def encode(circuit: Circuit) -> bytes:
     }
     if circuit.drop_last:
         document["last_batch"] = "drop"
+    if circuit.frozen:
+        document["frozen"] = circuit.frozen
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
@@ -158,7 +162,8 @@ def decode(data: bytes) -> dict[str, Any]:
     """The arguments of ``Circuit`` that ``data`` states, each of the right type but not yet
     checked by ``violation``. Raises ``MalformedProof`` and nothing else."""
     document = _parse(data)
-    sometimes = ("last_batch",) if isinstance(document, dict) and "last_batch" in document else ()
+    known = document if isinstance(document, dict) else {}
+    sometimes = tuple(key for key in ("last_batch", "frozen") if key in known)
     document = _object(document, "the circuit", _STATED + _DERIVED + sometimes)
     if document["format"] not in FORMATS.values():
         _malformed(f"the format is none of {', '.join(FORMATS.values())}")
@@ -186,7 +191,12 @@ def decode(data: bytes) -> dict[str, Any]:
         ),
         "momentum": filtered,
         "drop_last": "last_batch" in document,
+        "frozen": _list(document.get("frozen", []), "frozen", MAX_LAYERS, _frozen),
     }
+
+
+def _frozen(value: Any) -> str:
+    return _string(value, "a frozen layer")
 
 
 def _read_optimizer(value: Any) -> tuple[dict[str, Any], Momentum | None]:
@@ -297,7 +307,7 @@ def _layer(value: Any) -> Layer:
 
 _KINDS: dict[str, type[AnyLayer]] = {
     kind.__name__: kind
-    for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add)
+    for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add, Activation)
 }
 
 
@@ -376,15 +386,20 @@ def _network_violation(circuit: Circuit) -> str | None:
         if extent.cells > MAX_WIDTH:
             return f"layer {layer.name!r} has more than {MAX_WIDTH} outputs"
     for before, after in pairwise(layers):
-        if isinstance(before, Layer) and not before.relu:
+        if isinstance(before, Layer) and not before.relu and not isinstance(after, Activation):
             return (
-                f"layer {before.name!r} has no ReLU, but layer {after.name!r} follows: every dense "
-                "layer but the last has one"
+                f"layer {before.name!r} has no activation, but layer {after.name!r} follows: every "
+                "dense layer but the last has one"
             )
     if plan.extents[-1].cells > MAX_CLASSES:
         return f"there must be at most {MAX_CLASSES} classes, not {plan.extents[-1].cells}"
     if plan.extents[0].cells > MAX_WIDTH:
         return f"there must be at most {MAX_WIDTH} inputs, not {plan.extents[0].cells}"
+    order = [layer.name for layer in circuit.trained]
+    if list(circuit.frozen) != [name for name in order if name in circuit.frozen]:
+        return "frozen layers must be dense layers or convolutions, each once, in their order"
+    if not circuit.trained_shapes():
+        return "all layers are frozen, so there is nothing to train"
     names = [layer.weight for layer in circuit.trained]
     names += [layer.bias for layer in circuit.trained if layer.bias is not None]
     if len(set(names)) != len(names):
@@ -408,6 +423,8 @@ def _layer_violation(layer: AnyLayer, position: int) -> str | None:
     windows = (*getattr(layer, "kernel", ()), *getattr(layer, "stride", ()))
     if not all(1 <= size <= MAX_KERNEL for size in windows):
         return f"kernel and stride of layer {layer.name!r} must be from 1 to {MAX_KERNEL}"
+    if isinstance(layer, Activation) and layer.function not in CURVES:
+        return f"the function of layer {layer.name!r} must be one of {', '.join(CURVES)}"
     if isinstance(layer, Convolution) and not all(
         0 <= pad < size for pad, size in zip(layer.padding, layer.kernel, strict=True)
     ):

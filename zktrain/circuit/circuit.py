@@ -23,7 +23,8 @@ class Circuit:
     step ``t`` has learning rate ``m * batch_size * 2**-multiplier_bits``.
 
     ``momentum`` is the filter of momentum and weight decay, ``None`` for plain SGD. With
-    ``drop_last`` the records that fill no batch at the end of an epoch are left out of it."""
+    ``drop_last`` the records that fill no batch at the end of an epoch are left out of it.
+    ``frozen`` names layers whose parameters no step changes."""
 
     layers: tuple[AnyLayer, ...]
     loss: str
@@ -35,6 +36,7 @@ class Circuit:
     initialisation: Initialisation
     momentum: Momentum | None = None
     drop_last: bool = False
+    frozen: tuple[str, ...] = ()
 
     @property
     def version(self) -> int:
@@ -44,7 +46,7 @@ class Circuit:
 
     def graph(self) -> StepGraph:
         """The operations of one training step, backward pass and update included."""
-        return _graph(self.layers, self.loss, self.fixed_point)
+        return _graph(self.layers, self.loss, self.fixed_point, self.frozen)
 
     @property
     def features(self) -> int:
@@ -78,6 +80,12 @@ class Circuit:
         """Shape by parameter name, layer by layer: weight ``(inputs, outputs)``, of a convolution
         ``(height, width, inputs, outputs)``, then bias ``(outputs,)``."""
         return parameter_shapes(self.layers)
+
+    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of ``parameter_shapes`` those of the layers that are not frozen."""
+        return parameter_shapes(
+            tuple(layer for layer in self.trained if layer.name not in self.frozen)
+        )
 
     @property
     def parameters(self) -> int:
@@ -177,8 +185,10 @@ def parameter_shapes(layers: tuple[AnyLayer, ...]) -> dict[str, tuple[int, ...]]
 
 
 @lru_cache(maxsize=16)
-def _graph(layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint) -> StepGraph:
-    return build_step(layers, loss, fixed_point)
+def _graph(
+    layers: tuple[AnyLayer, ...], loss: str, fixed_point: FixedPoint, frozen: tuple[str, ...]
+) -> StepGraph:
+    return build_step(layers, loss, fixed_point, frozen)
 
 
 @lru_cache(maxsize=16)

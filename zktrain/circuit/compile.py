@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from ..errors import InputError, RecipeError
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
-from .circuit import Circuit, parameter_shapes
+from .circuit import Circuit, parameter_shapes, trained
 from .fixed_point import quantise_filtered, quantise_momentum, quantise_schedule
 from .momentum import START_BITS, Momentum, start_violation
 from .network import AnyLayer, FixedPoint, Initialisation
@@ -52,6 +53,8 @@ def compile_recipe(path: str | Path) -> Compiled:
     else:
         multipliers = quantise_filtered(*schedule, momentum)
 
+    frozen = _frozen(recipe, layers)
+
     def circuit(initialisation: Initialisation) -> Circuit:
         return Circuit(
             layers=layers,
@@ -63,6 +66,7 @@ def compile_recipe(path: str | Path) -> Compiled:
             order_seed=recipe.order_seed,
             initialisation=initialisation,
             momentum=momentum,
+            frozen=frozen,
             drop_last=recipe.drop_last,
         )
 
@@ -91,6 +95,19 @@ def compile_recipe(path: str | Path) -> Compiled:
         recipe,
         floats if recipe.init_onnx else None,
     )
+
+
+def _frozen(recipe: Recipe, layers: tuple[AnyLayer, ...]) -> tuple[str, ...]:
+    """The frozen layers in the network's order."""
+    names = [layer.name for layer in trained(layers)]
+    for name in recipe.frozen:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            raise RecipeError(
+                f"training.frozen names {name!r}, which is no layer with parameters; "
+                + (f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}")
+            )
+    return tuple(name for name in names if name in recipe.frozen)
 
 
 def _momentum(recipe: Recipe) -> Momentum | None:

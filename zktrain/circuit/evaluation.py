@@ -73,6 +73,10 @@ class Evaluation:
         """See ``build_evaluation``."""
         return _graph(self.circuit.layers, self.circuit.fixed_point)
 
+    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Nothing is trained."""
+        return {}
+
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Those of the circuit."""
         return self.circuit.parameter_shapes()

@@ -8,6 +8,7 @@ from math import prod
 
 from .maps import Steps, Window
 from .network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -136,6 +137,8 @@ def _output(layer: AnyLayer, inputs: list[Extent]) -> Extent:
             _image(layer.name, first)
             map_ = window(layer, first)
             return Extent((map_.vertical.outputs, map_.horizontal.outputs), first.width)
+        case Activation():
+            return first
         case Flatten():
             _image(layer.name, first)
             return Extent((), first.cells)

@@ -112,7 +112,16 @@ class Add:
     relu: bool
 
 
-AnyLayer = Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """``function`` of every value: ``sigmoid``, ``tanh`` or ``gelu`` (see ``curves``). ReLU is no
+    layer of its own."""
+
+    name: str
+    function: str
+
+
+AnyLayer = Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add | Activation
 
 
 @dataclass(frozen=True, slots=True)

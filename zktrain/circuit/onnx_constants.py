@@ -23,7 +23,7 @@ _ATTRIBUTES = {
         "INTS": "axes dilations kernel_shape pads perm strides value_ints",
         "FLOAT": "alpha beta value_float",
         "FLOATS": "value_floats",
-        "STRING": "auto_pad",
+        "STRING": "approximate auto_pad",
         "TENSOR": "value",
     }.items()
     for name in names.split()

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecipeError
-from .network import AnyLayer, AveragePool, Convolution, Layer, MaxPool
+from .network import Activation, AnyLayer, AveragePool, Convolution, Layer, MaxPool
 from .onnx_constants import (
     Constant,
     Unsupported,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import onnx
 
 _SOFTMAX = "remove it: the loss contains the softmax, so the network ends in its logits"
-_ACTIVATION = "use ReLU (torch.nn.ReLU): it is the one activation that is proved"
+_ACTIVATION = "use ReLU, Sigmoid, Tanh or GELU: these activations are proved"
 _REMEDIES = {
     "Softmax": _SOFTMAX,
     "LogSoftmax": _SOFTMAX,
@@ -49,6 +49,7 @@ _REMEDIES = {
         "its statistics over a batch are not proved: fold it into the layer before it "
         "(torch.nn.utils.fusion.fuse_conv_bn_eval) before the export, or remove it"
     ),
+    "Erf": "export GELU as one operator: torch.onnx.export(..., opset_version=20)",
     "ConvTranspose": "use convolutions (torch.nn.Conv2d)",
     "GlobalMaxPool": "use the average of the image (torch.nn.AdaptiveAvgPool2d(1))",
     "Pad": "pad in the convolution instead (padding= of torch.nn.Conv2d)",
@@ -56,15 +57,15 @@ _REMEDIES = {
     "Concat": "add images instead of joining them",
 } | dict.fromkeys(
     (
-        "Sigmoid", "Tanh", "Gelu", "Erf", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Clip",
+        "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Clip",
         "Softplus", "Softsign", "Mish", "Swish", "HardSigmoid", "HardSwish", "ThresholdedRelu",
     ),
     _ACTIVATION,
 )  # fmt: skip
 _REMEDY = (
     "build the network from Linear, Conv2d, MaxPool2d and AvgPool2d with ReLU between them "
-    "(Gemm, MatMul, Conv, Add, Relu, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, "
-    "Flatten, Reshape, Squeeze, Unsqueeze, Dropout, Identity)"
+    "(Gemm, MatMul, Conv, Add, Relu, Sigmoid, Tanh, Gelu, MaxPool, AveragePool, "
+    "GlobalAveragePool, ReduceMean, Flatten, Reshape, Squeeze, Unsqueeze, Dropout, Identity)"
 )
 
 
@@ -210,6 +211,13 @@ class _Graph:
                 return self._add(node, operands)
             case "Relu":
                 return self.sequence.rectified(value)
+            case "Sigmoid" | "Tanh" | "Gelu":
+                if attributes(node).get("approximate", b"none") != b"none":
+                    raise Unsupported(
+                        "it is approximated by a tanh", 'use torch.nn.GELU(approximate="none")'
+                    )
+                layer = Activation("", node.op_type.lower())
+                return self.sequence.curved(value, layer, describe(node))
             case "MaxPool" | "AveragePool":
                 return self._pool(node, value)
             case "GlobalAveragePool" | "ReduceMean":
@@ -246,7 +254,7 @@ class _Graph:
         before = self.sequence.drafts[number]
         if isinstance(before.layer, Layer) and not before.relu:
             raise Unsupported(
-                "two affine layers follow each other without a ReLU",
+                "two affine layers follow each other without an activation",
                 "put a ReLU between them, or merge them into one layer",
             )
         outputs, inputs = weight.shape

@@ -10,7 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecipeError
-from .network import Add, AnyLayer, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
+from .network import (
+    Activation,
+    Add,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
 from .onnx_constants import Constant
 
 _MANGLED = re.compile(r"onnx::|val_\d|/|\d+$|[^/]*_output_\d")
@@ -22,6 +32,7 @@ _KINDS: dict[type[AnyLayer], tuple[str, bool]] = {
     AveragePool: ("averagepool", True),
     Flatten: ("flatten", False),
     Add: ("add", True),
+    Activation: ("activation", True),
 }
 """What layers without parameters are called, and whether they are numbered: the others come
 once."""

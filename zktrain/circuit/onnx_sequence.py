@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from .geometry import MAX_READERS
-from .network import Add, Flatten, MaxPool, Unflatten
+from .network import Activation, Add, Flatten, MaxPool, Unflatten
 from .onnx_constants import Constant, Unsupported
 from .onnx_layers import Draft
 
@@ -194,6 +194,13 @@ class Sequence:
             draft.relu = True
             draft.changes += 1
         return self.value(value.draft, value.shape)
+
+    def curved(self, value: Value, layer: Activation, node: str) -> Value:
+        """Appends an activation that is no ReLU."""
+        draft = self.draft(value)
+        self._require_last(value)
+        number = self._append(Draft(layer, draft.shape, node, value.draft))
+        return self.value(number, value.shape)
 
     def _require_last(self, value: Value, number: int | None = None) -> None:
         if (value.draft if number is None else number) != len(self.drafts) - 1:

@@ -30,6 +30,7 @@ _KEYS = {
         "weight_decay",
         "restart_steps",
         "last_batch",
+        "frozen",
     ),
     "init": ("seed", "weights", "onnx"),
     "proof": ("security_bits", "zero_knowledge", "segment_steps"),
@@ -72,6 +73,7 @@ class Recipe:
     weight_decay: float = 0.0
     restart_steps: int | None = None
     drop_last: bool = False
+    frozen: tuple[str, ...] = ()
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -122,8 +124,15 @@ def parse_recipe(document: dict[str, Any], path: Path) -> Recipe:
         init_weights=path.parent / _text(init, "init", "weights") if "weights" in init else None,
         init_onnx=_boolean(init, "init", "onnx", False),
         proof=_proof(proof),
+        frozen=_names(training.get("frozen", []), "frozen"),
         **_filter(training, steps),
     )
+
+
+def _names(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise _bad("training", key, value, 'must be a list of names of layers, such as ["conv1"]')
+    return tuple(value)
 
 
 def _filter(training: dict[str, Any], steps: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..circuit.momentum import COEFFICIENT_BITS
 from ..circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -86,6 +87,8 @@ def _layer(layer: AnyLayer) -> str:
             return f"{kind}{layer.kernel[0]}x{layer.kernel[1]}"
         case Add():
             return "add"
+        case Activation():
+            return layer.function
         case Flatten():
             return ""
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -27,7 +28,7 @@ def float_network(
     layers: tuple[AnyLayer, ...],
     weights: Mapping[str, npt.NDArray[np.int64]],
     weight_bits: int,
-) -> torch.nn.Module:
+) -> FloatNetwork:
     """``layers`` as a float32 module from records ``(B, features)``, scaled to [0, 1), to logits
     ``(B, classes)``.
 
@@ -35,10 +36,12 @@ def float_network(
     ``(inputs, outputs)``, ``(height, width, inputs, outputs)``. They are copied; raises
     ``KeyError`` where one is missing, ``RuntimeError`` where one has another shape.
     """
-    return _FloatNetwork(layers, weights, weight_bits)
+    return FloatNetwork(layers, weights, weight_bits)
 
 
-class _FloatNetwork(torch.nn.Module):
+class FloatNetwork(torch.nn.Module):
+    """See ``float_network``; ``steps`` are the modules of the layers."""
+
     def __init__(
         self,
         layers: tuple[AnyLayer, ...],
@@ -88,6 +91,10 @@ def _module(layer: AnyLayer) -> torch.nn.Module:
                 layer.padding,
                 bias=layer.bias is not None,
             )
+        case Activation():
+            return {"sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}[
+                layer.function
+            ]()
         case MaxPool():
             return torch.nn.MaxPool2d(layer.kernel, layer.stride)
         case AveragePool():

@@ -8,6 +8,7 @@ can be left, and then makes the updates. What the circuit only constrains has on
     quotient and high limb  from the equation of the low limb, all floored
     ``s``                   1 where ``z > 0``
     ``h``                   1 at the first largest tap of a window, or logit of a record
+    ``f``, ``df``           value and slope of an activation, from its table
     ``c``, ``p``            the softmax of ``arithmetic.Softmax``, or ``p`` the sigmoid
 """
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
+from ..circuit.curves import curve
 from ..circuit.map_arrays import span
 from ..circuit.maps import Before, Map, Reorder, Window
 from ..circuit.momentum import START_BITS, Coefficients, coefficients_of
@@ -75,6 +77,8 @@ class Rules:
         self.signs: dict[str, str] = {}
         self.winners: dict[str, str] = {}
         self.sigmoids: dict[str, str] = {}
+        self.curves: dict[str, tuple[str, str, int]] = {}
+        """Of values and slopes: the curve, the tensor it is taken of, and which of both."""
         products: dict[str, str] = {}
         for op in graph.operations:
             match op:
@@ -91,6 +95,9 @@ class Rules:
                     self.signs[sign] = z
                 case Lookup("sigmoid", (z, p)):
                     self.sigmoids[p] = z
+                case Lookup(table, (z, value, slope)) if table.startswith("curve."):
+                    self.curves[value] = (table.removeprefix("curve."), z, 0)
+                    self.curves[slope] = (table.removeprefix("curve."), z, 1)
                 case Lookup("winner", (_, wins)):
                     self.winners[wins] = products[wins]
                 case _:
@@ -155,6 +162,13 @@ class Step:
             self._values[name] = (self.value(rules.signs[name]) > 0).to(torch.float64)
         elif name in rules.winners:
             self._values[name] = self._winner(name)
+        elif name in rules.curves:
+            function, source, which = rules.curves[name]
+            column = (curve(function).values, curve(function).slopes)[which]
+            z = self.value(source)
+            rows = (z + float(1 << 15)).clamp_(0.0, float(len(column) - 1)).to(torch.int64)
+            table = torch.from_numpy(column.copy()).to(dtype=torch.float64, device=z.device)
+            self._values[name] = torch.take(table, rows)
         elif name in rules.sigmoids:
             logits = self.value(rules.sigmoids[name])
             found = torch.empty_like(logits)
@@ -485,7 +499,7 @@ class GraphTrajectory:
         changes = list(zip(known.by[due].tolist(), known.tau[due].tolist(), strict=True))
         shrink = int(known.start[at + 1] - known.start[at])
         out = {}
-        for name in self._weights:
+        for name in self._past[at]:
             moves = [(by, self._past[tau][name]) for by, tau in changes]
             if shrink:
                 moves.append((-shrink, self._start[name]))

@@ -172,6 +172,8 @@ def train_float32(
     check_records(circuit, records)
     check_weights(circuit, weights_0)
     network = float_network(circuit.layers, weights_0, circuit.fixed_point.weight_bits).to(device)
+    for layer, module in zip(circuit.layers, network.steps, strict=True):
+        module.requires_grad_(layer.name not in circuit.frozen)
     optimizer = float_optimizer(circuit, network)
     inputs = torch.from_numpy(records.inputs).to(device)
     labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)

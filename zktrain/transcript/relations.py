@@ -236,10 +236,12 @@ def prove(
                     start[op.weight], bias, ledger, weight_ledger, witness,
                 )  # fmt: skip
             case AffineTransposed():
+                update, below = updates.get(op.weight), None
+                if update is not None and op.source in windows:
+                    below = windows.get(update.activation)
                 affine.prove_transposed(
-                    channel, op, updates[op.weight], shape, time_filter,
-                    start[op.weight], ledger, weight_ledger, witness,
-                    windows.get(updates[op.weight].activation) if op.source in windows else None,
+                    channel, op, update, shape, time_filter,
+                    start[op.weight], ledger, weight_ledger, witness, below,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(

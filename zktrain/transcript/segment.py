@@ -22,6 +22,7 @@ from ..arguments.claims import Ledger, Shape, log_width
 from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from ..challenger import Challenger, Trace
 from ..channel import VerifierChannel
+from ..circuit.circuit import Circuit
 from ..circuit.operations import StepGraph
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
@@ -91,13 +92,25 @@ def pad_weights(weights_: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.
     return out
 
 
+def split_weights(
+    circuit: Circuit, weights_: dict[str, NDArray[np.int64]]
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
+    """Padded weights that steps change, and those of frozen layers."""
+    moving = circuit.trained_shapes()
+    padded = pad_weights(weights_)
+    return (
+        {name: values for name, values in padded.items() if name in moving},
+        {name: values for name, values in padded.items() if name not in moving},
+    )
+
+
 def commit_boundary(
     statement: Statement,
     weights_: dict[str, NDArray[np.int64]],
     random: Randomness | None = None,
 ) -> BoundaryWeights:
-    """Commit to weights between two segments."""
-    padded = pad_weights(weights_)
+    """Commit to weights between two segments, but those of frozen layers."""
+    padded, _ = split_weights(statement.circuit, weights_)
     packing = statement.boundary_packing()
     return BoundaryWeights(padded, commit(packing, dict(padded), random or system()))
 

@@ -132,6 +132,10 @@ class Program(Hashable, Protocol):
         """Shape by parameter name."""
         ...
 
+    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of those, the ones that steps change."""
+        ...
+
 
 class Provable(ABC):
     """What segments and closing proof need of a statement, derived from its sizes: packings, padded
@@ -208,9 +212,9 @@ class Provable(ABC):
         return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)
 
     def boundary_packing(self) -> Packing:
-        """Weights between two segments."""
+        """Weights between two segments, but those that no step changes."""
         tensors = []
-        for name, dims in self.circuit.parameter_shapes().items():
+        for name, dims in self.circuit.trained_shapes().items():
             size = sum(log_width(n) for n in dims)
             tensors.append((name, size, 1 << size))
         return pack(tensors, self.lane_log, self.tail)

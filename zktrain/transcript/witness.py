@@ -52,8 +52,11 @@ class SegmentWitness:
         return self._tensors[name]
 
     def _product(self, op: Product) -> NDArray[Any]:
-        """One factor is a bit, so the result fits the other's type."""
+        """Where one factor is a bit, the result fits the other's type."""
         left, right = self.tensor(op.left), self.tensor(op.right)
+        if min(left.dtype.itemsize, right.dtype.itemsize) > 1:
+            both: NDArray[np.int64] = np.multiply(left, right, dtype=np.int64)
+            return both.astype(_smallest(int(both.min()), int(both.max())))
         wide = left if left.dtype.itemsize > right.dtype.itemsize else right
         out: NDArray[Any] = np.multiply(left, right, dtype=wide.dtype, casting="unsafe")
         return out

@@ -1,0 +1,190 @@
+"""Layers that no step changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_run import Attempt, circuit, records
+
+import zktrain
+from zktrain.circuit import canonical
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.operations import Accumulate, AffineTransposed, Fixed
+from zktrain.errors import RecipeError, StatementMismatch, ZktrainError
+from zktrain.training.initial import seeded_weights
+from zktrain.training.trainer import train, train_float32
+from zktrain.training.weights import read_weights, write_weights
+from zktrain.transcript import segment
+
+FROZEN = [("mean", ("c1",)), ("mean", ("c1", "c2")), ("mean", ("c2", "fc2")), ("maximum", ("fc",)),
+          ("residual", ("c1", "skip"))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "frozen"), FROZEN, ids=str)
+@pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
+def test_a_true_segment_is_accepted(name: str, frozen: tuple[str, ...], hiding: bool) -> None:
+    attempt = Attempt(name, steps=3, hiding=hiding, frozen=frozen)
+    for layer in attempt.circuit.trained:
+        same = np.array_equal(attempt.start[layer.weight], attempt.end[layer.weight])
+        assert same == (layer.name in frozen)
+    attempt.verify(attempt.prove())
+
+
+def test_errors_stop_where_nothing_is_trained() -> None:
+    """Below the first trained layer there is no backward pass."""
+    kinds = [type(op) for op in replace(circuit("mean"), frozen=("c1", "c2")).graph().operations]
+    assert kinds.count(Fixed) == 2 and kinds.count(Accumulate) == 2
+    assert kinds.count(AffineTransposed) == 1
+    assert [type(op) for op in circuit("mean").graph().operations].count(AffineTransposed) == 3
+
+
+def test_others_train_as_if_the_frozen_ones_were_constants() -> None:
+    run = replace(circuit("mean"), frozen=("c1",))
+    start = seeded_weights(run)
+    frozen, all_trained = (
+        train(run, records("mean"), start),
+        train(circuit("mean"), records("mean"), start),
+    )
+    assert frozen.losses[0] == all_trained.losses[0]
+    assert frozen.losses[-1] != all_trained.losses[-1]
+    real = train_float32(run, records("mean"), start)
+    assert abs(real.losses[-1][1] - frozen.losses[-1][1]) < 0.05
+
+
+def test_a_frozen_layer_that_was_trained() -> None:
+    """The prover trains the layer, and publishes its first weights as the last ones."""
+    attempt = Attempt("mean", frozen=("c2",), graph=circuit("mean").graph())
+    assert not np.array_equal(attempt.start["c2.weight"], attempt.end["c2.weight"])
+    trained = dict(attempt.tensors)
+    honest = Attempt("mean", frozen=("c2",))
+    honest.tensors = trained
+    honest.end = {**attempt.end, "c2.weight": attempt.start["c2.weight"],
+                  "c2.bias": attempt.start["c2.bias"]}  # fmt: skip
+    with pytest.raises(ZktrainError):
+        honest.verify(honest.prove())
+
+
+def test_a_trained_layer_that_was_left_out() -> None:
+    attempt = Attempt("mean", graph=replace(circuit("mean"), frozen=("c2",)).graph())
+    attempt.graph = None
+    with pytest.raises(ZktrainError):
+        attempt.verify(attempt.prove())
+
+
+@pytest.mark.parametrize("hiding", [False, True])
+def test_other_frozen_weights(hiding: bool) -> None:
+    """The verifier's own copy of the frozen weights counts."""
+    attempt = Attempt("mean", steps=3, frozen=("c1",), hiding=hiding)
+    proof, _ = attempt.prove()
+    statement = attempt.statement()
+    start, fixed = segment.split_weights(attempt.circuit, attempt.start)
+    end, same = segment.split_weights(attempt.circuit, attempt.end)
+    assert set(fixed) == {"c1.weight"} and np.array_equal(fixed["c1.weight"], same["c1.weight"])
+    header = attempt.header(statement)
+    segment.verify(statement, header, proof, start, end, fixed=fixed)
+    fixed["c1.weight"] = fixed["c1.weight"].copy()
+    fixed["c1.weight"].reshape(-1)[0] += 1
+    with pytest.raises(ZktrainError):
+        segment.verify(statement, header, proof, start, end, fixed=fixed)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (("c2", "c1"), "in their order"),
+        (("c1", "c1"), "in their order"),
+        (("image",), "in their order"),
+        (("c1", "c2", "fc1", "fc2"), "nothing to train"),
+    ],
+)
+def test_limits(frozen: tuple[str, ...], message: str) -> None:
+    assert message in str(canonical.violation(replace(circuit("mean"), frozen=frozen)))
+
+
+def test_the_text_names_them() -> None:
+    run = replace(circuit("mean"), frozen=("c1",))
+    assert b'"frozen":["c1"]' in run.canonical_json()
+    assert Circuit.from_json(run.canonical_json()) == run
+    assert b"frozen" not in circuit("mean").canonical_json()
+
+
+def write_network(folder: Path) -> Path:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 5), torch.nn.ReLU(),
+        torch.nn.Linear(5, 3),
+    )  # fmt: skip
+    path = folder / "network.onnx"
+    torch.onnx.export(module, (torch.zeros(1, 8),), str(path), dynamo=False)
+    return path
+
+
+def write_recipe(folder: Path, frozen: str, start: str = 'seed = "s"') -> Path:
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        f"""
+[model]
+onnx = "network.onnx"
+[training]
+loss = "cross_entropy"
+optimizer = "sgd"
+learning_rate = 0.125
+batch_size = 4
+steps = 7
+order_seed = "o"
+frozen = {frozen}
+[init]
+{start}
+[proof]
+segment_steps = 4
+"""
+    )
+    return recipe
+
+
+def test_fine_tuning_from_a_file(tmp_path: Path) -> None:
+    """A base file, its first layer frozen, two segments; the verdict needs the base file, and a
+    changed frozen layer is refused."""
+    write_network(tmp_path)
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "data.npz", inputs=rng.integers(0, 256, (24, 8), dtype=np.uint8),
+             labels=rng.integers(0, 3, 24).astype(np.uint8))  # fmt: skip
+    recipe = write_recipe(tmp_path, '["0"]', "onnx = true")
+    run = zktrain.train(recipe, data=tmp_path / "data.npz", out=tmp_path / "run")
+    proof = zktrain.prove(tmp_path / "run")
+    assert proof.segments == 2
+    initial = tmp_path / "run" / "initial.safetensors"
+    verdict = zktrain.verify(
+        run.weights, proof=proof.path, dataset=run.dataset_root, initial=initial
+    )
+    assert verdict.statement.circuit.frozen == ("0",)
+    shapes = verdict.statement.circuit.parameter_shapes()
+    weights = read_weights(run.weights, shapes, 32)
+    first = read_weights(initial, shapes, 32)
+    assert np.array_equal(weights["0.weight"], first["0.weight"])
+    assert not np.array_equal(weights["2.weight"], first["2.weight"])
+    weights["0.weight"][0, 0] += 1
+    write_weights(tmp_path / "other.safetensors", weights, 32, {})
+    with pytest.raises(StatementMismatch):
+        zktrain.verify(
+            tmp_path / "other.safetensors", proof=proof.path, dataset=run.dataset_root,
+            initial=initial,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        ('["fc"]', "no layer with parameters"),
+        ('"0"', "must be a list of names"),
+        ('["0", "2", "4"]', "nothing to train"),
+    ],
+)
+def test_recipes_are_refused(tmp_path: Path, frozen: str, message: str) -> None:
+    write_network(tmp_path)
+    with pytest.raises(RecipeError, match=message):
+        zktrain.compile(write_recipe(tmp_path, frozen))
