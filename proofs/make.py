@@ -147,7 +147,8 @@ MOMENTUM = _second(
     "momentum-two-segments",
     False,
     momentum=Momentum(round(0.9 * 2**40), True, 0, 4),
-    multipliers=((0, 300_000),),
+    multipliers=((0, 1_200_000),),
+    fixed_point=FixedPoint(rate_bits=12),
 )
 FROZEN = _second("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
 SIGMOID = _second("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
@@ -423,7 +424,8 @@ def _accepted(out: Path, example: Example) -> Bundle:
     _write(folder / "proof.zkt", bundle.to_bytes())
     _write(folder / "circuit.json", example.circuit.canonical_json())
     write_public(folder / "dataset.zkd", dataset.header, bundle.certificate)
-    write_weights(folder / "weights.safetensors", weights, 32, {})
+    bits = example.circuit.fixed_point.weight_bits
+    write_weights(folder / "weights.safetensors", weights, bits, {})
     verdict = verify(
         folder / "weights.safetensors",
         proof=folder / "proof.zkt",
@@ -464,7 +466,8 @@ def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
         bundle, weights, dataset = prover.prove()
         file = f"rejected/{name}.safetensors"
         (out / "rejected").mkdir(exist_ok=True)
-        write_weights(out / file, weights, 32, {})
+        bits = prover.example.circuit.fixed_point.weight_bits
+        write_weights(out / file, weights, bits, {})
         root = dataset.header.root.hex()
         example = prover.example
         case(name, error, example, bundle.to_bytes(), weights=file, dataset=root)

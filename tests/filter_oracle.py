@@ -27,14 +27,22 @@ def stated(
 def filtered(circuit: Circuit, momentum: Momentum, *, drop_last: bool = False) -> Circuit:
     """The circuit with its multipliers taken as whole ones, and momentum."""
     schedule = tuple((first, m << 20) for first, m in circuit.multipliers)
-    return replace(circuit, multipliers=schedule, momentum=momentum, drop_last=drop_last)
+    return replace(
+        circuit,
+        multipliers=schedule,
+        momentum=momentum,
+        drop_last=drop_last,
+        fixed_point=FixedPoint(rate_bits=12),
+    )
 
 
 def perceptron(steps: int, momentum: Momentum, multipliers: tuple[tuple[int, int], ...]) -> Circuit:
     """3-2, batches of 64; multipliers with 20 more bits."""
     layer = Layer("fc1", 3, 2, "fc1.weight", "fc1.bias", False)
     start = Initialisation("seed", "start")
-    return Circuit((layer,), "mse", FixedPoint(), 64, steps, multipliers, "order", start, momentum)
+    return Circuit(
+        (layer,), "mse", FixedPoint(rate_bits=12), 64, steps, multipliers, "order", start, momentum
+    )
 
 
 def fractions(

@@ -17,7 +17,7 @@ from .field.goldilocks import GENERATOR, P
 
 _TABLES = {
     1: ("range16", "relu", "exp", "byte"),
-    2: ("winner", "sigmoid", *(f"curve.{name}" for name in CURVES)),
+    2: ("winner", "sigmoid", "range18", *(f"curve.{name}" for name in CURVES)),
 }
 """The lookup tables that each version adds."""
 

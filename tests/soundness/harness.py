@@ -287,7 +287,8 @@ def forged_counts(run: Run, number: int, tensors: Tensors) -> dict[str, NDArray[
         name = lookup.multiplicity(entry.table)
         count = np.bincount(np.clip(place, 0, (1 << table.log_size) - 1), None, 1 << table.log_size)
         out[name] = out.get(name, 0) + count
-    return out
+    order = lookup.tables_of(lookup_entries(run.statement.circuit, shape))
+    return {lookup.multiplicity(table): out[lookup.multiplicity(table)] for table in order}
 
 
 Claims = list[DatasetClaim]

@@ -20,6 +20,7 @@ import hiding_harness as hh
 import numpy as np
 import pytest
 from harness import FIRST, LAST, MIDDLE
+from numpy.typing import NDArray
 
 from zktrain.arguments.time_filter import FilteredSteps
 from zktrain.circuit.circuit import Circuit
@@ -45,8 +46,8 @@ STATED = {
 
 @cache
 def initial_weights() -> h.Weights:
-    """Those of ``harness``, rounded to multiples of ``2^12``."""
-    return {name: values >> 12 << 12 for name, values in _INITIAL().items()}
+    """Those of ``harness`` with two more bits, rounded to multiples of ``2^12``."""
+    return {name: values >> 10 << 12 for name, values in _INITIAL().items()}
 
 
 _INITIAL, _CIRCUIT = h.initial_weights, h.circuit
@@ -78,6 +79,13 @@ class Training(h.Training):
         self.restart = 1 << 20 if carries else STATED[kind].restart_steps
         self.stated, self.lie = carries or self.circuit, lie
         self.gradients: list[h.Weights] = []
+
+    def _rescale(self, place: str, step: int, accumulator: NDArray[np.int64]) -> h.Tensors:
+        shifted = accumulator + (1 << 33)
+        limbs = (shifted >> 34, shifted >> 18 & 0xFFFF, shifted >> 16 & 3, shifted & 0xFFFF)
+        limbs = self._say(place, step, limbs)
+        names = (place, f"{place}.high", f"{place}.middle", f"{place}.low")
+        return dict(zip(names, limbs, strict=True))
 
     def step(self, step: int) -> h.Tensors:
         at = step % self.restart

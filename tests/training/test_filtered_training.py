@@ -14,6 +14,7 @@ import torch
 from training_oracle import Oracle, circuit_of
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import FixedPoint
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
 from zktrain.training import filtered, trajectory
@@ -162,7 +163,7 @@ def test_witness_of_a_segment_starts_with_velocity_zero(circuit: Circuit) -> Non
         assert as_lists(end) == as_lists(oracle.past[first + steps])
         for t in range(steps):
             seen = oracle.tensors[first + t].seen
-            for name in ("z1", "q1"):
+            for name in ("z1", "q1", "z2.high", "q1.middle", "z1.middle"):
                 real = arrays[name][t, : circuit.batch_size, : len(seen[name][0])]
                 assert real.tolist() == seen[name]
 
@@ -198,7 +199,8 @@ def test_weight_out_of_range_is_named() -> None:
 
 
 def test_seeded_weights_under_weight_decay_are_multiples() -> None:
-    plain, decaying = circuit_of(6, 5, 3), with_filter(6, 5, 3, decay=1e-3)
+    plain = replace(circuit_of(6, 5, 3), fixed_point=FixedPoint(rate_bits=12))
+    decaying = with_filter(6, 5, 3, decay=1e-3)
     for name, values in seeded_weights(plain).items():
         rounded = seeded_weights(decaying)[name]
         assert (rounded % 4096 == 0).all()
@@ -226,7 +228,7 @@ def test_dropped_records_are_in_no_batch() -> None:
     "circuit",
     [
         with_filter(
-            6, 5, 3, momentum=0.9, steps=150, restart=256, batch=8, multipliers=((0, 2), (100, 1))
+            6, 5, 3, momentum=0.9, steps=150, restart=256, batch=8, multipliers=((0, 8), (100, 4))
         ),
         with_filter(
             6,
@@ -238,10 +240,10 @@ def test_dropped_records_are_in_no_batch() -> None:
             steps=150,
             restart=256,
             batch=8,
-            multipliers=((0, 2), (100, 1)),
+            multipliers=((0, 8), (100, 4)),
         ),
         with_filter(
-            6, 5, 3, decay=0.02, steps=150, restart=256, batch=8, multipliers=((0, 2), (100, 1))
+            6, 5, 3, decay=0.02, steps=150, restart=256, batch=8, multipliers=((0, 8), (100, 4))
         ),
         with_filter(
             6,
@@ -252,7 +254,7 @@ def test_dropped_records_are_in_no_batch() -> None:
             steps=150,
             restart=256,
             batch=8,
-            multipliers=((0, 2), (100, 1)),
+            multipliers=((0, 8), (100, 4)),
             loss="mse",
         ),
     ],
@@ -263,11 +265,11 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
     tenth of the way at most (of plain SGD at ten times the rate a quarter)."""
     records, start = records_of(circuit, 64), seeded_weights(circuit)
     trained = train(circuit, records, start).weights
-    network = float_network(circuit.layers, start, 32).to(torch.float64)
+    network = float_network(circuit.layers, start, 34).to(torch.float64)
     optimizer = float_optimizer(circuit, network)
     order = batch_indices("order", 64, circuit.batch_size, 0, circuit.steps)
     for step, rows in enumerate(order):
-        optimizer.param_groups[0]["lr"] = circuit.multiplier(step) * 8 / 2**30
+        optimizer.param_groups[0]["lr"] = circuit.multiplier(step) * 8 / 2**32
         optimizer.zero_grad()
         outputs = network(torch.from_numpy(records.inputs[rows] / 256))
         labels = torch.from_numpy(records.labels[rows].astype(np.int64))
@@ -280,20 +282,21 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
         optimizer.step()
     far = way = 0.0
     for (name, values), parameter in zip(trained.items(), network.parameters(), strict=True):
-        mine, theirs = values.T / 2**32, parameter.detach().numpy()
+        mine, theirs = values.T / 2**34, parameter.detach().numpy()
         far += float(np.square(mine - theirs).sum())
-        way += float(np.square(theirs - start[name].T / 2**32).sum())
+        way += float(np.square(theirs - start[name].T / 2**34).sum())
     assert way > 0.05
     assert far < 0.1**2 * way
 
 
 def test_float_run_uses_the_stated_optimizer() -> None:
     circuit = with_filter(6, 5, 3, momentum=0.9, nesterov=True, decay=1e-3, drop_last=True)
-    optimizer = float_optimizer(circuit, float_network(circuit.layers, seeded_weights(circuit), 32))
+    optimizer = float_optimizer(circuit, float_network(circuit.layers, seeded_weights(circuit), 34))
     group = optimizer.param_groups[0]
     assert group["nesterov"] and group["dampening"] == 0
     assert abs(group["momentum"] - 0.9) < 1e-12 and abs(group["weight_decay"] - 1e-3) < 1e-12
     compared = train_float32(circuit, records_of(circuit), seeded_weights(circuit))
     plain = replace(circuit, momentum=None, multipliers=((0, 6), (5, 3)))
+    assert plain.effective_learning_rate == circuit.effective_learning_rate
     other = train_float32(plain, records_of(circuit), seeded_weights(circuit))
     assert compared.losses[0] == other.losses[0] and compared.losses[9] != other.losses[9]

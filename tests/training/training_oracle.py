@@ -77,12 +77,16 @@ class Oracle:
     low: dict[str, list[Vector]] = field(default_factory=dict)
 
     def _divide(self, name: str, accumulators: Vector) -> Vector:
-        quotients, highs, lows = [], [], []
+        quotients, highs, middles, lows = [], [], [], []
         for accumulator in accumulators:
-            shifted = accumulator + 2**31
-            quotients.append(shifted // 2**32)
-            highs.append(shifted % 2**32 // 2**16)
+            shift = self.circuit.fixed_point.shift
+            shifted = accumulator + 2 ** (shift - 1)
+            quotients.append(shifted // 2**shift)
+            highs.append(shifted % 2**shift // 2 ** (shift - 16))
+            middles.append(shifted % 2 ** (shift - 16) // 2**16)
             lows.append(shifted % 2**16)
+        if self.circuit.fixed_point.shift > 32:
+            self.seen.setdefault(f"{name}.middle", []).append(middles)
         self.seen.setdefault(name, []).append(quotients)
         self.seen.setdefault(f"{name}.high", []).append(highs)
         self.low.setdefault(name, []).append(lows)

@@ -40,6 +40,12 @@ def _range_columns(log_size: int) -> list[NDArray[Any]]:
     return [np.arange(1 << log_size, dtype=np.int32)]
 
 
+def _range18_columns() -> list[NDArray[Any]]:
+    """The lower 16 bits, and the two above."""
+    v = np.arange(1 << 18, dtype=np.int32)
+    return [v & 0xFFFF, (v >> 16).astype(np.int8)]
+
+
 def _relu_columns() -> list[NDArray[Any]]:
     z = np.arange(-(1 << 15), 1 << 15, dtype=np.int32)
     return [z, (z > 0).astype(np.int8)]
@@ -175,6 +181,13 @@ TABLES: dict[str, Table] = {
     "winner": Table(4, 16, _winner_columns, _winner_evaluate, _winner_row),
     "sigmoid": Table(
         5, 16, _sigmoid_columns, _sigmoid_evaluate, lambda columns: (columns[0], 1 << 15)
+    ),
+    "range18": Table(
+        6 + len(CURVES),
+        18,
+        _range18_columns,
+        lambda point: [ml.identity(point[:16]), ml.identity(point[16:])],
+        lambda columns: (columns[0].astype(np.int64) + (columns[1].astype(np.int64) << 16), 0),
     ),
     **{f"curve.{name}": _curve_table(6 + at, name) for at, name in enumerate(CURVES)},
 }

@@ -73,21 +73,27 @@ class _Builder:
     ) -> str:
         """``accumulator + 2^{k-1} I = 2^k quotient + 2^16 high + low``, both limbs in 16 bits.
 
-        The low limb is defined by the equation, so the range of it is the whole check.
+        With ``k = 34`` it is ``2^34 quotient + 2^18 high + 2^16 middle + low``, two bits in the
+        middle. The low limb is defined by the equation, so the range of it is the whole check.
         ``signed_range`` is false where another table already bounds the quotient.
         """
         shift = self.fixed_point.shift
         self.committed(quotient, extent, _INT16)
-        high = self.committed(f"{quotient}.high", extent, _UINT16)
+        limbs: tuple[str, ...] = (self.committed(f"{quotient}.high", extent, _UINT16),)
+        terms: tuple[tuple[int, str], ...] = ((-(1 << (shift - LIMB_BITS)), limbs[0]),)
+        if shift > 2 * LIMB_BITS:
+            rest = shift - 2 * LIMB_BITS
+            middle = self.committed(f"{quotient}.middle", extent, (0, (1 << rest) - 1))
+            limbs += (middle,)
+            terms += ((-(1 << LIMB_BITS), middle),)
         low = self.virtual(f"{quotient}.low", extent)
         self.operations.append(
-            Linear(
-                low,
-                ((1, accumulator), (-(1 << shift), quotient), (-(1 << LIMB_BITS), high)),
-                1 << (shift - 1),
-            )
+            Linear(low, ((1, accumulator), (-(1 << shift), quotient), *terms), 1 << (shift - 1))
         )
-        self.operations += [Lookup("range16", (high,)), Lookup("range16", (low,))]
+        self.operations += [
+            Lookup("range16" if len(limbs) == 1 else "range18", limbs),
+            Lookup("range16", (low,)),
+        ]
         if signed_range:
             self.operations.append(Lookup("range16", (quotient,), 1 << 15))
         return quotient

@@ -435,8 +435,9 @@ def _layer_violation(layer: AnyLayer, position: int) -> str | None:
 def _training_violation(circuit: Circuit) -> str | None:
     if circuit.loss not in LOSSES:
         return f"the loss must be one of {', '.join(LOSSES)}"
-    if circuit.fixed_point != FixedPoint():
-        return f"there is one fixed-point format, {FixedPoint()}"
+    wanted = FixedPoint() if circuit.momentum is None else momentum.FORMAT
+    if circuit.fixed_point != wanted:
+        return f"there is one fixed-point format for this optimizer, {wanted}"
     if not 1 <= circuit.batch_size <= MAX_BATCH:
         return f"batch_size must be from 1 to {MAX_BATCH}"
     if not 1 <= circuit.steps <= MAX_STEPS:

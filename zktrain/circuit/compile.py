@@ -16,7 +16,7 @@ from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes, trained
 from .fixed_point import quantise_filtered, quantise_momentum, quantise_schedule
-from .momentum import START_BITS, Momentum, start_violation
+from .momentum import FORMAT, START_BITS, Momentum, start_violation
 from .network import AnyLayer, FixedPoint, Initialisation
 from .onnx_import import import_onnx
 from .recipe import Recipe, load_recipe
@@ -44,7 +44,7 @@ def compile_recipe(path: str | Path) -> Compiled:
     be trained or proved, with what to change.
     """
     recipe = load_recipe(path)
-    fixed_point = FixedPoint()
+    fixed_point = FixedPoint() if recipe.restart_steps is None else FORMAT
     layers, floats = import_onnx(recipe.model)
     momentum = _momentum(recipe)
     schedule = (recipe.learning_rate, recipe.batch_size, fixed_point.rate_bits)

@@ -27,10 +27,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .network import FixedPoint
+
 if TYPE_CHECKING:
     from .circuit import Circuit
 
 Integers = NDArray[np.int64]
+
+FORMAT = FixedPoint(rate_bits=12)
+"""Of circuits with a filter: two more bits than plain SGD, since coefficients are rounded."""
 
 COEFFICIENT_BITS = 40
 """Fractional bits of momentum, weight decay and all that the filter is computed with."""

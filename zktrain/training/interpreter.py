@@ -121,7 +121,7 @@ def _range(op: Lookup) -> tuple[int, int]:
     """What the first column of a lookup may be."""
     if op.table in ("winner", "exp"):
         return 0, _MOST_DISTANCE
-    if op.table == "range16":
+    if op.table in ("range16", "range18"):
         return -op.offset, _LIMB_MASK - op.offset
     return QUOTIENT_LOW, QUOTIENT_HIGH
 
@@ -242,7 +242,7 @@ class Step:
         return total
 
     def _rescale(self, op: Linear) -> None:
-        """``low`` is what the equation leaves when quotient and high limb are floors."""
+        """``low`` is what the equation leaves when quotient and higher limbs are floors."""
         (factor, accumulator), (minus_unit, quotient), *high = op.terms
         total = factor * self.value(accumulator).to(torch.int64) + op.constant
         shift = (-minus_unit).bit_length() - 1
@@ -261,8 +261,9 @@ class Step:
                 )
         self._values[quotient] = found.to(torch.float64)
         self._values[op.output] = total & _LIMB_MASK
-        for _, name in high:
-            self._values[name] = (total >> LIMB) & _LIMB_MASK
+        for unit, name in high:
+            limb = total >> ((-unit).bit_length() - 1)
+            self._values[name] = limb & self._rules.tensors[name].high
 
     def _winner(self, name: str) -> torch.Tensor:
         """One-hot over the taps of each window, or over the units where there are none."""

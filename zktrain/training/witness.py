@@ -61,10 +61,15 @@ class _Outputs:
             return self._real[name].narrow(0, first, size)
 
         for name, accumulator in window.accumulators.items():
-            # acc + 2^(k-1) = 2^k quotient + 2^16 high + low; conversions keep the low 16 bits.
+            # acc + 2^(k-1) = 2^k quotient + 2^(k-16) high + low, or with 2^16 middle between them;
+            # conversions keep the low 16 bits.
             cells, shifted = self._scratch(accumulator.narrow(0, 0, size))
             place(f"{name}.low").copy_(cells)
-            place(f"{name}.high").copy_(torch.bitwise_right_shift(cells, 16, out=shifted))
+            top = self._shift - 16
+            place(f"{name}.high").copy_(torch.bitwise_right_shift(cells, top, out=shifted))
+            if top > 16:
+                middle = torch.bitwise_right_shift(cells, 16, out=shifted)
+                place(f"{name}.middle").copy_(middle.bitwise_and_((1 << (top - 16)) - 1))
             place(name).copy_(torch.bitwise_right_shift(cells, self._shift, out=shifted))
             sign = f"s{name[1:]}"
             if name[0] == "z" and sign in self._real:
