@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 from unittest import mock
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zktrain.arguments import lookup
 from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import FORMAT, Momentum
 from zktrain.circuit.network import (
     Activation,
     Add,
@@ -183,6 +184,7 @@ class Attempt:
     graph: StepGraph | None = None
     lies: dict[str, Lie] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    momentum: Momentum | None = None
 
     def __post_init__(self) -> None:
         base = circuit(self.name)
@@ -190,6 +192,11 @@ class Attempt:
             base.layers, base.loss, base.fixed_point, base.batch_size, self.steps,
             base.multipliers, base.order_seed, base.initialisation, frozen=self.frozen,
         )  # fmt: skip
+        if self.momentum is not None:
+            schedule = tuple((first, m << 22) for first, m in base.multipliers)
+            self.circuit = replace(
+                self.circuit, momentum=self.momentum, multipliers=schedule, fixed_point=FORMAT
+            )
         self.records = records(self.name)
         self.start = seeded_weights(self.circuit)
         seed = bytes(range(32)) if self.hiding else None

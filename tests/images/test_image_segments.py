@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
-from image_run import CLASSES, NETWORKS, Attempt, conv, dense
+from image_run import CLASSES, NETWORKS, SEGMENT_STEPS, Attempt, conv, dense
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import Momentum
 from zktrain.circuit.network import Add, Convolution, FixedPoint, Flatten, Initialisation, Unflatten
 from zktrain.cost.dry import segment_claims
 from zktrain.dataset.commitment import DatasetHeader
+from zktrain.errors import ZktrainError
 from zktrain.transcript.statement import MAX_CLAIMS, Statement
 
 
@@ -42,3 +47,23 @@ def test_claims_on_an_output_that_three_layers_read() -> None:
         Add("sum", "b1", True), Add("all", "b2", True), Flatten("flat"), dense("fc", 32, CLASSES),
     )  # fmt: skip
     assert 8 < claims(layers) <= MAX_CLAIMS
+
+
+MOMENTUM = Momentum(round(0.8 * 2**40), True, round(0.01 * 2**40), SEGMENT_STEPS)
+
+
+@pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
+@pytest.mark.parametrize("name", ["maximum", "residual"])
+def test_momentum_and_weight_decay(name: str, hiding: bool) -> None:
+    attempt = Attempt(name, hiding=hiding, momentum=MOMENTUM)
+    plain = Attempt(name)
+    layer = attempt.circuit.trained[0]
+    assert not np.array_equal(attempt.end[layer.weight], plain.end[layer.weight])
+    attempt.verify(attempt.prove())
+
+
+def test_weights_that_were_not_decayed() -> None:
+    attempt = Attempt("maximum", momentum=replace(MOMENTUM, weight_decay=0))
+    attempt.circuit = replace(attempt.circuit, momentum=MOMENTUM)
+    with pytest.raises(ZktrainError):
+        attempt.verify(attempt.prove())

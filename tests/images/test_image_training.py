@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.exp_table import exp_table
+from zktrain.circuit.momentum import FORMAT, Momentum
 from zktrain.circuit.network import (
     Activation,
     Add,
@@ -243,9 +245,17 @@ def test_dense_networks_train_alike() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 20).astype(np.uint8)
     data = Records(rng.integers(0, 256, (20, 6)).astype(np.uint8), labels, 3, "t", "")
-    for loss in ("cross_entropy", "binary_cross_entropy", "mse"):
+    momentum = Momentum(round(0.9 * 2**40), True, 0, 4)
+    decay = Momentum(round(0.5 * 2**40), False, round(0.02 * 2**40), 16)
+    for loss, stated in (
+        ("cross_entropy", None), ("binary_cross_entropy", None), ("mse", None),
+        ("cross_entropy", momentum), ("mse", decay),
+    ):  # fmt: skip
         run = Circuit(layers, loss, FixedPoint(), 4, 9, ((0, 7), (4, 3)), "o",
                       Initialisation("seed", "s"))  # fmt: skip
+        if stated is not None:
+            schedule = ((0, 7 << 22), (4, 3 << 22))
+            run = replace(run, momentum=stated, multipliers=schedule, fixed_point=FORMAT)
         losses: list[list[float]] = []
         weights = []
         for kind in (Trajectory, GraphTrajectory):
