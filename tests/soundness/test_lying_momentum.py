@@ -8,7 +8,7 @@ weight decay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -26,7 +26,7 @@ from zktrain.arguments.time_filter import FilteredSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.momentum import coefficients_of
 from zktrain.circuit.network import Initialisation
-from zktrain.errors import HiddenMismatch, MalformedProof, SumcheckMismatch
+from zktrain.errors import HiddenMismatch, LookupMismatch, MalformedProof, SumcheckMismatch
 from zktrain.training.weights import digest
 from zktrain.transcript import segment
 from zktrain.transcript.statement import Statement
@@ -74,8 +74,14 @@ def world(kind: str) -> Iterator[None]:
 class Training(h.Training):
     """Updates by tables that a lie may have changed; ``carries``: the velocity survives."""
 
-    def __init__(self, kind: str, lie: Coefficients, carries: Circuit | None) -> None:
-        super().__init__("cross_entropy", {"multiplier": lambda *_: 0})
+    def __init__(
+        self,
+        kind: str,
+        lie: Coefficients,
+        carries: Circuit | None = None,
+        lies: Mapping[str, h.Lie] | None = None,
+    ) -> None:
+        super().__init__("cross_entropy", {"multiplier": lambda *_: 0, **(lies or {})})
         self.restart = 1 << 20 if carries else STATED[kind].restart_steps
         self.stated, self.lie = carries or self.circuit, lie
         self.gradients: list[h.Weights] = []
@@ -113,15 +119,18 @@ class Training(h.Training):
 
 
 def train(
-    kind: str, lie: Coefficients = lambda _, table: table, carries: Circuit | None = None
+    kind: str,
+    lie: Coefficients = lambda _, table: table,
+    carries: Circuit | None = None,
+    lies: Mapping[str, h.Lie] | None = None,
 ) -> h.Run:
     """Train under the lie and publish the result."""
     with world(kind):
-        training = Training(kind, lie, carries)
+        training = Training(kind, lie, carries, lies)
         steps = [training.step(t) for t in range(h.STEPS)]
         virtual = {f"{letter}{i}" for letter in "ae" for i in range(1, len(h.WIDTHS))} | {"d"}
         for tensors in steps:
-            for name in virtual:
+            for name in virtual - set(lies or ()):
                 tensors.pop(name, None)
         firsts = range(0, h.STEPS, h.SEGMENT_STEPS)
         parts = [
@@ -390,3 +399,41 @@ def test_segments_of_another_length_than_velocities_last(steps: int) -> None:
     other = replace(run.statement, segment_steps=steps)
     with pytest.raises(MalformedProof, match=f"segment_steps is {steps}; with momentum"):
         Statement.from_json(other.to_json(), other.circuit, other.dataset)
+
+
+LIMBS: dict[str, Callable[[int, int, int, int], tuple[int, int, int, int]]] = {
+    "middle above three": lambda z, high, middle, low: (z, high - 1, middle + 4, low),
+    "middle below zero": lambda z, high, middle, low: (z, high + 1, middle - 4, low),
+    "low below zero": lambda z, high, middle, low: (z, high, middle + 1, low - (1 << 16)),
+    "low above its limb": lambda z, high, middle, low: (z, high, middle - 1, low + (1 << 16)),
+    "quotient one more": lambda z, high, middle, low: (z + 1, high - (1 << 16), middle, low),
+    "quotient one less": lambda z, high, middle, low: (z - 1, high, middle, low + (1 << 34)),
+}
+"""Other limbs of the same accumulator: quotient, high, middle, low."""
+
+
+@pytest.mark.parametrize("place", ["z1", "q1", "z3"])
+@pytest.mark.parametrize("name", LIMBS)
+def test_remainder_with_other_limbs(place: str, name: str) -> None:
+    """The equation holds, and one limb leaves its range; all that follows is computed from it."""
+    assert _accepted(KEEP)
+    run = train(KEEP, lies={place: h.in_cell(5, (1, 2), LIMBS[name])})
+    proof = h.prove(run, MIDDLE)[0]
+    with pytest.raises(LookupMismatch, match=h.ROOT_SUM.message):
+        verify(run, MIDDLE, proof)
+
+
+@pytest.mark.parametrize("cell", [(3, 0, 0), (0, 3, 1), (1, 0, 5)], ids=["step", "sample", "unit"])
+def test_middle_of_a_padded_cell(cell: tuple[int, int, int]) -> None:
+    """Bits in a step, a sample or a unit that is not there."""
+    assert _accepted(KEEP)
+
+    def edit(tensors: h.Tensors) -> None:
+        tensors["z1.middle"][cell] = 2
+        if "z1.low" in tensors:
+            tensors["z1.low"][cell] = -(2 << 16)
+
+    run = honest(KEEP)
+    proof = h.prove(run, LAST, run.edited(LAST, edit))[0]
+    with pytest.raises((LookupMismatch, SumcheckMismatch)):
+        verify(run, LAST, proof)

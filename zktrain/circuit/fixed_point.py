@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from ..errors import RecipeError
 from .canonical import MAX_MULTIPLIER
-from .momentum import COEFFICIENT_BITS, MULTIPLIER_BITS, Momentum
+from .momentum import COEFFICIENT_BITS, MAX_MOMENTUM, MULTIPLIER_BITS, Momentum
 
 TOLERANCE = Fraction(1, 4)
 """Largest relative difference between the rate asked for and the rate used."""
@@ -62,10 +62,17 @@ def quantise_schedule(
 def quantise_momentum(
     momentum: float, nesterov: bool, weight_decay: float, restart_steps: int
 ) -> Momentum:
-    """Both numbers to the nearest multiple of ``2**-COEFFICIENT_BITS``, ties to even."""
+    """Both numbers to the nearest multiple of ``2**-COEFFICIENT_BITS``, ties to even. Raises
+    ``RecipeError`` for a momentum too close to 1."""
     unit = 1 << COEFFICIENT_BITS
+    rounded = round(Fraction(momentum) * unit)
+    if rounded > MAX_MOMENTUM:
+        raise RecipeError(
+            f"training.momentum = {momentum:g} is too close to 1: velocities would outlast the "
+            f"run; use at most {MAX_MOMENTUM / unit:.3g}"
+        )
     return Momentum(
-        round(Fraction(momentum) * unit),
+        rounded,
         nesterov,
         round(Fraction(weight_decay) * unit),
         restart_steps,
