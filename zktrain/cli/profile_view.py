@@ -11,6 +11,8 @@ from .screens import console
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.table import Table
+
     from ..cost.estimate import Estimate
     from ..cost.parts import Work
     from ..profile import Node
@@ -121,8 +123,23 @@ def _many(count: float) -> str:
     return f"{count:.0f}"
 
 
+def _layers(found: Estimate) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("layer")
+    table.add_column("kind")
+    for name in ("cells per step", "lookups per step", "seconds"):
+        table.add_column(name, justify="right")
+    for layer in found.layers:
+        counts = (f"{count:,}" if count else "" for count in (layer.cells, layer.lookups))
+        table.add_row(layer.name, layer.kind, *counts, f"{layer.seconds:.2f}")
+    return table
+
+
 def show_estimate(found: Estimate) -> None:
-    """Seconds and memory by stage, then the totals."""
+    """Seconds and memory by stage, what each layer costs, then the totals."""
     from rich import box
     from rich.table import Table
 
@@ -142,6 +159,7 @@ def show_estimate(found: Estimate) -> None:
             "" if memory is None else wording.size(memory),
         )
     out.print(table, soft_wrap=False)
+    out.print(_layers(found), soft_wrap=False)
     segments = wording.several(len(found.statement.segments), "segment")
     for label, text in (
         ("prove", f"{wording.span(found.seconds)} in {segments}"),

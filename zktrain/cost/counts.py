@@ -18,6 +18,7 @@ from ..circuit.operations import (
     Affine,
     AffineTransposed,
     Batch,
+    Fixed,
     Linear,
     Lookup,
     Operation,
@@ -230,7 +231,7 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
             amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
             multiplications = 2.0 * cells + ROUND[2] * table
             kind = "matrix product"
-        case Vanish():
+        case Vanish() | Fixed():
             cells, amounts, multiplications, kind = 0, {"calls": 1}, 0.0, "linear"
         case Lookup():
             raise TypeError("lookups are proved before relations")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from . import calibration as calibrations
 from . import memory, sizes
 from .calibration import Calibration
 from .counts import prover_work, verifier_work
+from .layers import LayerCost, layer_costs
 from .parts import Work
 
 NO_DIGEST = "00" * 32
@@ -37,6 +38,12 @@ class Estimate:
         for work in self.work:
             out[work.place[0]] = out.get(work.place[0], 0.0) + self.calibration.time(work)
         return out
+
+    @cached_property
+    def layers(self) -> list[LayerCost]:
+        """What each layer costs; see ``cost.layers``."""
+        timed = [(work, self.calibration.time(work)) for work in self.work]
+        return layer_costs(self.statement, timed)
 
     @property
     def seconds(self) -> float:
@@ -75,6 +82,9 @@ class Estimate:
             "proof_bytes": self.proof_bytes,
             "proof_parts": self.proof_parts,
             "verify_seconds": round(self.verify_seconds, 3),
+            "layers": [
+                {**asdict(layer), "seconds": round(layer.seconds, 3)} for layer in self.layers
+            ],
             "segments": len(self.statement.segments),
             "segment_steps": self.statement.segment_steps,
             "cells": circuit.cells_per_step * circuit.steps,
