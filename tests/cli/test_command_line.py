@@ -446,3 +446,11 @@ def test_an_interrupted_training_is_one_line_and_can_begin_again(
     assert "begins it again" in err and "Traceback" not in err and err.count("\n") == 1
     write_recipe(tmp_path)
     assert zktrain(*arguments, "--json").code == 0
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
+    proof = Path(__file__).resolve().parents[2] / "proofs/v1/mse-batch-of-five/proof.zkt"
+    for options in ("", "--json"):
+        command = f"'{sys.executable}' -m zktrain inspect '{proof}' {options} | true"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert done.stderr == "" and done.stdout == ""

@@ -21,7 +21,15 @@ DEBUG = "ZKTRAIN_DEBUG"
 
 def print_json(value: Mapping[str, Any]) -> None:
     """The one object on standard output."""
-    print(json.dumps(value), flush=True)
+    try:
+        print(json.dumps(value), flush=True)
+    except BrokenPipeError:
+        _say_no_more()
+
+
+def _say_no_more() -> None:
+    """Whoever read standard output has left: what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_error(sentence: str) -> None:
@@ -56,6 +64,9 @@ def guarded(
     """
     try:
         yield
+    except BrokenPipeError as error:
+        _say_no_more()
+        raise SystemExit((exit_code or failure_code)(error)) from None
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, _exits()):
             raise
