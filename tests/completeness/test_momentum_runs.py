@@ -12,7 +12,9 @@ import tiny_run
 import zktrain
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe, initial_weights
+from zktrain.circuit.momentum import coefficients_of
 from zktrain.cost import sizes
+from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import InputError, MalformedProof, RecipeError, StatementMismatch
@@ -173,3 +175,11 @@ def test_estimates_know_filtered_circuits(tmp_path: Path) -> None:
     assert filtered.lookups_per_step == plain.lookups_per_step
     assert filtered.cells_per_step == plain.cells_per_step + batch * (4 + 4 + 4)
     assert quick < slow < 3 * quick
+
+    def products(circuit: Circuit) -> float:
+        statement = Statement(circuit, header, NO_DIGEST, NO_DIGEST, 4, 100)
+        found = [w for w in prover_work(statement) if w.place == ("witness", "steps")]
+        return sum(work.amounts["products"] for work in found)
+
+    changes = sum(len(coefficients_of(filtered, at, n).by) for at, n in ((0, 4), (4, 2)))
+    assert products(filtered) * 3 * 6 == products(plain) * (2 * 6 + changes)

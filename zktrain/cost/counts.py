@@ -13,6 +13,7 @@ from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..circuit.circuit import Circuit
 from ..circuit.geometry import geometry
 from ..circuit.network import Convolution, Layer
+from ..circuit.momentum import coefficients_of
 from ..circuit.operations import (
     Accumulate,
     Affine,
@@ -119,12 +120,22 @@ def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
 def _witness(statement: Statement, segment: int) -> Iterator[Work]:
     circuit, shape = statement.circuit, statement.shape(segment)
     cells = sum(block.used for block in statement.packing(segment).blocks)
-    products = 3 * shape.batch * _multiplications(circuit) * shape.steps
+    passes = 2 * shape.steps + _updates(statement, segment)
+    products = shape.batch * _multiplications(circuit) * passes
     yield Work(
         ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
     )
     batch = (1 << shape.log_size(circuit.features)) + (1 << shape.log_size(circuit.classes))
     yield Work(("witness", "batches"), "batches", {"cells": batch}, bytes=3.0 * batch)
+
+
+def _updates(statement: Statement, segment: int) -> int:
+    """Gradients that the steps of a segment multiply out: one each, and with momentum, where dense
+    networks do not keep them, one for each change of the filter."""
+    circuit, (first, steps) = statement.circuit, statement.segments[segment]
+    if circuit.momentum is None or not circuit.is_dense:
+        return steps
+    return len(coefficients_of(circuit, first, steps).by)
 
 
 def _multiplications(circuit: Circuit) -> int:
