@@ -12,8 +12,8 @@ from ..arguments import unit_map
 from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..circuit.circuit import Circuit
 from ..circuit.geometry import geometry
-from ..circuit.network import Convolution, Layer
 from ..circuit.momentum import coefficients_of
+from ..circuit.network import Convolution, Layer
 from ..circuit.operations import (
     Accumulate,
     Affine,
