@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .circuit.circuit import Circuit
 from .circuit.momentum import start_violation
 from .dataset.commitment import DatasetHeader, verify_certificate
-from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
+from .errors import InputError, StatementMismatch
+from .judging import (
+    Weights,
+    check_bits,
+    check_dataset,
+    check_fields,
+    own_circuit,
+    staged,
+    weights_of,
+)
 from .progress import Progress, silent
 from .training.initial import seeded_weights
 from .training.weights import digest, read_weights
 from .transcript import closing, segment
 from .transcript.bundle import Bundle, check_chain, parse, parse_statement, read_file
 from .transcript.statement import Statement
-
-Weights = dict[str, NDArray[np.int64]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +73,19 @@ def verify(
     data = read_file(proof, "proof")
     bundle = parse(data)
     header = DatasetHeader.from_json(bundle.dataset_json)
-    _check_dataset(header, dataset)
+    check_dataset(header, dataset)
     if circuit is not None:
         _check_circuit(bundle, circuit)
     statement = parse_statement(bundle)
-    if statement.security_bits < min_security_bits:
-        raise StatementMismatch(
-            "the proof was made for fewer bits of security than are asked for",
-            stage="statement",
-            expected=min_security_bits,
-            got=statement.security_bits,
-        )
-    last = _final_weights(statement, weights)
+    check_bits(statement, min_security_bits)
+    last = weights_of(statement.circuit, weights, statement.final, "proven")
     first = _initial_weights(statement, initial)
     headers = [s.header for s in bundle.segments]
     check_chain(statement, headers)
 
     total = len(headers) + 2
     progress("dataset certificate", 0, total)
-    _staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
+    staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
     claims = []
     start, fixed = segment.split_weights(statement.circuit, first)
     end, last_fixed = segment.split_weights(statement.circuit, last)
@@ -110,10 +107,10 @@ def verify(
             end if number + 1 == len(headers) else None,
             fixed=fixed,
         )
-        claims += _staged("segment", number, check)
+        claims += staged("segment", number, check)
     progress("closing", total - 1, total)
     check_closing = partial(closing.verify, statement, headers, claims, bundle.closing)
-    _staged("closing", None, check_closing)
+    staged("closing", None, check_closing)
     progress("done", total, total)
     return Verdict(
         statement=statement,
@@ -128,65 +125,13 @@ def verify(
     )
 
 
-def _staged(stage: str, number: int | None, work: Callable[[], T]) -> T:
-    """Errors from inside learn which part of the bundle they are about."""
-    try:
-        return work()
-    except ZktrainError as error:
-        error.stage = stage if error.stage is None else f"{stage}/{error.stage}"
-        if error.segment is None:
-            error.segment = number
-        raise
-
-
-def _check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
-    from .dataset.public_file import root_of
-
-    wanted = root_of(dataset)
-    if header.root != wanted:
-        raise StatementMismatch(
-            "the proof is about another dataset",
-            stage="dataset",
-            expected=wanted.hex()[:16],
-            got=header.root.hex()[:16],
-        )
-
-
 def _check_circuit(bundle: Bundle, path: str | Path) -> None:
     pinned = read_file(path, "circuit")
     if pinned == bundle.circuit_json:
         return
-    try:
-        mine = Circuit.from_json(pinned)
-    except MalformedProof as error:
-        raise InputError(
-            f"the circuit {str(path)!r:.200} cannot be used: {error.message}"
-        ) from None
-    theirs = Circuit.from_json(bundle.circuit_json)
-    names = ("layers", "loss", "fixed_point", "batch_size", "steps", "multipliers", "order_seed")
-    for name in (*names, "initialisation", "momentum", "drop_last"):
-        if getattr(mine, name) != getattr(theirs, name):
-            raise StatementMismatch(
-                f"the proof is about another circuit: {name} differs",
-                stage="circuit",
-                expected=mine.id[:16],
-                got=theirs.id[:16],
-            )
+    mine, theirs = own_circuit(path, pinned), Circuit.from_json(bundle.circuit_json)
+    check_fields(mine, theirs, tuple(field.name for field in fields(Circuit)), "circuit")
     raise StatementMismatch("the proof is about another circuit", stage="circuit")
-
-
-def _final_weights(statement: Statement, path: str | Path) -> Weights:
-    circuit = statement.circuit
-    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
-    found = digest(weights)
-    if found != statement.final:
-        raise StatementMismatch(
-            "the weight file does not hold the weights that were proven",
-            stage="weights",
-            expected=statement.final[:16],
-            got=found[:16],
-        )
-    return weights
 
 
 def _initial_weights(statement: Statement, path: str | Path | None) -> Weights:

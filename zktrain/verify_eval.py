@@ -10,14 +10,12 @@ from pathlib import Path
 
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader, verify_certificate
-from .errors import InputError, MalformedProof, StatementMismatch
+from .judging import check_bits, check_dataset, check_fields, own_circuit, staged, weights_of
 from .progress import Progress, silent
-from .training.weights import digest, read_weights
 from .transcript import closing, segment
 from .transcript.bundle import read_file
 from .transcript.evaluation import Counts, EvaluationStatement
 from .transcript.evaluation_bundle import EvaluationBundle, parse, parse_statement
-from .verify import Weights, _check_dataset, _staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +68,25 @@ def verify_eval(
     data = read_file(proof, "proof")
     bundle = parse(data)
     header = DatasetHeader.from_json(bundle.dataset_json)
-    _check_dataset(header, dataset)
+    check_dataset(header, dataset)
     if circuit is not None:
         _check_network(bundle, circuit)
     statement = parse_statement(bundle)
-    if statement.security_bits < min_security_bits:
-        raise StatementMismatch(
-            "the proof was made for fewer bits of security than are asked for",
-            stage="statement",
-            expected=min_security_bits,
-            got=statement.security_bits,
-        )
-    fixed = segment.pad_weights(_weights(statement, weights))
+    check_bits(statement, min_security_bits)
+    network = statement.circuit.circuit
+    fixed = segment.pad_weights(weights_of(network, weights, statement.weights, "evaluated"))
 
     total = len(statement.segments) + 2
     progress("dataset certificate", 0, total)
-    _staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
+    staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
     claims = []
     for part, found in zip(statement.headers, bundle.segments, strict=True):
         progress("segment", part.index + 1, total)
         check = partial(segment.verify, statement, part, found, {}, {}, fixed=fixed)
-        claims += _staged("segment", part.index, check)
+        claims += staged("segment", part.index, check)
     progress("closing", total - 1, total)
     headers = list(statement.headers)
-    _staged("closing", None, partial(closing.verify, statement, headers, claims, bundle.closing))
+    staged("closing", None, partial(closing.verify, statement, headers, claims, bundle.closing))
     progress("done", total, total)
     return EvaluationVerdict(
         statement=statement,
@@ -114,35 +107,9 @@ def verify_eval(
 
 
 def _check_network(bundle: EvaluationBundle, path: str | Path) -> None:
-    try:
-        mine = Circuit.from_json(read_file(path, "circuit"))
-    except MalformedProof as error:
-        raise InputError(
-            f"the circuit {str(path)!r:.200} cannot be used: {error.message}"
-        ) from None
+    mine = own_circuit(path, read_file(path, "circuit"))
     theirs = Circuit.from_json(bundle.circuit_json)
-    for name in ("layers", "fixed_point"):
-        if getattr(mine, name) != getattr(theirs, name):
-            raise StatementMismatch(
-                f"the proof is about another network: {name} differs",
-                stage="circuit",
-                expected=mine.id[:16],
-                got=theirs.id[:16],
-            )
-
-
-def _weights(statement: EvaluationStatement, path: str | Path) -> Weights:
-    circuit = statement.circuit.circuit
-    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
-    found = digest(weights)
-    if found != statement.weights:
-        raise StatementMismatch(
-            "the weight file does not hold the weights that were evaluated",
-            stage="weights",
-            expected=statement.weights[:16],
-            got=found[:16],
-        )
-    return weights
+    check_fields(mine, theirs, ("layers", "fixed_point"), "network")
 
 
 def _warnings(statement: EvaluationStatement, *, pinned: bool) -> tuple[str, ...]:

@@ -1,0 +1,91 @@
+"""What every judge of a proof does, of trainings and of evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .circuit.circuit import Circuit
+from .dataset.commitment import DatasetHeader
+from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
+from .training.weights import digest, read_weights
+from .transcript.statement import Provable
+
+Weights = dict[str, NDArray[np.int64]]
+T = TypeVar("T")
+
+
+def staged(stage: str, number: int | None, work: Callable[[], T]) -> T:
+    """Errors from inside learn which part of the bundle they are about."""
+    try:
+        return work()
+    except ZktrainError as error:
+        error.stage = stage if error.stage is None else f"{stage}/{error.stage}"
+        if error.segment is None:
+            error.segment = number
+        raise
+
+
+def check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
+    """Raise ``StatementMismatch`` unless the header is that of the dataset that is asked for."""
+    from .dataset.public_file import root_of
+
+    wanted = root_of(dataset)
+    if header.root != wanted:
+        raise StatementMismatch(
+            "the proof is about another dataset",
+            stage="dataset",
+            expected=wanted.hex()[:16],
+            got=header.root.hex()[:16],
+        )
+
+
+def check_bits(statement: Provable, least: int) -> None:
+    """Raise ``StatementMismatch`` for a proof that was made for fewer bits."""
+    if statement.security_bits < least:
+        raise StatementMismatch(
+            "the proof was made for fewer bits of security than are asked for",
+            stage="statement",
+            expected=least,
+            got=statement.security_bits,
+        )
+
+
+def check_fields(mine: Circuit, theirs: Circuit, names: tuple[str, ...], what: str) -> None:
+    """Raise ``StatementMismatch`` with the first of these fields that differs."""
+    for name in names:
+        if getattr(mine, name) != getattr(theirs, name):
+            raise StatementMismatch(
+                f"the proof is about another {what}: {name} differs",
+                stage="circuit",
+                expected=mine.id[:16],
+                got=theirs.id[:16],
+            )
+
+
+def own_circuit(path: str | Path, data: bytes) -> Circuit:
+    """The user's own circuit, read from ``path``; raises ``InputError``."""
+    try:
+        return Circuit.from_json(data)
+    except MalformedProof as error:
+        raise InputError(
+            f"the circuit {str(path)!r:.200} cannot be used: {error.message}"
+        ) from None
+
+
+def weights_of(circuit: Circuit, path: str | Path, wanted: str, verb: str) -> Weights:
+    """The published weights; raises ``StatementMismatch`` unless their digest is ``wanted``."""
+    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    found = digest(weights)
+    if found != wanted:
+        raise StatementMismatch(
+            f"the weight file does not hold the weights that were {verb}",
+            stage="weights",
+            expected=wanted[:16],
+            got=found[:16],
+        )
+    return weights
