@@ -34,7 +34,6 @@ from .fitting import AUTOMATIC, fit
 from .locks import locked
 from .profile import mark, span
 from .progress import Progress, silent
-from .training.order import batch_indices
 from .training.run import Run
 from .training.weights import digest, write_atomically
 from .transcript import closing, segment
@@ -307,14 +306,7 @@ def _prove_segment(
         progress=clock,
     )
     mark("batches")
-    order = batch_indices(
-        circuit.order_seed,
-        statement.dataset.records,
-        circuit.batch_size,
-        header.first_step,
-        header.steps,
-        drop_last=circuit.drop_last,
-    )
+    order = statement.order(header.index)
     batches = batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
     witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
     return segment.prove(

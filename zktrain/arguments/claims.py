@@ -117,7 +117,8 @@ class Coordinates:
 
 
 def coordinates(tensor: Tensor, cell: Point) -> Coordinates:
-    """Cut the coordinates of a cell, lowest first, at the axes of its tensor."""
+    """Cut the coordinates of a cell, lowest first, at the axes of its tensor; those of a unit alone
+    have no grid."""
     parts = []
     for size in (tensor.width, *reversed(tensor.taps), *reversed(tensor.grid)):
         parts.append(cell[: log_width(size)])

@@ -86,20 +86,13 @@ class Patches:
         """See ``Operand``: units first, then the windows along one axis and the other."""
         from ..kernels import field as kf
 
-        places = coordinates(self._output, units + self._nowhere)
+        places = coordinates(self._output, units)
         cells = self._cells
         table = kf.contract_last(cells.reshape(-1, cells.shape[-1]), kf.eq_table(places.unit))
         table = table.reshape(2, -1, *cells.shape[2:4])
         table = self._slide(table, self._map.horizontal, 1, places.taps[1])
         table = self._slide(table, self._map.vertical, 0, places.taps[0])
         return table.reshape(2, -1)
-
-    @property
-    def _nowhere(self) -> Point:
-        """Any place of the grid."""
-        from ..field.extension import ZERO
-
-        return (ZERO,) * sum(log_width(size) for size in self._output.grid)
 
     def _slide(self, table: ExtVec, steps: Steps, axis: int, tap: Point) -> ExtVec:
         """``(2, samples, height, width)`` summed over the windows of one axis with weights

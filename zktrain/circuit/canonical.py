@@ -293,16 +293,9 @@ def _entry(value: Any) -> tuple[int, int]:
     return _integer(value[0], "a first step"), _integer(value[1], "a multiplier")
 
 
-def _layer(value: Any) -> Layer:
-    entry = _object(value, "a layer", tuple(field.name for field in fields(Layer)))
-    return Layer(
-        name=_string(entry["name"], "a layer's name"),
-        inputs=_integer(entry["inputs"], "a layer's inputs"),
-        outputs=_integer(entry["outputs"], "a layer's outputs"),
-        weight=_string(entry["weight"], "a layer's weight"),
-        bias=None if entry["bias"] is None else _string(entry["bias"], "a layer's bias"),
-        relu=_boolean(entry["relu"], "a layer's relu"),
-    )
+def _layer(value: Any) -> AnyLayer:
+    """A layer of version 1: dense, and nothing says so."""
+    return _record(Layer, value)
 
 
 _KINDS: dict[str, type[AnyLayer]] = {
@@ -315,9 +308,12 @@ def _any_layer(value: Any) -> AnyLayer:
     """A layer of version 2: its kind, and the fields of that kind."""
     if not isinstance(value, dict) or value.get("kind") not in _KINDS:
         _malformed(f"the kind of a layer is none of {', '.join(_KINDS)}")
-    kind = _KINDS[value["kind"]]
+    return _record(_KINDS[value["kind"]], value, "kind")
+
+
+def _record(kind: type[AnyLayer], value: Any, *more: str) -> AnyLayer:
     declared = fields(kind)
-    entry = _object(value, "a layer", ("kind", *(field.name for field in declared)))
+    entry = _object(value, "a layer", (*more, *(field.name for field in declared)))
     given = {
         field.name: _FIELDS[str(field.type)](entry[field.name], f"a layer's {field.name}")
         for field in declared

@@ -69,6 +69,11 @@ class Circuit:
         return all(isinstance(layer, Layer) for layer in self.layers)
 
     @property
+    def trains_in_windows(self) -> bool:
+        """Whether the trainer has its program of dense networks for this circuit."""
+        return self.is_dense and not self.frozen
+
+    @property
     def dense_layers(self) -> tuple[Layer, ...]:
         """All layers of a dense network; ``TypeError`` where there are others."""
         layers = tuple(layer for layer in self.layers if isinstance(layer, Layer))

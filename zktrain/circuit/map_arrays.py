@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .maps import Before, Map, Reorder, Steps, Window
+from .maps import Before, Map, Reorder, Window
 from .operations import Tensor
 
 
@@ -33,24 +34,29 @@ def apply_map(map_: Map, cells: NDArray[Any], source: Tensor, output: Tensor) ->
             axis = flat.ndim - 1 - len(rest)
             before: NDArray[np.int32] = np.cumsum(flat, axis=axis, dtype=np.int32) - flat
             return before.reshape(cells.shape)
-        case Window(vertical, horizontal, transposed):
+        case Window():
             out = np.zeros((*lead, *output.axes), dtype=np.int32)
-            for ky in range(vertical.kernel):
-                for kx in range(horizontal.kernel):
-                    o, i = zip(
-                        *(
-                            span(steps.outputs, steps.inputs, steps.stride, k - steps.padding)
-                            for steps, k in ((vertical, ky), (horizontal, kx))
-                        ),
-                        strict=True,
-                    )
-                    theirs, ours = (o, i) if transposed else (i, o)
-                    from_taps = (ky, kx) if source.taps else ()
-                    to_taps = (ky, kx) if output.taps else ()
-                    out[(..., *ours, *to_taps, slice(None))] += cells[
-                        (..., *theirs, *from_taps, slice(None))
-                    ]
+            for place, taken in window_moves(map_, source, output):
+                out[(..., *place, slice(None))] += cells[(..., *taken, slice(None))]
             return out
+
+
+Places = tuple[slice | int, ...]
+
+
+def window_moves(map_: Window, source: Tensor, output: Tensor) -> Iterator[tuple[Places, Places]]:
+    """Tap by tap, places of the output's grid and taps, and those of the source that are added to
+    them."""
+    for ky in range(map_.vertical.kernel):
+        for kx in range(map_.horizontal.kernel):
+            pairs = [
+                span(steps.outputs, steps.inputs, steps.stride, k - steps.padding)
+                for steps, k in ((map_.vertical, ky), (map_.horizontal, kx))
+            ]
+            o, i = (tuple(pair[side] for pair in pairs) for side in (0, 1))
+            theirs, ours = (o, i) if map_.transposed else (i, o)
+            place: Places = (*ours, *((ky, kx) if output.taps else ()))
+            yield place, (*theirs, *((ky, kx) if source.taps else ()))
 
 
 def _reordered(
@@ -64,6 +70,3 @@ def _reordered(
         return planes.reshape(*lead, output.width)
     planes = cells.reshape(*lead, image.width, height, width)
     return np.ascontiguousarray(np.moveaxis(planes, n, -1))
-
-
-__all__ = ["Steps", "apply_map", "span"]

@@ -18,6 +18,13 @@ from dataclasses import dataclass
 
 from .maps import Map
 
+_CELL_TYPES = {
+    "uint8": (0, (1 << 8) - 1),
+    "int16": (-(1 << 15), (1 << 15) - 1),
+    "uint16": (0, (1 << 16) - 1),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -31,6 +38,17 @@ class Tensor:
     high: int = 0
     grid: tuple[int, ...] = ()
     taps: tuple[int, ...] = ()
+
+    @property
+    def cell_type(self) -> str:
+        """The first of uint8, int16, uint16, int32 that holds the range; 16 bits of what is not
+        committed, which is looked up as a limb. ``ValueError`` where 32 bits do not do."""
+        if not self.committed:
+            return "uint16"
+        for kind, (least, most) in _CELL_TYPES.items():
+            if least <= self.low and self.high <= most:
+                return kind
+        raise ValueError(f"tensor {self.name} needs more than 32 bits")
 
     @property
     def axes(self) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ def _witness(statement: Statement, segment: int) -> Iterator[Work]:
     circuit, shape = statement.circuit, statement.shape(segment)
     cells = sum(block.used for block in statement.packing(segment).blocks)
     passes = 2 * shape.steps + _updates(statement, segment)
-    products = shape.batch * _multiplications(circuit) * passes
+    products = shape.batch * sum(layer_products(circuit)) * passes
     yield Work(
         ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
     )
@@ -133,20 +133,21 @@ def _updates(statement: Statement, segment: int) -> int:
     """Gradients that the steps of a segment multiply out: one each, and with momentum, where dense
     networks do not keep them, one for each change of the filter."""
     circuit, (first, steps) = statement.circuit, statement.segments[segment]
-    if circuit.momentum is None or not circuit.is_dense:
+    if circuit.momentum is None or not circuit.trains_in_windows:
         return steps
     return len(coefficients_of(circuit, first, steps).by)
 
 
-def _multiplications(circuit: Circuit) -> int:
-    """Of one sample's forward pass: every weight at every place, and the biases once."""
+def layer_products(circuit: Circuit) -> list[int]:
+    """Multiplications of one sample's forward pass, by layer: every weight at every place, and the
+    biases once."""
     plan, shapes = geometry(circuit.layers), circuit.parameter_shapes()
-    total = 0
-    for layer, extent in zip(circuit.layers, plan.extents[1:], strict=True):
-        if isinstance(layer, (Layer, Convolution)):
-            total += prod(shapes[layer.weight]) * prod(extent.grid)
-            total += layer.outputs * (layer.bias is not None)
-    return total
+    return [
+        prod(shapes[layer.weight]) * prod(extent.grid) + layer.outputs * (layer.bias is not None)
+        if isinstance(layer, (Layer, Convolution))
+        else 0
+        for layer, extent in zip(circuit.layers, plan.extents[1:], strict=True)
+    ]
 
 
 def _commit(statement: Statement, segment: int) -> Iterator[Work]:

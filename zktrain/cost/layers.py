@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 
 from ..arguments.claims import log_cells
-from ..circuit.geometry import geometry
 from ..circuit.network import Convolution, Layer
 from ..circuit.operations import Accumulate, Batch, Fixed, Lookup, Operation, StepGraph
 from ..field.multilinear import log2_ceil
 from ..transcript.relations import claim_order, name_of
 from ..transcript.statement import Statement
+from .counts import layer_products
 from .parts import Work
 
 LOSS, DATA = "loss", "batches"
@@ -52,7 +51,7 @@ def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[L
             _add(lookups, _owner(first.name), samples << log_cells(first))
     relations = _relations(statement, graph, timed)
     common = _stages(timed)
-    products = _products(statement)
+    products = {str(n): amount for n, amount in enumerate(layer_products(circuit), 1)}
     out = []
     names = [str(number) for number in range(1, len(circuit.layers) + 1)] + [LOSS, DATA]
     for name in names:
@@ -123,14 +122,3 @@ def _stages(timed: list[tuple[Work, float]]) -> dict[str, float]:
     for work, seconds in timed:
         out[work.place[0]] = out.get(work.place[0], 0.0) + seconds
     return out
-
-
-def _products(statement: Statement) -> dict[str, float]:
-    """Multiplications of a forward pass."""
-    circuit = statement.circuit
-    plan, shapes = geometry(circuit.layers), circuit.parameter_shapes()
-    return {
-        str(number): float(prod(shapes[layer.weight]) * prod(plan.extents[number].grid))
-        for number, layer in enumerate(circuit.layers, 1)
-        if isinstance(layer, (Layer, Convolution))
-    }

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ..arguments import lookup
-from ..circuit.operations import Linear, Product, StepGraph, Tensor, UnitMap
+from ..circuit.operations import Linear, Product, StepGraph, UnitMap
 from ..commitment.packing import Packing
 from ..commitment.parameters import code_log
 from ..dataset import commitment as dataset
@@ -63,20 +65,15 @@ def _record_bytes(header: dataset.DatasetHeader) -> int:
     return 2 * columns + blinds + header.records * header.features
 
 
-def _cell_bytes(tensor: Tensor) -> int:
-    if not tensor.committed:
-        return 2
-    return next(size for size in (1, 2, 4) if max(-tensor.low, tensor.high) < 1 << (8 * size))
-
-
 def _segment_bytes(statement: Statement) -> int:
     """Tensors, committed and virtual, and what commits to them."""
     shape, circuit = statement.shape(0), statement.circuit
     graph = circuit.graph()
+    unwritten = _unwritten(graph)
     tensors = sum(
-        _cell_bytes(tensor) << shape.log_size(tensor)
+        np.dtype(tensor.cell_type).itemsize << shape.log_size(tensor)
         for tensor in graph.tensors
-        if tensor.name not in _unwritten(graph)
+        if tensor.name not in unwritten
     )
     codes = sum(_code_bytes(packing) for packing in statement.packings(0))
     return tensors + codes

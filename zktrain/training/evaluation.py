@@ -21,7 +21,6 @@ from .trajectory import check_records, check_weights
 
 _MOST_RECORDS = 1024
 _MOST_CELLS = 1 << 24
-_TYPES = (np.uint8, np.int16, np.uint16, np.int32)
 
 IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
 Part = tuple[slice, dict[str, npt.NDArray[np.float64]]]
@@ -115,20 +114,9 @@ def evaluation_witness(
     for tensor in _asked(Evaluation(circuit).graph()):
         sizes = (1, count, *tensor.axes)
         padded = [1 << (size - 1).bit_length() for size in sizes]
-        out[tensor.name] = np.zeros(padded, dtype=_cell_type(tensor))
+        out[tensor.name] = np.zeros(padded, dtype=tensor.cell_type)
         real[tensor.name] = out[tensor.name][tuple(slice(size) for size in sizes)][0]
     for part, tensors in _parts(circuit, weights, records, first, count, device):
         for name, cells in tensors.items():
             real[name][part.start - first : part.stop - first] = cells
     return out
-
-
-def _cell_type(tensor: Tensor) -> type[np.integer[Any]]:
-    """The first type that holds the tensor's range; a low limb has 16 bits."""
-    if not tensor.committed:
-        return np.uint16
-    for kind in _TYPES:
-        limits = np.iinfo(kind)
-        if limits.min <= tensor.low and tensor.high <= limits.max:
-            return kind
-    raise ValueError(f"tensor {tensor.name} needs more than 32 bits")

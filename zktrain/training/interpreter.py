@@ -15,7 +15,8 @@ can be left, and then makes the updates. What the circuit only constrains has on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ import torch
 
 from ..circuit.circuit import Circuit
 from ..circuit.curves import curve
-from ..circuit.map_arrays import span
+from ..circuit.map_arrays import window_moves
 from ..circuit.maps import Before, Map, Reorder, Window
 from ..circuit.momentum import START_BITS, Coefficients, coefficients_of
 from ..circuit.operations import (
@@ -126,6 +127,25 @@ def _range(op: Lookup) -> tuple[int, int]:
     return QUOTIENT_LOW, QUOTIENT_HIGH
 
 
+@lru_cache(maxsize=8)
+def _curve_column(function: str, which: int, device: str) -> torch.Tensor:
+    """Values or slopes of a curve on a device, float64, row ``z + 2^15``."""
+    known = curve(function)
+    column = (known.values, known.slopes)[which]
+    return torch.from_numpy(column.copy()).to(dtype=torch.float64, device=device)
+
+
+@lru_cache(maxsize=2)
+def _sigmoid(device: str) -> Sigmoid:
+    return Sigmoid(device)
+
+
+def _looked_up(table: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Row ``z + 2^15`` of the table; of one outside 16 bits the nearest."""
+    rows = (z + float(1 << 15)).clamp_(0.0, float(len(table) - 1))
+    return torch.take(table, rows.to(torch.int64))
+
+
 class Step:
     """The tensors of one step, each computed when it is first asked for."""
 
@@ -164,16 +184,12 @@ class Step:
             self._values[name] = self._winner(name)
         elif name in rules.curves:
             function, source, which = rules.curves[name]
-            column = (curve(function).values, curve(function).slopes)[which]
             z = self.value(source)
-            rows = (z + float(1 << 15)).clamp_(0.0, float(len(column) - 1)).to(torch.int64)
-            table = torch.from_numpy(column.copy()).to(dtype=torch.float64, device=z.device)
-            self._values[name] = torch.take(table, rows)
+            self._values[name] = _looked_up(_curve_column(function, which, str(z.device)), z)
         elif name in rules.sigmoids:
             logits = self.value(rules.sigmoids[name])
-            found = torch.empty_like(logits)
-            Sigmoid(logits.device).centred(logits, found)
-            self._values[name] = found
+            self._values[name] = found = torch.empty_like(logits)
+            _sigmoid(str(logits.device)).centred(logits, found)
         elif name in ("c", "p", "p.before"):
             self._normalise()
         else:
@@ -214,6 +230,8 @@ class Step:
         try:
             return exact_matmul(source.reshape(-1, len(matrix)), matrix)
         except AccumulatorOverflow as error:
+            if self._number is None:
+                raise
             self._overflow(where, f"{error}, beyond exact arithmetic")
 
     def _linear(self, op: Linear) -> torch.Tensor:
@@ -384,20 +402,11 @@ def map_values(map_: Map, values: torch.Tensor, source: Tensor, output: Tensor) 
 
 def _windows(map_: Window, values: torch.Tensor, source: Tensor, output: Tensor) -> torch.Tensor:
     out = torch.zeros((len(values), *output.axes), dtype=torch.float64, device=values.device)
-    for ky in range(map_.vertical.kernel):
-        for kx in range(map_.horizontal.kernel):
-            pairs = [
-                span(steps.outputs, steps.inputs, steps.stride, k - steps.padding)
-                for steps, k in ((map_.vertical, ky), (map_.horizontal, kx))
-            ]
-            o, i = (tuple(pair[side] for pair in pairs) for side in (0, 1))
-            theirs, ours = (o, i) if map_.transposed else (i, o)
-            taken: tuple[Any, ...] = (slice(None), *theirs, *((ky, kx) if source.taps else ()))
-            place: tuple[Any, ...] = (slice(None), *ours, *((ky, kx) if output.taps else ()))
-            if output.taps:
-                out[place] = values[taken]
-            else:
-                out[place] += values[taken]
+    for place, taken in window_moves(map_, source, output):
+        if output.taps:
+            out[(slice(None), *place)] = values[(slice(None), *taken)]
+        else:
+            out[(slice(None), *place)] += values[(slice(None), *taken)]
     return out
 
 
@@ -508,12 +517,15 @@ class GraphTrajectory:
         return out
 
 
-def logits(
-    circuit: Circuit,
-    weights: Values,
-    inputs: torch.Tensor,
-) -> torch.Tensor:
-    """Outputs of the integer network for records ``(B, features)``; values may leave 16 bits."""
-    rules = Rules(circuit)
-    step = Step(rules, weights, Softmax(circuit.classes, inputs.device), inputs, None, None)
-    return step.value(rules.logits)
+class Outputs:
+    """The integer network with fixed weights, float64; values may leave 16 bits."""
+
+    def __init__(self, circuit: Circuit, weights: Values, device: torch.device | str) -> None:
+        self._rules = Rules(circuit)
+        self._weights = weights
+        self._softmax = Softmax(circuit.classes, device)
+
+    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Of records ``(B, features)``."""
+        step = Step(self._rules, self._weights, self._softmax, inputs, None, None)
+        return step.value(self._rules.logits)

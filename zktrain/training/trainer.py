@@ -15,9 +15,8 @@ from ..circuit.momentum import COEFFICIENT_BITS
 from ..dataset.readers import Records
 from ..errors import InputError
 from ..progress import Progress, silent
-from .arithmetic import exact_matmul, rescale
 from .float_network import float_network
-from .interpreter import logits
+from .interpreter import Outputs
 from .order import batch_indices
 from .trajectory import Weights, check_records, check_weights, trajectory_of
 
@@ -111,25 +110,18 @@ def evaluate(
     """
     check_records(circuit, records)
     check_weights(circuit, weights)
-    matrices = {
-        name: torch.from_numpy(np.asarray(values)).to(device) for name, values in weights.items()
-    }
-    fixed_point = circuit.fixed_point
+    network = Outputs(
+        circuit,
+        {
+            name: torch.from_numpy(np.asarray(values)).to(device=device, dtype=torch.float64)
+            for name, values in weights.items()
+        },
+        device,
+    )
     correct = 0
     for inputs, labels in _chunks(records):
-        activation = inputs.to(device=device, dtype=torch.float64)
-        if not circuit.is_dense:
-            matrices = {name: values.to(torch.float64) for name, values in matrices.items()}
-            found = logits(circuit, matrices, activation)
-            correct += int((found.argmax(dim=1).cpu() == labels).sum().item())
-            continue
-        for layer in circuit.dense_layers:
-            accumulator = exact_matmul(activation, matrices[layer.weight].to(torch.float64))
-            if layer.bias is not None:
-                accumulator += matrices[layer.bias] << fixed_point.activation_bits
-            z = rescale(accumulator, fixed_point.shift)
-            activation = (z.clamp(min=0) if layer.relu else z).to(torch.float64)
-        correct += int((activation.argmax(dim=1).cpu() == labels).sum().item())
+        found = network.logits(inputs.to(device=device, dtype=torch.float64))
+        correct += int((found.argmax(dim=1).cpu() == labels).sum().item())
     return correct / len(records.labels)
 
 

@@ -170,7 +170,7 @@ def trajectory_of(
 
     Raises ``InputError`` when records or weights do not fit.
     """
-    if circuit.is_dense and not circuit.frozen:
+    if circuit.trains_in_windows:
         return Trajectory(circuit, records, weights, device)
     check_records(circuit, records)
     check_weights(circuit, weights)

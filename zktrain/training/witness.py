@@ -17,18 +17,10 @@ from ..progress import Progress, silent
 from .trajectory import Trajectory, Weights, trajectory_of
 from .window import Window
 
-_TYPES = (torch.uint8, torch.int16, torch.uint16, torch.int32)
-
 
 def _cell_type(tensor: Tensor) -> torch.dtype:
-    """The first of uint8, int16, uint16, int32 that holds the tensor's declared range."""
-    if not tensor.committed:
-        return torch.uint16  # a low limb
-    for candidate in _TYPES:
-        limits = torch.iinfo(candidate)
-        if limits.min <= tensor.low and tensor.high <= limits.max:
-            return candidate
-    raise ValueError(f"tensor {tensor.name} needs more than 32 bits")
+    found: torch.dtype = getattr(torch, tensor.cell_type)
+    return found
 
 
 def _padded(size: int) -> int:
