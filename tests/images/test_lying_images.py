@@ -10,12 +10,13 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from harness import MAP, without
 from image_run import Attempt, circuit
 
-from zktrain.arguments import unit_map
+from zktrain.arguments import unit_map, vanish
 from zktrain.circuit.maps import Reorder, Steps, Window
 from zktrain.circuit.operations import Linear, StepGraph, Tensor, UnitMap
-from zktrain.errors import LookupMismatch, SumcheckMismatch, ZktrainError
+from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
 from zktrain.training import interpreter
 from zktrain.transcript import witness as transcript_witness
 
@@ -67,6 +68,23 @@ def moved_right(op: UnitMap) -> UnitMap:
 def test_shifted_windows(name: str, output: str, shift: Callable[[UnitMap], UnitMap]) -> None:
     attempt = Attempt(name, graph=changed(name, output, shift))
     refuse(attempt, SumcheckMismatch, f"map '{output}'|product 'bac")
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("maximum", "u2"), ("maximum", "w3"), ("maximum", "g2"), ("mean", "acc4"), ("mean", "bac3"),
+        ("overlap", "g2"),
+    ],
+)  # fmt: skip
+def test_shifted_windows_are_seen_by_the_map_alone(name: str, output: str) -> None:
+    """Without the check of maps the proof would be accepted."""
+    attempt = Attempt(name, graph=changed(name, output, moved_down))
+    proofs = attempt.prove()
+    with pytest.raises(SumcheckMismatch):
+        attempt.verify(proofs)
+    with without(MAP):
+        attempt.verify(proofs)
 
 
 def other_order(op: UnitMap, cells: Any, source: Tensor, output: Tensor) -> Any:
@@ -183,17 +201,26 @@ def test_windows_without_one_winner(change: Callable[[torch.Tensor], None]) -> N
 
 
 def test_no_winner_is_seen_by_the_sum_alone() -> None:
-    """All values of a window are 0 and nobody wins: every looked-up distance would be -1, unless
-    the maximum is 1 too high, which only the sum of the winners forbids."""
-    attempt = Attempt("maximum", lies={"h3": one_window(nobody), "a3": raised})
-    with pytest.raises((LookupMismatch, SumcheckMismatch)):
+    """All values of a window are negative and nobody wins: 0 is claimed as the maximum, and every
+    looked-up distance is in its table. Only the sum of the winners forbids it: without that
+    relation the proof would be accepted."""
+    true = interpreter.Step._winner
+    lies: list[int] = []
+
+    def winner(step: interpreter.Step, wins: str) -> torch.Tensor:
+        found = true(step, wins)
+        below = taps_of(step.value("w4")).amax(dim=3, keepdim=True) < 0
+        lies.append(int(below.sum()))
+        return (taps_of(found) * ~below).reshape(found.shape)
+
+    with mock.patch.object(interpreter.Step, "_winner", winner):
+        attempt = Attempt("curves")
+    assert sum(lies) > 0
+    proofs = attempt.prove()
+    with pytest.raises(OpeningMismatch):
+        attempt.verify(proofs)
+    with mock.patch.object(vanish, "claim_zero"):
         attempt.verify(attempt.prove())
-
-
-def raised(values: torch.Tensor) -> torch.Tensor:
-    out = values.clone()
-    out[0, 0, 0, 0] += 1
-    return out
 
 
 PADDED = {  # step, sample, place, taps, channel

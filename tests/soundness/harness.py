@@ -26,7 +26,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zktrain.arguments import affine, batches, fraction_tree, linear, lookup, product, weights
+from zktrain.arguments import (
+    affine,
+    batches,
+    fraction_tree,
+    linear,
+    lookup,
+    product,
+    unit_map,
+    weights,
+)
 from zktrain.arguments.batches import DatasetClaim
 from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
@@ -437,6 +446,7 @@ AFFINE = Check(affine, "_verify_product", "does not match")
 TRANSPOSED = Check(affine, "_verify_product", "does not match")
 WEIGHTS = Check(weights, "verify", "does not match")
 PRODUCT = Check(product, "verify", "does not match")
+MAP = Check(unit_map, "verify", "does not match")
 BATCHES = Check(batches, "verify", "do not match")
 OPENING = Check(opening, "verify", "do not reduce to the opened value")
 CLEAR_FOLD = Check(ligerito, "verify", "is not the fold of the last commitment")
