@@ -15,11 +15,10 @@ import argparse
 import json
 import os
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
+from commands import run
 from logistic_data import make
 
 from zktrain import machine
@@ -53,23 +52,14 @@ def recipe_for(records: int, out: Path) -> Path:
     return path
 
 
-def run(verb: str, *arguments: str | Path) -> dict[str, Any]:
-    """One command: seconds of the process, of its processors and in the command itself, its peak
-    memory in bytes, and figures that it prints."""
-    command = [sys.executable, "-m", "zktrain", verb, *map(str, arguments), "--json"]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    printed = process.stdout.read() if process.stdout is not None else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed: {printed}")
-    print(f"{verb:8} {seconds:7.1f} s  {usage.ru_maxrss / 1e6:6.2f} GB", flush=True)
+def measured(verb: str, *arguments: str | Path) -> dict[str, Any]:
+    """One command: its time and memory, and figures that it prints."""
+    found = run(verb, *arguments)
     return {
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_bytes": usage.ru_maxrss * 1024,
-        "printed": kept(verb, json.loads(printed)),
+        "seconds": found.seconds,
+        "cpu_seconds": found.cpu_seconds,
+        "peak_bytes": found.peak_bytes,
+        "printed": kept(verb, found.printed),
     }
 
 
@@ -82,11 +72,13 @@ def measure(data: Path, out: Path, records: int) -> dict[str, Any]:
     """All four commands; ``total_seconds`` is that of the first three."""
     recipe = recipe_for(records, out)
     public, trained = out / "dataset.zkd", out / "run"
-    found = {"commit": run("commit", data, "--out", public)}
-    found["train"] = run("train", recipe, "--data", data, "--out", trained, "--dataset", public)
-    found["prove"] = run("prove", trained)
+    found = {"commit": measured("commit", data, "--out", public)}
+    found["train"] = measured(
+        "train", recipe, "--data", data, "--out", trained, "--dataset", public
+    )
+    found["prove"] = measured("prove", trained)
     weights, bundle = trained / "weights.safetensors", trained / "proof.zkt"
-    found["verify"] = run("verify", weights, "--proof", bundle, "--dataset", public)
+    found["verify"] = measured("verify", weights, "--proof", bundle, "--dataset", public)
     total = sum(found[verb]["seconds"] for verb in ("commit", "train", "prove"))
     return {"total_seconds": round(total, 2), "proof_bytes": bundle.stat().st_size, **found}
 
@@ -94,8 +86,8 @@ def measure(data: Path, out: Path, records: int) -> dict[str, Any]:
 def compare(data: Path, out: Path, records: int) -> dict[str, Any]:
     """Held-out accuracy of both trainings, and the last losses; not part of the times."""
     recipe = recipe_for(records, out)
-    printed = run("train", recipe, "--data", data, "--out", out / "compared", "--compare-float")
-    return dict(printed["printed"])
+    found = run("train", recipe, "--data", data, "--out", out / "compared", "--compare-float")
+    return kept("train", found.printed)
 
 
 def _revision() -> str:

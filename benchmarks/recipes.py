@@ -12,46 +12,31 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from commands import run
 
 from zktrain import machine
 
 FORMAT = "zktrain-recipes-1"
 
 
-def run(*arguments: str | Path) -> tuple[dict[str, Any], float]:
-    """JSON of one command, and the seconds of its process."""
-    started = time.perf_counter()
-    command = ["zktrain", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed: {done.stderr[-2000:]}{done.stdout[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found, seconds
-
-
 def measure(recipe: Path, data: str, folder: Path) -> dict[str, Any]:
     """One recipe from commitment to verdict."""
-    circuit, _ = run("compile", recipe, "--out", folder / "circuit.json")
+    circuit = run("compile", recipe, "--out", folder / "circuit.json").printed
     dataset = folder / "dataset.zkd"
-    _, commit = run("commit", data, "--out", dataset)
-    trained, train = run("train", recipe, "--data", data, "--dataset", dataset,
-                         "--out", folder / "run", "--compare-float")  # fmt: skip
-    proved, prove = run("prove", folder / "run", "--out", folder / "proof.zkt")
+    commit = run("commit", data, "--out", dataset)
+    train = run("train", recipe, "--data", data, "--dataset", dataset,
+                "--out", folder / "run", "--compare-float")  # fmt: skip
+    trained = train.printed
+    prove = run("prove", folder / "run", "--out", folder / "proof.zkt")
     weights = folder / "run" / "weights.safetensors"
-    arguments = ("verify", weights, "--proof", folder / "proof.zkt", "--dataset", dataset,
+    arguments = (weights, "--proof", folder / "proof.zkt", "--dataset", dataset,
                  "--circuit", folder / "circuit.json")  # fmt: skip
-    verdicts = [run(*arguments) for _ in range(3)]
-    if not verdicts[0][0]["accepted"]:
-        sys.exit(f"{recipe}: the proof is rejected")
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    verdicts = [run("verify", *arguments) for _ in range(3)]
     return {
         "recipe": recipe.name,
         "data": Path(data).name,
@@ -63,14 +48,19 @@ def measure(recipe: Path, data: str, folder: Path) -> dict[str, Any]:
         "train_seconds": trained["seconds"],
         "test_accuracy": trained["test_accuracy"],
         "float_test_accuracy": trained["float_test_accuracy"],
-        "commit_process_seconds": round(commit, 3),
-        "train_process_seconds": round(train, 3),
-        "prove_process_seconds": round(prove, 3),
-        "prove": proved,
-        "verify_process_seconds": round(min(seconds for _, seconds in verdicts), 3),
-        "verify_seconds": min(v["seconds"] for v, _ in verdicts),
-        "bits": verdicts[0][0]["security_bits"],
-        "peak_rss_bytes_of_any_command": children * 1024,
+        "commit_process_seconds": commit.seconds,
+        "train_process_seconds": train.seconds,
+        "prove_process_seconds": prove.seconds,
+        "prove": prove.printed,
+        "verify_process_seconds": min(verdict.seconds for verdict in verdicts),
+        "verify_seconds": min(verdict.printed["seconds"] for verdict in verdicts),
+        "bits": verdicts[0].printed["security_bits"],
+        "peak_bytes": {
+            "commit": commit.peak_bytes,
+            "train": train.peak_bytes,
+            "prove": prove.peak_bytes,
+            "verify": verdicts[0].peak_bytes,
+        },
     }
 
 
