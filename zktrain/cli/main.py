@@ -14,6 +14,7 @@ from .bars import bars, lines, say_first_use
 from .evaluation import prove_eval, verify_eval
 from .judge import judge
 from .outcome import FAILED, guarded, print_json, usage_error
+from .srs import srs
 
 app = typer.Typer(
     name="zktrain",
@@ -371,6 +372,7 @@ def verify(
 
 app.command("prove-eval")(prove_eval)
 app.command("verify-eval")(verify_eval)
+app.add_typer(srs, name="srs")
 
 
 @app.command()
