@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,23 @@ def test_an_interrupted_generation_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         generate(2, tmp_path / "test.srs", progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_checking_leaves_the_recursion_limit_alone(srs: Path) -> None:
+    """Otherwise a nested JSON text would end every process that has checked before."""
+    code = """
+import json, sys
+from zktrain.srs import check
+limit = sys.getrecursionlimit()
+check(sys.argv[1])
+assert sys.getrecursionlimit() == limit
+try:
+    json.loads("[" * 100_000)
+except RecursionError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(srs)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", ["missing.srs", ".", "nul\0"])
