@@ -1,4 +1,4 @@
-"""The contract of a step's keys accepts its proof, and nothing else."""
+"""The contracts that ezkl writes accept a proof of their keys, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from evm_machine import Deployed
 
 from zktrain import InputError, MalformedProof
-from zktrain.ezkl.evm import MAX_CODE_BYTES, SCALARS, Exported, calldata, export, read_proof
+from zktrain.ezkl.calldata import SCALARS, read_proof, register_call, verify_call
+from zktrain.ezkl.evm import MAX_CODE_BYTES, Exported, export
 from zktrain.srs import generate
 
 TRUE = (1).to_bytes(32, "big")
@@ -73,23 +74,45 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
     return Product(folder, *read_proof(names["proof.json"]))
 
 
-@pytest.fixture(scope="module")
-def contract(product: Product, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@dataclass
+class OnChain:
+    """A contract that was deployed, and told of its key if it holds none."""
+
+    code: dict[str, Any]
+    deployed: Deployed
+    key: list[bytes] | None
+    digest: bytes | None
+    insecure: bool
+    verify: bytes
+
+
+def call_of(path: Path) -> bytes:
+    return bytes.fromhex(path.read_text().strip().removeprefix("0x"))
+
+
+@pytest.fixture(scope="module", params=["one per key", "one for all"])
+def chain(
+    request: pytest.FixtureRequest, product: Product, tmp_path_factory: pytest.TempPathFactory
+) -> OnChain:
     reason = evm_machine.missing_compiler()
     if reason is not None:
         pytest.skip(reason)
-    return evm_machine.compiled(product.export(tmp_path_factory.mktemp("export")).contract)
-
-
-@pytest.fixture(scope="module")
-def deployed(contract: dict[str, Any]) -> Deployed:
-    return Deployed.of(bytes.fromhex(contract["evm"]["bytecode"]["object"]))
+    out = tmp_path_factory.mktemp("export")
+    exported = product.export(out, shared=request.param == "one for all")
+    code = evm_machine.compiled(exported.contract)
+    deployed = Deployed.of(bytes.fromhex(code["evm"]["bytecode"]["object"]))
+    key, digest = None, None
+    if exported.register is not None:
+        register = call_of(exported.register)
+        key = [register[at : at + 32] for at in range(68, len(register), 32)]
+        digest, _ = deployed.call(register)
+    return OnChain(code, deployed, key, digest, exported.insecure, call_of(exported.verify))
 
 
 @pytest.fixture
-def reverts(deployed: Deployed) -> Callable[[bytes], None]:
+def reverts(chain: OnChain) -> Callable[[bytes], None]:
     def judge(call: bytes) -> None:
-        returned, _ = deployed.call(call)
+        returned, _ = chain.deployed.call(call)
         assert returned is None
 
     return judge
@@ -101,21 +124,19 @@ def test_ezkl_itself_verifies_a_proof_with_a_generated_srs(product: Product) -> 
     assert ezkl.verify(*(str(product.folder / name) for name in names))
 
 
-def test_the_contract_accepts_the_proof(
-    deployed: Deployed, product: Product, tmp_path: Path
-) -> None:
-    exported = product.export(tmp_path)
-    assert exported.insecure
-    call = bytes.fromhex(exported.call.read_text().strip().removeprefix("0x"))
-    returned, gas = deployed.call(call)
-    assert returned == TRUE
-    assert gas < 1_000_000 and deployed.deployment_gas < 10_000_000
+def test_the_contract_accepts_the_proof(chain: OnChain) -> None:
+    returned, gas = chain.deployed.call(chain.verify)
+    assert returned is not None and returned[:32] == TRUE and chain.insecure
+    assert gas < 1_000_000 and chain.deployed.deployment_gas < 10_000_000
+    if chain.digest is not None:
+        assert len(chain.digest) == 32 and returned[32:64] == chain.digest
 
 
-def test_the_contract_is_small_enough_for_a_chain(contract: dict[str, Any]) -> None:
-    assert len(contract["evm"]["deployedBytecode"]["object"]) // 2 <= MAX_CODE_BYTES
-    (function,) = contract["abi"]
-    assert [part["type"] for part in function["inputs"]] == ["bytes", "uint256[]"]
+def test_the_contract_is_small_enough_for_a_chain(chain: OnChain) -> None:
+    assert len(chain.code["evm"]["deployedBytecode"]["object"]) // 2 <= MAX_CODE_BYTES
+    (verify,) = (entry for entry in chain.code["abi"] if entry.get("name") == "verifyProof")
+    types = ["bytes", "uint256[]", *(["bytes32[]"] if chain.key else [])]
+    assert [part["type"] for part in verify["inputs"]] == types
 
 
 def test_the_call_is_that_of_ezkl(product: Product, tmp_path: Path) -> None:
@@ -123,43 +144,79 @@ def test_the_call_is_that_of_ezkl(product: Product, tmp_path: Path) -> None:
     ezkl = pytest.importorskip("ezkl")
     theirs = tmp_path / "calldata"
     ezkl.encode_evm_calldata(str(product.folder / "proof.json"), str(theirs))
-    assert theirs.read_bytes() == calldata(product.proof, product.instances) + bytes(32)
+    assert theirs.read_bytes() == verify_call(product.proof, product.instances) + bytes(32)
+
+
+def test_the_call_with_a_key_is_that_of_ezkl(product: Product, tmp_path: Path) -> None:
+    ezkl = pytest.importorskip("ezkl")
+    key, theirs = tmp_path / "key", tmp_path / "calldata"
+    key.write_bytes((2).to_bytes(8, "little") + b"k" * 64)
+    ezkl.encode_evm_calldata(str(product.folder / "proof.json"), str(theirs), str(key))
+    assert theirs.read_bytes() == verify_call(product.proof, product.instances, [b"k" * 32] * 2)
 
 
 @pytest.mark.parametrize("place", [0, 40, 1000, -33, -1])
 def test_a_flipped_bit_of_the_proof(
-    product: Product, reverts: Callable[[bytes], None], place: int
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None], place: int
 ) -> None:
     proof = bytearray(product.proof)
     proof[place] ^= 1
-    reverts(calldata(proof, product.instances))
+    reverts(verify_call(proof, product.instances, chain.key))
 
 
 @pytest.mark.parametrize("place", [0, 5, 8])
-def test_another_instance(product: Product, reverts: Callable[[bytes], None], place: int) -> None:
+def test_another_instance(
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None], place: int
+) -> None:
     instances = list(product.instances)
     instances[place] = (instances[place] + 1) % SCALARS
-    reverts(calldata(product.proof, instances))
+    reverts(verify_call(product.proof, instances, chain.key))
 
 
 def test_the_same_instance_by_another_number(
-    product: Product, reverts: Callable[[bytes], None]
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None]
 ) -> None:
+    first = product.instances[0]
     with pytest.raises(MalformedProof, match="not below r"):
-        calldata(product.proof, [product.instances[0] + SCALARS, *product.instances[1:]])
-    call = calldata(product.proof, product.instances)
-    first = product.instances[0].to_bytes(32, "big")
-    at = len(call) - 32 * len(product.instances)
-    assert call[at : at + 32] == first
-    reverts(call[:at] + (product.instances[0] + SCALARS).to_bytes(32, "big") + call[at + 32 :])
+        verify_call(product.proof, [first + SCALARS, *product.instances[1:]])
+    words = [value.to_bytes(32, "big") for value in (len(product.instances), first)]
+    spoilt = words[0] + (first + SCALARS).to_bytes(32, "big")
+    assert chain.verify.count(b"".join(words)) == 1
+    reverts(chain.verify.replace(b"".join(words), spoilt))
 
 
-def test_a_missing_instance(product: Product, reverts: Callable[[bytes], None]) -> None:
-    reverts(calldata(product.proof, product.instances[:-1]))
+def test_a_key_that_was_not_registered(
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None]
+) -> None:
+    if chain.key is None:
+        pytest.skip("the contract holds its key")
+    other = [*chain.key[:-1], bytes(32)]
+    reverts(verify_call(product.proof, product.instances, other))
 
 
-def test_a_proof_cut_short(product: Product, reverts: Callable[[bytes], None]) -> None:
-    reverts(calldata(product.proof[:-32], product.instances))
+def test_the_key_of_another_circuit(
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None]
+) -> None:
+    """Anybody may register it, and its digest is another."""
+    if chain.key is None:
+        pytest.skip("the contract holds its key")
+    other = [*chain.key]
+    other[0] = bytes(31) + b"\1"
+    digest, _ = chain.deployed.call(register_call(other))
+    assert digest is not None and digest != chain.digest
+    reverts(verify_call(product.proof, product.instances, other))
+
+
+def test_a_missing_instance(
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None]
+) -> None:
+    reverts(verify_call(product.proof, product.instances[:-1], chain.key))
+
+
+def test_a_proof_cut_short(
+    product: Product, chain: OnChain, reverts: Callable[[bytes], None]
+) -> None:
+    reverts(verify_call(product.proof[:-32], product.instances, chain.key))
 
 
 def test_an_srs_that_is_not_checked(product: Product, tmp_path: Path) -> None:

@@ -1,12 +1,20 @@
-"""A step's proof on a chain: the verifier contract of its keys, and the call that hands it in.
+"""A step's proof on a chain: a verifier contract, and the call that hands the proof in.
 
-ezkl writes the contract in Solidity, and then runs a compiler only to learn the contract's
-interface, which is always
+ezkl writes contracts of two forms, in Solidity:
 
-    verifyProof(bytes proof, uint256[] instances) returns (bool)
+    one per key     verifyProof(bytes proof, uint256[] instances) returns (bool)
+                    The key, with ``tau H`` of the SRS, stands in the code. The keys of training
+                    steps make it larger than what chains take (``MAX_CODE_BYTES``).
+    one for all     registerVka(bytes32[] key) returns (bytes32 digest)
+                    verifyProof(bytes proof, uint256[] instances, bytes32[] key)
+                        returns (bool, bytes32 digest, int256[])
+                    The same code for every key. Anybody may register any key: who relies on a
+                    proof compares the digest.
 
-Where it finds no compiler it downloads one. It is run in a process of its own, with a home folder
-of its own, where the compiler it looks for is one that knows this interface and nothing else.
+It then runs a compiler, only to learn the contract's interface, and downloads one where it finds
+none. Here ezkl runs in a process with a home folder of its own, where what it finds as a compiler
+keeps the source that it is given, and compiles nothing. What becomes of the process after that is
+of no interest: threads of ezkl may outlive Python's interpreter, and crash.
 """
 
 from __future__ import annotations
@@ -19,48 +27,52 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..errors import InputError, MalformedProof
+from ..errors import InputError
 from ..extras import require
 from ..srs import checked
 from ..training.weights import write_atomically
+from .calldata import WORD, register_call, verify_call
 
-CONTRACT, CALL = "verifier.sol", "calldata.hex"
-SELECTOR = bytes.fromhex("1e8e1e13")
-"""First bytes of Keccak-256 of ``verifyProof(bytes,uint256[])``."""
+CONTRACT, REGISTER, VERIFY = "verifier.sol", "register.hex", "verify.hex"
 
 MAX_CODE_BYTES = 24_576
 """What a contract's code may have [EIP-170]; compiling tells what it has."""
 
-SCALARS = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-"""The field that instances are in."""
-
-WORD = 32
 _SOLC = "0.8.20"
 """The compiler that ezkl looks for."""
 _SECONDS = 600
 
 _CALL_EZKL = """
-import asyncio, sys, ezkl
+import asyncio, inspect, sys, ezkl
+settings, vk, srs, shared = sys.argv[1:]
 async def write():
-    settings, vk, srs, contract, interface = sys.argv[1:]
-    return await ezkl.create_evm_verifier(vk, settings, contract, interface, srs, False)
-sys.exit(0 if asyncio.run(write()) else 1)
+    if shared == "shared":
+        made = ezkl.create_evm_vka(vk, settings, "key", srs)
+        if inspect.isawaitable(made):
+            await made
+    await ezkl.create_evm_verifier(vk, settings, "verifier.sol", "abi", srs, shared == "shared")
+asyncio.run(write())
 """
 
-_COMPILER = """#!/bin/sh
-cat >/dev/null
-echo '{"contracts":{"verifier.sol":{"Halo2Verifier":{"abi":[]}}}}'
+_COMPILED = {"Halo2Verifier": {"abi": []}, "Halo2VerifierReusable": {"abi": []}}
+_COMPILER = f"""#!/bin/sh
+cat >"$HOME/asked.json"
+echo '{json.dumps({"contracts": {CONTRACT: _COMPILED}})}'
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The files of one proof for a chain; ``insecure`` if anybody can prove anything to them."""
+    """The files of one proof for a chain; ``insecure`` if anybody can prove anything to it.
+
+    ``register`` is the call that has to be made once before ``verify``, for a contract for all
+    keys; it returns the key's digest.
+    """
 
     contract: Path
-    call: Path
+    verify: Path
+    register: Path | None
     insecure: bool
 
 
@@ -72,75 +84,49 @@ def export(
     srs: str | Path,
     proof: bytes,
     instances: Sequence[int],
+    shared: bool = False,
 ) -> Exported:
-    """Write ``out/verifier.sol``, the contract of the verifying key ``vk`` of ezkl, and
-    ``out/calldata.hex``, the call by which it judges ``proof`` about ``instances``.
+    """Write a contract for the verifying key ``vk`` of ezkl, and the calls by which it judges
+    ``proof`` about ``instances``; ``shared``: the contract for all keys.
 
-    The contract holds the key and ``tau H`` of the SRS, and knows nothing of other steps, of
-    datasets or weight files: what the instances mean is for its caller to check. It returns true
-    or reverts.
+    The contract returns true or reverts. It knows nothing of other steps, of datasets or weight
+    files: what the instances mean is for its caller to check.
 
     Raises
     ------
     InputError
         ezkl is missing or fails, the SRS is unchecked, or the folder cannot be written.
+    MalformedProof
+        An instance is not below ``r``.
     """
     require("ezkl", "exporting a contract", "ezkl")
     known = checked(srs)
     if known is None:
         raise InputError(f"the SRS {srs} is not checked; run: zktrain srs check {srs}")
-    call = calldata(proof, instances)
-    source = _contract(Path(settings), Path(vk), known.path)
+    verify_call(proof, instances)  # raises before ezkl is asked
+    source, key = _written_by_ezkl(Path(settings), Path(vk), known.path, shared=shared)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error.strerror}") from None
     write_atomically(folder / CONTRACT, source)
-    write_atomically(folder / CALL, f"0x{call.hex()}\n".encode())
-    return Exported(folder / CONTRACT, folder / CALL, known.insecure)
+    write_atomically(folder / VERIFY, _hex(verify_call(proof, instances, key)))
+    register = None
+    if key is not None:
+        register = folder / REGISTER
+        write_atomically(register, _hex(register_call(key)))
+    return Exported(folder / CONTRACT, folder / VERIFY, register, known.insecure)
 
 
-def calldata(proof: bytes, instances: Sequence[int]) -> bytes:
-    """The call ``verifyProof(proof, instances)``, in the standard encoding of contracts.
-
-    selector, 2 offsets, length of proof, proof padded to words, number of instances, instances;
-    each number a word of 32 bytes, big endian. Raises ``MalformedProof`` for an instance that is
-    not below ``r``, which the contract would refuse.
-    """
-    if any(not 0 <= value < SCALARS for value in instances):
-        raise MalformedProof("an instance is not below r", stage="ezkl proof")
-    body = _word(len(proof)) + proof + bytes(-len(proof) % WORD)
-    offsets = _word(2 * WORD) + _word(2 * WORD + len(body))
-    return SELECTOR + offsets + body + b"".join(map(_word, (len(instances), *instances)))
+def _hex(call: bytes) -> bytes:
+    return f"0x{call.hex()}\n".encode()
 
 
-def read_proof(path: str | Path) -> tuple[bytes, tuple[int, ...]]:
-    """Proof and instances of a proof file of ezkl: ``hex_proof``, and ``instances``, lists of
-    elements of 32 bytes in hexadecimal digits, little endian. Raises ``InputError`` or
-    ``MalformedProof``."""
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the proof {str(path)!r:.200} cannot be read: {reason}") from None
-    try:
-        fields: dict[str, Any] = json.loads(data)
-        proof = bytes.fromhex(fields["hex_proof"].removeprefix("0x"))
-        words = [bytes.fromhex(text) for column in fields["instances"] for text in column]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise MalformedProof(f"{path} is no proof file of ezkl", stage="ezkl proof") from None
-    if any(len(word) != WORD for word in words):
-        raise MalformedProof("an instance has not 32 bytes", stage="ezkl proof")
-    return proof, tuple(int.from_bytes(word, "little") for word in words)
-
-
-def _word(value: int) -> bytes:
-    return value.to_bytes(WORD, "big")
-
-
-def _contract(settings: Path, vk: Path, srs: Path) -> bytes:
-    """The contract's source, by ezkl, without any access to the network."""
+def _written_by_ezkl(
+    settings: Path, vk: Path, srs: Path, *, shared: bool
+) -> tuple[bytes, list[bytes] | None]:
+    """The contract's source and, if it is for all keys, the key in words."""
     for path in (settings, vk):
         if not path.is_file():
             raise InputError(f"{path} is no file; a contract needs settings and verifying key")
@@ -150,19 +136,11 @@ def _contract(settings: Path, vk: Path, srs: Path) -> bytes:
         compiler.parent.mkdir(parents=True)
         compiler.write_text(_COMPILER)
         compiler.chmod(0o700)
-        source = home / CONTRACT
-        given = [path.absolute() for path in (settings, vk, srs)]
+        given = [str(path.absolute()) for path in (settings, vk, srs)]
         nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-        command = [
-            sys.executable,
-            "-P",
-            "-c",
-            _CALL_EZKL,
-            *map(str, (*given, source, home / "abi")),
-        ]
         try:
             done = subprocess.run(
-                command,
+                [sys.executable, "-P", "-c", _CALL_EZKL, *given, "shared" if shared else "own"],
                 cwd=home,
                 env={**os.environ, **nowhere, "HOME": name, "XDG_DATA_HOME": name},
                 stdin=subprocess.DEVNULL,
@@ -172,8 +150,19 @@ def _contract(settings: Path, vk: Path, srs: Path) -> bytes:
             )
         except subprocess.TimeoutExpired:
             raise InputError(f"ezkl wrote no contract of {vk} within {_SECONDS} s") from None
-        if done.returncode or not source.is_file():
+        try:
+            (source,) = json.loads((home / "asked.json").read_bytes())["sources"].values()
+            key = _key_words((home / "key").read_bytes()) if shared else None
+        except (OSError, ValueError):
             said = done.stderr.decode(errors="replace").strip().splitlines()
             reason = said[-1] if said else f"exit code {done.returncode}"
-            raise InputError(f"ezkl cannot write the contract of {vk}: {reason:.300}")
-        return source.read_bytes()
+            raise InputError(f"ezkl cannot write the contract of {vk}: {reason:.300}") from None
+        return str(source["content"]).encode(), key
+
+
+def _key_words(data: bytes) -> list[bytes]:
+    """The words of a key as ezkl writes it: their number (u64, little endian), the words."""
+    count, words = int.from_bytes(data[:8], "little"), data[8:]
+    if len(words) != count * WORD:
+        raise ValueError("another length")
+    return [words[at : at + WORD] for at in range(0, len(words), WORD)]
