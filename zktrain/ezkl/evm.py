@@ -55,7 +55,7 @@ async def write():
 asyncio.run(write())
 """
 
-_COMPILED = {"Halo2Verifier": {"abi": []}, "Halo2VerifierReusable": {"abi": []}}
+_COMPILED: dict[str, object] = {"Halo2Verifier": {"abi": []}, "Halo2VerifierReusable": {"abi": []}}
 _COMPILER = f"""#!/bin/sh
 cat >"$HOME/asked.json"
 echo '{json.dumps({"contracts": {CONTRACT: _COMPILED}})}'
