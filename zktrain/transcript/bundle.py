@@ -27,6 +27,7 @@ from .statement import Statement, lookup_entries
 
 MAGIC = b"ZKTRAIN\x01"
 EVALUATION_MAGIC = b"ZKTEVAL\x01"
+EZKL_MAGIC = b"ZKTEZKL\x01"
 MAX_FILE_BYTES = 1 << 31
 
 
@@ -117,6 +118,11 @@ def parse(data: bytes) -> Bundle:
     if magic[:7] == EVALUATION_MAGIC[:7]:
         raise MalformedProof(
             "this is a proof of an evaluation, not of training: use zktrain verify-eval",
+            stage="bundle",
+        )
+    if magic[:7] == EZKL_MAGIC[:7]:
+        raise MalformedProof(
+            "this is a proof by ezkl, not by the native backend: use zktrain.verify_ezkl",
             stage="bundle",
         )
     if magic[:7] != MAGIC[:7]:
