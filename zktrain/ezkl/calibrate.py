@@ -1,8 +1,8 @@
-"""The parameters of a run: tables as wide as the run's own values need, and rows for all."""
+"""A run in ezkl's arithmetic, and tables as wide as its own values need."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..circuit.circuit import Circuit
@@ -15,8 +15,6 @@ from .parameters import LOGROWS, MAX_LOOKUP_LOG, Parameters
 from .values import IntegerWeights
 
 LOOKUP_MARGIN = 2
-SPARE_ROWS = 128
-"""For what blinds a column; ezkl says how many rows are used besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,8 @@ def trajectory(
 ) -> Trajectory:
     """Run every step, without a proof. Raises ``RangeOverflow`` where a value leaves its range."""
     folder = _folder(native)
-    widest = Parameters(scale, MAX_LOOKUP_LOG, LOGROWS[1])
-    compiled, _ = keys.compiled(circuit, widest, native, folder)
+    widest = Parameters(scale, MAX_LOOKUP_LOG)
+    compiled = keys.compiled(circuit, widest, LOGROWS[1], native, folder)
     weights, instances, least = [first], [], 0
     for step in range(circuit.steps):
         progress("calibrate", step, circuit.steps)
@@ -69,19 +67,9 @@ def trajectory(
     return Trajectory(tuple(weights), tuple(instances), least)
 
 
-def calibrate(circuit: Circuit, run: Trajectory, scale: int, native: Native) -> Parameters:
-    """The smallest table with a margin, in powers of two so that runs share keys, and the fewest
-    rows that hold a step."""
-    lookup_log = max(1, (LOOKUP_MARGIN * -run.least_lookup - 1).bit_length())
-    wide = Parameters(scale, lookup_log, LOGROWS[1])
-    _, described = keys.compiled(circuit, wide, native, _folder(native))
-    logrows = max(LOGROWS[0], (described["rows"] + SPARE_ROWS - 1).bit_length())
-    if logrows > LOGROWS[1]:
-        raise RangeOverflow(
-            f"a step takes {described['rows']:,} rows, more than 2^{LOGROWS[1]}; use a smaller batch "
-            "or network, or the native backend"
-        )
-    return replace(wide, logrows=logrows)
+def calibrate(run: Trajectory, scale: int) -> Parameters:
+    """The smallest table with a margin, a power of two so that runs share keys."""
+    return Parameters(scale, max(1, (LOOKUP_MARGIN * -run.least_lookup - 1).bit_length()))
 
 
 def _folder(native: Native) -> Path:

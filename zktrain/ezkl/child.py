@@ -57,7 +57,7 @@ def keys(circuit: str, vk: str, pk: str, srs: str) -> None:
     """Verifying and proving key of a compiled circuit."""
     import ezkl
 
-    ezkl.setup(circuit, vk, pk, srs)
+    ezkl.setup(circuit, vk, pk, srs, None, False)
 
 
 def forward(circuit: str, inputs: list[list[int]], scale: int, folder: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def forward(circuit: str, inputs: list[list[int]], scale: int, folder: str) -> d
     data, witness = os.path.join(folder, "input.json"), os.path.join(folder, "witness.json")
     floats = [[value / (1 << scale) for value in tensor] for tensor in inputs]
     Path(data).write_text(json.dumps({"input_data": floats}))
-    found = ezkl.gen_witness(data, circuit, witness)
+    found = ezkl.gen_witness(data, circuit, witness, None, None)
     hashes = [found[f"processed_{side}"]["poseidon_hash"] for side in ("inputs", "outputs")]
     return {
         "outputs": [[integer(bytes.fromhex(v)) for v in tensor] for tensor in found["outputs"]],

@@ -1,7 +1,8 @@
 """Settings, compiled circuit and keys of a recipe's step: derived, never taken from a bundle.
 
     ONNX             from layers, loss and batch size      (zktrain.ezkl.step)
-    settings         from the ONNX and Parameters          sorted: see child.settings
+    rows             from the ONNX and Parameters
+    settings         from the ONNX, Parameters and rows    sorted: see child.settings
     compiled         from the ONNX and settings
     verifying key    from compiled and SRS                 the same bytes every time
 
@@ -28,10 +29,10 @@ from ..progress import Progress, silent
 from . import step
 from .memory import require_memory
 from .native import Native
-from .parameters import EZKL_VERSION, Parameters
+from .parameters import EZKL_VERSION, LOGROWS, Parameters, logrows_for
 from .reference import Srs
 
-_DESCRIPTION = "keys.json"
+_DESCRIPTION, _ONNX, _SETTINGS, _CIRCUIT = "keys.json", "step.onnx", "settings.json", "step.ezkl"
 _FORMAT = "zktrain-ezkl-keys-1"
 
 
@@ -41,15 +42,15 @@ class Keys:
 
     folder: Path
     verifying_digest: str
-    instances: int
+    logrows: int
 
     @property
     def settings(self) -> Path:
-        return self.folder / "settings.json"
+        return self.folder / _SETTINGS
 
     @property
     def circuit(self) -> Path:
-        return self.folder / "step.ezkl"
+        return self.folder / _CIRCUIT
 
     @property
     def verifying(self) -> Path:
@@ -93,8 +94,8 @@ def derive(
     InputError
         Memory or SRS are too small, the cache cannot be written, ezkl failed.
     """
-    onnx = step.export(circuit)
-    name = _name(onnx, parameters, srs)
+    step.require_supported(circuit)
+    name = _name(circuit, parameters, srs)
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,56 +105,81 @@ def derive(
         kept = _kept(folder / name, proving=proving)
         if kept is not None:
             return kept
-        srs.require_rows(parameters.logrows)
-        require_memory(parameters.logrows, memory, "setting up")
         progress("set up", 0, 1)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
             work = Path(temporary) / name
             work.mkdir()
-            keys = _make(circuit, onnx, parameters, srs, native, work)
+            keys = _make(circuit, parameters, srs, native, work, memory)
             if not proving:
                 keys.proving.unlink()
             shutil.rmtree(folder / name, ignore_errors=True)
             os.replace(work, folder / name)
         progress("set up", 1, 1)
-        return Keys(folder / name, keys.verifying_digest, keys.instances)
+        return Keys(folder / name, keys.verifying_digest, keys.logrows)
+
+
+def rows_of(circuit: Circuit, parameters: Parameters, native: Native, folder: Path) -> int:
+    """``logrows`` of the circuit. Raises ``RecipeError`` if none is large enough."""
+    rows = int(_settings(circuit, parameters, LOGROWS[1], native, folder)["rows"])
+    found = logrows_for(rows)
+    if found > LOGROWS[1]:
+        raise RecipeError(
+            f"a step takes {rows:,} rows of an ezkl circuit, more than 2^{LOGROWS[1]}; use a "
+            "smaller batch or network, or the native backend"
+        )
+    return found
 
 
 def compiled(
-    circuit: Circuit, parameters: Parameters, native: Native, folder: Path
-) -> tuple[Path, dict[str, Any]]:
-    """The compiled circuit without keys, and what its settings say."""
-    onnx = folder / "step.onnx"
-    onnx.write_bytes(step.export(circuit))
-    settings, out = folder / "settings.json", folder / "step.ezkl"
-    described = native.call("settings", onnx=onnx, out=settings, run_args=parameters.run_args())
+    circuit: Circuit, parameters: Parameters, logrows: int, native: Native, folder: Path
+) -> Path:
+    """Export, settle and compile the circuit in ``folder``, without keys."""
+    _settings(circuit, parameters, logrows, native, folder)
+    out = folder / _CIRCUIT
+    native.call("circuit", onnx=folder / _ONNX, settings=folder / _SETTINGS, out=out)
+    return out
+
+
+def _settings(
+    circuit: Circuit, parameters: Parameters, logrows: int, native: Native, folder: Path
+) -> dict[str, Any]:
+    """Write the network and its settings; what they say, checked."""
+    onnx = folder / _ONNX
+    if not onnx.exists():
+        onnx.write_bytes(step.export(circuit))
+    arguments = parameters.run_args(logrows)
+    described: dict[str, Any] = native.call(
+        "settings", onnx=onnx, out=folder / _SETTINGS, run_args=arguments
+    )
     _check(described, circuit, parameters)
-    native.call("circuit", onnx=onnx, settings=settings, out=out)
-    return out, described
+    return described
 
 
 def _make(
     circuit: Circuit,
-    onnx: bytes,
     parameters: Parameters,
     srs: Srs,
     native: Native,
     work: Path,
+    memory: int | None,
 ) -> Keys:
-    _, described = compiled(circuit, parameters, native, work)
-    found = Keys(work, "", described["instances"])
+    logrows = rows_of(circuit, parameters, native, work)
+    srs.require_rows(logrows)
+    require_memory(logrows, memory, "setting up")
+    compiled(circuit, parameters, logrows, native, work)
+    found = Keys(work, "", logrows)
     found.srs.write_bytes(srs.verifying)
     native.call("keys", circuit=found.circuit, vk=found.verifying, pk=found.proving, srs=srs.path)
     digest = hashlib.sha256(found.verifying.read_bytes()).hexdigest()
     fields = {
         "format": _FORMAT,
         "verifying_key": digest,
-        "instances": found.instances,
+        "logrows": logrows,
         "proving_key_bytes": found.proving.stat().st_size,
         "settings": hashlib.sha256(found.settings.read_bytes()).hexdigest(),
     }
     (work / _DESCRIPTION).write_text(json.dumps(fields, indent=1) + "\n")
-    return Keys(work, digest, found.instances)
+    return Keys(work, digest, logrows)
 
 
 def _check(described: dict[str, Any], circuit: Circuit, parameters: Parameters) -> None:
@@ -172,13 +198,13 @@ def _check(described: dict[str, Any], circuit: Circuit, parameters: Parameters) 
         )
 
 
-def _name(onnx: bytes, parameters: Parameters, srs: Srs) -> str:
+def _name(circuit: Circuit, parameters: Parameters, srs: Srs) -> str:
     text = json.dumps(
         {
             "format": _FORMAT,
             "ezkl": EZKL_VERSION,
-            "onnx": hashlib.sha256(onnx).hexdigest(),
-            "arguments": parameters.run_args(),
+            "step": step.fingerprint(circuit),
+            "arguments": parameters.run_args(0),
             "srs": srs.setup,
         },
         sort_keys=True,
@@ -190,7 +216,7 @@ def _kept(folder: Path, *, proving: bool) -> Keys | None:
     """What the cache has, if it is whole."""
     try:
         fields = json.loads((folder / _DESCRIPTION).read_bytes())
-        found = Keys(folder, fields["verifying_key"], fields["instances"])
+        found = Keys(folder, fields["verifying_key"], int(fields["logrows"]))
         verifying, settings = found.verifying.read_bytes(), found.settings.read_bytes()
         whole = (
             fields["format"] == _FORMAT

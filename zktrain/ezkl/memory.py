@@ -28,6 +28,6 @@ def require_memory(logrows: int, memory: int | None, task: str) -> None:
     if available is not None and needed > available:
         raise InputError(
             f"{task} with ezkl takes 2^{logrows} rows and about {needed / 1e9:.1f} GB of memory, "
-            f"and {available / 1e9:.1f} GB are available; use a smaller batch or network, a machine "
-            "with more memory, or give --memory if more is there"
+            f"and {available / 1e9:.1f} GB are available; use a smaller batch or network, a "
+            "machine with more memory, or give --memory if more is there"
         )

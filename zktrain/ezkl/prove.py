@@ -36,7 +36,7 @@ class ProvedEzkl:
     """Where the bundle and its weights are, and what they cost; ``stages`` are seconds by stage.
 
     ``largest_difference`` is between a weight of ezkl's fixed point and that of the run's exact
-    integers. ``peak_rss_bytes`` is that of the process that ran ezkl.
+    integers. ``peak_rss_bytes`` is the most of a process that ran ezkl, ``peaks`` by stage.
     """
 
     path: Path
@@ -45,6 +45,8 @@ class ProvedEzkl:
     steps: int
     proof_bytes: int
     peak_rss_bytes: int
+    peaks: dict[str, int]
+    logrows: int
     proving_key_bytes: int
     verifying_key_bytes: int
     stages: dict[str, float]
@@ -102,8 +104,8 @@ def prove_ezkl(
         raise InputError(f"the run has {circuit.steps:,} steps; ezkl proves at most {MAX_STEPS:,}")
     if header.hiding:
         raise InputError(
-            f"the dataset of {opened.path} has a commitment that hides, and who verifies a proof by "
-            "ezkl needs the data to compute the root again: commit with --public (or set "
+            f"the dataset of {opened.path} has a commitment that hides, and who verifies a proof "
+            "by ezkl computes the root again from the data: commit with --public (or set "
             "proof.zero_knowledge = false) and train again"
         )
     reference = open_srs(srs, unchecked=unchecked_srs)
@@ -115,14 +117,15 @@ def prove_ezkl(
     with locked(folder, busy=busy), Native() as native:
         first = values.rounded(circuit, opened.boundary(0), scale)
         found = trajectory(circuit, records, first, scale, native, progress)
-        parameters = calibrate(circuit, found, scale, native)
+        parameters = calibrate(found, scale)
         stages.end("calibrate")
-        require_memory(parameters.logrows, memory, "proving")
         keys = key_store.derive(
             circuit, parameters, reference, native, proving=True, memory=memory, progress=progress
         )
+        require_memory(keys.logrows, memory, "proving")
+        reference.require_rows(keys.logrows)
         stages.end("set up")
-        reference.require_rows(parameters.logrows)
+        peaks = {"set up": native.peak}
         statement = EzklStatement(
             circuit,
             header,
@@ -135,12 +138,13 @@ def prove_ezkl(
         kept = folder / statement.digest[:16]
         kept.mkdir(exist_ok=True)
         native.stop()  # a fresh process for proofs: its memory is theirs
+        native.peak = 0
         proofs = [
             _step(statement, records, found, index, keys, reference.path, native, kept, progress)
             for index in range(circuit.steps)
         ]
         stages.end("prove")
-        peak = native.peak
+        peaks["prove"] = native.peak
     data = EzklBundle(statement, tuple(proofs)).to_bytes()
     weights = path.with_suffix(".weights.safetensors")
     metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id, "scale": str(scale)}
@@ -152,7 +156,9 @@ def prove_ezkl(
         seconds=time.perf_counter() - started,
         steps=circuit.steps,
         proof_bytes=len(data),
-        peak_rss_bytes=peak,
+        peak_rss_bytes=max(peaks.values()),
+        peaks=peaks,
+        logrows=keys.logrows,
         proving_key_bytes=keys.proving.stat().st_size,
         verifying_key_bytes=keys.verifying.stat().st_size,
         stages=stages.seconds,

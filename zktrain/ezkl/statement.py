@@ -15,7 +15,7 @@ FORMAT = "zktrain-ezkl-1"
 MAX_BYTES = 4096
 MAX_STEPS = 1 << 16
 _DIGESTS = ("circuit", "dataset", "final", "initial", "srs", "verifying_key")
-_INTEGERS = ("scale", "lookup_log", "logrows")
+_INTEGERS = ("scale", "lookup_log")
 _HEX = frozenset("0123456789abcdef")
 
 

@@ -13,6 +13,9 @@ schedule.
 
 from __future__ import annotations
 
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RecipeError
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
 
 OPSET = 18
 LOSSES = ("cross_entropy", "mse")
-MAX_ELEMENTS = 1 << 20
-"""Hashed values of one step: about 2^26 rows, which no machine proves."""
+MAX_HASHED = 1 << 17
+"""Values hashed in one step. Each takes about 40 rows, so that more do not fit in 2^22."""
+MAX_PRODUCTS = 1 << 23
+"""Products in one step, two to a row."""
 
 
 def require_supported(circuit: Circuit) -> None:
@@ -38,12 +43,14 @@ def require_supported(circuit: Circuit) -> None:
         problem = "has momentum or weight decay"
     elif circuit.frozen:
         problem = "has frozen layers"
-    elif hashed_values(circuit) > MAX_ELEMENTS:
+    elif hashed_values(circuit) > MAX_HASHED:
         problem = f"has {hashed_values(circuit):,} weights and inputs per step, all to be hashed"
+    elif 3 * circuit.batch_size * circuit.parameters > MAX_PRODUCTS:
+        problem = f"has batches of {circuit.batch_size:,} for {circuit.parameters:,} weights"
     if problem is not None:
         raise RecipeError(
-            f"the ezkl backend proves plain SGD on dense layers with ReLU, softmax cross-entropy or "
-            f"squared error, and this recipe {problem}; prove it with the native backend"
+            "the ezkl backend proves plain SGD on dense layers with ReLU, softmax cross-entropy "
+            f"or squared error, and this recipe {problem}; prove it with the native backend"
         )
 
 
@@ -51,6 +58,28 @@ def hashed_values(circuit: Circuit) -> int:
     """Elements that go through the hash in one step."""
     batch = circuit.batch_size * (circuit.features + circuit.classes)
     return 2 * circuit.parameters + batch + 1
+
+
+def fingerprint(circuit: Circuit) -> dict[str, object]:
+    """All that the exported network follows from, found without torch."""
+    versions = {name: _version(name) for name in ("torch", "onnx", "onnxscript", "onnx-ir")}
+    source = Path(__file__).with_name("step_module.py").read_bytes()
+    return {
+        "layers": [[*shape] for shape in circuit.parameter_shapes().values()],
+        "relu": [layer.relu for layer in circuit.dense_layers],
+        "loss": circuit.loss,
+        "batch": circuit.batch_size,
+        "opset": OPSET,
+        "source": hashlib.sha256(source).hexdigest(),
+        **versions,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def export(circuit: Circuit) -> bytes:

@@ -196,8 +196,8 @@ def _check_links(
 def _check_proofs(
     steps: tuple[StepProof, ...], keys: Keys, native: Native, progress: Progress
 ) -> None:
-    """ezkl accepts every proof. It reads as many bytes as it needs, so that there must be none more:
-    all have one length, and without its last byte the first is refused."""
+    """ezkl accepts every proof, and none has bytes that it does not read: all have one length, and
+    without its last byte the first is refused."""
     for index, step in enumerate(steps):
         progress("proofs", index, len(steps))
         if len(step.proof) != len(steps[0].proof):
@@ -232,8 +232,8 @@ def _records(statement: EzklStatement, data: str | Path, progress: Progress) -> 
     found = commit_records(records).header.root
     if found != statement.dataset.root:
         raise InputError(
-            f"{records.source} does not have the root {statement.dataset.root.hex()[:16]}... of the "
-            f"dataset but {found.hex()[:16]}...; give --data the records that were committed"
+            f"{records.source} has the root {found.hex()[:16]}... and not that of the dataset, "
+            f"{statement.dataset.root.hex()[:16]}...; give --data the records that were committed"
         )
     progress("commit dataset", 1, 1)
     return records
@@ -266,8 +266,8 @@ def _warnings(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str,
     out = []
     if srs.insecure:
         out.append(
-            "INSECURE SET-UP: everybody knows the secret of this SRS, made for tests, and can prove "
-            "anything with it"
+            "INSECURE SET-UP: everybody knows the secret of this SRS, made for tests, and can "
+            "prove anything with it"
         )
     if not srs.is_checked:
         out.append("the SRS was not checked: if it is false, so may be the proof")
@@ -278,8 +278,9 @@ def _warnings(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str,
         )
     return (
         *out,
-        f"fixed point of ezkl, {scale} fractional bits: each rescaled value is within one unit of "
-        f"2^-{scale} of the exact one, and the prover may choose on which side",
+        f"fixed point of ezkl, {scale} fractional bits: each rescaled value is within one unit, "
+        f"2^-{scale}, of the exact one, the prover may choose on which side, and this adds up over "
+        "the steps",
         "trusted set-up: whoever knows the secret behind the SRS can prove anything",
         f"about {CONJECTURED_BITS} bits of security on BN254, conjectured; none of the terms is "
         "proven",
