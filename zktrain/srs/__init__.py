@@ -4,8 +4,8 @@
 whether that has been found out. Whether ``tau`` is forgotten cannot be seen from the file.
 """
 
-from .check import check
-from .generate import generate
+from .checking import check
+from .generation import generate
 from .record import CheckedSrs, checked
 
 __all__ = ["CheckedSrs", "check", "checked", "generate"]

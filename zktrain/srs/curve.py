@@ -2,7 +2,7 @@
 
 ``G1`` is the curve ``y^2 = x^3 + 3`` over ``F_q``. It has prime order ``r``, so a point on the
 curve is a point of the group. Points are affine pairs of integers, the identity is ``None``.
-Additions are done side by side: those of one round share one inversion [Mon87, §10.3.1], which
+Additions are done side by side: those of one round share one inversion [Mon87], which
 leaves six multiplications for each.
 """
 
@@ -134,7 +134,7 @@ def multiply_sum(
     buckets whose number has bit ``b`` is then what bit ``b`` of that place contributes, which
     leaves one point for every bit of a scalar. ``step(done, total)`` is called after each place.
     """
-    width = max(1, len(points).bit_length() - 5)
+    width = max(1, len(points).bit_length() - 6)
     places = -(-_SCALAR_BITS // width)
     mask = (1 << width) - 1
     of_bits: list[Point] = []

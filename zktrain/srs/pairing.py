@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from py_ecc.optimized_bn128 import (
+import sys
+
+from .curve import Point, R
+from .format import Coordinates
+
+_limit = sys.getrecursionlimit()
+from py_ecc.optimized_bn128 import (  # noqa: E402
     FQ,
     FQ2,
     G2,
@@ -13,10 +19,11 @@ from py_ecc.optimized_bn128 import (
     normalize,
     pairing,
 )
-from py_ecc.typing import Optimized_Point3D
+from py_ecc.typing import Optimized_Point3D  # noqa: E402
 
-from .curve import Point, R
-from .format import Coordinates
+# py_ecc raises it to 100,000, with which a deeply nested JSON text of a stranger would end this
+# process instead of being refused.
+sys.setrecursionlimit(_limit)
 
 _Group2 = Optimized_Point3D[FQ2]
 

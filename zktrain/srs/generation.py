@@ -10,11 +10,10 @@ from pathlib import Path
 from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
-from .check import examine
+from .checking import examine
 from .curve import Multiples, R, geometric, inverses, omega
 from .format import HEADER_BYTES, MAX_LOGROWS, encoded
 from .insecure import S_H, TAU
-from .pairing import generator
 from .record import CheckedSrs, write_record
 
 _STAGE = "make SRS"
@@ -33,6 +32,8 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
         ``logrows`` is out of range, there is such a file already, or it cannot be written.
     """
     require("ezkl", "making an SRS", "py_ecc")
+    from .pairing import generator
+
     path = Path(path)
     if not 1 <= logrows <= MAX_LOGROWS:
         raise InputError(f"logrows is {logrows}; it must be from 1 to {MAX_LOGROWS}")
