@@ -70,15 +70,6 @@ class EzklBundle:
         return b"".join(parts)
 
 
-def is_ezkl(path: str | Path) -> bool:
-    """Whether the file calls itself a proof by ezkl; False for one that cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(EZKL_MAGIC))[:7] == EZKL_MAGIC[:7]
-    except (OSError, ValueError):  # ValueError: a null byte in the name
-        return False
-
-
 def parse(data: bytes) -> EzklBundle:
     """Raises ``MalformedProof`` and ``ChainBroken``."""
     reader = Reader(data, "bundle")
@@ -134,3 +125,18 @@ def read(path: str | Path) -> tuple[EzklBundle, int]:
     """A bundle and its size. Raises ``InputError``, ``MalformedProof``, ``ChainBroken``."""
     data = read_file(path, "proof")
     return parse(data), len(data)
+
+
+@dataclass(frozen=True, slots=True)
+class EzklInspection:
+    """What a bundle says of itself, unverified; ``steps`` are bytes of proofs."""
+
+    statement: EzklStatement
+    proof_bytes: int
+    steps: tuple[int, ...]
+
+
+def inspect_ezkl(path: str | Path) -> EzklInspection:
+    """Parse a bundle without verifying it."""
+    bundle, size = read(path)
+    return EzklInspection(bundle.statement, size, tuple(len(step.proof) for step in bundle.steps))

@@ -35,8 +35,7 @@ class ProofMismatch(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class EzklVerdict:
-    """What was accepted. ``security_bits`` is conjectured, and worth nothing where ``warnings`` say
-    that the set-up is insecure."""
+    """What was accepted. ``security_bits`` is conjectured, and 0 with an insecure set-up."""
 
     statement: EzklStatement
     steps: int
@@ -59,6 +58,7 @@ def verify_ezkl(
     circuit: str | Path | None = None,
     initial: str | Path | None = None,
     unchecked_srs: bool = False,
+    insecure_srs: bool = False,
     min_security_bits: int = CONJECTURED_BITS,
     memory: int | None = None,
     progress: Progress = silent,
@@ -66,7 +66,8 @@ def verify_ezkl(
     """Accept iff ``proof`` proves, step by step, that training on ``data`` ends in the weights.
 
     ``data`` are the records, which must have the root ``dataset``. The verifying key is derived
-    from the recipe, which takes a set-up the first time.
+    from the recipe, which takes a set-up the first time. ``insecure_srs`` allows an SRS whose
+    secret everybody knows, for tests: the verdict then has 0 bits.
 
     Raises
     ------
@@ -89,6 +90,11 @@ def verify_ezkl(
     if circuit is not None:
         _check_circuit(statement.circuit, circuit)
     reference = open_srs(srs, unchecked=unchecked_srs)
+    if reference.insecure and not insecure_srs:
+        raise InputError(
+            f"everybody knows the secret of the SRS {reference.path}, made for tests, and can "
+            "forge proofs with it; use one of a ceremony, or give --insecure-srs to see the checks"
+        )
     if reference.setup != statement.srs:
         raise StatementMismatch(
             "the proof was made with another set-up than that of the SRS",
@@ -132,7 +138,7 @@ def verify_ezkl(
     return EzklVerdict(
         statement=statement,
         steps=len(bundle.steps),
-        security_bits=CONJECTURED_BITS,
+        security_bits=0.0 if reference.insecure else CONJECTURED_BITS,
         zero_knowledge=False,
         seconds=time.perf_counter() - started,
         proof_bytes=size,

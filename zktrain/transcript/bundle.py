@@ -111,6 +111,15 @@ def read_file(path: str | Path, what: str) -> bytes:
         raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {reason}") from None
 
 
+def is_ezkl(path: str | Path) -> bool:
+    """Whether the file calls itself a proof by ezkl; False for one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(EZKL_MAGIC))[:7] == EZKL_MAGIC[:7]
+    except (OSError, ValueError):  # ValueError: a null byte in the name
+        return False
+
+
 def parse(data: bytes) -> Bundle:
     """Raises :class:`MalformedProof`."""
     reader = Reader(data, "bundle")
