@@ -109,7 +109,10 @@ def derive(
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
             work = Path(temporary) / name
             work.mkdir()
-            keys = _make(circuit, parameters, srs, native, work, memory)
+            logrows = rows_of(circuit, parameters, native, work)
+            srs.require_rows(logrows)
+            require_memory(logrows, memory, proving=proving)
+            keys = _make(circuit, parameters, logrows, srs, native, work)
             if not proving:
                 keys.proving.unlink()
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -158,14 +161,11 @@ def _settings(
 def _make(
     circuit: Circuit,
     parameters: Parameters,
+    logrows: int,
     srs: Srs,
     native: Native,
     work: Path,
-    memory: int | None,
 ) -> Keys:
-    logrows = rows_of(circuit, parameters, native, work)
-    srs.require_rows(logrows)
-    require_memory(logrows, memory, "setting up")
     compiled(circuit, parameters, logrows, native, work)
     found = Keys(work, "", logrows)
     found.srs.write_bytes(srs.verifying)

@@ -122,7 +122,7 @@ def prove_ezkl(
         keys = key_store.derive(
             circuit, parameters, reference, native, proving=True, memory=memory, progress=progress
         )
-        require_memory(keys.logrows, memory, "proving")
+        require_memory(keys.logrows, memory, proving=True)
         reference.require_rows(keys.logrows)
         stages.end("set up")
         peaks = {"set up": native.peak}
