@@ -13,9 +13,10 @@ import pytest
 from evm_machine import Deployed
 
 from zktrain import InputError, MalformedProof
-from zktrain.ezkl.calldata import SCALARS, read_proof, register_call, verify_call
+from zktrain.ezkl.calldata import read_proof, register_call, verify_call
 from zktrain.ezkl.evm import MAX_CODE_BYTES, Exported, export
 from zktrain.srs import generate
+from zktrain.srs.curve import R
 
 TRUE = (1).to_bytes(32, "big")
 
@@ -169,7 +170,7 @@ def test_another_instance(
     product: Product, chain: OnChain, reverts: Callable[[bytes], None], place: int
 ) -> None:
     instances = list(product.instances)
-    instances[place] = (instances[place] + 1) % SCALARS
+    instances[place] = (instances[place] + 1) % R
     reverts(verify_call(product.proof, instances, chain.key))
 
 
@@ -178,9 +179,9 @@ def test_the_same_instance_by_another_number(
 ) -> None:
     first = product.instances[0]
     with pytest.raises(MalformedProof, match="not below r"):
-        verify_call(product.proof, [first + SCALARS, *product.instances[1:]])
+        verify_call(product.proof, [first + R, *product.instances[1:]])
     words = [value.to_bytes(32, "big") for value in (len(product.instances), first)]
-    spoilt = words[0] + (first + SCALARS).to_bytes(32, "big")
+    spoilt = words[0] + (first + R).to_bytes(32, "big")
     assert chain.verify.count(b"".join(words)) == 1
     reverts(chain.verify.replace(b"".join(words), spoilt))
 

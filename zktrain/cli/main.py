@@ -12,6 +12,7 @@ import typer
 from . import screens, wording
 from .bars import bars, lines, say_first_use
 from .evaluation import prove_eval, verify_eval
+from .evm import evm
 from .judge import judge
 from .outcome import FAILED, guarded, print_json, usage_error
 from .srs import srs
@@ -421,6 +422,7 @@ def verify(
 app.command("prove-eval")(prove_eval)
 app.command("verify-eval")(verify_eval)
 app.add_typer(srs, name="srs")
+app.add_typer(evm, name="evm")
 
 
 @app.command()

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MalformedProof
-
-SCALARS = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-"""The field that instances are in."""
+from ..srs.curve import R
 
 WORD = 32
 _STAGE = "ezkl proof"
@@ -29,7 +27,7 @@ def verify_call(
 
     Raises ``MalformedProof`` for an instance that is not below ``r``: contracts refuse it.
     """
-    if any(not 0 <= value < SCALARS for value in instances):
+    if any(not 0 <= value < R for value in instances):
         raise MalformedProof("an instance is not below r", stage=_STAGE)
     arguments = [_bytes(proof), _words([_word(value) for value in instances])]
     if key is None:

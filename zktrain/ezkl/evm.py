@@ -28,11 +28,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, StatementMismatch
 from ..extras import require
+from ..progress import Progress, silent
 from ..srs import checked
 from ..training.weights import write_atomically
+from . import bundle as wire
 from .calldata import WORD, register_call, verify_call
+from .keys import derive
+from .native import Native
+from .prove import holds
+from .reference import open_srs
+from .verify import ProofMismatch
 
 CONTRACT, REGISTER, VERIFY = "verifier.sol", "register.hex", "verify.hex"
 
@@ -117,6 +124,80 @@ def export(
         register = folder / REGISTER
         write_atomically(register, _hex(register_call(key)))
     return Exported(folder / CONTRACT, folder / VERIFY, register, known.insecure)
+
+
+def export_step(
+    proof: str | Path,
+    *,
+    step: int,
+    srs: str | Path,
+    out: str | Path,
+    shared: bool = True,
+    memory: int | None = None,
+    progress: Progress = silent,
+) -> Exported:
+    """``export`` for one step, counted from 0, of a bundle of ezkl proofs.
+
+    The key is derived from the recipe that the bundle states, as verifying does, and ezkl accepts
+    the proof. Everything else that ``verify`` checks is not checked.
+
+    Raises
+    ------
+    InputError
+        As ``export``, or there is no such step.
+    MalformedProof, ChainBroken
+        The bundle cannot be read.
+    StatementMismatch
+        The bundle is about another SRS, or states another key than its recipe has.
+    ProofMismatch
+        ezkl does not accept the proof of the step.
+    """
+    bundle, _ = wire.read(proof)
+    statement = bundle.statement
+    if not 0 <= step < len(bundle.steps):
+        raise InputError(
+            f"there is no step {step}; the bundle has steps 0 to {len(bundle.steps) - 1}"
+        )
+    reference = open_srs(srs, unchecked=False)
+    if reference.setup != statement.srs:
+        raise StatementMismatch(
+            "the proof was made with another set-up than that of the SRS",
+            stage="SRS",
+            expected=reference.setup[:16],
+            got=statement.srs[:16],
+        )
+    with Native() as native:
+        keys = derive(
+            statement.circuit,
+            statement.parameters,
+            reference,
+            native,
+            proving=False,
+            memory=memory,
+            progress=progress,
+        )
+        if keys.verifying_digest != statement.verifying_key:
+            raise StatementMismatch(
+                "the verifying key is not that of the stated circuit",
+                stage="verifying key",
+                expected=keys.verifying_digest[:16],
+                got=statement.verifying_key[:16],
+            )
+        made = bundle.steps[step]
+        if not holds(made, keys, native):
+            raise ProofMismatch("the proof of the step does not hold", stage="proofs", segment=step)
+    progress("write contract", 0, 1)
+    found = export(
+        out,
+        settings=keys.settings,
+        vk=keys.verifying,
+        srs=reference.path,
+        proof=made.proof,
+        instances=[int.from_bytes(value, "little") for value in made.instances],
+        shared=shared,
+    )
+    progress("write contract", 1, 1)
+    return found
 
 
 def _hex(call: bytes) -> bytes:
