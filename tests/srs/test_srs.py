@@ -127,6 +127,12 @@ def test_sizes_that_no_domain_has(logrows: int, tmp_path: Path) -> None:
         generate(logrows, tmp_path / "test.srs")
 
 
+@pytest.mark.parametrize("name", ["missing/test.srs", "nul\0"])
+def test_a_place_that_cannot_be_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        generate(2, tmp_path / name)
+
+
 def test_an_interrupted_generation_leaves_nothing(tmp_path: Path) -> None:
     def stop(stage: str, done: int, total: int, **figures: float) -> None:
         if done:

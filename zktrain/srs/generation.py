@@ -40,7 +40,7 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
     if path.exists():
         raise InputError(f"{path} exists; remove it, or choose another name for an insecure SRS")
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = _temporary(path)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -60,6 +60,14 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
             f"{path} cannot be written: {error.strerror or error}; choose another place"
         ) from None
     return made
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """A new file beside ``path``."""
+    try:
+        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except ValueError as error:  # a null byte in the name
+        raise InputError(f"{str(path)!r:.200} cannot be written: {error}") from None
 
 
 def _points(logrows: int, progress: Progress) -> Iterator[bytes]:
