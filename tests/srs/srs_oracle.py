@@ -64,6 +64,13 @@ def outside_of_the_group() -> list[int]:
     raise AssertionError("half of all x are of points")
 
 
+def shifted_out_of_the_group(point: list[int]) -> list[int]:
+    """The sum of a point of G2 and one of the cofactor's order."""
+    first, other = ((FQ2(p[:2]), FQ2(p[2:]), FQ2.one()) for p in (point, outside_of_the_group()))
+    x, y = normalize(add(first, multiply(other, curve_order)))
+    return [int(c) for c in (*x.coeffs, *y.coeffs)]
+
+
 def lagrange(tau: int, logrows: int) -> list[int]:
     """``L_j(tau)``, by the product over the other elements of the domain."""
     count = 1 << logrows

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 from py_ecc.optimized_bn128 import curve_order, field_modulus
-from srs_oracle import IDENTITY, Srs, outside_of_the_group, plus, secret_tau, times, times2
+from srs_oracle import (
+    IDENTITY,
+    Srs,
+    outside_of_the_group,
+    plus,
+    secret_tau,
+    shifted_out_of_the_group,
+    times,
+    times2,
+)
 
 from zktrain import SrsRefused
 from zktrain.srs import check, checked
@@ -113,6 +122,12 @@ def test_tau_h_of_the_opposite_tau(forged: Srs, refuses: Refuses) -> None:
 
 def test_tau_h_outside_of_the_group(forged: Srs, refuses: Refuses) -> None:
     forged.tau_h = outside_of_the_group()
+    refuses(forged, "tau H is outside the group of order r")
+
+
+def test_tau_h_plus_a_point_of_another_order(forged: Srs, refuses: Refuses) -> None:
+    """Pairings are not linear there: the argument for the equations needs the group."""
+    forged.tau_h = shifted_out_of_the_group(forged.tau_h)
     refuses(forged, "tau H is outside the group of order r")
 
 
