@@ -10,9 +10,11 @@ import numpy as np
 
 import zktrain
 from zktrain.ezkl.bundle import EzklBundle, parse
+from zktrain.ezkl.parameters import DEFAULT_SCALE
 from zktrain.srs import generate
 
 LOGROWS = 14
+SCALE = DEFAULT_SCALE
 ROOT = Path(__file__).resolve().parents[2]
 
 

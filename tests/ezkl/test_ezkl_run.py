@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from iris_run import IrisProof
+from iris_run import SCALE, IrisProof
 
 import zktrain
 from zktrain.circuit.circuit import Circuit
 from zktrain.ezkl import values
 from zktrain.ezkl.native import EzklFailure, Native
-from zktrain.ezkl.parameters import logrows_for
+from zktrain.ezkl.parameters import Parameters, logrows_for
 from zktrain.training.run import Run
 from zktrain.training.weights import read_weights
 
@@ -31,7 +31,7 @@ def test_an_honest_run_is_accepted(iris: IrisProof) -> None:
     assert verdict.dataset_root == iris.root
     assert verdict.security_bits == 0.0  # everybody knows the secret of this SRS
     said = " ".join(verdict.warnings)
-    for word in ("INSECURE", "2^-12", "trusted set-up", "conjectured", "order of batches"):
+    for word in ("INSECURE", f"2^-{SCALE}", "trusted set-up", "conjectured", "order of batches"):
         assert word in said
     assert "no circuit was pinned" not in said
     assert "no circuit was pinned" in " ".join(iris.verify().warnings)
@@ -44,7 +44,7 @@ def test_the_weights_are_near_those_of_the_exact_run(iris: IrisProof) -> None:
     exact = run.boundary(run.circuit.steps)
     first = run.boundary(0)
     for name in shapes:
-        apart = np.abs(mine[name] * 2.0**-12 - exact[name] * 2.0**-32)
+        apart = np.abs(mine[name] * 2.0**-SCALE - exact[name] * 2.0**-32)
         assert apart.max() <= iris.proved.largest_difference + 1e-12
         assert apart.max() < 0.002
     moved = max(np.abs((exact[n] - first[n]) * 2.0**-32).max() for n in shapes)
@@ -54,8 +54,8 @@ def test_the_weights_are_near_those_of_the_exact_run(iris: IrisProof) -> None:
 def test_the_first_weights_are_rounded_to_the_nearest(iris: IrisProof) -> None:
     run = Run.open(iris.run)
     exact = run.boundary(0)
-    for name, found in values.rounded(run.circuit, exact, 12).items():
-        assert np.abs(found * 2**20 - exact[name]).max() <= 2**19
+    for name, found in values.rounded(run.circuit, exact, SCALE).items():
+        assert np.abs(found * 2 ** (32 - SCALE) - exact[name]).max() <= 2 ** (31 - SCALE)
 
 
 def test_a_verifier_derives_the_same_key_by_itself(
@@ -145,9 +145,10 @@ def test_the_rate_of_a_step_follows_the_schedule() -> None:
 
 
 def test_rows_leave_room_for_what_blinds() -> None:
-    assert logrows_for(2**14 - 128) == 14
-    assert logrows_for(2**14 - 127) == 15
-    assert logrows_for(1) == 10
+    assert logrows_for(2**14 - 128, Parameters(12, 12)) == 14
+    assert logrows_for(2**14 - 127, Parameters(12, 12)) == 15
+    assert logrows_for(1, Parameters(12, 1)) == 10
+    assert logrows_for(1, Parameters(12, 21)) == 20
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -171,7 +172,7 @@ def test_the_commands_prove_inspect_and_verify(iris: IrisProof, tmp_path: Path) 
     assert verdict["security_bits"] == 0 and len(verdict["warnings"]) >= 6
     shown = run_command(*asked, *more)
     assert shown.returncode == 0 and shown.stdout.startswith("ACCEPTED")
-    assert "12 fractional bits" in shown.stdout
+    assert f"{SCALE} fractional bits" in shown.stdout
     forged = run_command("verify", str(iris.run / "weights.safetensors"), *asked[2:], *more)
     assert forged.returncode == 1 and forged.stdout.startswith("REJECTED")
     bare = run_command(*asked)

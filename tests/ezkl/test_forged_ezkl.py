@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from iris_run import IrisProof
+from iris_run import SCALE, IrisProof
 
 import zktrain
 from zktrain import ChainBroken, InputError, MalformedProof, StatementMismatch
@@ -80,9 +80,9 @@ def test_a_shorter_run_that_ends_in_the_weights_of_its_only_step(iris: IrisProof
 
 def other_weights(iris: IrisProof, path: Path) -> Path:
     shapes = iris.bundle.statement.circuit.parameter_shapes()
-    weights = read_weights(iris.proved.weights, shapes, 12)
+    weights = read_weights(iris.proved.weights, shapes, SCALE)
     weights["fc1.weight"][0, 0] += 1
-    write_weights(path, weights, 12, {})
+    write_weights(path, weights, SCALE, {})
     return path
 
 
@@ -95,7 +95,7 @@ def test_another_weight_file_whose_digest_is_stated(iris: IrisProof, tmp_path: P
     path = other_weights(iris, tmp_path / "w.safetensors")
     bundle = iris.bundle
     shapes = bundle.statement.circuit.parameter_shapes()
-    final = values.weights_digest(read_weights(path, shapes, 12), 12)
+    final = values.weights_digest(read_weights(path, shapes, SCALE), SCALE)
     forged = replace(bundle, statement=replace(bundle.statement, final=final))
     with pytest.raises(ChainBroken, match="does not end in the weights of the file"):
         iris.verify(forged, weights=path)
@@ -107,12 +107,12 @@ def test_another_weight_file_whose_hash_is_an_instance(iris: IrisProof, tmp_path
 
     path = other_weights(iris, tmp_path / "w.safetensors")
     bundle = iris.bundle
-    weights = read_weights(path, bundle.statement.circuit.parameter_shapes(), 12)
+    weights = read_weights(path, bundle.statement.circuit.parameter_shapes(), SCALE)
     with Native() as native:
         wanted = [bytes.fromhex(h) for h in native.call("hashes", tensors=values.flat(weights))]
     for index, value in enumerate(wanted):
         bundle = with_instance(bundle, 1, 7 + index, value)
-    final = values.weights_digest(weights, 12)
+    final = values.weights_digest(weights, SCALE)
     forged = replace(bundle, statement=replace(bundle.statement, final=final))
     with pytest.raises(ProofMismatch, match="segment 1"):
         iris.verify(forged, weights=path)
@@ -125,7 +125,7 @@ def test_other_first_weights(iris: IrisProof) -> None:
     with pytest.raises(StatementMismatch, match="first weights"):
         iris.verify(forged)
     start = replace(circuit, initialisation=Initialisation("seed", "another seed"))
-    first = values.weights_digest(values.rounded(start, seeded_weights(start), 12), 12)
+    first = values.weights_digest(values.rounded(start, seeded_weights(start), SCALE), SCALE)
     stated = replace(bundle.statement, circuit=start, initial=first)
     with pytest.raises(ChainBroken, match="starts at other weights than the recipe says"):
         iris.verify(replace(bundle, statement=stated))
@@ -250,14 +250,14 @@ def foreign_weights(iris: IrisProof, tmp_path: Path) -> Path:
     from zktrain.progress import silent
 
     run = Run.open(iris.run)
-    first = values.rounded(run.circuit, run.boundary(0), 12)
+    first = values.rounded(run.circuit, run.boundary(0), SCALE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Step, "honest", Step.forward, raising=False)
         patch.setattr(Step, "forward", ascent)
         with Native() as native:
-            found = trajectory(run.circuit, run.records(), first, 12, native, silent)
+            found = trajectory(run.circuit, run.records(), first, SCALE, native, silent)
     path = tmp_path / "ascent.safetensors"
-    write_weights(path, found.weights[-1], 12, {})
+    write_weights(path, found.weights[-1], SCALE, {})
     return path
 
 
@@ -285,15 +285,15 @@ def test_another_loss(iris: IrisProof) -> None:
 
 
 def test_another_scale(iris: IrisProof, tmp_path: Path) -> None:
-    """Weights of 12 bits told to be of 11: everything is twice as large."""
+    """Weights told to have one bit less: everything is twice as large."""
     shapes = iris.bundle.statement.circuit.parameter_shapes()
-    weights = read_weights(iris.proved.weights, shapes, 12)
+    weights = read_weights(iris.proved.weights, shapes, SCALE)
     path = tmp_path / "w.safetensors"
-    write_weights(path, weights, 11, {})
+    write_weights(path, weights, SCALE - 1, {})
     stated = replace(
         iris.bundle.statement,
-        parameters=Parameters(11, iris.proved.parameters.lookup_log),
-        final=values.weights_digest(weights, 11),
+        parameters=Parameters(SCALE - 1, iris.proved.parameters.lookup_log),
+        final=values.weights_digest(weights, SCALE - 1),
     )
     with pytest.raises(StatementMismatch, match="first weights"):
         iris.verify(replace(iris.bundle, statement=stated), weights=path)

@@ -1,14 +1,15 @@
-"""``prove --backend ezkl``, and ``verify`` of what it made."""
+"""``prove --backend ezkl``, ``verify`` of what it made, and ``bench --against ezkl``."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from . import screens
-from .bars import bars
+from .bars import bars, lines
 from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
 
 BACKENDS = ("native", "ezkl")
@@ -112,3 +113,33 @@ def judge_ezkl(
             print_json(ezkl_view.verdict_fields(verdict))
         else:
             ezkl_view.accepted(verdict, str(weights))
+
+
+def bench_against(
+    against: str | None,
+    recipe: Path | None,
+    data: str | None,
+    srs: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Measure both backends on a recipe and print the table."""
+    with guarded(as_json, interrupted="this recipe was not measured"):
+        from ..bench import against_ezkl, command_line
+
+        if against != "ezkl" or recipe is None or data is None or srs is None:
+            raise InputError(
+                "comparing takes --against ezkl, --recipe RECIPE.toml, --dataset DATA and "
+                "--srs FILE"
+            )
+        command = command_line(sys.argv[1:])
+        with bars() as drawn:
+            progress = drawn if sys.stderr.isatty() else lines
+            result = against_ezkl(recipe, data, srs, out=out, command=command, progress=progress)
+        if as_json:
+            print_json(result)
+        else:
+            from ..benchmarking.against_report import markdown
+
+            print(markdown(result))
+            print("* computed from what one step takes")

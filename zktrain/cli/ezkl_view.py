@@ -88,6 +88,7 @@ def verdict_fields(verdict: EzklVerdict) -> dict[str, Any]:
         "security_bits": verdict.security_bits,
         "zero_knowledge": verdict.zero_knowledge,
         "seconds": verdict.seconds,
+        "stages": verdict.stages,
         "proof_bytes": verdict.proof_bytes,
         "segments": verdict.steps,
         "warnings": list(verdict.warnings),

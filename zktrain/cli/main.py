@@ -329,9 +329,24 @@ def bench(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Only measure this machine, for estimates.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="ezkl", help="Compare with ezkl: with --recipe, --dataset, --srs."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="RECIPE.toml", help="With --against: the recipe.")
+    ] = None,
+    srs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --against: ezkl's reference string.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Measure whole runs against float32 training, with figures and one HTML report."""
+    if against is not None or recipe is not None or srs is not None:
+        from .ezkl import bench_against
+
+        bench_against(against, recipe, dataset, srs, out, as_json)
+        return
     with guarded(as_json, interrupted=f"finished runs are kept in {out}; the same command goes on"):
         from .. import bench as verb
         from ..bench import calibrate as run_calibrate

@@ -124,7 +124,7 @@ def derive(
 def rows_of(circuit: Circuit, parameters: Parameters, native: Native, folder: Path) -> int:
     """``logrows`` of the circuit. Raises ``RecipeError`` if none is large enough."""
     rows = int(_settings(circuit, parameters, LOGROWS[1], native, folder)["rows"])
-    found = logrows_for(rows)
+    found = logrows_for(rows, parameters)
     if found > LOGROWS[1]:
         raise RecipeError(
             f"a step takes {rows:,} rows of an ezkl circuit, more than 2^{LOGROWS[1]}; use a "

@@ -16,7 +16,7 @@ and its verifying key would be another."""
 SCALES = (10, 16)
 """Learning rates over batch size are multiples of ``2^-10``, inputs of ``2^-8``: from 10 bits on
 both are exact."""
-DEFAULT_SCALE = 12
+DEFAULT_SCALE = 14
 MAX_LOOKUP_LOG = 21
 LOGROWS = (10, 22)
 SPARE_ROWS = 128
@@ -71,6 +71,7 @@ class Parameters:
         }
 
 
-def logrows_for(rows: int) -> int:
-    """The least that holds so many rows; above ``LOGROWS`` if none does."""
-    return max(LOGROWS[0], (rows + SPARE_ROWS - 1).bit_length())
+def logrows_for(rows: int, parameters: Parameters) -> int:
+    """The least that holds so many rows, and the table in three columns; above ``LOGROWS`` if none
+    does."""
+    return max(LOGROWS[0], (rows + SPARE_ROWS - 1).bit_length(), parameters.lookup_log - 1)

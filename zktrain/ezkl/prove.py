@@ -22,7 +22,7 @@ from .bundle import EzklBundle, StepProof
 from .calibrate import Trajectory, calibrate, trajectory
 from .keys import Keys
 from .memory import require_memory
-from .native import Native
+from .native import Native, require_ezkl
 from .parameters import DEFAULT_SCALE, SCALES, Parameters
 from .reference import open_srs
 from .statement import MAX_STEPS, EzklStatement
@@ -57,7 +57,9 @@ class ProvedEzkl:
 
 
 @dataclass(slots=True)
-class _Stages:
+class Stages:
+    """Seconds by stage."""
+
     seconds: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.perf_counter)
 
@@ -94,6 +96,7 @@ def prove_ezkl(
         A value leaves ezkl's fixed point.
     """
     started = time.perf_counter()
+    require_ezkl()
     if not SCALES[0] <= scale <= SCALES[1]:
         raise InputError(f"the scale is {scale}; it must be from {SCALES[0]} to {SCALES[1]}")
     opened = Run.open(run)
@@ -110,7 +113,7 @@ def prove_ezkl(
         )
     reference = open_srs(srs, unchecked=unchecked_srs)
     path = Path(out) if out is not None else opened.path / "proof-ezkl.zkt"
-    stages = _Stages()
+    stages = Stages()
     folder = opened.path / "ezkl"
     folder.mkdir(exist_ok=True)
     busy = f"another process is proving {opened.path}; wait for it, or end it"

@@ -19,8 +19,8 @@ from . import keys as key_store
 from . import values
 from .bundle import EzklBundle, StepProof
 from .keys import Keys
-from .native import Native
-from .prove import holds
+from .native import Native, require_ezkl
+from .prove import Stages, holds
 from .reference import Srs, open_srs
 from .statement import EzklStatement
 from .values import IntegerWeights
@@ -35,13 +35,15 @@ class ProofMismatch(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class EzklVerdict:
-    """What was accepted. ``security_bits`` is conjectured, and 0 with an insecure set-up."""
+    """What was accepted. ``security_bits`` is conjectured, and 0 with an insecure set-up;
+    ``stages`` are seconds."""
 
     statement: EzklStatement
     steps: int
     security_bits: float
     zero_knowledge: bool
     seconds: float
+    stages: dict[str, float]
     proof_bytes: int
     dataset_root: str
     statement_digest: str
@@ -77,6 +79,7 @@ def verify_ezkl(
         The proof is not accepted; the subclass says why.
     """
     started = time.perf_counter()
+    require_ezkl()
     if min_security_bits > CONJECTURED_BITS:
         raise StatementMismatch(
             "a proof by ezkl has fewer bits of security than are asked for, and those conjectured",
@@ -102,7 +105,9 @@ def verify_ezkl(
             expected=reference.setup[:16],
             got=statement.srs[:16],
         )
+    clock = Stages()
     records = _records(statement, data, progress)
+    clock.end("data")
     last = read_weights(weights, statement.circuit.parameter_shapes(), statement.parameters.scale)
     first = values.rounded(
         statement.circuit, _initial(statement, initial), statement.parameters.scale
@@ -133,14 +138,18 @@ def verify_ezkl(
                 expected=keys.verifying_digest[:16],
                 got=statement.verifying_key[:16],
             )
+        clock.end("keys")
         _check_links(bundle, records, first, last, native, progress)
+        clock.end("links")
         _check_proofs(bundle.steps, keys, native, progress)
+        clock.end("proofs")
     return EzklVerdict(
         statement=statement,
         steps=len(bundle.steps),
         security_bits=0.0 if reference.insecure else CONJECTURED_BITS,
         zero_knowledge=False,
         seconds=time.perf_counter() - started,
+        stages=clock.seconds,
         proof_bytes=size,
         dataset_root=statement.dataset.root.hex(),
         statement_digest=statement.digest,
