@@ -13,6 +13,7 @@ import pytest
 from evm_machine import Deployed
 
 from zktrain import InputError, MalformedProof
+from zktrain.ezkl import evm
 from zktrain.ezkl.calldata import read_proof, register_call, verify_call
 from zktrain.ezkl.evm import MAX_CODE_BYTES, Exported, export
 from zktrain.srs import generate
@@ -225,6 +226,23 @@ def test_an_srs_that_is_not_checked(product: Product, tmp_path: Path) -> None:
     srs.write_bytes((product.folder / "test.srs").read_bytes())
     with pytest.raises(InputError, match="is not checked; run: zktrain srs check"):
         product.export(tmp_path, srs=srs)
+
+
+def test_a_crash_after_the_contract_is_written(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ezkl's threads cause now and then."""
+    whole = product.export(tmp_path / "whole").contract.read_bytes()
+    monkeypatch.setattr(evm, "_CALL_EZKL", evm._CALL_EZKL + "import os\nos.abort()\n")
+    assert product.export(tmp_path / "crashed").contract.read_bytes() == whole
+
+
+def test_a_crash_before_the_contract_is_written(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evm, "_CALL_EZKL", "import os\nos.abort()\n")
+    with pytest.raises(InputError, match="ezkl cannot write the contract"):
+        product.export(tmp_path)
 
 
 def test_settings_of_something_else(product: Product, tmp_path: Path) -> None:
