@@ -1,6 +1,7 @@
 """Draw figures and report again from committed results.
 
     python benchmarks/plot.py benchmarks/results/bench.json [--out FOLDER] [--docs FOLDER] [--table]
+    python benchmarks/plot.py benchmarks/results/ezkl.json ...
 
 The same JSON gives the same files; nothing is measured. ``--docs`` also puts the README's figures
 into a folder, ``--table`` prints its table.
@@ -13,10 +14,12 @@ import json
 import sys
 from pathlib import Path
 
-from zktrain.bench import REPORT, draw
+from zktrain.bench import REPORT, draw, draw_against
+from zktrain.benchmarking import against_report
+from zktrain.benchmarking.against import FORMAT as AGAINST
 from zktrain.benchmarking.report import markdown
 
-README_FIGURES = {"run": "demo.png", "sweep-2-width": "width.png"}
+README_FIGURES = {"run": "demo.png", "sweep-2-width": "width.png", "ezkl": "ezkl.png"}
 
 
 def main() -> None:
@@ -28,7 +31,8 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out or options.result.parent
     result = json.loads(options.result.read_text())
-    written = [*draw(result, out), out / REPORT]
+    compared = result["format"] == AGAINST
+    written = draw_against(result, out) if compared else [*draw(result, out), out / REPORT]
     if options.docs is not None:
         for path in list(written):
             if path.stem in README_FIGURES:
@@ -38,7 +42,7 @@ def main() -> None:
     for path in written:
         print(f"{path} written", file=sys.stderr)
     if options.table:
-        print(markdown(result))
+        print(against_report.markdown(result) if compared else markdown(result))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,14 @@ from resnet import ResNet
 from vgg11 import VGG11
 
 OPSET = 18
-NETWORKS = ((64, 64, 10), (784, 128, 10), (784, 1024, 1024, 10), (1024, 2))
+NETWORKS = (
+    (4, 8, 3),
+    (64, 16, 10),
+    (64, 64, 10),
+    (784, 128, 10),
+    (784, 1024, 1024, 10),
+    (1024, 2),
+)
 IMAGE_NETWORKS: dict[str, tuple[type[torch.nn.Module], tuple[int, int, int]]] = {
     "lenet5": (LeNet5, (1, 28, 28)),
     "vgg11": (VGG11, (3, 32, 32)),

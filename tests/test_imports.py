@@ -11,7 +11,10 @@ from tiny_run import TinyBundle
 
 import zktrain
 
-BLOCKED = ("numba", "llvmlite", "torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib")
+BLOCKED = (
+    *("numba", "llvmlite", "torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "ezkl"),
+    *("ezkl", "py_ecc", "eth_utils"),
+)
 
 PRELUDE = f"""
 import sys
@@ -80,6 +83,26 @@ def test_a_missing_extra_is_named_with_its_remedy(arguments: tuple[str, ...]) ->
     done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
     assert done.returncode == 1
     assert "pip install 'zktrain[prove]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("srs", "check", "file.srs"), ("srs", "generate", "--logrows", "3", "--out", "file.srs")],
+    ids=lambda arguments: arguments[1],
+)
+def test_the_missing_extra_of_a_second_backend_is_named(arguments: tuple[str, ...]) -> None:
+    done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
+    assert done.returncode == 1
+    assert "pip install 'zktrain[ezkl]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_ezkl_is_named_with_its_remedy() -> None:
+    arguments = ("prove", "run", "--backend", "ezkl", "--srs", "test.srs")
+    done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
+    assert done.returncode == 1
+    assert "pip install 'zktrain[ezkl]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

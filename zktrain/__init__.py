@@ -25,10 +25,14 @@ if TYPE_CHECKING:
         RangeOverflow,
         RecipeError,
         Rejected,
+        SrsRefused,
         StatementMismatch,
         SumcheckMismatch,
         ZktrainError,
     )
+    from .ezkl.bundle import EzklInspection, inspect_ezkl
+    from .ezkl.prove import ProvedEzkl, prove_ezkl
+    from .ezkl.verify import EzklVerdict, verify_ezkl
     from .progress import Progress
     from .prove import Proved, prove
     from .prove_eval import ProvedEvaluation, prove_eval
@@ -48,6 +52,8 @@ __all__ = [
     "DatasetCommitment",
     "EvaluationInspection",
     "EvaluationVerdict",
+    "EzklInspection",
+    "EzklVerdict",
     "InputError",
     "Inspection",
     "LookupMismatch",
@@ -56,9 +62,11 @@ __all__ = [
     "Progress",
     "Proved",
     "ProvedEvaluation",
+    "ProvedEzkl",
     "RangeOverflow",
     "RecipeError",
     "Rejected",
+    "SrsRefused",
     "StatementMismatch",
     "SumcheckMismatch",
     "TrainedRun",
@@ -70,11 +78,14 @@ __all__ = [
     "compile",
     "inspect_bundle",
     "inspect_evaluation",
+    "inspect_ezkl",
     "prove",
     "prove_eval",
+    "prove_ezkl",
     "train",
     "verify",
     "verify_eval",
+    "verify_ezkl",
 ]
 
 _VERBS = ("bench", "commit", "compile", "prove", "prove_eval", "train", "verify", "verify_eval")
@@ -84,14 +95,20 @@ _HOMES = {
     "DatasetCommitment": "commit",
     "EvaluationInspection": "transcript.evaluation_bundle",
     "EvaluationVerdict": "verify_eval",
+    "EzklInspection": "ezkl.bundle",
+    "EzklVerdict": "ezkl.verify",
     "Inspection": "transcript.bundle",
     "Progress": "progress",
     "Proved": "prove",
     "ProvedEvaluation": "prove_eval",
+    "ProvedEzkl": "ezkl.prove",
     "TrainedRun": "train",
     "Verdict": "verify",
     "inspect_bundle": "transcript.bundle",
     "inspect_evaluation": "transcript.evaluation_bundle",
+    "inspect_ezkl": "ezkl.bundle",
+    "prove_ezkl": "ezkl.prove",
+    "verify_ezkl": "ezkl.verify",
     **{verb: verb for verb in _VERBS},
 }
 

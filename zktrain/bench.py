@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import InputError
 from .extras import require
 from .progress import Progress, silent
 
@@ -101,6 +103,53 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         images[caption if caption not in images else f"{caption} ({name})"] = path.read_bytes()
     write_atomically(folder / REPORT, report.html(result, images).encode())
     return paths
+
+
+def against_ezkl(
+    recipe: str | Path,
+    data: str,
+    srs: str | Path,
+    *,
+    out: str | Path = "bench",
+    scale: int | None = None,
+    command: str = "zktrain.bench.against_ezkl",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure a recipe with both backends, into ``out/ezkl.json``, which keeps one entry for each
+    recipe, and ``out/figures/ezkl.png``; the whole result.
+
+    Raises ``InputError`` where a library is missing or a command fails.
+    """
+    require("prove", "measuring", "torch", "onnx", "numba")
+    require("ezkl", "measuring ezkl", "ezkl")
+    require("demo", "reporting", "matplotlib")
+    from .benchmarking import against
+    from .benchmarking.runner import compact, header
+    from .training.weights import write_atomically
+
+    folder, path = Path(out), Path(out) / against.RESULT
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = json.loads(path.read_text()) if path.exists() else {}
+        kept = known["recipes"] if known.get("format") == against.FORMAT else {}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} cannot be added to ({error}); choose another --out") from None
+    top = {**header(command), "format": against.FORMAT, "kind": "against ezkl"}
+    entry = against.measure(Path(recipe), data, Path(srs), scale=scale, progress=progress)
+    entry["commit"] = top["commit"]
+    result = {**top, "recipes": {**kept, Path(recipe).stem: entry}}
+    write_atomically(path, (compact(result) + "\n").encode())
+    draw_against(result, folder)
+    return result
+
+
+def draw_against(result: dict[str, Any], folder: Path) -> list[Path]:
+    """The figure of a comparison with ezkl, in ``folder``."""
+    from .benchmarking import against_report, figures
+
+    path = folder / FIGURES / "ezkl.png"
+    figures.save(partial(against_report.figure, result), path)
+    return [path]
 
 
 def calibrate(*, progress: Progress = silent) -> tuple[Calibration, Path]:

@@ -45,6 +45,10 @@ class InputError(ZktrainError):
     """A file or an argument given by the user cannot be used; the message says what to do."""
 
 
+class SrsRefused(InputError):
+    """A file is no string of powers of tau: nothing may be proved or verified with it."""
+
+
 class RecipeError(ZktrainError):
     """The recipe or the network cannot be compiled; names node, reason and remedy."""
 

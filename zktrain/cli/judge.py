@@ -31,9 +31,32 @@ def judge(
     initial: Path | None = None,
     certificate: Path | None = None,
     min_security_bits: int = 100,
+    data: str | None = None,
+    srs: Path | None = None,
+    unchecked_srs: bool = False,
+    insecure_srs: bool = False,
     as_json: bool = False,
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
+    from ..transcript.bundle import is_ezkl
+
+    if is_ezkl(proof):
+        from .ezkl import judge_ezkl
+
+        judge_ezkl(
+            weights,
+            proof=proof,
+            dataset=dataset,
+            data=data,
+            srs=srs,
+            unchecked_srs=unchecked_srs,
+            insecure_srs=insecure_srs,
+            circuit=circuit,
+            initial=initial,
+            min_security_bits=min_security_bits,
+            as_json=as_json,
+        )
+        return
     started = time.perf_counter()
 
     def fields(kind: str, message: str) -> dict[str, Any]:
@@ -52,8 +75,14 @@ def judge(
         exit_code=verdict_code,
         show=show,
     ):
+        from ..errors import InputError
         from ..verify import verify
 
+        if data is not None or srs is not None or unchecked_srs or insecure_srs:
+            raise InputError(
+                "--data, --srs, --unchecked-srs and --insecure-srs are for proofs by ezkl, and "
+                "this is none: leave them out"
+            )
         with bars(transient=True) as progress:
             verdict = verify(
                 weights,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..compile import CompiledRecipe
     from ..cost.calibration import Calibration
     from ..prove import Proved
+    from ..srs import CheckedSrs
     from ..train import TrainedRun
     from ..transcript.bundle import Inspection
     from ..transcript.statement import Provable
@@ -97,6 +98,27 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
     if checked:
         out.print("[bold green]The dataset has this root.[/]")
     _rows(out, rows)
+
+
+def checked_srs(found: CheckedSrs, seconds: float) -> None:
+    out = console()
+    out.print("[bold green]The file holds the powers of one tau.[/]")
+    _rows(
+        out,
+        [
+            ("file", str(found.path)),
+            ("sha256", found.digest),
+            ("rows", f"2^{found.logrows}"),
+            ("seconds", wording.span(seconds)),
+        ],
+    )
+    if found.insecure:
+        out.print(
+            "[bold red]INSECURE[/], for tests only: everybody knows this tau, and can prove "
+            "anything with it."
+        )
+    else:
+        out.print("Whether its makers have forgotten tau cannot be seen from the file.")
 
 
 def compiled(result: CompiledRecipe) -> None:

@@ -28,6 +28,7 @@ from .statement import NEWEST, Statement, lookup_entries
 
 MAGIC = b"ZKTRAIN"
 EVALUATION_MAGIC = b"ZKTEVAL\x01"
+EZKL_MAGIC = b"ZKTEZKL\x01"
 MAX_FILE_BYTES = 1 << 31
 
 
@@ -114,6 +115,15 @@ def read_file(path: str | Path, what: str) -> bytes:
         raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {reason}") from None
 
 
+def is_ezkl(path: str | Path) -> bool:
+    """Whether the file calls itself a proof by ezkl; False for one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(EZKL_MAGIC))[:7] == EZKL_MAGIC[:7]
+    except (OSError, ValueError):  # ValueError: a null byte in the name
+        return False
+
+
 def parse(data: bytes) -> Bundle:
     """Raises :class:`MalformedProof`."""
     reader = Reader(data, "bundle")
@@ -121,6 +131,11 @@ def parse(data: bytes) -> Bundle:
     if magic == EVALUATION_MAGIC[:7]:
         raise MalformedProof(
             "this is a proof of an evaluation, not of training: use zktrain verify-eval",
+            stage="bundle",
+        )
+    if magic == EZKL_MAGIC[:7]:
+        raise MalformedProof(
+            "this is a proof by ezkl, not by the native backend: use zktrain.verify_ezkl",
             stage="bundle",
         )
     if magic != MAGIC:

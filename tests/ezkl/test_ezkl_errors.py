@@ -1,0 +1,146 @@
+"""What cannot be proved or judged is said in one sentence, before anything is done."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from iris_run import ROOT, IrisProof
+from tiny_run import write_data, write_recipe
+
+import zktrain
+from zktrain import InputError, RangeOverflow, RecipeError
+from zktrain.circuit.circuit import Circuit
+from zktrain.ezkl import native
+from zktrain.ezkl.memory import predicted
+from zktrain.ezkl.native import EzklFailure, Native
+from zktrain.ezkl.step import require_supported
+from zktrain.srs import generate
+
+
+def test_ezkl_is_missing(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zktrain.extras._present", lambda module: module != "ezkl")
+    with pytest.raises(InputError, match=r"pip install 'zktrain\[ezkl\]'"):
+        zktrain.prove_ezkl(iris.run, srs=iris.srs)
+    with pytest.raises(InputError, match=r"pip install 'zktrain\[ezkl\]'"):
+        iris.verify()
+
+
+def test_ezkl_has_another_version(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "EZKL_VERSION", "1.2.3")
+    with pytest.raises(InputError, match=r"needs ezkl 1\.2\.3"):
+        zktrain.prove_ezkl(iris.run, srs=iris.srs)
+
+
+def test_memory_is_predicted_to_run_out(
+    iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"2\^14 rows and about 0.8 GB .* 0.1 GB are available"):
+        zktrain.prove_ezkl(iris.run, srs=iris.srs, memory=10**8)
+    with pytest.raises(InputError, match="deriving the verifying key"):
+        iris.verify(memory=10**8)
+    assert not list(tmp_path.rglob("*.key"))
+
+
+def test_the_prediction_covers_what_was_measured(iris: IrisProof) -> None:
+    most = iris.proved.peak_rss_bytes
+    assert most < predicted(iris.proved.logrows) < 2 * most
+
+
+def test_an_srs_is_too_small(
+    iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(10, tmp_path / "small.srs")
+    with pytest.raises(InputError, match=r"2\^10 powers and this circuit needs 2\^14"):
+        zktrain.prove_ezkl(iris.run, srs=tmp_path / "small.srs")
+
+
+def test_an_unchecked_srs(iris: IrisProof, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.srs"
+    shutil.copy(iris.srs, copy)
+    with pytest.raises(InputError, match="zktrain srs check"):
+        zktrain.prove_ezkl(iris.run, srs=copy)
+    with pytest.raises(InputError, match="zktrain srs check"):
+        iris.verify(srs=copy)
+    verdict = iris.verify(srs=copy, unchecked_srs=True)
+    assert any("was not checked" in warning for warning in verdict.warnings)
+
+
+def test_an_insecure_srs_is_no_ground_for_a_verdict(iris: IrisProof) -> None:
+    with pytest.raises(InputError, match="everybody knows the secret"):
+        iris.verify(insecure_srs=False)
+
+
+def test_a_file_that_is_no_srs(iris: IrisProof, tmp_path: Path) -> None:
+    path = tmp_path / "noise.srs"
+    path.write_bytes(b"\x0e\0\0\0" + bytes(1000))
+    with pytest.raises(InputError, match="is no SRS"):
+        zktrain.prove_ezkl(iris.run, srs=path, unchecked_srs=True)
+
+
+@pytest.mark.parametrize("scale", [9, 17])
+def test_a_scale_out_of_range(iris: IrisProof, scale: int) -> None:
+    with pytest.raises(InputError, match="must be from 10 to 16"):
+        zktrain.prove_ezkl(iris.run, srs=iris.srs, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("fashion-lenet5", "layers that are not dense"),
+        ("fashion-mlp-128-momentum", "momentum or weight decay"),
+        ("fashion-mlp-128", "weights and inputs per step, all to be hashed"),
+        ("logistic-1024", "the loss binary_cross_entropy"),
+    ],
+)
+def test_a_recipe_that_this_backend_cannot_do(name: str, reason: str) -> None:
+    circuit = Circuit.from_json((ROOT / "circuits" / f"{name}.circuit.json").read_bytes())
+    with pytest.raises(RecipeError, match=reason):
+        require_supported(circuit)
+
+
+def test_a_dataset_whose_commitment_hides(iris: IrisProof, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    data = write_data(tmp_path / "data.npz")
+    run = zktrain.train(recipe, data=data, out=tmp_path / "run").path
+    with pytest.raises(InputError, match="commit with --public"):
+        zktrain.prove_ezkl(run, srs=iris.srs)
+
+
+def test_a_run_whose_values_leave_ezkls_range(iris: IrisProof, tmp_path: Path) -> None:
+    """Logits that are fine for exact training are too far apart for a table of 16 bits."""
+    onnx = pytest.importorskip("onnx")
+    recipe = write_recipe(tmp_path, learning_rate="0.00390625", steps=2, init="onnx = true")
+    recipe.write_text(recipe.read_text() + "zero_knowledge = false\n")
+    model = onnx.load(tmp_path / "tiny.onnx")
+    for tensor in model.graph.initializer:
+        values = 0 * onnx.numpy_helper.to_array(tensor)
+        if tensor.name == "fc1.weight":
+            values = values + 6
+        if tensor.name == "fc2.weight":
+            values[0], values[1] = 0.5, -0.5
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "tiny.onnx")
+    run = zktrain.train(recipe, data=write_data(tmp_path / "data.npz"), out=tmp_path / "run").path
+    with pytest.raises(RangeOverflow, match=r"cannot be calibrated at scale 16.*smaller --scale"):
+        zktrain.prove_ezkl(run, srs=iris.srs, scale=16)
+
+
+def test_native_code_that_panics_is_an_error_with_a_sentence(iris: IrisProof) -> None:
+    with Native() as ezkl, pytest.raises(EzklFailure, match="ezkl failed in keys"):
+        ezkl.call("keys", circuit="missing", vk="vk", pk="pk", srs="srs")
+
+
+def test_a_child_that_aborts_is_an_error_and_is_started_again(iris: IrisProof) -> None:
+    import os
+    import signal
+
+    with Native() as ezkl:
+        assert len(ezkl.call("hashes", tensors=[[1, -2]])) == 1
+        assert ezkl.pid is not None
+        os.kill(ezkl.pid, signal.SIGABRT)
+        with pytest.raises(EzklFailure, match="crashed with signal 6"):
+            ezkl.call("hashes", tensors=[[1]])
+        assert ezkl.call("hashes", tensors=[[1, -2]]) != ezkl.call("hashes", tensors=[[1, 2]])

@@ -1,0 +1,195 @@
+"""The native backend and ezkl, on the same step of the same recipe, on one machine in one run.
+
+    ezkl      proves the recipe as it is; 1,024 steps are its steps many times over, since one proof
+              is made and checked after the other, with one set-up
+    native    proves one step, and 1,024, in runs of their own
+    trainings in float32 and in exact integers, of 1,024 steps
+
+What ezkl takes for 1,024 steps is thus computed, not measured, and marked so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..circuit.compile import compile_recipe
+from ..cli import wording
+from ..errors import InputError
+from ..machine import describe
+from ..progress import Progress, silent
+from .processes import Measured, command
+
+FORMAT = "zktrain-against-ezkl-1"
+RESULT = "ezkl.json"
+MANY = 1024
+REPEATED = 3
+"""Verifications, of which the fastest counts."""
+
+
+def measure(
+    recipe: Path, data: str, srs: Path, *, scale: int | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """Everything about one recipe. Raises ``InputError`` where a command fails."""
+    circuit = compile_recipe(recipe).circuit
+    with tempfile.TemporaryDirectory(prefix="zktrain-against-") as name:
+        folder = Path(name)
+        public = folder / "dataset.zkd"
+        stages = 5
+        progress("commit", 0, stages)
+        committed = command("commit", data, "--public", "--out", public)
+        progress("ezkl", 1, stages)
+        ezkl = _ezkl(recipe, data, public, srs, scale, circuit.steps, folder)
+        progress("native, one step", 2, stages)
+        _native(recipe, data, public, 1, folder)  # compiles kernels where they are not yet
+        one = _native(recipe, data, public, 1, folder)
+        progress(f"native, {MANY:,} steps", 3, stages)
+        many = _native(recipe, data, public, MANY, folder)
+        progress("done", stages, stages)
+    trained = many.pop("trained")
+    one.pop("trained")
+    integers, floats = trained["seconds"], trained["float_seconds"]
+    result: dict[str, Any] = {
+        "recipe": recipe.name,
+        "data": Path(data).name,
+        "network": wording.network(circuit),
+        "parameters": circuit.parameters,
+        "batch_size": circuit.batch_size,
+        "steps": circuit.steps,
+        "commit_seconds": committed.printed["seconds"],
+        "training": {
+            "steps": MANY,
+            "float_seconds": floats,
+            "integer_seconds": integers,
+        },
+        "ezkl": ezkl,
+        "native": {"one": one, "many": many},
+        "machine": describe(),
+    }
+    result["verify_against_retraining"] = {
+        backend: {
+            "float32": result[backend]["many"]["verify_seconds"] / floats,
+            "integers": result[backend]["many"]["verify_seconds"] / integers,
+        }
+        for backend in ("ezkl", "native")
+    }
+    return result
+
+
+def _ezkl(
+    recipe: Path,
+    data: str,
+    public: Path,
+    srs: Path,
+    scale: int | None,
+    steps: int,
+    folder: Path,
+) -> dict[str, Any]:
+    run, proof = folder / "run-ezkl", folder / "ezkl.zkt"
+    command("train", recipe, "--data", data, "--dataset", public, "--out", run)
+    caches = [{"XDG_CACHE_HOME": str(folder / f"cache-{who}")} for who in ("prover", "verifier")]
+    options = [] if scale is None else ["--scale", str(scale)]
+    made = command(
+        "prove", run, "--backend", "ezkl", "--srs", srs, "--unchecked-srs", "--out", proof,
+        *options, environment=caches[0],
+    )  # fmt: skip
+    shutil.rmtree(folder / "cache-prover")  # proving keys are large
+    arguments = (
+        made.printed["weights"], "--proof", proof, "--dataset", public, "--data", data,
+        "--srs", srs, "--unchecked-srs", "--insecure-srs",
+    )  # fmt: skip
+
+    def verify() -> Measured:
+        return command("verify", *arguments, environment=caches[1])
+
+    first = verify()
+    best = _fastest(verify)
+    printed, stages = made.printed, best.printed["stages"]
+    proving = printed["stages"]["prove"] / steps
+    each = (stages["links"] + stages["proofs"]) / steps
+    once = best.printed["seconds"] - each * steps
+    common = {
+        "setup_seconds": printed["stages"]["set up"],
+        "setup_peak_bytes": printed["peaks"]["set up"],
+        "proving_key_bytes": printed["proving_key_bytes"],
+        "verifying_key_bytes": printed["verifying_key_bytes"],
+        "peak_bytes": made.peak_bytes,
+    }
+    size = printed["proof_bytes"] / steps
+    return {
+        "rows_log": printed["logrows"],
+        "fractional_bits": printed["fractional_bits"],
+        "insecure_srs": printed["insecure_srs"],
+        "calibrate_seconds": printed["stages"]["calibrate"],
+        "largest_difference": printed["largest_difference"],
+        "verify_first_seconds": first.printed["seconds"],
+        "verify_process_seconds": best.seconds,
+        "verify_peak_bytes": first.peak_bytes,
+        "one": {
+            **common,
+            "prove_seconds": proving,
+            "proof_bytes": round(size),
+            "verify_seconds": once + each,
+            "computed": steps != 1,
+        },
+        "many": {
+            **common,
+            "prove_seconds": MANY * proving,
+            "proof_bytes": round(MANY * size),
+            "verify_seconds": once + MANY * each,
+            "computed": True,
+        },
+    }
+
+
+def _native(recipe: Path, data: str, public: Path, steps: int, folder: Path) -> dict[str, Any]:
+    name = folder / f"native-{steps}"
+    shutil.rmtree(name, ignore_errors=True)
+    name.mkdir()
+    run, proof = name / "run", name / "proof.zkt"
+    train = command(
+        "train", with_steps(recipe, steps, name), "--data", data, "--dataset", public, "--out", run,
+        "--compare-float",
+    )  # fmt: skip
+    made = command("prove", run, "--out", proof)
+    arguments = (run / "weights.safetensors", "--proof", proof, "--dataset", public)
+    best = _fastest(lambda: command("verify", *arguments))
+    return {
+        "setup_seconds": 0.0,
+        "setup_peak_bytes": 0,
+        "proving_key_bytes": 0,
+        "verifying_key_bytes": 0,
+        "prove_seconds": made.printed["seconds"],
+        "proof_bytes": made.printed["proof_bytes"],
+        "peak_bytes": made.peak_bytes,
+        "verify_seconds": best.printed["seconds"],
+        "verify_process_seconds": best.seconds,
+        "security_bits": best.printed["security_bits"],
+        "computed": False,
+        "trained": train.printed,
+    }
+
+
+def _fastest(verify: Callable[[], Measured]) -> Measured:
+    return min((verify() for _ in range(REPEATED)), key=lambda done: done.printed["seconds"])
+
+
+def with_steps(recipe: Path, steps: int, folder: Path) -> Path:
+    """The recipe for another number of steps, in ``folder``. Raises ``InputError``."""
+    from ..circuit.recipe import load_recipe
+
+    known = load_recipe(recipe)
+    text = re.sub(r"(?m)^steps\s*=.*$", f"steps = {steps}", recipe.read_text())
+    model = json.dumps(str(known.model.resolve()))
+    text = re.sub(r"(?m)^onnx\s*=\s*\".*$", lambda _: f"onnx = {model}", text)
+    out = folder / recipe.name
+    out.write_text(text)
+    found = load_recipe(out)
+    if found.steps != steps or found.model.resolve() != known.model.resolve():
+        raise InputError(f"{recipe} must have its steps and its onnx on lines of their own")
+    return out

@@ -1,0 +1,145 @@
+"""``prove --backend ezkl``, ``verify`` of what it made, and ``bench --against ezkl``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from . import screens
+from .bars import bars, lines
+from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
+
+BACKENDS = ("native", "ezkl")
+
+
+def prove(
+    run: Path,
+    *,
+    srs: Path | None,
+    out: Path | None,
+    scale: int | None,
+    unchecked_srs: bool,
+    memory: str | None,
+    as_json: bool,
+) -> None:
+    """Prove with ezkl and print what was made."""
+    kept = f"proved steps are kept in {run}; the same command goes on after the last of them"
+    with guarded(as_json, interrupted=kept):
+        from ..ezkl.parameters import DEFAULT_SCALE
+        from ..ezkl.prove import prove_ezkl
+        from ..machine import parse_size
+        from ..training.run import Run
+        from . import ezkl_view
+
+        if srs is None:
+            raise InputError(
+                "--backend ezkl needs a structured reference string: give --srs FILE, for tests "
+                "one of zktrain srs generate"
+            )
+        with bars() as progress:
+            result = prove_ezkl(
+                run,
+                srs=srs,
+                out=out,
+                scale=DEFAULT_SCALE if scale is None else scale,
+                unchecked_srs=unchecked_srs,
+                memory=None if memory is None else parse_size(memory),
+                progress=progress,
+            )
+        if as_json:
+            print_json(ezkl_view.proved_fields(result))
+        else:
+            ezkl_view.proved(result, Run.open(run).dataset_root)
+
+
+def judge_ezkl(
+    weights: Path,
+    *,
+    proof: Path,
+    dataset: str,
+    data: str | None,
+    srs: Path | None,
+    unchecked_srs: bool,
+    insecure_srs: bool,
+    circuit: Path | None,
+    initial: Path | None,
+    min_security_bits: int,
+    as_json: bool,
+) -> None:
+    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
+    started = time.perf_counter()
+
+    def fields(kind: str, message: str) -> dict[str, Any]:
+        seconds = time.perf_counter() - started
+        size = proof.stat().st_size if proof.is_file() else None
+        return {**unjudged_fields(kind, message), "seconds": seconds, "proof_bytes": size}
+
+    def show(kind: str, message: str, code: int) -> None:
+        screens.refused(str(weights), kind, message, judged=code != NOT_JUDGED, stderr=as_json)
+
+    with guarded(
+        as_json,
+        interrupted="nothing was judged",
+        fields=fields,
+        exit_code=verdict_code,
+        show=show,
+    ):
+        from ..ezkl.verify import verify_ezkl
+        from . import ezkl_view
+
+        if data is None or srs is None:
+            raise InputError(
+                "this is a proof by ezkl: verifying it takes the records (--data DATA) and the "
+                "structured reference string (--srs FILE) as well"
+            )
+        with bars(transient=True) as progress:
+            verdict = verify_ezkl(
+                weights,
+                proof=proof,
+                dataset=dataset,
+                data=data,
+                srs=srs,
+                circuit=circuit,
+                initial=initial,
+                unchecked_srs=unchecked_srs,
+                insecure_srs=insecure_srs,
+                min_security_bits=min_security_bits,
+                progress=progress,
+            )
+        if as_json:
+            print_json(ezkl_view.verdict_fields(verdict))
+        else:
+            ezkl_view.accepted(verdict, str(weights))
+
+
+def bench_against(
+    against: str | None,
+    recipe: Path | None,
+    data: str | None,
+    srs: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Measure both backends on a recipe and print the table."""
+    with guarded(as_json, interrupted="this recipe was not measured"):
+        from ..bench import against_ezkl, command_line
+
+        if against != "ezkl" or recipe is None or data is None or srs is None:
+            raise InputError(
+                "comparing takes --against ezkl, --recipe RECIPE.toml, --dataset DATA and "
+                "--srs FILE"
+            )
+        command = command_line(sys.argv[1:])
+        with bars() as drawn:
+            progress = drawn if sys.stderr.isatty() else lines
+            result = against_ezkl(recipe, data, srs, out=out, command=command, progress=progress)
+        if as_json:
+            print_json(result)
+        else:
+            from ..benchmarking.against_report import markdown
+
+            print(markdown(result))
+            print("* computed from what one step takes")

@@ -1,0 +1,249 @@
+"""A step's proof on a chain: a verifier contract, and the call that hands the proof in.
+
+ezkl writes contracts of two forms, in Solidity:
+
+    one per key     verifyProof(bytes proof, uint256[] instances) returns (bool)
+                    The key, with ``tau H`` of the SRS, stands in the code. The keys of training
+                    steps make it larger than what chains take (``MAX_CODE_BYTES``).
+    one for all     registerVka(bytes32[] key) returns (bytes32 digest)
+                    verifyProof(bytes proof, uint256[] instances, bytes32[] key)
+                        returns (bool, bytes32 digest, int256[])
+                    The same code for every key. Anybody may register any key: who relies on a
+                    proof compares the digest.
+
+It then runs a compiler, only to learn the contract's interface, and downloads one where it finds
+none. Here ezkl runs in a process with a home folder of its own, where what it finds as a compiler
+keeps the source that it is given, and compiles nothing. What becomes of the process after that is
+of no interest: threads of ezkl may outlive Python's interpreter, and crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError, StatementMismatch
+from ..extras import require
+from ..progress import Progress, silent
+from ..srs import checked
+from ..training.weights import write_atomically
+from . import bundle as wire
+from .calldata import WORD, register_call, verify_call
+from .keys import derive
+from .native import Native
+from .prove import holds
+from .reference import open_srs
+from .verify import ProofMismatch
+
+CONTRACT, REGISTER, VERIFY = "verifier.sol", "register.hex", "verify.hex"
+
+MAX_CODE_BYTES = 24_576
+"""What a contract's code may have [EIP-170]; compiling tells what it has."""
+
+_SOLC = "0.8.20"
+"""The compiler that ezkl looks for."""
+_SECONDS = 600
+
+_CALL_EZKL = """
+import asyncio, inspect, sys, ezkl
+settings, vk, srs, shared = sys.argv[1:]
+async def write():
+    if shared == "shared":
+        made = ezkl.create_evm_vka(vk, settings, "key", srs)
+        if inspect.isawaitable(made):
+            await made
+    await ezkl.create_evm_verifier(vk, settings, "verifier.sol", "abi", srs, shared == "shared")
+asyncio.run(write())
+"""
+
+_COMPILED: dict[str, object] = {"Halo2Verifier": {"abi": []}, "Halo2VerifierReusable": {"abi": []}}
+_COMPILER = f"""#!/bin/sh
+cat >"$HOME/asked.json"
+echo '{json.dumps({"contracts": {CONTRACT: _COMPILED}})}'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files of one proof for a chain; ``insecure`` if anybody can prove anything to it.
+
+    ``register`` is the call that has to be made once before ``verify``, for a contract for all
+    keys; it returns the key's digest.
+    """
+
+    contract: Path
+    verify: Path
+    register: Path | None
+    insecure: bool
+
+
+def export(
+    out: str | Path,
+    *,
+    settings: str | Path,
+    vk: str | Path,
+    srs: str | Path,
+    proof: bytes,
+    instances: Sequence[int],
+    shared: bool = False,
+) -> Exported:
+    """Write a contract for the verifying key ``vk`` of ezkl, and the calls by which it judges
+    ``proof`` about ``instances``; ``shared``: the contract for all keys.
+
+    The contract returns true or reverts. It knows nothing of other steps, of datasets or weight
+    files: what the instances mean is for its caller to check.
+
+    Raises
+    ------
+    InputError
+        ezkl is missing or fails, the SRS is unchecked, or the folder cannot be written.
+    MalformedProof
+        An instance is not below ``r``.
+    """
+    require("ezkl", "exporting a contract", "ezkl")
+    known = checked(srs)
+    if known is None:
+        raise InputError(f"the SRS {srs} is not checked; run: zktrain srs check {srs}")
+    verify_call(proof, instances)  # raises before ezkl is asked
+    source, key = _written_by_ezkl(Path(settings), Path(vk), known.path, shared=shared)
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
+    write_atomically(folder / CONTRACT, source)
+    write_atomically(folder / VERIFY, _hex(verify_call(proof, instances, key)))
+    register = None
+    if key is not None:
+        register = folder / REGISTER
+        write_atomically(register, _hex(register_call(key)))
+    return Exported(folder / CONTRACT, folder / VERIFY, register, known.insecure)
+
+
+def export_step(
+    proof: str | Path,
+    *,
+    step: int,
+    srs: str | Path,
+    out: str | Path,
+    shared: bool = True,
+    memory: int | None = None,
+    progress: Progress = silent,
+) -> Exported:
+    """``export`` for one step, counted from 0, of a bundle of ezkl proofs.
+
+    The key is derived from the recipe that the bundle states, as verifying does, and ezkl accepts
+    the proof. Everything else that ``verify`` checks is not checked.
+
+    Raises
+    ------
+    InputError
+        As ``export``, or there is no such step.
+    MalformedProof, ChainBroken
+        The bundle cannot be read.
+    StatementMismatch
+        The bundle is about another SRS, or states another key than its recipe has.
+    ProofMismatch
+        ezkl does not accept the proof of the step.
+    """
+    bundle, _ = wire.read(proof)
+    statement = bundle.statement
+    if not 0 <= step < len(bundle.steps):
+        raise InputError(
+            f"there is no step {step}; the bundle has steps 0 to {len(bundle.steps) - 1}"
+        )
+    reference = open_srs(srs, unchecked=False)
+    if reference.setup != statement.srs:
+        raise StatementMismatch(
+            "the proof was made with another set-up than that of the SRS",
+            stage="SRS",
+            expected=reference.setup[:16],
+            got=statement.srs[:16],
+        )
+    with Native() as native:
+        keys = derive(
+            statement.circuit,
+            statement.parameters,
+            reference,
+            native,
+            proving=False,
+            memory=memory,
+            progress=progress,
+        )
+        if keys.verifying_digest != statement.verifying_key:
+            raise StatementMismatch(
+                "the verifying key is not that of the stated circuit",
+                stage="verifying key",
+                expected=keys.verifying_digest[:16],
+                got=statement.verifying_key[:16],
+            )
+        made = bundle.steps[step]
+        if not holds(made, keys, native):
+            raise ProofMismatch("the proof of the step does not hold", stage="proofs", segment=step)
+    progress("write contract", 0, 1)
+    found = export(
+        out,
+        settings=keys.settings,
+        vk=keys.verifying,
+        srs=reference.path,
+        proof=made.proof,
+        instances=[int.from_bytes(value, "little") for value in made.instances],
+        shared=shared,
+    )
+    progress("write contract", 1, 1)
+    return found
+
+
+def _hex(call: bytes) -> bytes:
+    return f"0x{call.hex()}\n".encode()
+
+
+def _written_by_ezkl(
+    settings: Path, vk: Path, srs: Path, *, shared: bool
+) -> tuple[bytes, list[bytes] | None]:
+    """The contract's source and, if it is for all keys, the key in words."""
+    for path in (settings, vk):
+        if not path.is_file():
+            raise InputError(f"{path} is no file; a contract needs settings and verifying key")
+    with tempfile.TemporaryDirectory(prefix="zktrain-evm-") as name:
+        home = Path(name)
+        compiler = home / ".svm" / _SOLC / f"solc-{_SOLC}"
+        compiler.parent.mkdir(parents=True)
+        compiler.write_text(_COMPILER)
+        compiler.chmod(0o700)
+        given = [str(path.absolute()) for path in (settings, vk, srs)]
+        nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", _CALL_EZKL, *given, "shared" if shared else "own"],
+                cwd=home,
+                env={**os.environ, **nowhere, "HOME": name, "XDG_DATA_HOME": name},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(f"ezkl wrote no contract of {vk} within {_SECONDS} s") from None
+        try:
+            (source,) = json.loads((home / "asked.json").read_bytes())["sources"].values()
+            key = _key_words((home / "key").read_bytes()) if shared else None
+        except (OSError, ValueError):
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            reason = said[-1] if said else f"exit code {done.returncode}"
+            raise InputError(f"ezkl cannot write the contract of {vk}: {reason:.300}") from None
+        return str(source["content"]).encode(), key
+
+
+def _key_words(data: bytes) -> list[bytes]:
+    """The words of a key as ezkl writes it: their number (u64, little endian), the words."""
+    count, words = int.from_bytes(data[:8], "little"), data[8:]
+    if len(words) != count * WORD:
+        raise ValueError("another length")
+    return [words[at : at + WORD] for at in range(0, len(words), WORD)]

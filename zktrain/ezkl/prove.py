@@ -1,0 +1,246 @@
+"""From a finished run to a bundle of one ezkl proof per step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..circuit.circuit import Circuit
+from ..dataset.readers import Records
+from ..errors import InputError, MalformedProof
+from ..locks import locked
+from ..progress import Progress, silent
+from ..training.run import Run
+from ..training.weights import write_atomically, write_weights
+from ..transcript.bundle import Reader
+from . import keys as key_store
+from . import values
+from .bundle import EzklBundle, StepProof
+from .calibrate import Trajectory, calibrate, trajectory
+from .keys import Keys
+from .memory import require_memory
+from .native import Native, require_ezkl
+from .parameters import DEFAULT_SCALE, SCALES, Parameters
+from .reference import open_srs
+from .statement import MAX_STEPS, EzklStatement
+from .step import require_supported
+
+WEIGHTS_FORMAT = "zktrain-ezkl-weights-1"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedEzkl:
+    """Where the bundle and its weights are, and what they cost; ``stages`` are seconds by stage.
+
+    ``largest_difference`` is between a weight of ezkl's fixed point and that of the run's exact
+    integers. ``peak_rss_bytes`` is the most of a process that ran ezkl, ``peaks`` by stage.
+    """
+
+    path: Path
+    weights: Path
+    seconds: float
+    steps: int
+    proof_bytes: int
+    peak_rss_bytes: int
+    peaks: dict[str, int]
+    logrows: int
+    proving_key_bytes: int
+    verifying_key_bytes: int
+    stages: dict[str, float]
+    parameters: Parameters
+    verifying_key: str
+    largest_difference: float
+    insecure_srs: bool
+
+
+@dataclass(slots=True)
+class Stages:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.perf_counter)
+
+    def end(self, name: str) -> None:
+        """What has passed since the last stage belongs to this one."""
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+        self._since = now
+
+
+def prove_ezkl(
+    run: str | Path,
+    *,
+    srs: str | Path,
+    out: str | Path | None = None,
+    scale: int = DEFAULT_SCALE,
+    unchecked_srs: bool = False,
+    memory: int | None = None,
+    progress: Progress = silent,
+) -> ProvedEzkl:
+    """Prove every step of a finished run with ezkl; steps proved before are kept.
+
+    The run is done again in ezkl's fixed point of ``scale`` bits, from the run's first weights in
+    its order at its rates. The weights that come out are written beside the bundle: they are what
+    is proven, not those of the run.
+
+    Raises
+    ------
+    InputError
+        The run, the SRS or the machine cannot be used, or ezkl failed; the same call goes on.
+    RecipeError
+        The recipe is none that this backend proves.
+    RangeOverflow
+        A value leaves ezkl's fixed point.
+    """
+    started = time.perf_counter()
+    require_ezkl()
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise InputError(f"the scale is {scale}; it must be from {SCALES[0]} to {SCALES[1]}")
+    opened = Run.open(run)
+    circuit = opened.circuit
+    require_supported(circuit)
+    header, records = opened.header(), opened.records()
+    if circuit.steps > MAX_STEPS:
+        raise InputError(f"the run has {circuit.steps:,} steps; ezkl proves at most {MAX_STEPS:,}")
+    if header.hiding:
+        raise InputError(
+            f"the dataset of {opened.path} has a commitment that hides, and who verifies a proof "
+            "by ezkl computes the root again from the data: commit with --public (or set "
+            "proof.zero_knowledge = false) and train again"
+        )
+    reference = open_srs(srs, unchecked=unchecked_srs)
+    path = Path(out) if out is not None else opened.path / "proof-ezkl.zkt"
+    stages = Stages()
+    folder = opened.path / "ezkl"
+    folder.mkdir(exist_ok=True)
+    busy = f"another process is proving {opened.path}; wait for it, or end it"
+    with locked(folder, busy=busy), Native() as native:
+        first = values.rounded(circuit, opened.boundary(0), scale)
+        found = trajectory(circuit, records, first, scale, native, progress)
+        parameters = calibrate(found, scale)
+        stages.end("calibrate")
+        keys = key_store.derive(
+            circuit, parameters, reference, native, proving=True, memory=memory, progress=progress
+        )
+        require_memory(keys.logrows, memory, proving=True)
+        reference.require_rows(keys.logrows)
+        stages.end("set up")
+        peaks = {"set up": native.peak}
+        statement = EzklStatement(
+            circuit,
+            header,
+            values.weights_digest(found.weights[0], scale),
+            values.weights_digest(found.weights[-1], scale),
+            parameters,
+            reference.setup,
+            keys.verifying_digest,
+        )
+        kept = folder / statement.digest[:16]
+        kept.mkdir(exist_ok=True)
+        native.stop()  # a fresh process for proofs: its memory is theirs
+        native.peak = 0
+        proofs = [
+            _step(statement, records, found, index, keys, reference.path, native, kept, progress)
+            for index in range(circuit.steps)
+        ]
+        stages.end("prove")
+        peaks["prove"] = native.peak
+    data = EzklBundle(statement, tuple(proofs)).to_bytes()
+    weights = path.with_suffix(".weights.safetensors")
+    metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id, "scale": str(scale)}
+    write_weights(weights, found.weights[-1], scale, metadata)
+    write_atomically(path, data)
+    return ProvedEzkl(
+        path=path,
+        weights=weights,
+        seconds=time.perf_counter() - started,
+        steps=circuit.steps,
+        proof_bytes=len(data),
+        peak_rss_bytes=max(peaks.values()),
+        peaks=peaks,
+        logrows=keys.logrows,
+        proving_key_bytes=keys.proving.stat().st_size,
+        verifying_key_bytes=keys.verifying.stat().st_size,
+        stages=stages.seconds,
+        parameters=parameters,
+        verifying_key=keys.verifying_digest,
+        largest_difference=_difference(circuit, opened, found, scale),
+        insecure_srs=reference.insecure,
+    )
+
+
+def _step(
+    statement: EzklStatement,
+    records: Records,
+    run: Trajectory,
+    index: int,
+    keys: Keys,
+    srs: Path,
+    native: Native,
+    kept: Path,
+    progress: Progress,
+) -> StepProof:
+    """The proof of one step, kept in ``kept`` or made now."""
+    circuit, scale = statement.circuit, statement.parameters.scale
+    progress("prove", index, circuit.steps)
+    path = kept / f"step-{index:05d}.bin"
+    instances = tuple(bytes.fromhex(text) for text in run.instances[index])
+    old = _kept_step(path, instances, keys, native)
+    if old is not None:
+        return old
+    inputs = [*values.flat(run.weights[index]), *values.batch(circuit, records, index, scale)]
+    again = native.call(
+        "forward", circuit=keys.circuit, inputs=inputs, scale=scale, folder=native.folder
+    )
+    if tuple(again["instances"]) != run.instances[index]:
+        raise InputError(f"ezkl gives step {index} other weights the second time; report this")
+    proof = native.call(
+        "prove", circuit=keys.circuit, pk=keys.proving, srs=srs, folder=native.folder
+    )
+    made = StepProof(instances, bytes.fromhex(proof))
+    if not holds(made, keys, native):
+        raise InputError(f"ezkl made a proof of step {index} that does not verify; report this")
+    write_atomically(path, made.to_bytes())
+    progress("prove", index + 1, circuit.steps)
+    return made
+
+
+def holds(step: StepProof, keys: Keys, native: Native) -> bool:
+    """Whether the proof verifies for its instances."""
+    return bool(
+        native.call(
+            "verify",
+            proof=step.proof.hex(),
+            instances=[value.hex() for value in step.instances],
+            settings=keys.settings,
+            vk=keys.verifying,
+            srs=keys.srs,
+            folder=native.folder,
+        )
+    )
+
+
+def _kept_step(
+    path: Path, instances: tuple[bytes, ...], keys: Keys, native: Native
+) -> StepProof | None:
+    """A step proved before, if it is there and verifies."""
+    try:
+        reader = Reader(path.read_bytes(), "step")
+        step = StepProof.take(reader, len(instances), path.name)
+        reader.finish()
+    except (OSError, MalformedProof):
+        return None
+    return step if step.instances == instances and holds(step, keys, native) else None
+
+
+def _difference(circuit: Circuit, run: Run, found: Trajectory, scale: int) -> float:
+    """The largest distance of a final weight from that of the exact run."""
+    exact, shift = run.boundary(circuit.steps), circuit.fixed_point.weight_bits - scale
+    return max(
+        float(np.abs(exact[name] - (values << np.int64(shift))).max())
+        / 2.0**circuit.fixed_point.weight_bits
+        for name, values in found.weights[-1].items()
+    )

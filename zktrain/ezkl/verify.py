@@ -1,0 +1,305 @@
+"""Checking a weight file against a bundle of ezkl proofs, with the data in hand."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ..circuit.circuit import Circuit
+from ..dataset.readers import Records, read_dataset
+from ..errors import ChainBroken, InputError, MalformedProof, Rejected, StatementMismatch
+from ..judging import check_dataset, check_fields, own_circuit
+from ..progress import Progress, silent
+from ..training.initial import seeded_weights
+from ..training.weights import digest, read_weights
+from ..transcript.bundle import read_file
+from . import bundle as wire
+from . import keys as key_store
+from . import values
+from .bundle import EzklBundle, StepProof
+from .keys import Keys
+from .native import Native, require_ezkl
+from .prove import Stages, holds
+from .reference import Srs, open_srs
+from .statement import EzklStatement
+from .values import IntegerWeights
+
+CONJECTURED_BITS = 100
+"""Of the discrete logarithm on BN254 and its pairing [BD19], not of anything proven here."""
+
+
+class ProofMismatch(Rejected):
+    """ezkl does not accept the proof of a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class EzklVerdict:
+    """What was accepted. ``security_bits`` is conjectured, and 0 with an insecure set-up;
+    ``stages`` are seconds."""
+
+    statement: EzklStatement
+    steps: int
+    security_bits: float
+    zero_knowledge: bool
+    seconds: float
+    stages: dict[str, float]
+    proof_bytes: int
+    dataset_root: str
+    statement_digest: str
+    warnings: tuple[str, ...]
+
+
+def verify_ezkl(
+    weights: str | Path,
+    *,
+    proof: str | Path,
+    dataset: str | Path,
+    data: str | Path,
+    srs: str | Path,
+    circuit: str | Path | None = None,
+    initial: str | Path | None = None,
+    unchecked_srs: bool = False,
+    insecure_srs: bool = False,
+    min_security_bits: int = CONJECTURED_BITS,
+    memory: int | None = None,
+    progress: Progress = silent,
+) -> EzklVerdict:
+    """Accept iff ``proof`` proves, step by step, that training on ``data`` ends in the weights.
+
+    ``data`` are the records, which must have the root ``dataset``. The verifying key is derived
+    from the recipe, which takes a set-up the first time. ``insecure_srs`` allows an SRS whose
+    secret everybody knows, for tests: the verdict then has 0 bits.
+
+    Raises
+    ------
+    InputError
+        A file, the data or the SRS cannot be used, or ezkl failed: nothing was judged.
+    MalformedProof, Rejected
+        The proof is not accepted; the subclass says why.
+    """
+    started = time.perf_counter()
+    require_ezkl()
+    if min_security_bits > CONJECTURED_BITS:
+        raise StatementMismatch(
+            "a proof by ezkl has fewer bits of security than are asked for, and those conjectured",
+            stage="statement",
+            expected=min_security_bits,
+            got=CONJECTURED_BITS,
+        )
+    bundle, size = wire.read(proof)
+    statement = bundle.statement
+    check_dataset(statement.dataset, dataset)
+    if circuit is not None:
+        _check_circuit(statement.circuit, circuit)
+    reference = open_srs(srs, unchecked=unchecked_srs)
+    if reference.insecure and not insecure_srs:
+        raise InputError(
+            f"everybody knows the secret of the SRS {reference.path}, made for tests, and can "
+            "forge proofs with it; use one of a ceremony, or give --insecure-srs to see the checks"
+        )
+    if reference.setup != statement.srs:
+        raise StatementMismatch(
+            "the proof was made with another set-up than that of the SRS",
+            stage="SRS",
+            expected=reference.setup[:16],
+            got=statement.srs[:16],
+        )
+    clock = Stages()
+    records = _records(statement, data, progress)
+    clock.end("data")
+    last = read_weights(weights, statement.circuit.parameter_shapes(), statement.parameters.scale)
+    first = values.rounded(
+        statement.circuit, _initial(statement, initial), statement.parameters.scale
+    )
+    for name, found, stated in (
+        ("first", first, statement.initial),
+        ("last", last, statement.final),
+    ):
+        if values.weights_digest(found, statement.parameters.scale) != stated:
+            raise StatementMismatch(
+                f"the {name} weights are not those that were proven", stage="weights"
+            )
+    with Native() as native:
+        keys = key_store.derive(
+            statement.circuit,
+            statement.parameters,
+            reference,
+            native,
+            proving=False,
+            memory=memory,
+            progress=progress,
+        )
+        if keys.verifying_digest != statement.verifying_key:
+            raise StatementMismatch(
+                "the verifying key is not that of the stated circuit, or the prover had another "
+                "version of torch or ezkl",
+                stage="verifying key",
+                expected=keys.verifying_digest[:16],
+                got=statement.verifying_key[:16],
+            )
+        clock.end("keys")
+        _check_links(bundle, records, first, last, native, progress)
+        clock.end("links")
+        _check_proofs(bundle.steps, keys, native, progress)
+        clock.end("proofs")
+    return EzklVerdict(
+        statement=statement,
+        steps=len(bundle.steps),
+        security_bits=0.0 if reference.insecure else CONJECTURED_BITS,
+        zero_knowledge=False,
+        seconds=time.perf_counter() - started,
+        stages=clock.seconds,
+        proof_bytes=size,
+        dataset_root=statement.dataset.root.hex(),
+        statement_digest=statement.digest,
+        warnings=_warnings(statement, reference, pinned=circuit is not None),
+    )
+
+
+def _check_links(
+    bundle: EzklBundle,
+    records: Records,
+    first: IntegerWeights,
+    last: IntegerWeights,
+    native: Native,
+    progress: Progress,
+) -> None:
+    """Every instance is the hash of what the recipe says, or the one that the step before ended
+    with. Raises ``StatementMismatch`` and ``ChainBroken``."""
+    statement = bundle.statement
+    circuit, scale = statement.circuit, statement.parameters.scale
+    count = len(circuit.parameter_shapes())
+    before = _hashes(values.flat(first), native)
+    after_all = _hashes(values.flat(last), native)
+    for index, step in enumerate(bundle.steps):
+        progress("batches", index, len(bundle.steps))
+        given, (x, y, rate), after = (
+            step.instances[:count],
+            step.instances[count : count + 3],
+            step.instances[count + 3 :],
+        )
+        if given != before:
+            raise ChainBroken(
+                "a step starts at other weights than the recipe says"
+                if index == 0
+                else "a step starts at other weights than the one before it ended",
+                stage="links",
+                segment=index,
+            )
+        wanted = _hashes(values.batch(circuit, records, index, scale), native)
+        for name, found, right in zip(
+            ("inputs", "labels", "learning rate"), (x, y, rate), wanted, strict=True
+        ):
+            if found != right:
+                raise StatementMismatch(
+                    f"a step was proved with other {name} than dataset, order and recipe say"
+                    if name != "learning rate"
+                    else "a step was proved with another learning rate than the recipe says",
+                    stage="links",
+                    segment=index,
+                )
+        before = after
+    if before != after_all:
+        raise ChainBroken(
+            "the last step does not end in the weights of the file",
+            stage="links",
+            segment=len(bundle.steps) - 1,
+        )
+
+
+def _check_proofs(
+    steps: tuple[StepProof, ...], keys: Keys, native: Native, progress: Progress
+) -> None:
+    """ezkl accepts every proof, and none has bytes that it does not read: all have one length, and
+    without its last byte the first is refused."""
+    for index, step in enumerate(steps):
+        progress("proofs", index, len(steps))
+        if len(step.proof) != len(steps[0].proof):
+            raise MalformedProof(
+                "proofs of one circuit have one length", stage="proofs", segment=index
+            )
+        if not holds(step, keys, native):
+            raise ProofMismatch(
+                "the proof of a step does not hold for its weights and batch",
+                stage="proofs",
+                segment=index,
+            )
+    shorter = StepProof(steps[0].instances, steps[0].proof[:-1])
+    if holds(shorter, keys, native):
+        raise MalformedProof("bytes follow the end of a proof", stage="proofs", segment=0)
+    progress("proofs", len(steps), len(steps))
+
+
+def _hashes(tensors: list[list[int]], native: Native) -> tuple[bytes, ...]:
+    return tuple(bytes.fromhex(text) for text in native.call("hashes", tensors=tensors))
+
+
+def _records(statement: EzklStatement, data: str | Path, progress: Progress) -> Records:
+    """The user's data, which must have the root. Raises ``InputError``."""
+    from ..extras import require
+
+    require("ezkl", "computing the dataset's root", "numba")
+    from ..dataset.commitment import commit_records
+
+    progress("commit dataset", 0, 1)
+    records = read_dataset(str(data))
+    found = commit_records(records).header.root
+    if found != statement.dataset.root:
+        raise InputError(
+            f"{records.source} has the root {found.hex()[:16]}... and not that of the dataset, "
+            f"{statement.dataset.root.hex()[:16]}...; give --data the records that were committed"
+        )
+    progress("commit dataset", 1, 1)
+    return records
+
+
+def _check_circuit(theirs: Circuit, path: str | Path) -> None:
+    mine = own_circuit(path, read_file(path, "circuit"))
+    if mine.id != theirs.id:
+        check_fields(mine, theirs, tuple(field.name for field in fields(Circuit)), "circuit")
+        raise StatementMismatch("the proof is about another circuit", stage="circuit")
+
+
+def _initial(statement: EzklStatement, path: str | Path | None) -> IntegerWeights:
+    circuit = statement.circuit
+    if circuit.initialisation.kind == "seed":
+        return seeded_weights(circuit)
+    if path is None:
+        raise InputError(
+            "this run starts from a weight file: give it with --initial, its digest is "
+            f"{circuit.initialisation.value}"
+        )
+    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    if digest(weights) != circuit.initialisation.value:
+        raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
+    return weights
+
+
+def _warnings(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str, ...]:
+    scale = statement.parameters.scale
+    out = []
+    if srs.insecure:
+        out.append(
+            "INSECURE SET-UP: everybody knows the secret of this SRS, made for tests, and can "
+            "prove anything with it"
+        )
+    if not srs.is_checked:
+        out.append("the SRS was not checked: if it is false, so may be the proof")
+    if not pinned:
+        out.append(
+            "no circuit was pinned: read below which network and recipe were proven, "
+            "or pin one with --circuit"
+        )
+    return (
+        *out,
+        f"fixed point of ezkl, {scale} fractional bits: each rescaled value is within one unit, "
+        f"2^-{scale}, of the exact one, the prover may choose on which side, and this adds up over "
+        "the steps",
+        "trusted set-up: whoever knows the secret behind the SRS can prove anything",
+        f"about {CONJECTURED_BITS} bits of security on BN254, conjectured; none of the terms is "
+        "proven",
+        "the order of batches is checked with the data in hand: nothing hides the dataset from who "
+        "verifies, and hashes of weights between steps are not blinded",
+        "one proof for every step: size and time of verifying grow with the run",
+    )
