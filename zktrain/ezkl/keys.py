@@ -205,7 +205,7 @@ def _name(circuit: Circuit, parameters: Parameters, srs: Srs) -> str:
             "ezkl": EZKL_VERSION,
             "step": step.fingerprint(circuit),
             "arguments": parameters.run_args(0),
-            "srs": srs.setup,
+            "srs": srs.identity,
         },
         sort_keys=True,
     )
