@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from iris_run import ROOT, IrisProof
+from iris_run import LOGROWS, ROOT, IrisProof
 from tiny_run import write_data, write_recipe
 
 import zktrain
@@ -72,9 +72,10 @@ def test_an_unchecked_srs(iris: IrisProof, tmp_path: Path) -> None:
 def test_keys_of_an_unchecked_srs_are_not_those_of_a_checked_one(
     iris: IrisProof, tmp_path: Path
 ) -> None:
-    """False powers with the last point of a true string, tried once, must not stay in the cache."""
+    """False points before the last one of a true string, tried once, must not stay in the cache."""
     data = bytearray(iris.srs.read_bytes())
-    data[4 + 64 : 4 + 128] = data[4 + 128 : 4 + 192]
+    lagrange = 4 + (64 << LOGROWS)
+    data[lagrange : lagrange + 64] = data[lagrange + 64 : lagrange + 128]
     false = tmp_path / "false.srs"
     false.write_bytes(data)
     true, other = open_srs(iris.srs, unchecked=True), open_srs(false, unchecked=True)
