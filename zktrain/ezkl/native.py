@@ -16,7 +16,6 @@ from ..errors import InputError
 from ..extras import require
 from .parameters import EZKL_VERSION
 
-
 _ROOT = Path(__file__).resolve().parents[2]
 
 
