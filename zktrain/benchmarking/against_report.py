@@ -34,7 +34,10 @@ def markdown(result: dict[str, Any]) -> str:
             f"{wording.size(b['one']['verifying_key_bytes'])}"
         ),
     )
-    row("prover's memory", lambda _, b, n: wording.size(b["one"]["peak_bytes"]))
+    row(
+        "prover's memory, one step / 1,024 steps",
+        lambda _, b, n: " / ".join(wording.size(b[key]["peak_bytes"]) for key in ("one", "many")),
+    )
     for label, key in (("one step", "one"), ("1,024 steps", "many")):
         row(f"{label}: prove", lambda _, b, n, key=key: _cell(b[key], "prove_seconds", _time))
         row(
@@ -58,7 +61,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def _cell(part: dict[str, Any], key: str, shown: Any) -> str:
-    return f"{shown(part[key])}{' *' if part['computed'] and key != 'peak_bytes' else ''}"
+    return f"{shown(part[key])}{' *' if part['computed'] else ''}"
 
 
 def figure(result: dict[str, Any]) -> Any:
