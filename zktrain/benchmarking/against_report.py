@@ -99,7 +99,7 @@ def figure(result: dict[str, Any]) -> Any:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
         values = [bar[1] for bar in bars]
-        axes.set_xlim(10 ** np.floor(np.log10(min(values) * 0.6)), max(values) * 8)
+        axes.set_xlim(10 ** np.floor(np.log10(min(values) * 0.6)), max(values) * 60)
         axes.set_yticks(places, [bar[0] for bar in bars])
         axes.tick_params(axis="y", length=0)
         axes.set_title(f"{entry['network'].split()[0]}, batches of {entry['batch_size']}")
