@@ -387,6 +387,7 @@ NOT_PLAIN = [
     ["w", "--proof", "p", "--dataset", "d", "--min-security-bits", "many"],
     ["w", "--proof", "p", "--dataset", "d", "--min-security-bits", "-1"],
     ["w", "--proof", "p", "--dataset", "d", "--unknown"],
+    ["w", "--proof", "p", "--dataset", "d", "--data", "x", "--srs", "s"],
     ["w", "--proof", "p", "--dataset"],
 ]
 
@@ -406,13 +407,30 @@ def test_the_plain_form_of_verify_means_what_the_parser_makes_of_it(
     assert not exit_.value.code
     plain = judge.plain(["verify", *words])
     assert plain is not None
-    assert asked == [{"circuit": None, "initial": None, "certificate": None, **plain}]
+    of_ezkl = {"data": None, "srs": None, "unchecked_srs": False, "insecure_srs": False}
+    options = {"circuit": None, "initial": None, "certificate": None, **of_ezkl}
+    assert asked == [{**options, **plain}]
 
 
 @pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)
 def test_any_other_form_of_verify_is_left_to_the_parser(words: list[str]) -> None:
     assert judge.plain(["verify", *words]) is None
     assert judge.plain(words) is None
+
+
+def test_options_of_a_backend_go_with_it_only(zktrain: Any, tiny_bundle: TinyBundle) -> None:
+    judged = zktrain(*verify_arguments(tiny_bundle), "--data", tiny_bundle.data)
+    assert judged.code == 2 and "for proofs by ezkl, and this is none" in judged.err
+    for options, said in (
+        (("--srs", "x"), "go with --backend ezkl"),
+        (("--backend", "other"), "no backend 'other'; use native or ezkl"),
+        (("--backend", "ezkl"), "give --srs FILE"),
+        (("--backend", "ezkl", "--no-zk", "--srs", "x"), "--no-zk cannot be used"),
+    ):
+        ended = zktrain("prove", tiny_bundle.run, *options)
+        assert ended.code == 1 and said in ended.err
+    asked = zktrain("bench", "--against", "ezkl", "--recipe", "x.toml")
+    assert asked.code == 1 and "--srs FILE" in asked.err
 
 
 def test_wrong_usage_is_exit_code_2(zktrain: Any) -> None:

@@ -6,15 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from iris_run import ROOT, IrisProof
+from iris_run import LOGROWS, ROOT, IrisProof
 from tiny_run import write_data, write_recipe
 
 import zktrain
-from zktrain import InputError, RangeOverflow, RecipeError
+from zktrain import InputError, RangeOverflow, RecipeError, StatementMismatch
 from zktrain.circuit.circuit import Circuit
 from zktrain.ezkl import native
 from zktrain.ezkl.memory import predicted
 from zktrain.ezkl.native import EzklFailure, Native
+from zktrain.ezkl.reference import open_srs
 from zktrain.ezkl.step import require_supported
 from zktrain.srs import generate
 
@@ -66,6 +67,23 @@ def test_an_unchecked_srs(iris: IrisProof, tmp_path: Path) -> None:
         iris.verify(srs=copy)
     verdict = iris.verify(srs=copy, unchecked_srs=True)
     assert any("was not checked" in warning for warning in verdict.warnings)
+
+
+def test_keys_of_an_unchecked_srs_are_not_those_of_a_checked_one(
+    iris: IrisProof, tmp_path: Path
+) -> None:
+    """False points before the last one of a true string, tried once, must not stay in the cache."""
+    data = bytearray(iris.srs.read_bytes())
+    lagrange = 4 + (64 << LOGROWS)
+    data[lagrange : lagrange + 64] = data[lagrange + 64 : lagrange + 128]
+    false = tmp_path / "false.srs"
+    false.write_bytes(data)
+    true, other = open_srs(iris.srs, unchecked=True), open_srs(false, unchecked=True)
+    assert true.setup == other.setup and true.is_checked and not other.is_checked
+    assert true.identity != other.identity
+    with pytest.raises(StatementMismatch, match="verifying key"):
+        iris.verify(srs=false, unchecked_srs=True)
+    iris.verify()
 
 
 def test_an_insecure_srs_is_no_ground_for_a_verdict(iris: IrisProof) -> None:

@@ -343,6 +343,19 @@ def test_a_truncated_file(iris: IrisProof) -> None:
             wire.parse(data[:end])
 
 
+def test_what_is_parsed_is_canonical(iris: IrisProof) -> None:
+    """A changed byte is refused, or is in what the bundle says: there is no other text of it."""
+    data = iris.proved.path.read_bytes()
+    refused = 0
+    for at in (*range(0, 4000, 7), *range(4000, len(data), 401)):
+        forged = changed(data, at)
+        try:
+            assert wire.parse(forged).to_bytes() == forged
+        except (MalformedProof, ChainBroken):
+            refused += 1
+    assert refused > 500
+
+
 def test_bytes_after_the_end(iris: IrisProof) -> None:
     with pytest.raises(MalformedProof, match="follow the end"):
         iris.verify(iris.proved.path.read_bytes() + b"\0")

@@ -29,7 +29,7 @@ FORMAT = "zktrain-against-ezkl-1"
 RESULT = "ezkl.json"
 MANY = 1024
 REPEATED = 3
-"""Verifications, of which the fastest counts."""
+"""Verifications and trainings, of which the fastest count."""
 
 
 def measure(
@@ -152,10 +152,12 @@ def _native(recipe: Path, data: str, public: Path, steps: int, folder: Path) -> 
     shutil.rmtree(name, ignore_errors=True)
     name.mkdir()
     run, proof = name / "run", name / "proof.zkt"
-    train = command(
-        "train", with_steps(recipe, steps, name), "--data", data, "--dataset", public, "--out", run,
-        "--compare-float",
-    )  # fmt: skip
+    changed = with_steps(recipe, steps, name)
+    trained = [
+        command("train", changed, "--data", data, "--dataset", public, "--compare-float",
+                "--out", run if number == 0 else name / f"again-{number}").printed
+        for number in range(REPEATED)
+    ]  # fmt: skip
     made = command("prove", run, "--out", proof)
     arguments = (run / "weights.safetensors", "--proof", proof, "--dataset", public)
     best = _fastest(lambda: command("verify", *arguments))
@@ -171,7 +173,9 @@ def _native(recipe: Path, data: str, public: Path, steps: int, folder: Path) -> 
         "verify_process_seconds": best.seconds,
         "security_bits": best.printed["security_bits"],
         "computed": False,
-        "trained": train.printed,
+        "trained": {
+            name: min(one[name] for one in trained) for name in ("seconds", "float_seconds")
+        },
     }
 
 

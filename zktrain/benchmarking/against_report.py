@@ -34,7 +34,10 @@ def markdown(result: dict[str, Any]) -> str:
             f"{wording.size(b['one']['verifying_key_bytes'])}"
         ),
     )
-    row("prover's memory", lambda _, b, n: wording.size(b["one"]["peak_bytes"]))
+    row(
+        "prover's memory, one step / 1,024 steps",
+        lambda _, b, n: " / ".join(wording.size(b[key]["peak_bytes"]) for key in ("one", "many")),
+    )
     for label, key in (("one step", "one"), ("1,024 steps", "many")):
         row(f"{label}: prove", lambda _, b, n, key=key: _cell(b[key], "prove_seconds", _time))
         row(
@@ -58,7 +61,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def _cell(part: dict[str, Any], key: str, shown: Any) -> str:
-    return f"{shown(part[key])}{' *' if part['computed'] and key != 'peak_bytes' else ''}"
+    return f"{shown(part[key])}{' *' if part['computed'] else ''}"
 
 
 def figure(result: dict[str, Any]) -> Any:
@@ -96,7 +99,7 @@ def figure(result: dict[str, Any]) -> Any:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
         values = [bar[1] for bar in bars]
-        axes.set_xlim(10 ** np.floor(np.log10(min(values) * 0.6)), max(values) * 8)
+        axes.set_xlim(10 ** np.floor(np.log10(min(values) * 0.6)), max(values) * 60)
         axes.set_yticks(places, [bar[0] for bar in bars])
         axes.tick_params(axis="y", length=0)
         axes.set_title(f"{entry['network'].split()[0]}, batches of {entry['batch_size']}")

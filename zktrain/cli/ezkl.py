@@ -18,6 +18,7 @@ BACKENDS = ("native", "ezkl")
 def prove(
     run: Path,
     *,
+    refused: list[str],
     srs: Path | None,
     out: Path | None,
     scale: int | None,
@@ -25,7 +26,7 @@ def prove(
     memory: str | None,
     as_json: bool,
 ) -> None:
-    """Prove with ezkl and print what was made."""
+    """Prove with ezkl and print what was made; ``refused`` are options that do not go with it."""
     kept = f"proved steps are kept in {run}; the same command goes on after the last of them"
     with guarded(as_json, interrupted=kept):
         from ..ezkl.parameters import DEFAULT_SCALE
@@ -34,6 +35,8 @@ def prove(
         from ..training.run import Run
         from . import ezkl_view
 
+        if refused:
+            raise InputError(f"{' and '.join(refused)} cannot be used with --backend ezkl")
         if srs is None:
             raise InputError(
                 "--backend ezkl needs a structured reference string: give --srs FILE, for tests "

@@ -227,8 +227,10 @@ def prove(
     if backend == "ezkl":
         from .ezkl import prove as prove_with_ezkl
 
+        native_only = {"--device": device != "cpu", "--no-zk": no_zk, "--profile": profile}
         prove_with_ezkl(
             run,
+            refused=[name for name, given in native_only.items() if given],
             srs=srs,
             out=out,
             scale=scale,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
-from ..errors import ChainBroken, MalformedProof
+from ..errors import ChainBroken, MalformedProof, RecipeError
 from ..srs.curve import R
 from ..transcript.bundle import EZKL_MAGIC, Reader, read_file
 from .field import ELEMENT_BYTES
@@ -103,8 +103,6 @@ def parse(data: bytes) -> EzklBundle:
 
 def _require_provable(statement: EzklStatement) -> None:
     """Refuse what no honest prover writes before any work depends on it."""
-    from ..errors import RecipeError
-
     circuit, dataset = statement.circuit, statement.dataset
     problem = None
     try:

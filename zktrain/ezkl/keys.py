@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ class Keys:
     def srs(self) -> Path:
         """Two powers of the set-up, enough for verifying."""
         return self.folder / "verifying.srs"
+
+    def accept(self, instances: Sequence[bytes], proof: bytes, native: Native) -> bool:
+        """Whether ezkl accepts the proof for these instances. Raises ``EzklFailure``."""
+        return bool(
+            native.call(
+                "verify",
+                proof=proof.hex(),
+                instances=[value.hex() for value in instances],
+                settings=self.settings,
+                vk=self.verifying,
+                srs=self.srs,
+                folder=native.folder,
+            )
+        )
 
 
 def cache_folder() -> Path:
@@ -205,7 +220,7 @@ def _name(circuit: Circuit, parameters: Parameters, srs: Srs) -> str:
             "ezkl": EZKL_VERSION,
             "step": step.fingerprint(circuit),
             "arguments": parameters.run_args(0),
-            "srs": srs.setup,
+            "srs": srs.identity,
         },
         sort_keys=True,
     )

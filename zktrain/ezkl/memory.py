@@ -29,6 +29,6 @@ def require_memory(logrows: int, memory: int | None, *, proving: bool) -> None:
         task = "proving" if proving else "deriving the verifying key"
         raise InputError(
             f"{task} with ezkl takes 2^{logrows} rows and about {needed / 1e9:.1f} GB of memory, "
-            f"and {available / 1e9:.1f} GB are available; use a smaller batch or network, a "
-            "machine with more memory, or give --memory if more is there"
+            f"and {available / 1e9:.1f} GB are available; use a machine with more memory"
+            + (", a smaller batch or network, or give --memory if more is there" * proving)
         )

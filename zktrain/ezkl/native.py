@@ -16,6 +16,8 @@ from ..errors import InputError
 from ..extras import require
 from .parameters import EZKL_VERSION
 
+_ROOT = Path(__file__).resolve().parents[2]
+
 
 class EzklFailure(InputError):
     """ezkl refused a call or its process died; nothing was judged, and what was kept stays."""
@@ -87,7 +89,9 @@ class Native:
 
     def _start(self) -> None:
         reading, writing = os.pipe()
-        environment = dict(os.environ)
+        known = os.environ.get("PYTHONPATH")
+        paths = [str(_ROOT), *([known] if known else [])]  # this package, wherever it is from
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         threads = environment.get("ZKTRAIN_THREADS")
         if threads:
             environment["RAYON_NUM_THREADS"] = threads

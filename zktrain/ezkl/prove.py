@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from .memory import require_memory
 from .native import Native, require_ezkl
 from .parameters import DEFAULT_SCALE, SCALES, Parameters
 from .reference import open_srs
+from .stages import Stages
 from .statement import MAX_STEPS, EzklStatement
 from .step import require_supported
 
@@ -54,20 +55,6 @@ class ProvedEzkl:
     verifying_key: str
     largest_difference: float
     insecure_srs: bool
-
-
-@dataclass(slots=True)
-class Stages:
-    """Seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _since: float = field(default_factory=time.perf_counter)
-
-    def end(self, name: str) -> None:
-        """What has passed since the last stage belongs to this one."""
-        now = time.perf_counter()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
-        self._since = now
 
 
 def prove_ezkl(
@@ -201,26 +188,11 @@ def _step(
         "prove", circuit=keys.circuit, pk=keys.proving, srs=srs, folder=native.folder
     )
     made = StepProof(instances, bytes.fromhex(proof))
-    if not holds(made, keys, native):
+    if not keys.accept(made.instances, made.proof, native):
         raise InputError(f"ezkl made a proof of step {index} that does not verify; report this")
     write_atomically(path, made.to_bytes())
     progress("prove", index + 1, circuit.steps)
     return made
-
-
-def holds(step: StepProof, keys: Keys, native: Native) -> bool:
-    """Whether the proof verifies for its instances."""
-    return bool(
-        native.call(
-            "verify",
-            proof=step.proof.hex(),
-            instances=[value.hex() for value in step.instances],
-            settings=keys.settings,
-            vk=keys.verifying,
-            srs=keys.srs,
-            folder=native.folder,
-        )
-    )
 
 
 def _kept_step(
@@ -233,7 +205,8 @@ def _kept_step(
         reader.finish()
     except (OSError, MalformedProof):
         return None
-    return step if step.instances == instances and holds(step, keys, native) else None
+    good = step.instances == instances and keys.accept(step.instances, step.proof, native)
+    return step if good else None
 
 
 def _difference(circuit: Circuit, run: Run, found: Trajectory, scale: int) -> float:

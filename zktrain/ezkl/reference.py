@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..srs.format import G1_BYTES, G2_BYTES, HEADER_BYTES, file_bytes, readable
+from ..srs.format import G1_BYTES, G2_BYTES, HEADER_BYTES, encoded, file_bytes, readable
 from ..srs.insecure import S_H
 from ..srs.record import checked
 
@@ -21,11 +21,16 @@ _DOMAIN = b"zktrain srs v1\0"
 @dataclass(frozen=True, slots=True)
 class Srs:
     """``setup`` is the SHA-256 of H and tau H, ``insecure`` whether everybody knows its tau, and
-    ``verifying`` a file of two powers that does for verifying."""
+    ``verifying`` a file of two powers that does for verifying.
+
+    ``identity`` tells strings apart that give different keys: by ``setup`` where they were checked,
+    by all their bytes where not, since false powers with a true last point make false keys.
+    """
 
     path: Path
     logrows: int
     setup: str
+    identity: str
     insecure: bool
     is_checked: bool
     verifying: bytes
@@ -62,12 +67,16 @@ def open_srs(path: str | Path, *, unchecked: bool) -> Srs:
         powers = file.read(2 * G1_BYTES)
         file.seek(size - 2 * G2_BYTES)
         points = file.read()
-    from ..srs.format import encoded
-
+        setup = hashlib.sha256(_DOMAIN + points).hexdigest()
+        identity = setup
+        if found is None:
+            file.seek(0)
+            identity = f"unchecked {hashlib.file_digest(file, 'sha256').hexdigest()}"
     return Srs(
         path=path.resolve(),
         logrows=logrows,
-        setup=hashlib.sha256(_DOMAIN + points).hexdigest(),
+        setup=setup,
+        identity=identity,
         insecure=points[G2_BYTES:] == encoded(S_H),
         is_checked=found is not None,
         verifying=(1).to_bytes(HEADER_BYTES, "little") + powers + powers + points,

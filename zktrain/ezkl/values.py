@@ -22,8 +22,6 @@ from ..dataset.readers import Records
 from ..training.order import batch_indices
 from ..training.weights import digest
 
-INPUT_BITS = 8
-
 IntegerWeights = dict[str, NDArray[np.int64]]
 
 
@@ -63,7 +61,9 @@ def batch(circuit: Circuit, records: Records, step: int, scale: int) -> list[lis
         1,
         drop_last=circuit.drop_last,
     )[0]
-    x = records.inputs[rows].astype(np.int64) << np.int64(scale - INPUT_BITS)
+    x = records.inputs[rows].astype(np.int64) << np.int64(
+        scale - circuit.fixed_point.activation_bits
+    )
     y = np.zeros((len(rows), circuit.classes), dtype=np.int64)
     y[np.arange(len(rows)), records.labels[rows].astype(np.int64)] = 1 << scale
     rate = circuit.multiplier(step) << (scale - circuit.fixed_point.rate_bits)

@@ -18,15 +18,13 @@ from . import bundle as wire
 from . import keys as key_store
 from . import values
 from .bundle import EzklBundle, StepProof
+from .caveats import CONJECTURED_BITS, caveats
 from .keys import Keys
 from .native import Native, require_ezkl
-from .prove import Stages, holds
-from .reference import Srs, open_srs
+from .reference import open_srs
+from .stages import Stages
 from .statement import EzklStatement
 from .values import IntegerWeights
-
-CONJECTURED_BITS = 100
-"""Of the discrete logarithm on BN254 and its pairing [BD19], not of anything proven here."""
 
 
 class ProofMismatch(Rejected):
@@ -153,7 +151,7 @@ def verify_ezkl(
         proof_bytes=size,
         dataset_root=statement.dataset.root.hex(),
         statement_digest=statement.digest,
-        warnings=_warnings(statement, reference, pinned=circuit is not None),
+        warnings=caveats(statement, reference, pinned=circuit is not None),
     )
 
 
@@ -219,14 +217,13 @@ def _check_proofs(
             raise MalformedProof(
                 "proofs of one circuit have one length", stage="proofs", segment=index
             )
-        if not holds(step, keys, native):
+        if not keys.accept(step.instances, step.proof, native):
             raise ProofMismatch(
                 "the proof of a step does not hold for its weights and batch",
                 stage="proofs",
                 segment=index,
             )
-    shorter = StepProof(steps[0].instances, steps[0].proof[:-1])
-    if holds(shorter, keys, native):
+    if keys.accept(steps[0].instances, steps[0].proof[:-1], native):
         raise MalformedProof("bytes follow the end of a proof", stage="proofs", segment=0)
     progress("proofs", len(steps), len(steps))
 
@@ -274,32 +271,3 @@ def _initial(statement: EzklStatement, path: str | Path | None) -> IntegerWeight
     if digest(weights) != circuit.initialisation.value:
         raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
     return weights
-
-
-def _warnings(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str, ...]:
-    scale = statement.parameters.scale
-    out = []
-    if srs.insecure:
-        out.append(
-            "INSECURE SET-UP: everybody knows the secret of this SRS, made for tests, and can "
-            "prove anything with it"
-        )
-    if not srs.is_checked:
-        out.append("the SRS was not checked: if it is false, so may be the proof")
-    if not pinned:
-        out.append(
-            "no circuit was pinned: read below which network and recipe were proven, "
-            "or pin one with --circuit"
-        )
-    return (
-        *out,
-        f"fixed point of ezkl, {scale} fractional bits: each rescaled value is within one unit, "
-        f"2^-{scale}, of the exact one, the prover may choose on which side, and this adds up over "
-        "the steps",
-        "trusted set-up: whoever knows the secret behind the SRS can prove anything",
-        f"about {CONJECTURED_BITS} bits of security on BN254, conjectured; none of the terms is "
-        "proven",
-        "the order of batches is checked with the data in hand: nothing hides the dataset from who "
-        "verifies, and hashes of weights between steps are not blinded",
-        "one proof for every step: size and time of verifying grow with the run",
-    )
