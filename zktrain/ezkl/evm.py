@@ -37,7 +37,6 @@ from . import bundle as wire
 from .calldata import WORD, register_call, verify_call
 from .keys import derive
 from .native import Native
-from .prove import holds
 from .reference import open_srs
 from .verify import ProofMismatch
 
@@ -184,7 +183,7 @@ def export_step(
                 got=statement.verifying_key[:16],
             )
         made = bundle.steps[step]
-        if not holds(made, keys, native):
+        if not keys.accept(made.instances, made.proof, native):
             raise ProofMismatch("the proof of the step does not hold", stage="proofs", segment=step)
     progress("write contract", 0, 1)
     found = export(
