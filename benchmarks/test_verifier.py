@@ -16,16 +16,19 @@ from typing import Any
 
 import pytest
 
-from zktrain.dataset.commitment import DatasetHeader, verify_certificate
+from zktrain.dataset.commitment import verify_certificate
+from zktrain.dataset.public_file import read_public
 from zktrain.training.initial import seeded_weights
 from zktrain.training.weights import read_weights
 from zktrain.transcript import closing, segment
 from zktrain.transcript.bundle import parse, parse_statement
 from zktrain.verify import verify
 
-PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "v1"
+PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "v3"
 GIVEN = os.environ.get("ZKTRAIN_VERIFIED")
-FOLDERS = [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-one-segment", PROOFS / "mse-batch-of-five"]
+FOLDERS = (
+    [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-small-two-segments", PROOFS / "mse-one-segment"]
+)
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -51,9 +54,8 @@ def test_parse(benchmark: Any, folder: Path) -> None:
 
 
 def test_certificate(benchmark: Any, folder: Path) -> None:
-    bundle = parse((folder / "proof.zkt").read_bytes())
-    header = DatasetHeader.from_json(bundle.dataset_json)
-    benchmark(verify_certificate, header, bundle.certificate)
+    header, certificate = read_public(folder / "dataset.zkd")
+    benchmark(verify_certificate, header, certificate)
 
 
 def test_first_segment(benchmark: Any, folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Make the example proofs again: ``python proofs/make.py``, with the extra ``prove`` installed.
 
-``v1/<name>/`` and ``v2/<name>/``, by version of the circuit, hold a proof that is accepted, with
-the weights, the public dataset file and the circuit that it is about, and ``expected.json`` with
-what the verifier finds. ``rejected/`` holds
+``v1/<name>/``, ``v2/<name>/`` and ``v3/<name>/``, by version of the circuit or, if that is newer,
+of the statement, hold a proof that is accepted, with the weights, the public dataset file and the
+circuit that it is about, and ``expected.json`` with what the verifier finds. ``rejected/`` holds
 forged proofs; its ``expected.json`` says which weights, dataset and circuit to judge each of them
 with and which error it has to meet. Everything is derived from the constants below, so that a
 second run writes the same bytes.
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from zktrain.arguments import lookup
 from zktrain.arguments.tables import TABLES
+from zktrain.challenger import work_done
 from zktrain.channel import ProverChannel
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.momentum import Momentum
@@ -41,7 +42,12 @@ from zktrain.circuit.network import (
 )
 from zktrain.commitment.commit import commit
 from zktrain.dataset import commitment as datasets
-from zktrain.dataset.commitment import CommittedDataset, certify, commit_records
+from zktrain.dataset.commitment import (
+    CommittedDataset,
+    DatasetHeader,
+    certify,
+    commit_records,
+)
 from zktrain.dataset.public_file import write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
@@ -72,6 +78,8 @@ class Example:
     records: int
     segment_steps: int
     hiding: bool = False
+    stated: int = 1
+    """Version of the statement."""
 
     @property
     def secret(self) -> bytes | None:
@@ -85,7 +93,7 @@ class Example:
     @property
     def version(self) -> str:
         """The folder."""
-        return f"v{self.circuit.version}"
+        return f"v{max(self.circuit.version, self.stated)}"
 
     def data(self) -> Records:
         """Bytes and labels from a hash, the same everywhere."""
@@ -152,8 +160,21 @@ MOMENTUM = _second(
 )
 FROZEN = _second("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
 SIGMOID = _second("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
+SMALL_MSE = replace(MSE, name="mse-one-segment", stated=3)
+SMALL_HIDING = replace(HIDING, name="hiding-small-two-segments", stated=3)
+SMALL_IMAGE = replace(IMAGE, name="hiding-image-one-segment", hiding=True, stated=3)
 OPENINGS = 4
 """For which the datasets of hiding examples are committed."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a run publishes: bundle, weights, and the dataset file's two parts."""
+
+    bundle: Bundle
+    weights: dict[str, NDArray[np.int64]]
+    dataset: DatasetHeader
+    certificate: bytes
 
 
 @dataclass
@@ -171,8 +192,8 @@ class Prover:
     stated_dataset: CommittedDataset | None = None
     records: Records | None = None
 
-    def prove(self) -> tuple[Bundle, dict[str, NDArray[np.int64]], CommittedDataset]:
-        """The bundle, the weights and the dataset to publish."""
+    def prove(self) -> Published:
+        """Everything to publish."""
         stated, records = self.example.circuit, self.records or self.example.data()
         trained = self.trains or stated
         secret = self.example.secret
@@ -187,22 +208,24 @@ class Prover:
             boundaries.append(after)
         ends = digest(boundaries[0]), digest(boundaries[-1])
         steps, hiding = self.example.segment_steps, self.example.hiding
-        statement = Statement(stated, public.header, *ends, steps, 100, hiding)
+        version = self.example.stated
+        statement = Statement(stated, public.header, *ends, steps, 100, hiding, version)
         statement.require_provable()
         parts, claims = self._segments(statement, boundaries, witnesses, records, dataset, trained)
         headers = [part.header for part in parts]
         random = self.example.random
         committed = dataset.committed
         proof = closing.prove(statement, headers, claims, committed, random=random("closing"))
+        certificate = certify(public, random=random("certificate"))
         bundle = Bundle(
             statement.to_json(),
             stated.canonical_json(),
             public.header.to_json(),
-            certify(public, random=random("certificate")),
             tuple(parts),
             proof,
+            certificate if version == 1 else None,
         )
-        return bundle, boundaries[-1], public
+        return Published(bundle, boundaries[-1], public.header, certificate)
 
     def _segments(
         self,
@@ -373,6 +396,13 @@ FORGED_HIDING: dict[str, tuple[str, Prover]] = {
             trains=replace(HIDING_MSE.circuit, multipliers=((0, 3), (2, 0), (3, 3))),
         ),
     ),
+    "hiding-small-skipped-update": (
+        "HiddenMismatch",
+        Prover(
+            SMALL_HIDING,
+            trains=replace(SMALL_HIDING.circuit, multipliers=((0, 3), (2, 0), (3, 3))),
+        ),
+    ),
 }
 """The same for proofs that hide."""
 
@@ -388,9 +418,9 @@ def _false_pad() -> Bundle:
         send(channel, label, [values[0] + 1, *values[1:]] if false else values)
 
     lied: list[str] = []
-    honest = Prover(HIDING_MSE).prove()[0]
+    honest = Prover(HIDING_MSE).prove().bundle
     with mock.patch.object(HidingProver, "send", lie):
-        part = Prover(HIDING_MSE).prove()[0].segments[0]
+        part = Prover(HIDING_MSE).prove().bundle.segments[0]
     return replace(honest, segments=(part,))
 
 
@@ -405,8 +435,8 @@ def _clear_vector_forged() -> Bundle:
         send(channel, label, cells)
 
     with mock.patch.object(ProverChannel, "send_cells", lie):
-        part = Prover(MSE).prove()[0].segments[0]
-    return replace(Prover(MSE).prove()[0], segments=(part,))
+        part = Prover(MSE).prove().bundle.segments[0]
+    return replace(Prover(MSE).prove().bundle, segments=(part,))
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -418,14 +448,32 @@ def _text(value: Any) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _accepted(out: Path, example: Example) -> Bundle:
+def _false_work() -> Bundle:
+    """The first nonce of the segment's opening proves no work."""
+    send = ProverChannel.send_work
+
+    def lie(channel: ProverChannel, label: str, bits: int) -> None:
+        if label != "opening/work" or lied:
+            return send(channel, label, bits)
+        lied.append(label)
+        seed = channel.challenger.work_seed(label)
+        nonce = next(n for n in range(1 << 10) if not work_done(seed, n, bits))
+        return channel._append(label, nonce.to_bytes(8, "little"))
+
+    lied: list[str] = []
+    with mock.patch.object(ProverChannel, "send_work", lie):
+        part = Prover(SMALL_MSE).prove().bundle.segments[0]
+    return replace(Prover(SMALL_MSE).prove().bundle, segments=(part,))
+
+
+def _accepted(out: Path, example: Example) -> Published:
     folder = out / example.version / example.name
-    bundle, weights, dataset = Prover(example).prove()
-    _write(folder / "proof.zkt", bundle.to_bytes())
+    published = Prover(example).prove()
+    _write(folder / "proof.zkt", published.bundle.to_bytes())
     _write(folder / "circuit.json", example.circuit.canonical_json())
-    write_public(folder / "dataset.zkd", dataset.header, bundle.certificate)
+    write_public(folder / "dataset.zkd", published.dataset, published.certificate)
     bits = example.circuit.fixed_point.weight_bits
-    write_weights(folder / "weights.safetensors", weights, bits, {})
+    write_weights(folder / "weights.safetensors", published.weights, bits, {})
     verdict = verify(
         folder / "weights.safetensors",
         proof=folder / "proof.zkt",
@@ -443,10 +491,12 @@ def _accepted(out: Path, example: Example) -> Bundle:
         "zero_knowledge": verdict.zero_knowledge,
     }
     _write(folder / "expected.json", _text(expected))
-    return bundle
+    return published
 
 
-def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
+def _rejected(
+    out: Path, two_segments: Bundle, one_segment: Bundle, small: Published, other: Published
+) -> None:
     cases: dict[str, dict[str, str]] = {}
 
     def case(name: str, error: str, example: Example, data: bytes | None, **files: str) -> None:
@@ -463,14 +513,14 @@ def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
         cases[name] = {**entry, **_judged(out, entry, error)}
 
     for name, (error, prover) in {**FORGED, **FORGED_HIDING}.items():
-        bundle, weights, dataset = prover.prove()
-        file = f"rejected/{name}.safetensors"
+        found, example = prover.prove(), prover.example
+        file, dataset = f"rejected/{name}.safetensors", found.dataset.root.hex()
         (out / "rejected").mkdir(exist_ok=True)
-        bits = prover.example.circuit.fixed_point.weight_bits
-        write_weights(out / file, weights, bits, {})
-        root = dataset.header.root.hex()
-        example = prover.example
-        case(name, error, example, bundle.to_bytes(), weights=file, dataset=root)
+        write_weights(out / file, found.weights, example.circuit.fixed_point.weight_bits, {})
+        if found.bundle.certificate is None:
+            dataset = f"rejected/{name}.zkd"
+            write_public(out / dataset, found.dataset, found.certificate)
+        case(name, error, example, found.bundle.to_bytes(), weights=file, dataset=dataset)
 
     case("hiding-another-pad", "HiddenMismatch", HIDING_MSE, _false_pad().to_bytes())
     forged = _clear_vector_forged().to_bytes()
@@ -484,7 +534,16 @@ def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
     swapped = replace(two_segments, segments=two_segments.segments[::-1])
     case("segments-swapped", "ChainBroken", CROSS_ENTROPY, swapped.to_bytes())
 
-    _, weights, _ = Prover(MSE).prove()
+    case("work-not-done", "Rejected", SMALL_MSE, _false_work().to_bytes())
+    reframed = replace(small.bundle, certificate=small.certificate)
+    case("statement-of-another-version", "MalformedProof", SMALL_MSE, reframed.to_bytes())
+    file = "rejected/certificate-of-another-dataset.zkd"
+    write_public(out / file, small.dataset, other.certificate)
+    case("certificate-of-another-dataset", "Rejected", SMALL_MSE, None, dataset=file)
+    root = small.dataset.root.hex()
+    case("certificate-not-given", "InputError", SMALL_MSE, None, dataset=root)
+
+    weights = Prover(MSE).prove().weights
     weights["fc1.weight"] = weights["fc1.weight"] + np.eye(5, 4, dtype=np.int64)[::-1]
     file = "rejected/weights-changed-by-one-unit.safetensors"
     write_weights(out / file, weights, 32, {})
@@ -492,8 +551,8 @@ def _rejected(out: Path, two_segments: Bundle, one_segment: Bundle) -> None:
     file = "rejected/another-learning-rate.json"
     _write(out / file, _scheduled((0, 4)).canonical_json())
     case("another-learning-rate", "StatementMismatch", MSE, None, circuit=file)
-    other = f"v1/{CROSS_ENTROPY.name}/dataset.zkd"
-    case("another-dataset", "StatementMismatch", MSE, None, dataset=other)
+    file = f"v1/{CROSS_ENTROPY.name}/dataset.zkd"
+    case("another-dataset", "StatementMismatch", MSE, None, dataset=file)
     _write(out / "rejected" / "expected.json", _text(cases))
 
 
@@ -522,10 +581,11 @@ def main() -> None:
         one = _accepted(out, MSE)
         _accepted(out, HIDING)
         _accepted(out, HIDING_MSE)
-        for example in (IMAGE, MOMENTUM, FROZEN, SIGMOID):
+        for example in (IMAGE, MOMENTUM, FROZEN, SIGMOID, SMALL_HIDING, SMALL_IMAGE):
             _accepted(out, example)
-        _rejected(out, two, one)
-        for name in ("v1", "v2", "rejected"):
+        small = _accepted(out, SMALL_MSE)
+        _rejected(out, two.bundle, one.bundle, small, two)
+        for name in ("v1", "v2", "v3", "rejected"):
             shutil.rmtree(HERE / name, ignore_errors=True)
             (out / name).replace(HERE / name)
     size = sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file())

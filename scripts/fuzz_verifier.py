@@ -29,7 +29,7 @@ except ImportError:
 with atheris.instrument_imports(include=["zktrain"]):
     from zktrain.circuit.circuit import Circuit
     from zktrain.dataset.commitment import DatasetHeader, verify_certificate
-    from zktrain.dataset.public_file import read_public
+    from zktrain.dataset.public_file import read_public, write_public
     from zktrain.errors import ZktrainError
     from zktrain.training.weights import read_weights
     from zktrain.transcript.bundle import inspect_bundle, parse, parse_statement
@@ -56,6 +56,7 @@ class Target:
 
     def __init__(self, run: Path, scratch: Path) -> None:
         self.weights, self.file = run / "weights.safetensors", scratch / "input"
+        self.public, self.certificate = scratch / "public", read_public(run / "dataset.zkd")[1]
         self.bundle = parse((run / "proof.zkt").read_bytes())
         self.statement = parse_statement(self.bundle)
         self.entries: tuple[Callable[[bytes], object], ...] = (
@@ -85,9 +86,11 @@ class Target:
         return self.file
 
     def verify_bundle(self, data: bytes) -> None:
-        """The root that the bundle itself names is asked for, so that more of it is read."""
-        root = DatasetHeader.from_json(parse(data).dataset_json).root.hex()
-        verify(self.weights, proof=self._written(data), dataset=root, min_security_bits=80)
+        """The dataset that the bundle itself names is asked for, so that more of it is read."""
+        header = DatasetHeader.from_json(parse(data).dataset_json)
+        write_public(self.public, header, self.certificate)
+        path = self._written(data)
+        verify(self.weights, proof=path, dataset=self.public, min_security_bits=80)
 
     def verify_certificate(self, data: bytes) -> None:
         verify_certificate(self.statement.dataset, data)
@@ -124,6 +127,8 @@ class Target:
         ]
         for path in sorted(PROOFS.glob("*/**/*.zkd")):
             found.append((self.read_public, path.read_bytes()))
+            with suppress(ZktrainError):
+                found.append((self.verify_certificate, read_public(path)[1]))
         for path in sorted(PROOFS.glob("*/**/*.zkt")):
             data = path.read_bytes()
             found += [(self.verify_bundle, data), (self.inspect_bundle, data)]
@@ -133,7 +138,6 @@ class Target:
                     (Circuit.from_json, bundle.circuit_json),
                     (self.read_statement, bundle.statement_json),
                     (DatasetHeader.from_json, bundle.dataset_json),
-                    (self.verify_certificate, bundle.certificate),
                     (self.verify_segment, bundle.segments[0].proof),
                     (self.verify_closing, bundle.closing),
                 ]

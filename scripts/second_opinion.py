@@ -37,10 +37,28 @@ CERTIFICATE_CLAIMS = 32
 DATASET_BITS = 112 + 4
 RECORDS_PER_SEGMENT, SPARE_RECORDS, SEGMENTS_PER_OPENING = 2, 16, 8
 BOUNDARY_OPENINGS = 4
+FORMATS = {"zktrain-statement-1": 1, "zktrain-statement-3": 3}
 HIDDEN_WORK = 12
 """Bits of work before points of the hidden scalars are drawn."""
 
 Json = dict[str, Any]
+Bits = int | Fraction
+"""Security wanted: multiples of a quarter of a bit."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a version says of openings: log2 of the inverse rates of segments and of levels 1, 2,
+    and so on; elements sent in the end; bits of work before every draw of positions."""
+
+    segments: int
+    deeper: tuple[int, ...]
+    clear: int
+    work: int
+
+
+FIRST = Rule(1, tuple(range(2, 32)), 8, 0)
+RULES = {1: FIRST, 3: Rule(2, (3, 4), 9, 20)}
 
 
 def clog(n: int) -> int:
@@ -71,10 +89,11 @@ def all_good(n: int, good: int, drawn: int) -> Fraction:
 
 
 @lru_cache(maxsize=4096)
-def fewest_drawn(n: int, good: int, target: int) -> int:
+def fewest_drawn(n: int, good: int, target: Bits) -> int:
     """Smallest number of positions with ``all_good`` at most ``2^-target``."""
     drawn, above, below = 0, 1, 1
-    while above << target > below:
+    quarters = int(4 * target)
+    while above**4 << quarters > below**4:
         above, below, drawn = above * (good - drawn), below * (n - drawn), drawn + 1
     return drawn
 
@@ -96,7 +115,7 @@ class Code:
     message: int
     length: int
     tail: int
-    target: int
+    target: Bits
 
     @property
     def points(self) -> int:
@@ -122,7 +141,7 @@ class Code:
 
 
 @lru_cache(maxsize=4096)
-def code(message: int, rate: int, tail: int, target: int) -> Code:
+def code(message: int, rate: int, tail: int, target: Bits) -> Code:
     """At rate ``2^-rate``; a tail may raise it by a tenth, else the code word is longer."""
     length = message + rate
     while 10 * ((1 << message) + tail) << rate > 11 << length:
@@ -130,15 +149,15 @@ def code(message: int, rate: int, tail: int, target: int) -> Code:
     return Code(message, length, tail, target)
 
 
-def committed_tail(message: int, target: int, openings: int) -> int:
+def committed_tail(message: int, rate: int, target: Bits, openings: int) -> int:
     """Power of two that is at least the number of positions opened."""
     tail = 1
-    while tail < openings * code(message, 1, tail, target).queries:
+    while tail < openings * code(message, rate, tail, target).queries:
         tail *= 2
     return tail
 
 
-def masked_code(message: int, rate: int, target: int) -> Code:
+def masked_code(message: int, rate: int, target: Bits) -> Code:
     """With a tail for its own queries, which are more because of the tail."""
     found = code(message, rate, 0, target)
     while found.queries > found.tail:
@@ -155,27 +174,32 @@ class Named:
 
 @dataclass(frozen=True)
 class Opening:
-    """One opening: ``2^rows`` lanes of ``2^lane`` cells, with ``tail`` random coefficients each;
-    ``masked``: the opening hides what it folds."""
+    """One opening: ``2^rows`` lanes of ``2^lane`` cells, with ``tail`` random coefficients each, at
+    rate ``2^-rate``; ``masked``: the opening hides what it folds."""
 
     lane: int
     rows: int
-    target: int
+    target: Bits
     tail: int
     masked: bool
+    rate: int = 1
+    rule: Rule = FIRST
 
     def levels(self) -> Iterator[tuple[Code, int]]:
         """Codes, and variables that are folded at each."""
-        first = code(self.lane, 1, self.tail, self.target)
-        yield first, self.rows
-        message, rate = self.lane, 1
-        while message > 10:
-            fold = min(4, message - 8)
-            message, rate = message - fold, rate + 1
-            if self.masked and rate == 2:
-                yield masked_code(message, rate, self.target), fold
+        target, clear = self.target - self.rule.work, self.rule.clear
+        yield code(self.lane, self.rate, self.tail, target), self.rows
+        message = self.lane
+        for number in count():
+            if message <= clear + 2:
+                return
+            rate = self.rule.deeper[min(number, len(self.rule.deeper) - 1)]
+            fold = min(4, message - clear)
+            message -= fold
+            if self.masked and number == 0:
+                yield masked_code(message, rate, target), fold
             else:
-                yield code(message, rate, 0, self.target), fold
+                yield code(message, rate, 0, target), fold
 
     def scalars(self) -> int:
         """Padded: rounds of the batch, the value, rounds of the masked fold, the mask."""
@@ -190,7 +214,7 @@ class Opening:
             # one variable chooses between message and tail of the level above
             variables = fold + carries
             rate = f"1/{1 << (level.length - level.message)}"
-            yield Named(part, f"queries at rate {rate}", level.survival)
+            yield Named(part, f"queries at rate {rate}", level.survival / 2**self.rule.work)
             # the mask is one more summand with a factor of its own
             yield Named(part, f"folding at rate {rate}", level.folding(variables + masked))
             if number:
@@ -229,7 +253,7 @@ class Scalars:
         """Pads, and for every product: itself, a random factor and its product."""
         return self.sent + 3 * self.products
 
-    def terms(self, part: str, target: int) -> Iterator[Named]:
+    def terms(self, part: str, target: Bits) -> Iterator[Named]:
         found = hidden_code(self.elements, target)
         yield Named(part, "hidden scalars, opened points", found.survival)
         exceptions = found.points + self.elements
@@ -271,7 +295,7 @@ class HiddenCode:
         return 32 + self.drawn * (16 * rows + 16) + 16 * (degree + self.product) + paths
 
 
-def _grown(slot_log: int, length: int, target: int) -> HiddenCode | None:
+def _grown(slot_log: int, length: int, target: Bits) -> HiddenCode | None:
     """Points opened are random coefficients too, so there are more until both agree."""
     found = HiddenCode(slot_log, length, 0)
     while 4 * found.product <= 3 * found.points:
@@ -283,7 +307,7 @@ def _grown(slot_log: int, length: int, target: int) -> HiddenCode | None:
 
 
 @lru_cache(maxsize=64)
-def hidden_code(elements: int, target: int) -> HiddenCode:
+def hidden_code(elements: int, target: Bits) -> HiddenCode:
     """The smallest proof; the first one of equals."""
     slots = range(4, max(5, clog(elements) + 1))
     sizes = ((s, n) for s in slots for n in range(s + 2, s + 8))
@@ -467,10 +491,10 @@ class Relations:
 # the bundle
 
 
-def lookup_terms(part: str, leaves: int, target: int) -> Iterator[Named]:
+def lookup_terms(part: str, leaves: int, target: Bits) -> Iterator[Named]:
     """Keys of four columns and the table's number, eased by at most 28 bits of work; layers."""
-    keys = Fraction(6 * leaves, E)
-    work = next((w for w in range(28) if keys / 2**w <= Fraction(1, 2**target)), 28)
+    keys, wanted = Fraction(6 * leaves, E), Fraction(1, 2 ** int(4 * target))
+    work = next((w for w in range(28) if (keys / 2**w) ** 4 <= wanted), 28)
     yield Named(part, "lookup keys", keys / 2**work)
     layers = sum(3 * k + 2 for k in range(clog(leaves)))
     yield Named(part, "lookup tree", over_field(layers))
@@ -507,7 +531,7 @@ class Dataset:
         self.covered: int = min(1 << features, -(-self.features // whole) * whole)
 
     def _tail(self) -> int:
-        return committed_tail(self.lane, DATASET_BITS, self.openings + 1)
+        return committed_tail(self.lane, 1, DATASET_BITS, self.openings + 1)
 
     @property
     def leaves(self) -> int:
@@ -518,9 +542,9 @@ class Dataset:
         """Runs of covered columns and the labels: one column of lookups each."""
         return self.covered.bit_count() + 1
 
-    def opening(self, target: int, masked: bool) -> Opening:
+    def opening(self, target: Bits, masked: bool, rule: Rule = FIRST) -> Opening:
         rows = max(0, self.cells - self.lane)
-        return Opening(self.lane, rows, target, self.tail, masked)
+        return Opening(self.lane, rows, target, self.tail, masked, rule=rule)
 
     def certificate(self) -> Iterator[Named]:
         part, opening = "dataset certificate", self.opening(DATASET_BITS, self.tail > 0)
@@ -547,11 +571,22 @@ class Bundle:
         self.hiding: bool = statement["zero_knowledge"]
         k, total = statement["segment_steps"], circuit["steps"]
         self.steps = [min(k, total - first) for first in range(0, total, k)]
-        kinds = 8 if self.hiding else 6  # of query terms, and a margin of two bits
-        self.target = self.security + 2 + clog(kinds * (len(self.steps) + 2))
+        version = FORMATS[statement["format"]]
+        self.rule, segments = RULES[version], len(self.steps)
+        self.target: Bits
+        if version == 1:
+            kinds = 8 if self.hiding else 6  # of query terms, and a margin of two bits
+            self.target = self.security + 2 + clog(kinds * (segments + 2))
+            self.closing_target: Bits = max(self.target, DATASET_BITS)
+        else:  # the terms rounded up to a quarter of a bit, and half a bit more
+            quarters = clog((6 * (segments + 1)) ** 4)
+            self.target = self.security + Fraction(2 + quarters, 4)
+            self.closing_target = self.target
         least = 12 if self.hiding else 10
         self.lane = max(least, cells_log(self._committed(0)) - 6)
-        self.tail = committed_tail(self.lane, self.target, BOUNDARY_OPENINGS) if self.hiding else 0
+        rate, drawn = self.rule.segments, self.target - self.rule.work
+        tail = committed_tail(self.lane, rate, drawn, BOUNDARY_OPENINGS)
+        self.tail = tail if self.hiding else 0
 
     def _committed(self, segment: int) -> list[int]:
         relations = self._relations(segment)
@@ -589,7 +624,8 @@ class Bundle:
         inner = (segment > 0) + (segment + 1 < len(self.steps))
         own, boundary = cells_log(self._committed(segment)), cells_log(self._parameters())
         lanes = [1 << max(0, cells - self.lane) for cells in (own, *([boundary] * inner))]
-        return Opening(self.lane, clog(sum(lanes)), self.target, self.tail, self.hiding)
+        rows, rate = clog(sum(lanes)), self.rule.segments
+        return Opening(self.lane, rows, self.target, self.tail, self.hiding, rate, self.rule)
 
     def _sumchecks(self, segment: int) -> dict[str, Fraction]:
         relations = self._relations(segment)
@@ -624,7 +660,7 @@ class Bundle:
             yield from scalars.terms(part, self.target)
 
     def _closing(self) -> Iterator[Named]:
-        opening = self.dataset.opening(max(self.target, DATASET_BITS), self.hiding)
+        opening = self.dataset.opening(self.closing_target, self.hiding, self.rule)
         yield from opening.terms("closing", 2 * CLAIMS * len(self.steps))
         if self.hiding:
             yield from Scalars(opening.scalars()).terms("closing", opening.target)
@@ -638,7 +674,7 @@ class Bundle:
 
 def read_bundle(data: bytes) -> Bundle:
     """The three JSON texts at the start of a bundle."""
-    if data[:8] != b"ZKTRAIN\x01":
+    if data[:7] != b"ZKTRAIN" or data[7] not in (1, 3):
         raise ValueError("not a bundle")
     texts, at = [], 8
     for _ in range(3):

@@ -60,7 +60,8 @@ except zktrain.StatementMismatch:
 
 def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: TinyBundle) -> None:
     arguments = ["verify", str(tiny_bundle.weights), "--proof", str(tiny_bundle.proof)]
-    arguments += ["--dataset", tiny_bundle.root, "--circuit", str(tiny_bundle.circuit)]
+    arguments += ["--dataset", tiny_bundle.root, "--certificate", str(tiny_bundle.dataset)]
+    arguments += ["--circuit", str(tiny_bundle.circuit)]
     code = "from zktrain.cli.entry import run\nrun(sys.argv[1:])"
     done = run_blocked(code, *arguments)
     assert done.returncode == 0, done.stderr
@@ -121,7 +122,7 @@ from zktrain.cli.entry import run
 run(sys.argv[1:])
 """
     arguments = ["verify", str(tiny_bundle.weights), "--proof", str(tiny_bundle.proof), "--json"]
-    done = run_blocked(code, *arguments, "--dataset", tiny_bundle.root)
+    done = run_blocked(code, *arguments, "--dataset", str(tiny_bundle.dataset))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[1] == "False False"
 

@@ -147,7 +147,7 @@ def test_broken_files_of_the_user_are_not_judged(tiny_bundle: TinyBundle, tmp_pa
     """A damaged dataset file or circuit says nothing about the proof."""
     broken = tmp_path / "broken"
     broken.write_bytes(tiny_bundle.dataset.read_bytes()[:50])
-    arguments: dict[str, Any] = {"proof": tiny_bundle.proof, "dataset": tiny_bundle.root}
+    arguments: dict[str, Any] = {"proof": tiny_bundle.proof, "dataset": tiny_bundle.dataset}
     for name in ("dataset", "circuit"):
         with pytest.raises(InputError, match=name):
             zktrain.verify(tiny_bundle.weights, **{**arguments, name: broken})
@@ -159,7 +159,7 @@ def test_bits_of_security_can_be_demanded(tiny_bundle: TinyBundle) -> None:
         zktrain.verify(
             tiny_bundle.weights,
             proof=tiny_bundle.proof,
-            dataset=tiny_bundle.root,
+            dataset=tiny_bundle.dataset,
             min_security_bits=101,
         )
 

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,12 @@ from zktrain.transcript.statement import Statement
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "second_opinion.py"
-GOLDEN = sorted(ROOT.glob("proofs/v1/*/proof.zkt"))
+GOLDEN = [
+    path
+    for path in sorted(ROOT.glob("proofs/v[13]/*/proof.zkt"))
+    if json.loads((path.parent / "circuit.json").read_bytes())["format"] == "zktrain-circuit-1"
+]
+"""Of both versions of bundles, and of the circuits that the second opinion knows."""
 Json = dict[str, Any]
 
 
@@ -50,7 +55,7 @@ def problems(proof: Path, inspection: Json) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("proof", GOLDEN, ids=lambda proof: proof.parent.name)
+@pytest.mark.parametrize("proof", GOLDEN, ids=lambda proof: "/".join(proof.parts[-3:-1]))
 def test_golden_bundles(proof: Path) -> None:
     assert problems(proof, inspected(proof)) == []
 
@@ -156,6 +161,7 @@ def statement(
     openings: int = 0,
     security: int = 100,
     zero_knowledge: bool = False,
+    version: int = 3,
 ) -> Statement:
     layers = tuple(
         Layer(f"fc{i}", a, b, f"fc{i}.weight", f"fc{i}.bias" if bias else None, i < len(widths) - 1)
@@ -166,8 +172,8 @@ def statement(
         Initialisation("seed", "weights"),
     )  # fmt: skip
     header = DatasetHeader(records, widths[0], widths[-1], bytes(32), openings)
-    digest = "00" * 32
-    return Statement(circuit, header, digest, digest, segment_steps, security, zero_knowledge)
+    ends = "00" * 32, "00" * 32
+    return Statement(circuit, header, *ends, segment_steps, security, zero_knowledge, version)
 
 
 STATEMENTS = {
@@ -202,7 +208,12 @@ STATEMENTS = {
         zero_knowledge=True,
     ),
     "in clear on a hiding dataset": statement((5, 6, 3), openings=64),
+    "many segments": statement((5, 6, 3), steps=64, segment_steps=2, openings=64, security=95),
+    "hiding, many segments": statement(
+        (5, 6, 3), steps=40, segment_steps=1, openings=64, security=90, zero_knowledge=True
+    ),
 }
+STATEMENTS |= {f"{n}, version 1": replace(s, version=1) for n, s in STATEMENTS.items()}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
@@ -232,7 +243,7 @@ def test_hidden_scalars_are_counted_alike(name: str) -> None:
         assert (sent, found.products) == (layout.scalars, len(layout.products))
     closing, certificate = case.closing_layout(), certificate_layout(case.dataset)
     assert closing is not None and certificate is not None
-    opening = bundle.dataset.opening(bundle.target, True)
+    opening = bundle.dataset.opening(bundle.closing_target, True, bundle.rule)
     assert opening.scalars() == closing.scalars
     found = bundle.dataset.hidden()
     assert (found.sent, found.products) == (certificate.scalars, len(certificate.products))

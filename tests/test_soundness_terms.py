@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import pytest
@@ -38,6 +38,27 @@ def bits(error: Fraction) -> float:
 Terms = list[tuple[str, str, Fraction]]
 
 
+@dataclass(frozen=True)
+class Version:
+    """Rates of segments and of levels 1, 2, 3, ... as log2 of the inverse; where folding stops;
+    bits of work before positions are drawn."""
+
+    number: int
+    rate: int
+    deeper: tuple[int, ...]
+    clear: int
+    work: int
+
+
+FIRST = Version(1, 1, tuple(range(2, 20)), 8, 0)
+THIRD = Version(3, 2, (3, *[4] * 18), 9, 20)
+
+
+def misses(error: Fraction, target: Fraction) -> bool:
+    """``error > 2^-target``, exactly; targets are multiples of a quarter."""
+    return error**4 > Fraction(1, 2 ** int(4 * target))
+
+
 def survivors(code_log: int, rate_log: int, queries: int) -> Fraction:
     n, rho = 1 << code_log, Fraction(1, 1 << rate_log)
     gamma = (1 - rho) / 2 - 3 / ((1 - rho) * n)
@@ -50,32 +71,42 @@ def folding(code_log: int, rate_log: int, variables: int) -> Fraction:
     return max(Fraction(2), gamma * n + 1) * max(1, variables) / E_SIZE
 
 
-def opening_terms(part: str, lane_log: int, row_log: int, claims: int, target: int) -> Terms:
+def opening_terms(
+    part: str,
+    lane_log: int,
+    row_log: int,
+    claims: int,
+    target: Fraction,
+    version: Version = FIRST,
+    rate_log: int = 1,
+) -> Terms:
     """Batching of the claims, then per level queries, folding and the batch of opened rows."""
     out = [(part, "claim batching", Fraction(claims + 2 * (lane_log + row_log), E_SIZE))]
-    message, fold, rate_log, before = lane_log, row_log, 1, 0
+    message, fold, before, level = lane_log, row_log, 0, 0
     while True:
         code = message + rate_log
         queries = 1
-        while survivors(code, rate_log, queries) > Fraction(1, 2**target):
+        while misses(survivors(code, rate_log, queries) / 2**version.work, target):
             queries += 1
         rate = f"1/{1 << rate_log}"
-        out.append((part, f"queries at rate {rate}", survivors(code, rate_log, queries)))
+        found = survivors(code, rate_log, queries) / 2**version.work
+        out.append((part, f"queries at rate {rate}", found))
         out.append((part, f"folding at rate {rate}", folding(code, rate_log, fold)))
-        if rate_log > 1:
+        if level:
             rows = Fraction(before + 2 * fold, E_SIZE)
-            out.append((part, f"opened rows batched, level {rate_log - 1}", rows))
-        if message <= 10:
+            out.append((part, f"opened rows batched, level {level}", rows))
+        if message <= version.clear + 2:
             return out
-        fold = min(4, message - 8)
-        message, rate_log, before = message - fold, rate_log + 1, queries
+        fold = min(4, message - version.clear)
+        message, rate_log, before = message - fold, version.deeper[level], queries
+        level += 1
 
 
-def lookup_terms(part: str, leaves: int, target: int) -> Terms:
+def lookup_terms(part: str, leaves: int, target: Fraction) -> Terms:
     """Keys of ``N`` leaves of at most four columns, eased by work; then the fraction tree."""
     keys = Fraction(leaves * (COLUMNS + 2), E_SIZE)
     work = 0
-    while keys / 2**work > Fraction(1, 2**target):
+    while misses(keys / 2**work, target):
         work += 1
     layers = sum(3 * k + 2 for k in range(log2(leaves)))
     return [
@@ -98,6 +129,7 @@ class Sizes:
     cross_entropy: bool = True
     binary: bool = False
     security: int = 100
+    version: Version = THIRD
     lane_log: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,8 +142,15 @@ class Sizes:
         return [self.segment_steps] * full + ([rest] if rest else [])
 
     @property
-    def target(self) -> int:
-        return self.security + 2 + math.ceil(math.log2(6 * (len(self.segments) + 2)))
+    def target(self) -> Fraction:
+        """Of version 3, the least multiple of a quarter of a bit that has ``6 (S + 1)`` times the
+        error below a target of half a bit more than asked for."""
+        if self.version is FIRST:
+            return Fraction(self.security + 2 + log2(6 * (len(self.segments) + 2)))
+        quarters = 0
+        while 1 << quarters < (6 * (len(self.segments) + 1)) ** 4:
+            quarters += 1
+        return self.security + Fraction(1, 2) + Fraction(quarters, 4)
 
     def log_size(self, width: int, steps: int) -> int:
         return (log2(width) if width else 0) + log2(self.batch) + log2(steps)
@@ -162,7 +201,8 @@ class Sizes:
         inner = (number > 0) + (number + 1 < len(self.segments))
         lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
         claims = CLAIMS * (len(self.committed(steps)) + 2 * len(self.boundary()))
-        return out + opening_terms(part, self.lane_log, log2(lanes), claims, self.target)
+        sizes = self.lane_log, log2(lanes), claims, self.target
+        return out + opening_terms(part, *sizes, self.version, self.version.rate)
 
     def dataset_terms(self) -> Terms:
         """The closing proof of inputs and labels, and the certificate of 112 bits."""
@@ -174,11 +214,14 @@ class Sizes:
         assert lane_log - n >= f  # all columns stand in one lane
         leaves = (1 << n + f) + (1 << n + c) + 512
         claims = 2 * CLAIMS * len(self.segments)
-        out = opening_terms("closing", lane_log, row_log, claims, max(self.target, 116))
+        target = self.target
+        if self.version is FIRST:
+            target = max(target, Fraction(116))
+        out = opening_terms("closing", lane_log, row_log, claims, target, self.version)
         part = "dataset certificate"
-        out += lookup_terms(part, leaves, 116)
+        out += lookup_terms(part, leaves, Fraction(116))
         out.append((part, "label sums", Fraction(max(1, n), E_SIZE)))
-        return out + opening_terms(part, lane_log, row_log, 32, 116)
+        return out + opening_terms(part, lane_log, row_log, 32, Fraction(116))
 
     def terms(self) -> Terms:
         out: Terms = []
@@ -199,8 +242,8 @@ class Sizes:
             Initialisation("seed", "weights"),
         )  # fmt: skip
         header = DatasetHeader(self.records, self.inputs, self.classes, bytes(32))
-        digest = "00" * 32
-        return Statement(circuit, header, digest, digest, self.segment_steps, self.security)
+        ends, number = ("00" * 32, "00" * 32), self.version.number
+        return Statement(circuit, header, *ends, self.segment_steps, self.security, False, number)
 
 
 CASES = {
@@ -211,7 +254,9 @@ CASES = {
     "binary cross-entropy": Sizes(5, 6, 3, 3, 5, 2, 11, cross_entropy=False, binary=True),
     "many steps": Sizes(16, 64, 10, 16, 256, 128, 60, security=90),
     "one of everything": Sizes(1, 1, 1, 1, 1, 1, 1),
+    "many segments": Sizes(4, 2, 2, 2, 40, 1, 30, security=98),
 }
+CASES |= {f"{name}, version 1": replace(case, version=FIRST) for name, case in CASES.items()}
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -245,6 +290,25 @@ def test_union_of_the_proven_terms(case: Sizes) -> None:
     total = sum((error for _, _, error in case.terms()), Fraction(0))
     assert statement.union_bits == pytest.approx(bits(total), abs=1e-6)
     assert total < Fraction(1, 2**case.security)
+
+
+def test_bits_of_version_3_by_the_rule() -> None:
+    """``s + 0.5 + ceil(4 log2(6 (S + 1))) / 4``, in floating point as it is written down."""
+    for case in CASES.values():
+        if case.version is THIRD:
+            count = 6 * (len(case.segments) + 1)
+            rule = case.security + 0.5 + math.ceil(4 * math.log2(count)) / 4
+            assert case.statement().query_bits == case.statement().closing_bits == rule
+    exact = replace(CASES["one segment"], steps=7, segment_steps=1)  # 48 terms: no power of two
+    assert exact.statement().query_bits == 100.5 + 5.75
+
+
+def test_work_is_twenty_bits_of_every_query_term_of_version_3() -> None:
+    """And of no other term: without them each of these misses what the statement asks for."""
+    case = CASES["three segments, the last shorter"]
+    for term in case.statement().soundness_terms:
+        if "queries" in term.name and term.part != "dataset certificate":
+            assert case.target <= term.bits < case.target + 1 and term.bits - 20 < case.security
 
 
 def test_union() -> None:

@@ -19,7 +19,7 @@ from .field.goldilocks import P
 
 _ABSORB = b"zktrain challenger absorb v1"
 _OUTPUT = b"zktrain challenger output v1"
-_WORK = b"zktrain challenger work v1"
+WORK = b"zktrain challenger work v1"
 _FOUR_WORDS = struct.Struct("<4Q")
 
 
@@ -113,13 +113,5 @@ class Challenger:
 
 def work_done(seed: bytes, nonce: int, bits: int) -> bool:
     """Whether ``nonce`` has ``bits`` leading zero bits of work."""
-    digest = hashlib.sha256(_WORK + seed + nonce.to_bytes(8, "little")).digest()
+    digest = hashlib.sha256(WORK + seed + nonce.to_bytes(8, "little")).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits) == 0 if bits else True
-
-
-def find_work(seed: bytes, bits: int) -> int:
-    """Smallest nonce with ``bits`` leading zero bits."""
-    nonce = 0
-    while not work_done(seed, nonce, bits):
-        nonce += 1
-    return nonce

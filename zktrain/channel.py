@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .challenger import Challenger, find_work, work_done
+from .challenger import Challenger, work_done
 from .errors import MalformedProof, Rejected, ZktrainError
 from .field.extension import Ext, reduced
 from .field.forms import Form, Scalar
@@ -70,6 +70,8 @@ class ProverChannel:
     def send_work(self, label: str, bits: int) -> None:
         """P -> V: a nonce bound to everything before it."""
         if bits:
+            from .kernels.work import find_work
+
             nonce = find_work(self.challenger.work_seed(label), bits)
             self._append(label, nonce.to_bytes(8, "little"))
 

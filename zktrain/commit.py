@@ -75,7 +75,7 @@ def commit(
         The root of ``data`` is another than ``check``.
     """
     require("prove", "committing", "numba")
-    from .dataset.commitment import certify, commit_records, opened_positions, query_bits
+    from .dataset.commitment import certificate_plan, certify, commit_records
     from .dataset.public_file import write_public
     from .dataset.secret_file import Owned, Secret, create, owned, secret_path, spend
 
@@ -108,7 +108,7 @@ def commit(
         if seed is not None:
             secret = secret_path(path)
             create(secret, Secret(root, records.digest, seed.hex(), header.openings, 0, 0))
-            spend(secret, header, positions=opened_positions(header, query_bits()))
+            spend(secret, header, positions=certificate_plan(header).positions)
         progress("certify dataset", 0, 1)
         write_public(path, header, certify(committed))
         progress("certify dataset", 1, 1)

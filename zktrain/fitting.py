@@ -20,7 +20,6 @@ from .transcript.statement import Statement
 SPARE = 0.9
 """Segments are cut so that this share of the memory is enough: predictions are off by some per
 cent."""
-PUBLIC_DATASET = "dataset.zkd"
 AUTOMATIC = "automatic_segments"
 """Proof option of a run directory: the recipe leaves the length of segments to the prover."""
 
@@ -43,7 +42,7 @@ def fit(
     available = _available() if memory is None else memory
     if available is None:
         return statement
-    first = estimate(statement, certified=(run.path / PUBLIC_DATASET).exists())
+    first = estimate(statement, certified=run.public_dataset.exists())
     if first.peak_bytes <= (SPARE if automatic else 1.0) * available:
         return statement
     proved = any((run.path / "segments").glob("segment-*.bin"))

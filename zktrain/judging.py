@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader
+from .dataset.public_file import GivenDataset, given_dataset
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .training.weights import digest, read_weights
 from .transcript.statement import Provable
@@ -30,18 +31,39 @@ def staged(stage: str, number: int | None, work: Callable[[], T]) -> T:
         raise
 
 
-def check_dataset(header: DatasetHeader, dataset: str | Path) -> None:
-    """Raise ``StatementMismatch`` unless the header is that of the dataset that is asked for."""
-    from .dataset.public_file import root_of
-
-    wanted = root_of(dataset)
-    if header.root != wanted:
+def check_dataset(header: DatasetHeader, dataset: str | Path) -> GivenDataset:
+    """The dataset that is asked for; raises ``StatementMismatch`` unless the header is its own."""
+    given = given_dataset(dataset)
+    if header.root != given.root:
         raise StatementMismatch(
             "the proof is about another dataset",
             stage="dataset",
-            expected=wanted.hex()[:16],
+            expected=given.root.hex()[:16],
             got=header.root.hex()[:16],
         )
+    return given
+
+
+def certificate_of(given: GivenDataset, path: str | Path | None) -> bytes:
+    """The certificate of the dataset, not verified: from its public file, which may be given by
+    ``path`` beside its root. Raises ``InputError`` without one, ``StatementMismatch`` for that of
+    another dataset."""
+    if path is not None:
+        beside = given_dataset(path)
+        if beside.root != given.root:
+            raise StatementMismatch(
+                "the certificate is that of another dataset",
+                stage="dataset certificate",
+                expected=given.root.hex()[:16],
+                got=beside.root.hex()[:16],
+            )
+        given = beside
+    if given.certificate is None:
+        raise InputError(
+            "the proof does not repeat the dataset's certificate: give the public file that "
+            "zktrain commit wrote (.zkd) as the dataset, or beside its root as the certificate"
+        )
+    return given.certificate
 
 
 def check_bits(statement: Provable, least: int) -> None:

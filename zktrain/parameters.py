@@ -11,7 +11,8 @@ from .arguments.tables import MAX_COLUMNS, TABLES
 from .circuit.curves import CURVES, curve
 from .circuit.exp_table import exp_table
 from .circuit.sigmoid_table import sigmoid_table
-from .commitment import commit, ligero, merkle, packing, parameters
+from .commitment import ligero, merkle, packing, parameters
+from .commitment.parameters import FIRST_SCHEME, SMALL_SCHEME
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
 
@@ -20,6 +21,8 @@ _TABLES = {
     2: ("winner", "sigmoid", "range18", *(f"curve.{name}" for name in CURVES)),
 }
 """The lookup tables that each version adds."""
+SCHEMES = {1: FIRST_SCHEME, 2: FIRST_SCHEME, 3: SMALL_SCHEME}
+"""What openings are like."""
 
 
 @lru_cache(maxsize=4)
@@ -27,8 +30,9 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
     """SHA-256 of the canonical JSON of all constants: a version with other constants has another
     digest. Proofs that hide have some more.
 
-    ``version`` is that of the circuit: a table added later is one of a later version.
+    A table added later is one of a later version.
     """
+    scheme = SCHEMES[version]
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
     fields: dict[str, object] = {
@@ -39,8 +43,8 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
         "hash": "sha256",
         "leaf": merkle.LEAF.rstrip(b"\0").decode(),
         "node": merkle.NODE.rstrip(b"\0").decode(),
-        "rate_log": commit.RATE_LOG,
-        "clear_log": parameters.CLEAR_LOG,
+        "rate_log": scheme.rate_log,
+        "clear_log": scheme.clear_log,
         "fold_log": parameters.FOLD_LOG,
         "lane_log_min": parameters.LANE_LOG_MIN,
         "row_log": parameters.ROW_LOG,
@@ -63,6 +67,9 @@ def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
             known = curve(name)
             both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
             fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
+    if version > 2:
+        fields["deeper_rate_logs"] = scheme.deeper
+        fields["opening_work_bits"] = scheme.work_bits
     if hiding:
         fields["hiding"] = {
             "lane_log_min": parameters.HIDING_LANE_LOG_MIN,

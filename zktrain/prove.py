@@ -20,11 +20,10 @@ from .dataset import secret_file
 from .dataset.commitment import (
     CommittedDataset,
     DatasetColumns,
+    certificate_plan,
     certify,
     columns_of,
     commit_columns,
-    opened_positions,
-    query_bits,
     verify_certificate,
 )
 from .dataset.public_file import read_public, write_public
@@ -40,7 +39,7 @@ from .transcript import closing, segment
 from .transcript.boundary_secrets import BoundarySecrets
 from .transcript.bundle import Bundle, SegmentProof
 from .transcript.segment import HEADER_BYTES, BoundaryWeights, SegmentHeader
-from .transcript.statement import Statement, auto_segment_steps
+from .transcript.statement import Statement, auto_segment_steps, newest
 from .transcript.witness import SegmentWitness, batch_tensors
 
 
@@ -144,6 +143,7 @@ def prove(
             int(opened.proof.get("security_bits", 100)),
             zero_knowledge,
         )
+        statement = newest(statement)
         statement.require_provable()
         automatic = opened.proof.get(AUTOMATIC) is True
         statement = fit(opened, records, statement, automatic, memory, device, clock)
@@ -160,20 +160,19 @@ def prove(
                 "root that the run was trained for; train again"
             )
         clock("certify dataset", 0, 1)
-        certificate = _certificate(opened.path / "dataset.zkd", dataset, secret)
+        certificate = _certificate(opened.public_dataset, dataset, secret)
         clock("closing", 0, 1)
         if secret is not None:
-            positions = opened_positions(header, statement.closing_bits)
-            secret_file.spend(secret, header, positions=positions)
+            secret_file.spend(secret, header, positions=statement.closing_plan.positions)
         headers = [part.header for part in proofs]
         closing_proof = closing.prove(statement, headers, claims, dataset.committed)
         bundle = Bundle(
             statement.to_json(),
             circuit.canonical_json(),
             header.to_json(),
-            certificate,
             tuple(proofs),
             closing_proof,
+            certificate if statement.version == 1 else None,
         )
         path = Path(out) if out is not None else opened.path / "proof.zkt"
         data = bundle.to_bytes()
@@ -195,7 +194,7 @@ def _certificate(path: Path, dataset: CommittedDataset, secret: Path | None) -> 
         except ZktrainError:
             pass  # made anew below
     if secret is not None:
-        positions = opened_positions(dataset.header, query_bits())
+        positions = certificate_plan(dataset.header).positions
         secret_file.spend(secret, dataset.header, positions=positions)
     certificate = certify(dataset)
     write_public(path, dataset.header, certificate)

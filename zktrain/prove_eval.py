@@ -305,12 +305,10 @@ def _closing(
     secret: Path | None,
 ) -> bytes:
     from .dataset import secret_file
-    from .dataset.commitment import opened_positions
     from .transcript import closing
 
     if secret is not None:
-        positions = opened_positions(statement.dataset, statement.closing_bits)
-        secret_file.spend(secret, statement.dataset, positions=positions)
+        secret_file.spend(secret, statement.dataset, positions=statement.closing_plan.positions)
     return closing.prove(statement, list(statement.headers), claims, committed.committed)
 
 

@@ -68,13 +68,8 @@ def opening_terms(part: str, plan: Plan, claims: int) -> list[Term]:
     terms = [Term(part, "claim batching", _field(claims + 2 * variables))]
     for number, level in enumerate(levels):
         rate = f"1/{1 << (level.code_log - level.message_log)}"
-        terms.append(
-            Term(
-                part,
-                f"queries at rate {rate}",
-                query_bits(level.code_log, level.message_log, level.queries, level.tail),
-            )
-        )
+        queries = query_bits(level.code_log, level.message_log, level.queries, level.tail)
+        terms.append(Term(part, f"queries at rate {rate}", queries + level.work_bits))
         terms.append(
             Term(
                 part,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .training.trainer import FloatTrained
     from .transcript.statement import Statement
 
-PUBLIC_DATASET = "dataset.zkd"
 OWN_SECRET = "dataset.zkd.secret"
 INITIAL_WEIGHTS = "initial.safetensors"
 WEIGHTS_FORMAT = "zktrain-weights-1"
@@ -160,18 +159,20 @@ def train(
 
 
 def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:
-    from .transcript.statement import Statement, auto_segment_steps
+    from .transcript.statement import Statement, auto_segment_steps, newest
 
     options = compiled.recipe.proof
     segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit, header.records)
-    return Statement(
-        compiled.circuit,
-        header,
-        initial,
-        final,
-        segment_steps,
-        options.security_bits,
-        options.zero_knowledge,
+    return newest(
+        Statement(
+            compiled.circuit,
+            header,
+            initial,
+            final,
+            segment_steps,
+            options.security_bits,
+            options.zero_knowledge,
+        )
     )
 
 
@@ -245,7 +246,7 @@ def _create_run(
         },
         boundaries=[*(first for first, _ in statement.segments), circuit.steps],
     )
-    public, initial = run.path / PUBLIC_DATASET, run.path / INITIAL_WEIGHTS
+    public, initial = run.public_dataset, run.path / INITIAL_WEIGHTS
     for path in (public, initial, run.path / OWN_SECRET):
         path.unlink(missing_ok=True)
     if secret == OWN_SECRET and known.seed is not None:

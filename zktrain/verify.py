@@ -15,6 +15,7 @@ from .dataset.commitment import DatasetHeader, verify_certificate
 from .errors import InputError, StatementMismatch
 from .judging import (
     Weights,
+    certificate_of,
     check_bits,
     check_dataset,
     check_fields,
@@ -52,6 +53,7 @@ def verify(
     dataset: str | Path,
     circuit: str | Path | None = None,
     initial: str | Path | None = None,
+    certificate: str | Path | None = None,
     min_security_bits: int = 100,
     progress: Progress = silent,
 ) -> Verdict:
@@ -60,7 +62,9 @@ def verify(
 
     ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled
     circuit; without it the verdict's statement says which network and recipe were proven.
-    ``initial`` is the file of first weights for runs that do not start from a seed.
+    ``initial`` is the file of first weights for runs that do not start from a seed. Bundles do not
+    repeat the dataset's certificate (those of version 1 do): where ``dataset`` is a root,
+    ``certificate`` is the public dataset file that holds it.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def verify(
     data = read_file(proof, "proof")
     bundle = parse(data)
     header = DatasetHeader.from_json(bundle.dataset_json)
-    check_dataset(header, dataset)
+    given = check_dataset(header, dataset)
     if circuit is not None:
         _check_circuit(bundle, circuit)
     statement = parse_statement(bundle)
@@ -82,10 +86,13 @@ def verify(
     first = _initial_weights(statement, initial)
     headers = [s.header for s in bundle.segments]
     check_chain(statement, headers)
+    certified = bundle.certificate
+    if certified is None:
+        certified = certificate_of(given, certificate)
 
     total = len(headers) + 2
     progress("dataset certificate", 0, total)
-    staged("dataset certificate", None, partial(verify_certificate, header, bundle.certificate))
+    staged("dataset certificate", None, partial(verify_certificate, header, certified))
     claims = []
     start, fixed = segment.split_weights(statement.circuit, first)
     end, last_fixed = segment.split_weights(statement.circuit, last)

@@ -51,7 +51,8 @@ def zktrain(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def verify_arguments(bundle: TinyBundle, **changes: object) -> list[object]:
-    values = {"weights": bundle.weights, "proof": bundle.proof, "dataset": bundle.root, **changes}
+    names = ("weights", "proof", "dataset")
+    values = {**{name: getattr(bundle, name) for name in names}, **changes}
     return [
         "verify",
         values["weights"],
@@ -209,7 +210,7 @@ def test_prove_prints_stages_and_sizes(
     assert ended.json["seconds"] > 0 and ended.json["peak_rss_bytes"] > 0
     assert all(seconds >= 0 for seconds in ended.json["stages"].values())
     text = zktrain("prove", run_copy).out
-    assert f"--dataset {tiny_bundle.root}" in text
+    assert f"--dataset {run_copy / 'dataset.zkd'}" in text.replace("\n", "")
 
 
 def test_prove_names_a_run_that_is_none(zktrain: Any, tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ VERIFY_KEYS = {
 def test_an_accepted_proof_says_what_is_proven_and_what_not(
     zktrain: Any, tiny_bundle: TinyBundle
 ) -> None:
-    ended = zktrain(*verify_arguments(tiny_bundle, dataset=tiny_bundle.dataset))
+    ended = zktrain(*verify_arguments(tiny_bundle))
     assert ended.code == 0 and ended.out.startswith("ACCEPTED")
     for fact in (
         "8-4-3 perceptron",
@@ -289,6 +290,17 @@ def test_bytes_that_are_no_proof_are_rejected(
     broken.write_bytes(tiny_bundle.proof.read_bytes()[:-1])
     ended = zktrain(*verify_arguments(tiny_bundle, proof=broken), "--json")
     assert ended.code == 1 and ended.json["error"]["kind"] == "MalformedProof"
+
+
+def test_a_root_needs_the_certificate_beside_it(zktrain: Any, tiny_bundle: TinyBundle) -> None:
+    """Without it nothing is judged, and the message says what to give."""
+    arguments = verify_arguments(tiny_bundle, dataset=tiny_bundle.root)
+    ended = zktrain(*arguments, "--json")
+    assert ended.code == 2 and ended.json["error"]["kind"] == "InputError"
+    assert ".zkd" in ended.json["error"]["message"]
+    assert zktrain(*arguments, "--certificate", tiny_bundle.dataset).code == 0
+    missing = zktrain(*arguments, "--certificate", tiny_bundle.folder / "nothing")
+    assert missing.code == 2 and missing.err.startswith("NOT JUDGED")
 
 
 @pytest.mark.parametrize("missing", ["weights", "proof", "dataset"])
@@ -359,6 +371,7 @@ PLAIN = [
     ["--dataset", "d", "--json", "--proof", "p", "w w"],
     ["--proof", "p", "w", "--min-security-bits", "080", "--circuit", "c", "--dataset", "d"],
     ["w", "--initial", "i", "--proof", "a/../p", "--dataset", "d", "--min-security-bits", "0"],
+    ["--certificate", "f.zkd", "w", "--proof", "p", "--dataset", "00"],
 ]
 NOT_PLAIN = [
     [],
@@ -395,7 +408,7 @@ def test_the_plain_form_of_verify_means_what_the_parser_makes_of_it(
     plain = judge.plain(["verify", *words])
     assert plain is not None
     of_ezkl = {"data": None, "srs": None, "unchecked_srs": False, "insecure_srs": False}
-    assert asked == [{"circuit": None, "initial": None, **of_ezkl, **plain}]
+    assert asked == [{"circuit": None, "initial": None, "certificate": None, **of_ezkl, **plain}]
 
 
 @pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)
@@ -439,7 +452,7 @@ def test_names_from_outside_are_printed_as_they_are(zktrain: Any, tmp_path: Path
 def test_an_interrupted_training_is_one_line_and_can_begin_again(
     zktrain: Any, tmp_path: Path
 ) -> None:
-    recipe = write_recipe(tmp_path, steps=200_000, segment_steps="64", learning_rate="0.00390625")
+    recipe = write_recipe(tmp_path, steps=200_000, segment_steps="256", learning_rate="0.00390625")
     data, out = write_data(tmp_path / "data.npz"), tmp_path / "run"
     arguments = ["train", str(recipe), "--data", str(data), "--out", str(out)]
     # A shell's background jobs start with SIGINT ignored, and would pass that on.
@@ -455,7 +468,7 @@ def test_an_interrupted_training_is_one_line_and_can_begin_again(
         env={**os.environ, "ZKTRAIN_DEBUG": ""},
     )
     deadline = time.monotonic() + 60
-    while not (out / "boundary-00000064.npz").exists() and time.monotonic() < deadline:
+    while not (out / "boundary-00000256.npz").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -8,10 +8,31 @@ from fractions import Fraction
 import pytest
 
 from zktrain.commitment import ligero
-from zktrain.commitment.parameters import Level, distance, fold_bits, plan, query_bits
+from zktrain.commitment.parameters import (
+    FIRST_SCHEME,
+    RATE_SLACK,
+    SMALL_SCHEME,
+    Level,
+    Scheme,
+    carried_tail_for,
+    distance,
+    fold_bits,
+    plan,
+    query_bits,
+)
 
 P = 2**64 - 2**32 + 1
 SIZES = [(10, 0), (10, 6), (11, 3), (12, 6), (13, 1), (16, 6), (18, 6), (19, 7), (22, 6), (26, 6)]
+
+
+SCHEMES = {"first": FIRST_SCHEME, "small": SMALL_SCHEME}
+schemes = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+
+
+def rates(scheme: Scheme, rate_log: int, levels: int) -> list[int]:
+    """As docs/protocol.md has them: 1/2, 1/4, 1/8, ...; or 1/4 (a dataset 1/2), 1/8, 1/16, 1/16."""
+    deeper = [3, *[4] * levels] if scheme is SMALL_SCHEME else list(range(2, levels + 2))
+    return [rate_log, *deeper][:levels]
 
 
 def gamma(code_log: int, message_log: int) -> Fraction:
@@ -53,37 +74,75 @@ def test_more_queries_than_agreeing_positions_leave_no_chance() -> None:
     assert query_bits(9, 8, agreeing + 1) == math.inf
 
 
-@pytest.mark.parametrize("bits", [1, 30, 80, 100, 104, 112, 128])
+@pytest.mark.parametrize("bits", [21, 30, 80, 100, 104, 112, 128])
 @pytest.mark.parametrize(("lane_log", "row_log"), SIZES)
+@schemes
 def test_every_level_meets_the_bits_and_no_query_is_to_spare(
-    lane_log: int, row_log: int, bits: int
+    lane_log: int, row_log: int, bits: int, scheme: Scheme
 ) -> None:
+    """With its work, which is twenty bits or none."""
     bound = Fraction(1, 2**bits)
-    for level in plan(lane_log, row_log, bits).levels:
-        assert survivors(level.code_log, level.message_log, level.queries) <= bound
-        assert survivors(level.code_log, level.message_log, level.queries - 1) > bound
+    for level in plan(lane_log, row_log, bits, rate_log=scheme.rate_log, scheme=scheme).levels:
+        assert level.work_bits == (20 if scheme is SMALL_SCHEME else 0)
+        work = 2**level.work_bits
+        assert survivors(level.code_log, level.message_log, level.queries) / work <= bound
+        assert survivors(level.code_log, level.message_log, level.queries - 1) / work > bound
 
 
-def test_fractions_of_a_bit_count() -> None:
+@schemes
+def test_fractions_of_a_bit_count(scheme: Scheme) -> None:
     for bits in (104.25, 104.5, 104.75):
-        for level in plan(18, 6, bits).levels:
-            left = exact_bits(survivors(level.code_log, level.message_log, level.queries))
-            short = exact_bits(survivors(level.code_log, level.message_log, level.queries - 1))
+        for level in plan(18, 6, bits, rate_log=scheme.rate_log, scheme=scheme).levels:
+            sizes = level.code_log, level.message_log
+            left = exact_bits(survivors(*sizes, level.queries)) + level.work_bits
+            short = exact_bits(survivors(*sizes, level.queries - 1)) + level.work_bits
             assert short < bits <= left
 
 
 @pytest.mark.parametrize(("lane_log", "row_log"), SIZES)
-def test_levels_fit_together(lane_log: int, row_log: int) -> None:
-    made = plan(lane_log, row_log, 104)
+@pytest.mark.parametrize("rate_log", [1, 2])
+@schemes
+def test_levels_fit_together(lane_log: int, row_log: int, rate_log: int, scheme: Scheme) -> None:
+    made = plan(lane_log, row_log, 104, rate_log=rate_log, scheme=scheme)
     assert made.levels[0].message_log == lane_log and made.levels[0].fold_log == row_log
+    assert made.positions == made.levels[0].queries
+    found = [level.code_log - level.message_log for level in made.levels]
+    assert found == rates(scheme, rate_log, len(found))
     for number, level in enumerate(made.levels):
-        assert level.code_log - level.message_log == number + 1
         assert level.queries <= 1 << level.code_log
         if number:
             assert level.message_log + level.fold_log == made.levels[number - 1].message_log
             assert 1 <= level.fold_log <= 4
     assert made.clear_log == made.levels[-1].message_log
-    assert 8 <= made.clear_log <= 10
+    end = 9 if scheme is SMALL_SCHEME else 8
+    assert end <= made.clear_log <= end + 2
+
+
+@pytest.mark.parametrize("lane_log", [12, 13, 16, 20])
+@pytest.mark.parametrize("bits", [83.0, 104.25, 113.5])
+@schemes
+def test_a_tail_is_as_long_as_what_is_opened_and_its_code_as_short_as_may_be(
+    lane_log: int, bits: float, scheme: Scheme
+) -> None:
+    """Four openings, of a commitment and as its plan has them, in exact numbers."""
+    bits_drawn = bits - scheme.work_bits
+    tail = carried_tail_for(lane_log, bits_drawn, 4, scheme.rate_log)
+    made = plan(lane_log, 3, bits, tail, True, scheme.rate_log, scheme)
+    level = made.levels[0]
+    assert tail & (tail - 1) == 0 and level.tail == tail
+    half = plan(lane_log, 3, bits, tail // 2, True, scheme.rate_log, scheme)
+    assert 4 * made.positions <= tail and 4 * half.positions > tail // 2
+    rho = Fraction((1 << lane_log) + tail, 1 << level.code_log)
+    allowed = Fraction(11, 10) / 2**scheme.rate_log
+    assert RATE_SLACK == 1.1 and rho <= allowed < 2 * rho
+    masked = made.levels[1]
+    assert masked.masked and masked.tail >= masked.queries
+
+
+def test_a_scheme_without_work_at_few_bits_is_not_taken_for_one_with_it() -> None:
+    """Where work alone is enough, nothing is drawn; no statement asks for so few bits."""
+    made = plan(12, 3, 15.0, rate_log=2, scheme=SMALL_SCHEME)
+    assert [level.queries for level in made.levels] == [0] * len(made.levels)
 
 
 @pytest.mark.parametrize(("lane_log", "row_log"), [(20, 6), (22, 6), (24, 7), (26, 7)])

@@ -114,7 +114,10 @@ def test_a_commitment_of_these_records_is_not_made_again(
     with monkeypatch.context() as patch:
         patch.setattr(commitment, "commit_records", refuse)
         trained = zktrain.train(files.recipe, data=files.data, out=run, dataset=files.dataset)
-        assert trained.dataset_root == zktrain.dataset.public_file.root_of(files.dataset).hex()
+        assert (
+            trained.dataset_root
+            == zktrain.dataset.public_file.given_dataset(files.dataset).root.hex()
+        )
         other = files.folder / "other.npz"
         records = read_dataset(str(files.data))
         np.savez(other, inputs=records.inputs[::-1], labels=records.labels[::-1], classes=2)

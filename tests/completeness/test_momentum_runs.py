@@ -55,7 +55,7 @@ def test_from_recipe_to_verdict(tmp_path: Path, training: str, segments: int, hi
     proved = zktrain.prove(tmp_path / "run")
     assert proved.segments == segments and proved.zero_knowledge == hides
     verdict = zktrain.verify(
-        trained.weights, proof=proved.path, dataset=trained.dataset_root, circuit=circuit
+        trained.weights, proof=proved.path, dataset=tmp_path / "run/dataset.zkd", circuit=circuit
     )
     assert verdict.statement.circuit == Circuit.from_json(circuit.read_bytes())
     assert verdict.security_bits >= 100
@@ -68,7 +68,7 @@ def test_from_recipe_to_verdict(tmp_path: Path, training: str, segments: int, hi
     next(iter(weights.values())).reshape(-1)[0] += 1
     write_weights(changed, weights, 34, {})
     with pytest.raises(StatementMismatch, match="does not hold the weights"):
-        zktrain.verify(changed, proof=proved.path, dataset=trained.dataset_root)
+        zktrain.verify(changed, proof=proved.path, dataset=tmp_path / "run/dataset.zkd")
     for line in (training.replace("0.75", "0.7"), training.replace("0.02", "0.03"), ""):
         if line == training:
             continue
@@ -78,7 +78,7 @@ def test_from_recipe_to_verdict(tmp_path: Path, training: str, segments: int, hi
             zktrain.verify(
                 trained.weights,
                 proof=proved.path,
-                dataset=trained.dataset_root,
+                dataset=tmp_path / "run/dataset.zkd",
                 circuit=tmp_path / "other.json",
             )
 
@@ -91,7 +91,7 @@ def test_a_run_from_a_file_under_weight_decay(tmp_path: Path) -> None:
     proved = zktrain.prove(tmp_path / "run")
     initial = tmp_path / "run/initial.safetensors"
     zktrain.verify(
-        trained.weights, proof=proved.path, dataset=trained.dataset_root, initial=initial
+        trained.weights, proof=proved.path, dataset=tmp_path / "run/dataset.zkd", initial=initial
     )
 
 

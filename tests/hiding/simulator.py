@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from probing import Cells, Frozen
 
-from zktrain.challenger import Challenger, find_work
+from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel
 from zktrain.commitment import ligerito, ligero, merkle
 from zktrain.commitment.ligerito import code_point
@@ -26,6 +26,7 @@ from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import ZERO, Ext, ExtVec
 from zktrain.hiding import HidingVerifier, Layout
+from zktrain.kernels.work import find_work
 from zktrain.randomness import system
 
 Planned = dict[str, deque[bytes]]

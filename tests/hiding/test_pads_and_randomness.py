@@ -30,10 +30,11 @@ import zktrain
 from zktrain import hiding, randomness
 from zktrain.challenger import Challenger
 from zktrain.channel import VerifierChannel
-from zktrain.commitment import ligero, opening
+from zktrain.commitment import ligero
 from zktrain.dataset import commitment as dataset_module
 from zktrain.dataset import secret_file
 from zktrain.dataset.commitment import CommittedDataset, commit_records, query_bits
+from zktrain.dataset.public_file import read_public
 from zktrain.dataset.readers import read_dataset
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext
@@ -189,6 +190,7 @@ class Proved:
 
     bundle: Bundle
     data: bytes
+    certificate: bytes
     logs: dict[str, Log]
     drawn: int
     boundaries: dict[str, tuple[str, int]]
@@ -219,7 +221,9 @@ def proofs(trained: Trained) -> tuple[Proved, Proved]:
         with logged() as logs, recorded() as sizes:
             data = zktrain.prove(trained.run).path.read_bytes()
         known = json.loads((trained.run / "segments" / "secrets.json").read_bytes())
-        found.append(Proved(parse(data), data, logs, sum(sizes), known["boundaries"]))
+        _, certificate = read_public(trained.run / "dataset.zkd")
+        drawn, boundaries = sum(sizes), known["boundaries"]
+        found.append(Proved(parse(data), data, certificate, logs, drawn, boundaries))
     return found[0], found[1]
 
 
@@ -264,11 +268,10 @@ def test_what_is_sent_without_a_pad(proofs: tuple[Proved, Proved], name: str) ->
 def _plan(proved: Proved, name: str):  # type: ignore[no-untyped-def]
     statement = proved.statement
     if name.startswith("segment"):
-        packings, bits = statement.packings(int(name[8:])), statement.query_bits
-    else:
-        packings = [statement.dataset.packing()]
-        bits = query_bits() if name == "certificate" else statement.closing_bits
-    return opening.level_plan(packings, bits, hiding=True)
+        return statement.opening_plan(int(name[8:]))
+    if name == "certificate":
+        return dataset_module.certificate_plan(statement.dataset)
+    return statement.closing_plan
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -428,7 +431,7 @@ def test_no_secret_is_in_what_is_published(trained: Trained, proofs: tuple[Prove
     for proved in proofs:
         for secret, _ in proved.boundaries.values():
             texts += [secret.encode(), bytes.fromhex(secret)]
-        parts = {"certificate": proved.bundle.certificate, "closing": proved.bundle.closing}
+        parts = {"certificate": proved.certificate, "closing": proved.bundle.closing}
         parts |= {f"segment {k}": part.proof for k, part in enumerate(proved.bundle.segments)}
         for name, data in parts.items():
             assert len(data) % 8 == 0
@@ -439,7 +442,7 @@ def test_no_secret_is_in_what_is_published(trained: Trained, proofs: tuple[Prove
             own = (prover._pads, prover._blinds, coefficients)
             mine = {int(cell) for array in own for cell in array.reshape(-1)} - {0}
             assert not (hidden | mine) & _words(data)
-        for data in (proved.data, trained.public.read_bytes()):
+        for data in (proved.data, proved.certificate, trained.public.read_bytes()):
             assert len(texts) > 50 and not [text for text in texts if text in data]
 
 
@@ -452,9 +455,8 @@ def test_openings_are_counted_before_they_are_made(trained: Trained, tmp_path: P
     zktrain.train(trained.recipe, data=trained.data, out=run, dataset=public)
     path = secret_file.secret_path(public)
     committed = secret_file.read(path)
-    assert committed.positions == dataset_module.opened_positions(
-        secret_file.read_public(public)[0], query_bits()
-    )
+    header = secret_file.read_public(public)[0]
+    assert committed.positions == dataset_module.certificate_plan(header).positions
     _interrupted(segment, run)
     begun = secret_file.read(path)
     assert begun.segments == committed.segments + 1 and begun.positions == committed.positions

@@ -35,7 +35,13 @@ from zktrain.commitment import opening, parameters
 from zktrain.commitment.commit import commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.dataset import commitment as dataset_module
-from zktrain.dataset.commitment import DatasetHeader, certificate_layout, query_bits
+from zktrain.dataset.commitment import (
+    DatasetHeader,
+    certificate_layout,
+    certificate_plan,
+    query_bits,
+)
+from zktrain.dataset.public_file import write_public
 from zktrain.errors import Rejected
 from zktrain.hiding import HidingProver, HidingVerifier, Layout
 from zktrain.randomness import system
@@ -87,7 +93,7 @@ class Published:
 
     weights: Path
     proof: Path
-    root: str
+    dataset: Path
 
 
 @pytest.fixture(scope="module")
@@ -110,18 +116,16 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
     statement = Statement(circuit, header, digest(initial), digest(final), 4, 100, True)
     statement.require_provable()
 
-    bits = query_bits()
-    plan = opening.level_plan([header.packing()], bits, hiding=True)
     layout = certificate_layout(header)
-    planned = plan_opening("certificate", plan, [dataset])
-    certificate = Simulator(Frozen("certificate"), layout, bits, planned)
+    planned = plan_opening("certificate", certificate_plan(header), [dataset])
+    certificate = Simulator(Frozen("certificate"), layout, query_bits(), planned)
     dataset_module._check(certificate, header)
     certificate.close()
 
     ends = {"start": pad_weights(initial), "end": pad_weights(final)}
     proofs, claims = [], []
     bits, count = statement.query_bits, len(statement.segments)
-    plans = [opening.level_plan(statement.packings(k), bits, hiding=True) for k in range(count)]
+    plans = [statement.opening_plan(k) for k in range(count)]
     boundaries = []
     for k in range(1, count):
         both = positions(_name(k - 1), plans[k - 1]) + positions(_name(k), plans[k])
@@ -145,18 +149,19 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
         proofs.append(SegmentProof(head, channel.proof()))
         previous = head.digest
 
-    bits = statement.closing_bits
-    plan = opening.level_plan([header.packing()], bits, hiding=True)
-    planned = plan_opening("closing", plan, [dataset])
-    last = Simulator(Frozen("closing"), statement.closing_layout(), bits, planned)
+    planned = plan_opening("closing", statement.closing_plan, [dataset])
+    layout, bits = statement.closing_layout(), statement.closing_bits
+    last = Simulator(Frozen("closing"), layout, bits, planned)
     closing._check(last, statement, claims)
     last.close()
 
     bundle = Bundle(
         statement.to_json(), circuit.canonical_json(), header.to_json(),
-        certificate.proof(), tuple(proofs), last.proof(),
+        tuple(proofs), last.proof(),
     )  # fmt: skip
-    published = Published(folder / "w.safetensors", folder / "proof.zkt", header.root.hex())
+    files = ("w.safetensors", "proof.zkt", "simulated.zkd")
+    published = Published(*(folder / name for name in files))
+    write_public(published.dataset, header, certificate.proof())
     published.proof.write_bytes(bundle.to_bytes())
     write_weights(published.weights, final, circuit.fixed_point.weight_bits, {})
     return published
@@ -166,10 +171,7 @@ def _simulated_dataset(circuit: Circuit, records: int) -> tuple[SimulatedTree, D
     """A commitment to no dataset, that the certificate and the closing proof open."""
     blank = DatasetHeader(records, circuit.features, circuit.classes, bytes(32), OPENINGS)
     statement = Statement(circuit, blank, "0" * 64, "0" * 64, 4, 100, True)
-    plans = {
-        name: opening.level_plan([blank.packing()], bits, hiding=True)
-        for name, bits in (("certificate", query_bits()), ("closing", statement.closing_bits))
-    }
+    plans = {"certificate": certificate_plan(blank), "closing": statement.closing_plan}
     at = [index for name, plan in plans.items() for index in positions(name, plan)]
     depth = plans["closing"].levels[0].code_log
     tree = uniform_tree(depth, at, blank.packing().row_cells)
@@ -184,7 +186,7 @@ def test_a_simulated_bundle_is_accepted_and_looks_like_a_real_one(
     path, compiled = circuit
     published = simulate(tmp_path, compiled, RECORDS)
     verdict = zktrain.verify(
-        published.weights, proof=published.proof, dataset=published.root, circuit=path
+        published.weights, proof=published.proof, dataset=published.dataset, circuit=path
     )
     assert verdict.zero_knowledge and verdict.segments == 2
     simulated = dict(traces)
@@ -208,7 +210,7 @@ def test_without_the_programmed_oracle_a_simulated_bundle_is_refused(
     """Challenges that depend on the messages do not fit them."""
     published = simulate(tmp_path, circuit[1], RECORDS)
     with pytest.raises(Rejected):
-        zktrain.verify(published.weights, proof=published.proof, dataset=published.root)
+        zktrain.verify(published.weights, proof=published.proof, dataset=published.dataset)
 
 
 # an opening with levels in clear

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -35,12 +36,17 @@ NO_ROOT = SimpleNamespace(tree=SimpleNamespace(root=bytes(32)))
 def tiny_parameters(clear_log: int = 0, fold_log: int = 2) -> Iterator[None]:
     """Blocks of 4 cells, ``POSITIONS`` opened positions; pads are not committed, since their
     commitment has tests of its own."""
+    scheme = replace(parameters.FIRST_SCHEME, clear_log=clear_log)
+
+    def plan(*sizes: Any) -> Plan:
+        return parameters.plan(*sizes[:-1], scheme)
+
     caches = (parameters.plan, parameters.tail_for)
     patches = [
         mock.patch.object(packing, "BLOCK_LOG_MIN", 2),
         mock.patch.object(commit_module, "BLOCK_LOG_MIN", 2),
         mock.patch.object(opening, "LOW", 2),
-        mock.patch.object(parameters, "CLEAR_LOG", clear_log),
+        mock.patch.object(opening, "plan", plan),
         mock.patch.object(parameters, "FOLD_LOG", fold_log),
         mock.patch.object(parameters, "_queries", return_value=POSITIONS),
         mock.patch.object(ligero, "WORK_BITS", 0),

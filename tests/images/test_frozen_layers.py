@@ -159,7 +159,7 @@ def test_fine_tuning_from_a_file(tmp_path: Path) -> None:
     assert proof.segments == 2
     initial = tmp_path / "run" / "initial.safetensors"
     verdict = zktrain.verify(
-        run.weights, proof=proof.path, dataset=run.dataset_root, initial=initial
+        run.weights, proof=proof.path, dataset=run.path / "dataset.zkd", initial=initial
     )
     assert verdict.statement.circuit.frozen == ("0",)
     shapes = verdict.statement.circuit.parameter_shapes()
@@ -171,7 +171,7 @@ def test_fine_tuning_from_a_file(tmp_path: Path) -> None:
     write_weights(tmp_path / "other.safetensors", weights, 32, {})
     with pytest.raises(StatementMismatch):
         zktrain.verify(
-            tmp_path / "other.safetensors", proof=proof.path, dataset=run.dataset_root,
+            tmp_path / "other.safetensors", proof=proof.path, dataset=run.path / "dataset.zkd",
             initial=initial,
         )  # fmt: skip
 

@@ -114,7 +114,10 @@ def test_integers_follow_the_same_run_in_float32(trained: Trained) -> None:
 def test_proof_is_accepted_and_the_weights_load_in_torch(trained: Trained) -> None:
     initial = trained.folder / "run" / "initial.safetensors"
     zktrain.verify(
-        trained.run.weights, proof=trained.proof, dataset=trained.run.dataset_root, initial=initial
+        trained.run.weights,
+        proof=trained.proof,
+        dataset=trained.run.path / "dataset.zkd",
+        initial=initial,
     )
     weights = {
         name: torch.from_numpy(w).float() for name, w in load_file(trained.run.weights).items()
@@ -142,7 +145,7 @@ def test_a_kernel_turned_over_is_refused(trained: Trained, tmp_path: Path) -> No
         zktrain.verify(
             forged,
             proof=trained.proof,
-            dataset=trained.run.dataset_root,
+            dataset=trained.run.path / "dataset.zkd",
             initial=trained.folder / "run" / "initial.safetensors",
         )
 

@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zktrain.errors import (
@@ -73,54 +73,56 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "hidden/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
         "segment": {
-            "hidden/root": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "commitment": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "lookup/root": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/nonzero": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/layer/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/children": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/columns": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "affine/*/bias": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "affine/*/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "affine/*/factors": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "linear/*": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "transposed/*/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "transposed/*/factors": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "boundary/end": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "weights/*/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "weights/*/factors": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "product/*/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "product/*/factors": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "batch/*/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "batch/*/records": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/batch/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/value": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/root": Entry("hash", CommitmentMismatch, CommitmentMismatch),
+            "hidden/root": Entry("hash", CommitmentMismatch, Rejected),
+            "commitment": Entry("hash", CommitmentMismatch, Rejected),
+            "lookup/root": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/nonzero": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/layer/round": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/children": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/columns": Entry("elements", HiddenMismatch, Rejected),
+            "affine/*/bias": Entry("elements", HiddenMismatch, Rejected),
+            "affine/*/round": Entry("elements", HiddenMismatch, Rejected),
+            "affine/*/factors": Entry("elements", HiddenMismatch, Rejected),
+            "linear/*": Entry("elements", HiddenMismatch, Rejected),
+            "transposed/*/round": Entry("elements", HiddenMismatch, Rejected),
+            "transposed/*/factors": Entry("elements", HiddenMismatch, Rejected),
+            "boundary/end": Entry("elements", HiddenMismatch, Rejected),
+            "weights/*/round": Entry("elements", HiddenMismatch, Rejected),
+            "weights/*/factors": Entry("elements", HiddenMismatch, Rejected),
+            "product/*/round": Entry("elements", HiddenMismatch, Rejected),
+            "product/*/factors": Entry("elements", HiddenMismatch, Rejected),
+            "batch/*/round": Entry("elements", HiddenMismatch, Rejected),
+            "batch/*/records": Entry("elements", HiddenMismatch, Rejected),
+            "opening/batch/round": Entry("elements", HiddenMismatch, Rejected),
+            "opening/value": Entry("elements", HiddenMismatch, Rejected),
+            "opening/work": Entry("nonce", Rejected, Rejected),
+            "opening/root": Entry("hash", CommitmentMismatch, Rejected),
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "opening/fold/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/mask": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/clear": Entry("cells", OpeningMismatch, CommitmentMismatch),
-            "opening/tail": Entry("cells", OpeningMismatch, CommitmentMismatch),
+            "opening/fold/round": Entry("elements", HiddenMismatch, Rejected),
+            "opening/mask": Entry("elements", HiddenMismatch, Rejected),
+            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
+            "opening/tail": Entry("cells", OpeningMismatch, Rejected),
             "hidden/openings": Entry("elements", HiddenMismatch, WORK),
             "hidden/proximity": Entry("cells", HiddenMismatch, WORK),
             "hidden/relation": Entry("cells", HiddenMismatch, WORK),
             "hidden/work": Entry("nonce", Rejected, Rejected),
             "hidden/columns": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "hidden/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "boundary/start": Entry("elements", HiddenMismatch, CommitmentMismatch),
+            "boundary/start": Entry("elements", HiddenMismatch, Rejected),
         },
         "closing": {
-            "hidden/root": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "opening/batch/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/value": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/root": Entry("hash", CommitmentMismatch, CommitmentMismatch),
+            "hidden/root": Entry("hash", CommitmentMismatch, Rejected),
+            "opening/batch/round": Entry("elements", HiddenMismatch, Rejected),
+            "opening/value": Entry("elements", HiddenMismatch, Rejected),
+            "opening/work": Entry("nonce", Rejected, Rejected),
+            "opening/root": Entry("hash", CommitmentMismatch, Rejected),
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "opening/fold/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/mask": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/tail": Entry("cells", HiddenMismatch, CommitmentMismatch),
-            "opening/clear": Entry("cells", OpeningMismatch, CommitmentMismatch),
+            "opening/fold/round": Entry("elements", HiddenMismatch, Rejected),
+            "opening/mask": Entry("elements", HiddenMismatch, Rejected),
+            "opening/tail": Entry("cells", OpeningMismatch, Rejected),
+            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
             "hidden/proximity": Entry("cells", HiddenMismatch, WORK),
             "hidden/relation": Entry("cells", HiddenMismatch, WORK),
             "hidden/work": Entry("nonce", Rejected, Rejected),
@@ -162,22 +164,42 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "batch/*/records": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "opening/batch/round": Entry("elements", OpeningMismatch, OpeningMismatch),
             "opening/value": Entry("elements", OpeningMismatch, OpeningMismatch),
-            "opening/root": Entry("hash", CommitmentMismatch, CommitmentMismatch),
+            "opening/work": Entry("nonce", Rejected, Rejected),
+            "opening/root": Entry("hash", CommitmentMismatch, Rejected),
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "opening/fold/round": Entry("elements", OpeningMismatch, CommitmentMismatch),
-            "opening/clear": Entry("cells", OpeningMismatch, PATHS),
+            "opening/fold/round": Entry("elements", OpeningMismatch, Rejected),
+            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
             "boundary/start": Entry("elements", SumcheckMismatch, SumcheckMismatch),
         },
         "closing": {
             "opening/batch/round": Entry("elements", OpeningMismatch, OpeningMismatch),
             "opening/value": Entry("elements", OpeningMismatch, OpeningMismatch),
-            "opening/clear": Entry("cells", OpeningMismatch, PATHS),
+            "opening/work": Entry("nonce", Rejected, Rejected),
+            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
     },
 }
+
+
+def _without_work(label: str, entry: Entry) -> Entry:
+    """Of version 1: positions are drawn from changed bytes, and no nonce is in the way."""
+    drawn: Errors = CommitmentMismatch if entry.drawn is Rejected else entry.drawn
+    return entry if label.endswith("work") else replace(entry, drawn=drawn)
+
+
+MESSAGES["first"] = {
+    part: {
+        label: _without_work(label, entry)
+        for label, entry in entries.items()
+        if label != "opening/work"
+    }
+    for part, entries in MESSAGES["hiding"].items()
+}
+MESSAGES["first"]["closing"]["opening/tail"] = MESSAGES["hiding"]["certificate"]["opening/tail"]
+"""``hiding``, in version 1. Its closing proof has the levels of a certificate."""
 
 BUNDLE: dict[str, Errors] = {
     "magic": MalformedProof,
@@ -188,8 +210,6 @@ BUNDLE: dict[str, Errors] = {
     "circuit": MalformedProof,
     "dataset header length": MalformedProof,
     "dataset header": MalformedProof,
-    "dataset certificate length": MalformedProof,
-    "dataset certificate": CommitmentMismatch,
     "number of segments": MalformedProof,
     "header of segment *": ChainBroken,
     "proof of segment * length": MalformedProof,
@@ -198,6 +218,12 @@ BUNDLE: dict[str, Errors] = {
     "closing proof": CommitmentMismatch,
 }
 """Sections and numbers in the order of the file."""
+
+BUNDLE_OF_VERSION_1: dict[str, Errors] = {
+    "dataset certificate length": MalformedProof,
+    "dataset certificate": CommitmentMismatch,
+}
+"""More of them, after the dataset header."""
 
 DATASET_FILE: dict[str, Errors] = {
     "magic": MalformedProof,
@@ -363,7 +389,7 @@ def _set(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
 
 FITTED: dict[str, dict[str, tuple[Callable[[dict[str, Any]], None], Errors]]] = {
     "circuit": {
-        "batch_size": (_set("batch_size", to=3), CommitmentMismatch),
+        "batch_size": (_set("batch_size", to=3), Rejected),
         "initialisation.kind": (
             lambda c: c.update(initialisation={"kind": "file", "value": "00" * 32}),
             InputError,
@@ -371,22 +397,22 @@ FITTED: dict[str, dict[str, tuple[Callable[[dict[str, Any]], None], Errors]]] = 
         "initialisation.value": (_set("initialisation", "value", to="x"), StatementMismatch),
         "layers[].bias": (_without_biases, StatementMismatch),
         "layers[].inputs": (_set("layers", 0, "inputs", to=7), MalformedProof),
-        "layers[].name": (_set("layers", 0, "name", to="first"), CommitmentMismatch),
+        "layers[].name": (_set("layers", 0, "name", to="first"), Rejected),
         "layers[].outputs": (_wider, StatementMismatch),
         "layers[].weight": (_set("layers", 0, "weight", to="w"), StatementMismatch),
-        "loss": (_set("loss", to="mse"), CommitmentMismatch),
+        "loss": (_set("loss", to="mse"), Rejected),
         "optimizer.multipliers[][]": (
             _set("optimizer", "multipliers", 0, 1, to=33),
-            CommitmentMismatch,
+            Rejected,
         ),
-        "order_seed": (_set("order_seed", to="another order"), CommitmentMismatch),
-        "steps": (_set("steps", to=5), CommitmentMismatch),
+        "order_seed": (_set("order_seed", to="another order"), Rejected),
+        "steps": (_set("steps", to=5), Rejected),
     },
     "statement": {
         "final": (_set("final", to="00" * 32), StatementMismatch),
         "initial": (_set("initial", to="00" * 32), StatementMismatch),
         "security_bits": (_set("security_bits", to=101), WORK),
-        "segment_steps": (_set("segment_steps", to=8), CommitmentMismatch),
+        "segment_steps": (_set("segment_steps", to=8), Rejected),
         "zero_knowledge": (_set("zero_knowledge", to=False), LookupMismatch),
     },
     "dataset": {

@@ -30,8 +30,13 @@ RUNS = (
     "hiding",
     "evaluation",
     "hiding evaluation",
+    "cross_entropy v1",
+    "mse v1",
+    "binary_cross_entropy v1",
+    "hiding v1",
 )
-"""In clear by loss; the hiding one has cross entropy. Evaluations have one segment."""
+"""In clear by loss; the hiding one has cross entropy. Evaluations have one segment. Those of
+version 1 are as they were before version 3, without work before positions are drawn."""
 
 
 @cache
@@ -39,10 +44,12 @@ def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
     """What prover and verifier did, for the certificate, each segment and the closing proof."""
     if "evaluation" in name:
         return evaluation_traces(hiding="hiding" in name)
-    if name == "hiding":
-        run, data = hidden.honest("cross_entropy"), hidden.dataset()
+    kind, version = name.removesuffix(" v1"), 1 if name.endswith(" v1") else 3
+    if kind == "hiding":
+        run = hidden.conceal(h.honest("cross_entropy"), version)
+        data = hidden.dataset()
     else:
-        run, data = h.honest(name), h.dataset()
+        run, data = h.honest(kind, version), h.dataset()
     graph = run.statement.circuit.graph()
     mine: Trace = []
     yours: Trace = []
@@ -155,7 +162,7 @@ def test_nothing_is_absorbed_after_the_last_challenge_but_openings(loss: str) ->
         assert {label for _, label, _ in trace[last + 1 :]} == opened, part
 
 
-@pytest.mark.parametrize("name", ["hiding", "hiding evaluation"])
+@pytest.mark.parametrize("name", ["hiding", "hiding evaluation", "hiding v1"])
 def test_pads_are_committed_before_everything_else(name: str) -> None:
     """The first message of every hiding proof is the root of its pads, before any challenge."""
     for part, (_, trace) in traces(name).items():

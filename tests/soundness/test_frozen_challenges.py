@@ -20,12 +20,13 @@ import pytest
 from harness import FIRST, LAST, MIDDLE
 
 from zktrain import channel as channels
-from zktrain.challenger import Challenger, find_work, work_done
+from zktrain.challenger import Challenger, work_done
 from zktrain.channel import VerifierChannel
 from zktrain.dataset import commitment as datasets
 from zktrain.dataset.commitment import certify, verify_certificate
 from zktrain.errors import MalformedProof, Rejected
 from zktrain.hiding import _NoChallenger
+from zktrain.kernels.work import find_work
 from zktrain.transcript import closing, segment
 from zktrain.transcript import statement as statements
 

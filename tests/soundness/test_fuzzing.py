@@ -40,7 +40,7 @@ from zktrain.dataset.commitment import (
     certificate_terms,
     verify_certificate,
 )
-from zktrain.dataset.public_file import read_public
+from zktrain.dataset.public_file import read_public, write_public
 from zktrain.errors import MalformedProof, ZktrainError
 from zktrain.training.initial import seeded_weights
 from zktrain.training.weights import read_weights
@@ -80,13 +80,17 @@ class Seeds:
         path.write_bytes(data)
         return path
 
-    def verify(self, data: bytes) -> None:
-        """The root that a bundle itself names is asked for, so that more of it is read."""
-        root = self.run.root
+    certificate: bytes
+
+    def verify(self, data: bytes, certificate: bytes | None = None) -> None:
+        """The dataset that a bundle itself names is asked for, so that more of it is read; with the
+        honest certificate or another one."""
+        header = self.statement.dataset
         with suppress(ZktrainError):
-            root = DatasetHeader.from_json(parse(data).dataset_json).root.hex()
-        path = self.written(data)
-        zktrain.verify(self.run.weights, proof=path, dataset=root, min_security_bits=80)
+            header = DatasetHeader.from_json(parse(data).dataset_json)
+        public, path = self.folder / "public.zkd", self.written(data)
+        write_public(public, header, self.certificate if certificate is None else certificate)
+        zktrain.verify(self.run.weights, proof=path, dataset=public, min_security_bits=80)
 
     def read_dataset(self, data: bytes) -> None:
         verify_certificate(*read_public(self.written(data)))
@@ -107,7 +111,8 @@ class Seeds:
 def seeds(tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory) -> Seeds:
     """What is derived once and kept is derived before memory is measured."""
     bundle = parse(tiny_bundle.proof.read_bytes())
-    found = Seeds(tiny_bundle, bundle, parse_statement(bundle), tmp_path_factory.mktemp("fuzzing"))
+    folder, certificate = tmp_path_factory.mktemp("fuzzing"), read_public(tiny_bundle.dataset)[1]
+    found = Seeds(tiny_bundle, bundle, parse_statement(bundle), folder, certificate)
     found.verify(bundle.to_bytes())
     return found
 
@@ -201,7 +206,10 @@ def _change(data: bytes, kind: str, at: int, size: int, word: int) -> bytes:
 
 
 @fuzzed(150)
-@given(data=st.binary(max_size=400), magic=st.sampled_from([b"", b"ZKTRAIN\x01", b"ZKTDATA\x01"]))
+@given(
+    data=st.binary(max_size=400),
+    magic=st.sampled_from([b"", b"ZKTRAIN\x01", b"ZKTRAIN\x03", b"ZKTDATA\x01"]),
+)
 def test_arbitrary_bytes(seeds: Seeds, data: bytes, magic: bytes) -> None:
     """As every kind of file, and after its magic."""
     for call in (seeds.verify, seeds.inspect, seeds.read_dataset, seeds.read_weights):
@@ -222,14 +230,16 @@ def test_changed_bundles(seeds: Seeds, change: Callable[[bytes], bytes]) -> None
 @fuzzed(25)
 @given(change=mutations(), part=st.sampled_from(["certificate", "segment", "closing"]))
 def test_changed_proofs(seeds: Seeds, change: Callable[[bytes], bytes], part: str) -> None:
-    """In a bundle whose lengths are right."""
-    bundle = seeds.bundle
+    """In a bundle whose lengths are right, and beside it."""
+    bundle, certificate = seeds.bundle, seeds.certificate
     if part == "segment":
         first, *rest = bundle.segments
         bundle = replace(bundle, segments=(replace(first, proof=change(first.proof)), *rest))
+    elif part == "certificate":
+        certificate = change(certificate)
     else:
         bundle = replace(bundle, **{part: change(getattr(bundle, part))})
-    _bounded(seeds.verify, bundle.to_bytes(), traced=False)
+    _bounded(lambda data: seeds.verify(data, certificate), bundle.to_bytes(), traced=False)
 
 
 @fuzzed(60)
@@ -252,22 +262,24 @@ def test_changed_weight_files(seeds: Seeds, change: Callable[[bytes], bytes]) ->
         st.sampled_from(["statement", "circuit", "dataset", "certificate", "segment", "closing"]),
         min_size=6,
         max_size=6,
-    )
+    ),
+    certified=st.booleans(),
 )
-def test_sections_in_each_others_places(seeds: Seeds, order: list[str]) -> None:
-    """Doubled, lost and swapped, with the right lengths."""
+def test_sections_in_each_others_places(seeds: Seeds, order: list[str], certified: bool) -> None:
+    """Doubled, lost and swapped, with the right lengths, in frames of both versions."""
     mine = seeds.bundle
     sections = {
         "statement": mine.statement_json,
         "circuit": mine.circuit_json,
         "dataset": mine.dataset_json,
-        "certificate": mine.certificate,
+        "certificate": seeds.certificate,
         "segment": mine.segments[0].proof,
         "closing": mine.closing,
     }
     a, b, c, d, e, f = (sections[name] for name in order)
     parts = (replace(mine.segments[0], proof=e), *mine.segments[1:])
-    _bounded(seeds.verify, Bundle(a, b, c, d, parts, f).to_bytes())
+    bundle = Bundle(a, b, c, parts, f, d if certified else None)
+    _bounded(seeds.verify, bundle.to_bytes())
 
 
 # Texts
@@ -391,7 +403,7 @@ def test_dataset_headers_of_every_size(
         found = DatasetHeader.from_json(text)
         assert found == header
         certificate_terms(found)
-        verify_certificate(found, seeds.bundle.certificate)
+        verify_certificate(found, seeds.certificate)
         verify_certificate(found, bytes(1 << 16))
 
     _bounded(read, header.to_json())
@@ -432,11 +444,14 @@ def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:
     bits=st.sampled_from([80, 100, 120]),
     zero_knowledge=st.booleans(),
     loss=st.sampled_from(["cross_entropy", "mse", "binary_cross_entropy"]),
+    version=st.sampled_from([1, 3]),
 )
-@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse")
-@example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1 << 13, 1, 1, 80, True, "cross_entropy")
-@example(2, MAX_WIDTH, 1, 1, 2, 1, 1, 1, 80, False, "mse")
-@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy")
+@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse", 1)
+@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse", 3)
+@example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1 << 13, 1, 1, 80, True, "cross_entropy", 3)
+@example(2, MAX_WIDTH, 1, 1, 2, 1, 1, 1, 80, False, "mse", 3)
+@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy", 1)
+@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy", 3)
 def test_statements_of_every_size(
     seeds: Seeds,
     layers: int,
@@ -450,14 +465,17 @@ def test_statements_of_every_size(
     bits: int,
     zero_knowledge: bool,
     loss: str,
+    version: int,
 ) -> None:
     """A bundle of such a size, read and inspected: texts, sizes, soundness."""
     circuit = _circuit([*[width] * layers, classes], batch, steps, loss)
     header = DatasetHeader(records, width, classes, bytes(32), openings)
-    blank = Statement(circuit, header, "00" * 32, "00" * 32, segment_steps, bits, zero_knowledge)
+    ends = "00" * 32, "00" * 32
+    blank = Statement(circuit, header, *ends, segment_steps, bits, zero_knowledge, version)
     few = -(-steps // segment_steps) <= 1 << 14
     parts = _chain(blank, b"") if few else ()
-    bundle = Bundle(blank.to_json(), circuit.canonical_json(), header.to_json(), b"", parts, b"")
+    texts = blank.to_json(), circuit.canonical_json(), header.to_json()
+    bundle = Bundle(*texts, parts, b"", b"" if version == 1 else None)
     _bounded(seeds.inspect, bundle.to_bytes())
     _bounded(seeds.verify, bundle.to_bytes())
 

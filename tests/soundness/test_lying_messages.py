@@ -382,11 +382,11 @@ class _Carrier:
             return point
 
         def open_all(
-            channel: Any, label: str, committed: Any, claims: Any, bits: float, *rest: Any
+            channel: Any, label: str, committed: Any, claims: Any, *rest: Any, scheme: Any
         ) -> None:
             places = [(claim.terms[0].point, claim.value) for claim in claims]
             self.index = places.index(self.false_claim)
-            opens(channel, label, committed, claims, bits, *rest)
+            opens(channel, label, committed, claims, *rest, scheme=scheme)
 
         def speak(channel: ProverChannel, label: str, values: list[Ext]) -> None:
             if label == "opening/value":

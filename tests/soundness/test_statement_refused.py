@@ -15,12 +15,13 @@ from unittest import mock
 import harness as h
 import numpy as np
 import pytest
+from tiny_run import first_version
 
 from zktrain.channel import VerifierChannel
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
 from zktrain.dataset.commitment import DatasetHeader, certify, commit_records
-from zktrain.dataset.public_file import write_public
+from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import (
     ChainBroken,
@@ -61,6 +62,7 @@ class Proven:
 
     folder: Path
     weights: Path
+    dataset: Path
     root: str
     data: bytes
     bundle: Bundle
@@ -69,7 +71,7 @@ class Proven:
         """Verify other bytes against this run's weights and dataset."""
         path = self.folder / "judged.zkt"
         path.write_bytes(data)
-        asked = {"weights": self.weights, "dataset": self.root, "min_security_bits": 80}
+        asked = {"weights": self.weights, "dataset": self.dataset, "min_security_bits": 80}
         arguments = {**asked, **changes}
         return verify(arguments.pop("weights"), proof=path, **arguments)  # type: ignore[arg-type]
 
@@ -89,7 +91,7 @@ def _prove(folder: Path, circuit: Circuit, records: Records) -> Proven:
     )
     run.finish(trained.weights, {}, {})
     data = prove(folder).path.read_bytes()
-    return Proven(folder, run.weights_path, root, data, parse(data))
+    return Proven(folder, run.weights_path, run.public_dataset, root, data, parse(data))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,24 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     made = _prove(tmp_path_factory.mktemp("a") / "run", _circuit(), h.records())
     assert made.judge(made.data).segments == 2
     return made
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """The same of version 1, whose bundle has the certificate in it."""
+    folder = tmp_path_factory.mktemp("first") / "run"
+    with first_version():
+        made = _prove(folder, _circuit(), h.records())
+    assert made.bundle.certificate is not None
+    assert made.judge(made.data, dataset=made.root).segments == 2
+    return made
+
+
+@pytest.fixture(params=["proven", "first"])
+def written(request: pytest.FixtureRequest) -> Proven:
+    """Of both versions, for what is done to bytes."""
+    found: Proven = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +247,7 @@ def test_bundle_of_another_run(proven: Proven, reordered: Proven, blank: Proven)
     """Weights of one run with the proof of another."""
     _refuse(proven, reordered.data, StatementMismatch)
     _refuse(proven, blank.data, StatementMismatch)
-    _refuse(proven, blank.data, StatementMismatch, dataset=blank.root)
+    _refuse(proven, blank.data, StatementMismatch, dataset=blank.dataset)
     _refuse(proven, proven.data, StatementMismatch, weights=reordered.weights)
 
 
@@ -286,16 +306,156 @@ def test_boundary_replaced_in_a_chain_that_holds(proven: Proven) -> None:
 
 
 def test_parts_of_another_bundle(proven: Proven, blank: Proven, reordered: Proven) -> None:
-    """Certificate, closing proof and dataset header taken from elsewhere."""
+    """Closing proof and dataset header taken from elsewhere."""
     mine = proven.bundle
     for bundle in (
-        replace(mine, certificate=blank.bundle.certificate),
         replace(mine, closing=blank.bundle.closing),
         replace(mine, closing=reordered.bundle.closing),
         replace(mine, dataset_json=blank.bundle.dataset_json),
-        replace(mine, certificate=mine.closing),
+        replace(mine, closing=mine.segments[1].proof),
     ):
         _refuse(proven, bundle.to_bytes())
+
+
+def test_parts_of_another_bundle_of_version_1(first: Proven, blank: Proven) -> None:
+    """Certificate taken from elsewhere; the right one beside the bundle is not read instead."""
+    mine = first.bundle
+    for certificate in (read_public(blank.dataset)[1], mine.closing):
+        data = replace(mine, certificate=certificate).to_bytes()
+        for asked in ({"dataset": first.root}, {"certificate": first.dataset}):
+            _refuse(first, data, **asked)
+
+
+# The version
+
+
+def _bodies(new: Bundle, old: Bundle) -> Iterator[tuple[bytes, bytes]]:
+    """A bundle in the frame of the other version, and its statement in the other's place."""
+    certificate = old.certificate
+    yield new.statement_json, replace(new, certificate=certificate).to_bytes()
+    yield old.statement_json, replace(old, certificate=None).to_bytes()
+    yield old.statement_json, replace(new, statement_json=old.statement_json).to_bytes()
+    yield new.statement_json, replace(old, statement_json=new.statement_json).to_bytes()
+
+
+def test_statement_in_the_frame_of_another_version(proven: Proven, first: Proven) -> None:
+    """Version 3 in a frame of version 1 with a certificate, version 1 in a frame of version 3."""
+    for statement, data in _bodies(proven.bundle, first.bundle):
+        assert parse(data).statement_json == statement
+        error = _refuse(proven, data, MalformedProof)
+        assert "another version than the bundle" in str(error)
+
+
+def test_version_byte_alone_changed(proven: Proven, first: Proven) -> None:
+    """The other version's byte, and those of no bundle."""
+    for made in (proven, first):
+        for version in {0, 1, 2, 3, 4, 255} - {made.data[7]}:
+            data = made.data[:7] + bytes([version]) + made.data[8:]
+            _refuse(made, data, MalformedProof)
+            if version not in (1, 3):
+                with pytest.raises(MalformedProof, match="another version of the format"):
+                    parse(data)
+
+
+def test_format_of_the_statement_that_is_none(proven: Proven) -> None:
+    """Version 2 is one of circuits; no statement has it."""
+    for text in ("zktrain-statement-2", "zktrain-statement-4", "zktrain-statement-"):
+        fields = {**json.loads(proven.bundle.statement_json), "format": text}
+        _refuse(
+            proven, replace(proven.bundle, statement_json=_json(fields)).to_bytes(), MalformedProof
+        )
+
+
+# The certificate beside the bundle
+
+
+def test_root_alone_is_not_enough(proven: Proven) -> None:
+    """No verdict, and a message that says what to give."""
+    error = _refuse(proven, proven.data, InputError, dataset=proven.root)
+    assert ".zkd" in str(error) and "certificate" in str(error)
+    error = _refuse(proven, proven.data, InputError, dataset=proven.root, certificate=proven.root)
+    assert ".zkd" in str(error)
+
+
+def test_root_and_certificate(proven: Proven) -> None:
+    """The root is what is asked about; the file beside it may have any name."""
+    path = proven.folder / "elsewhere.bin"
+    path.write_bytes(proven.dataset.read_bytes())
+    for dataset in (proven.root, proven.root.upper(), proven.dataset):
+        verdict = proven.judge(proven.data, dataset=dataset, certificate=path)
+        assert verdict.dataset_root == proven.root
+
+
+def test_first_version_needs_a_root_only(first: Proven) -> None:
+    """Its certificate is in the bundle; what else is given is not read."""
+    assert first.judge(first.data, dataset=first.root).segments == 2
+    assert first.judge(first.data, dataset=first.dataset).segments == 2
+
+
+def test_certificate_of_another_dataset(proven: Proven, blank: Proven) -> None:
+    """Whole, beside the right root and beside the right file."""
+    for dataset in (proven.root, proven.dataset):
+        error = _refuse(
+            proven, proven.data, StatementMismatch, dataset=dataset, certificate=blank.dataset
+        )
+        assert error.stage == "dataset certificate"
+
+
+def _with_certificate(proven: Proven, certificate: bytes) -> Path:
+    """A public file with the right header."""
+    path = proven.folder / "other.zkd"
+    write_public(path, read_public(proven.dataset)[0], certificate)
+    return path
+
+
+def _refuse_file(
+    proven: Proven,
+    path: Path,
+    error: type[ZktrainError] | tuple[type[ZktrainError], ...],
+) -> None:
+    """As the dataset, and as the certificate beside the root."""
+    for changes in ({"dataset": path}, {"dataset": proven.root, "certificate": path}):
+        found = _refuse(proven, proven.data, error, **changes)
+        assert (found.stage or "").startswith("dataset certificate")
+
+
+def test_right_header_with_the_certificate_of_another_dataset(
+    proven: Proven, blank: Proven
+) -> None:
+    """The file names the right root."""
+    path = _with_certificate(proven, read_public(blank.dataset)[1])
+    _refuse_file(proven, path, (Rejected, MalformedProof))
+
+
+def test_closing_proof_as_the_certificate(proven: Proven) -> None:
+    """Another opening of the same commitment."""
+    _refuse_file(
+        proven, _with_certificate(proven, proven.bundle.closing), (Rejected, MalformedProof)
+    )
+
+
+def test_damaged_certificate(proven: Proven) -> None:
+    """One byte flipped, at places all over it."""
+    chance, honest = random.Random(5), read_public(proven.dataset)[1]
+    for place in chance.sample(range(len(honest)), 40):
+        certificate = _flipped(honest, place, 1 << chance.randrange(8))
+        _refuse_file(proven, _with_certificate(proven, certificate), (Rejected, MalformedProof))
+
+
+def test_truncated_certificate(proven: Proven) -> None:
+    """Canonical files that hold less than the whole one, or more."""
+    honest = read_public(proven.dataset)[1]
+    for certificate in (b"", honest[:8], honest[:-32], honest[:-1], honest + bytes(32)):
+        _refuse_file(proven, _with_certificate(proven, certificate), MalformedProof)
+
+
+def test_truncated_public_file(proven: Proven) -> None:
+    """No file of a dataset: there is nothing to judge with."""
+    path, whole = proven.folder / "cut.zkd", proven.dataset.read_bytes()
+    for cut in (0, 8, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        _refuse(proven, proven.data, InputError, dataset=path)
+        _refuse(proven, proven.data, InputError, dataset=proven.root, certificate=path)
 
 
 # The bytes
@@ -310,6 +470,12 @@ class Field:
     size: int
 
 
+def _sections(bundle: Bundle) -> list[str]:
+    """Texts and proofs apart from segments."""
+    certificate = ["certificate"] if bundle.certificate is not None else []
+    return ["statement_json", "circuit_json", "dataset_json", *certificate, "closing"]
+
+
 def _fields(bundle: Bundle) -> Iterator[Field]:
     """Every field of the wire format, in order."""
     at = 0
@@ -321,7 +487,7 @@ def _fields(bundle: Bundle) -> Iterator[Field]:
 
     yield field("magic", 7)
     yield field("version", 1)
-    for name in ("statement_json", "circuit_json", "dataset_json", "certificate"):
+    for name in _sections(bundle)[:-1]:
         yield field(f"{name} length", 8)
         yield field(name, len(getattr(bundle, name)))
     yield field("segment count", 4)
@@ -339,18 +505,19 @@ def _places(proven: Proven) -> dict[str, Field]:
     return {field.name: field for field in _fields(proven.bundle)}
 
 
-def test_the_fields_are_the_whole_format(proven: Proven) -> None:
+def test_the_fields_are_the_whole_format(written: Proven) -> None:
     """They cover the file without gap or overlap."""
-    fields = list(_fields(proven.bundle))
-    assert sum(field.size for field in fields) == len(proven.data)
-    assert proven.data.startswith(MAGIC)
+    fields = list(_fields(written.bundle))
+    assert sum(field.size for field in fields) == len(written.data)
+    assert written.data.startswith(MAGIC)
     assert sum(f.size for f in fields if f.name.startswith("segment 0 ")) == (
-        HEADER_BYTES + 8 + len(proven.bundle.segments[0].proof)
+        HEADER_BYTES + 8 + len(written.bundle.segments[0].proof)
     )
 
 
 def _messages(proven: Proven) -> list[Field]:
-    """The first and the last message of every label, in every proof of the bundle."""
+    """The first and the last message of every label, in every proof of the bundle; a certificate
+    beside it is none of them."""
     streams: list[dict[str, list[Field]]] = []
     last: list[VerifierChannel] = []
     take = VerifierChannel._take
@@ -367,7 +534,10 @@ def _messages(proven: Proven) -> list[Field]:
     with mock.patch.object(VerifierChannel, "_take", record):
         proven.judge(proven.data)
     places = _places(proven)
-    names = ["certificate", "segment 0 proof", "segment 1 proof", "closing"]
+    if proven.bundle.certificate is None:
+        streams = streams[1:]
+    names = [f"segment {number} proof" for number in range(len(proven.bundle.segments))]
+    names = [*_sections(proven.bundle)[3:-1], *names, "closing"]
     out = []
     for name, stream in zip(names, streams, strict=True):
         base = places[name].offset
@@ -383,78 +553,78 @@ def _flipped(data: bytes, place: int, mask: int) -> bytes:
     return bytes(out)
 
 
-def test_one_byte_of_every_header_field_flipped(proven: Proven) -> None:
+def test_one_byte_of_every_header_field_flipped(written: Proven) -> None:
     """First, last and a middle byte of everything that is no proof; every byte of short fields."""
     chance = random.Random(1)
-    for field in _fields(proven.bundle):
+    for field in _fields(written.bundle):
         if "proof" in field.name.split()[-1:] or field.name in ("certificate", "closing"):
             continue
         inside = range(field.offset, field.offset + field.size)
         places = inside if field.size <= 32 else [inside[0], inside[-1], *chance.sample(inside, 20)]
         for place in places:
-            _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
+            _refuse(written, _flipped(written.data, place, 1 << chance.randrange(8)))
 
 
-def test_one_byte_of_every_message_flipped(proven: Proven) -> None:
+def test_one_byte_of_every_message_flipped(written: Proven) -> None:
     """Every labelled message of the certificate, the segments and the closing proof."""
     chance = random.Random(2)
-    messages = _messages(proven)
+    messages = _messages(written)
     assert len(messages) > 100
     for message in messages:
         place = message.offset + chance.randrange(message.size)
-        _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
+        _refuse(written, _flipped(written.data, place, 1 << chance.randrange(8)))
 
 
-def test_one_byte_anywhere_flipped(proven: Proven) -> None:
-    """Three hundred random positions of the file."""
+def test_one_byte_anywhere_flipped(written: Proven) -> None:
+    """A hundred and fifty random positions of each file."""
     chance = random.Random(3)
-    for place in chance.sample(range(len(proven.data)), 300):
-        _refuse(proven, _flipped(proven.data, place, chance.randrange(1, 256)))
+    for place in chance.sample(range(len(written.data)), 150):
+        _refuse(written, _flipped(written.data, place, chance.randrange(1, 256)))
 
 
-def test_truncated(proven: Proven) -> None:
+def test_truncated(written: Proven) -> None:
     """At the start and the end of every field, one byte before, and at random places."""
     chance = random.Random(4)
-    cuts = {0, 1, len(proven.data) - 1, *chance.sample(range(len(proven.data)), 50)}
-    for field in _fields(proven.bundle):
+    cuts = {0, 1, len(written.data) - 1, *chance.sample(range(len(written.data)), 50)}
+    for field in _fields(written.bundle):
         cuts |= {field.offset, field.offset + field.size - 1}
-    for cut in sorted(cuts - {len(proven.data)}):
-        _refuse(proven, proven.data[:cut], MalformedProof)
+    for cut in sorted(cuts - {len(written.data)}):
+        _refuse(written, written.data[:cut], MalformedProof)
 
 
-def test_padded(proven: Proven) -> None:
+def test_padded(written: Proven) -> None:
     """Bytes after the file, and after each part with its length adjusted."""
-    for tail in (b"\0", b"\n", bytes(16), proven.data):
-        _refuse(proven, proven.data + tail, MalformedProof)
-    bundle = proven.bundle
-    for name in ("statement_json", "circuit_json", "dataset_json", "certificate", "closing"):
+    for tail in (b"\0", b"\n", bytes(16), written.data):
+        _refuse(written, written.data + tail, MalformedProof)
+    bundle = written.bundle
+    for name in _sections(bundle):
         for tail in (b" ", b"\0", bytes(16)):
             longer = replace(bundle, **{name: getattr(bundle, name) + tail})
-            _refuse(proven, longer.to_bytes(), MalformedProof)
+            _refuse(written, longer.to_bytes(), MalformedProof)
     for place in (0, 1):
         parts = list(bundle.segments)
         parts[place] = replace(parts[place], proof=parts[place].proof + bytes(16))
-        _refuse(proven, _segments(proven, *parts), MalformedProof)
+        _refuse(written, _segments(written, *parts), MalformedProof)
 
 
-def test_proof_streams_cut(proven: Proven) -> None:
+def test_proof_streams_cut(written: Proven) -> None:
     """Each proof without its last byte or its last hash, or empty, with its length adjusted."""
-    bundle = proven.bundle
+    bundle = written.bundle
     for cut in (-1, -32, 0):
-        for name in ("certificate", "closing"):
+        for name in _sections(bundle)[3:]:
             data = getattr(bundle, name)
             stream = data[:cut] if cut else b""
-            _refuse(proven, replace(bundle, **{name: stream}).to_bytes(), MalformedProof)
+            _refuse(written, replace(bundle, **{name: stream}).to_bytes(), MalformedProof)
         for place, part in enumerate(bundle.segments):
             parts = list(bundle.segments)
             parts[place] = replace(part, proof=part.proof[:cut] if cut else b"")
-            _refuse(proven, _segments(proven, *parts), MalformedProof)
+            _refuse(written, _segments(written, *parts), MalformedProof)
 
 
-def test_huge_lengths_and_counts(proven: Proven) -> None:
+def test_huge_lengths_and_counts(written: Proven) -> None:
     """Refused before anything of that size is allocated, and quickly."""
     cases = []
-    for field in _fields(proven.bundle):
+    for field in _fields(written.bundle):
         if field.name.endswith(("length", "count")):
             sizes = (
                 [0xFFFFFFFF, 0x80000000, 3]
@@ -462,7 +632,7 @@ def test_huge_lengths_and_counts(proven: Proven) -> None:
                 else [(1 << 64) - 1, 1 << 63, 1 << 40]
             )
             for size in sizes:
-                data = bytearray(proven.data)
+                data = bytearray(written.data)
                 struct.pack_into("<I" if field.size == 4 else "<Q", data, field.offset, size)
                 cases.append(bytes(data))
     cases.append(MAGIC + b"\xff" * 64)
@@ -473,9 +643,9 @@ def test_huge_lengths_and_counts(proven: Proven) -> None:
         for data in cases:
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
-            _refuse(proven, data, MalformedProof)
+            _refuse(written, data, MalformedProof)
             peak = tracemalloc.get_traced_memory()[1] - before
-            assert peak < 3 * len(proven.data) + (1 << 20)
+            assert peak < 3 * len(written.data) + (1 << 20)
     finally:
         tracemalloc.stop()
     assert time.perf_counter() - started < 10
@@ -496,17 +666,17 @@ def test_field_element_not_reduced(blank: Proven) -> None:
         assert "not below p" in str(error)
 
 
-def test_largest_words_as_field_elements(proven: Proven) -> None:
+def test_largest_words_as_field_elements(written: Proven) -> None:
     """``2^64 - 1`` in every message of scalars or cells; the segments have the same ones."""
     count = 0
-    for message in _messages(proven):
+    for message in _messages(written):
         if message.name.startswith("segment 1"):
             continue
         if message.name.endswith(("/path", "/root", "commitment", "work")) and message.size < 64:
             continue
-        data = bytearray(proven.data)
+        data = bytearray(written.data)
         data[message.offset : message.offset + 8] = b"\xff" * 8
-        _refuse(proven, bytes(data), MalformedProof)
+        _refuse(written, bytes(data), MalformedProof)
         count += 1
     assert count > 50
 
@@ -626,17 +796,16 @@ def test_parameter_names_that_do_not_fit_a_label(tmp_path: Path, name: str) -> N
         [weights, weights],
         [{}],
     ).headers
-    certificate = certify(h.dataset())
+    public = tmp_path / "data.zkd"
+    write_public(public, header, certify(h.dataset()))
     parts = tuple(SegmentProof(part, bytes(1 << 18)) for part in headers)
-    bundle = Bundle(
-        statement.to_json(), circuit.canonical_json(), header.to_json(), certificate, parts, b""
-    )
+    bundle = Bundle(statement.to_json(), circuit.canonical_json(), header.to_json(), parts, b"")
     (tmp_path / "proof.zkt").write_bytes(bundle.to_bytes())
     with pytest.raises(ZktrainError):
         verify(
             tmp_path / "w.safetensors",
             proof=tmp_path / "proof.zkt",
-            dataset=header.root.hex(),
+            dataset=public,
             min_security_bits=80,
         )
 

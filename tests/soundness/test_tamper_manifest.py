@@ -22,7 +22,7 @@ from unittest import mock
 import pytest
 import tamper_manifest as manifest
 from tamper_manifest import Errors
-from tiny_run import TinyBundle, write_data, write_recipe
+from tiny_run import TinyBundle, first_version, make_bundle, write_data, write_recipe
 
 import zktrain
 from zktrain.arguments.batches import DatasetClaim
@@ -32,7 +32,7 @@ from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.dataset import secret_file
 from zktrain.dataset.commitment import DatasetHeader, verify_certificate
-from zktrain.dataset.public_file import read_public
+from zktrain.dataset.public_file import read_public, write_public
 from zktrain.errors import InputError, MalformedProof, ZktrainError
 from zktrain.field.goldilocks import P
 from zktrain.training.initial import seeded_weights
@@ -79,7 +79,7 @@ class Proven:
         """Verify other bytes against this run's weights and dataset."""
         path = folder / "judged.zkt"
         path.write_bytes(data)
-        asked = {"weights": self.files.weights, "dataset": self.files.root, **changes}
+        asked = {"weights": self.files.weights, "dataset": self.files.dataset, **changes}
         zktrain.verify(asked.pop("weights"), proof=path, **asked)
 
 
@@ -174,9 +174,12 @@ def _proven(files: TinyBundle) -> Proven:
 
         segments.append(_stream(part.proof, judge))
         claims += judge(part.proof)
+    certificate = bundle.certificate
+    if certificate is None:
+        certificate = read_public(files.dataset)[1]
     streams = {
         "certificate": [
-            _stream(bundle.certificate, lambda proof: verify_certificate(statement.dataset, proof))
+            _stream(certificate, lambda proof: verify_certificate(statement.dataset, proof))
         ],
         "segment": segments,
         "closing": [
@@ -206,9 +209,17 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     return _proven(TinyBundle(folder, recipe, circuit, data, dataset, root, run, weights, proof))
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """``hiding``, of version 1."""
+    folder = tmp_path_factory.mktemp("first")
+    with first_version():
+        return _proven(make_bundle(folder))
+
+
 @pytest.fixture
 def proven(request: pytest.FixtureRequest, mode: str) -> Proven:
-    """``hiding`` or ``clear``."""
+    """``hiding``, ``clear`` or ``first``."""
     found: Proven = request.getfixturevalue(mode)
     return found
 
@@ -260,7 +271,9 @@ def _flipped(stream: Stream, message: Message, at: int) -> bytes:
         return bytes(data)
     (value,) = struct.unpack_from("<Q", data, at)
     if message.kind == "nonce":
-        (seed,) = (value for label, value in stream.challenges if label == message.label)
+        alike = [other for other in stream.messages if other.label == message.label]
+        seeds = [value for label, value in stream.challenges if label == message.label]
+        seed = seeds[alike.index(message)]
         other = next(n for n in range(1 << 20) if not work_done(seed, n, 1))  # type: ignore[arg-type]
     else:
         other = next(value ^ bit for bit in (1, 2) if value ^ bit < P)
@@ -316,7 +329,7 @@ def test_element_not_below_p(proven: Proven, mode: str, part: str, label: str) -
         _refused(MalformedProof, lambda s=stream, d=data: s.judge(bytes(d)))  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("mode", ["hiding", "clear"])
+@pytest.mark.parametrize("mode", ["hiding", "clear", "first"])
 def test_proofs_end_where_they_end(proven: Proven, mode: str) -> None:
     """No proof may lack its last byte or have one more."""
     for streams in proven.streams.values():
@@ -380,18 +393,21 @@ def _cases(data: bytes, found: list[Field]) -> Iterator[tuple[str, bytes]]:
                 yield name, changed
 
 
-@pytest.mark.parametrize("mode", ["hiding", "clear"])
+@pytest.mark.parametrize("mode", ["hiding", "clear", "first"])
 def test_framing_of_the_bundle(proven: Proven, mode: str, tmp_path: Path) -> None:
     """By the complete verifier."""
     data = proven.files.proof.read_bytes()
     found = _fields(lambda: parse(data))
-    _compare(manifest.BUNDLE, {field.name for field in found}, "bundle")
+    listed = dict(manifest.BUNDLE)
+    if mode == "first":
+        listed |= manifest.BUNDLE_OF_VERSION_1
+    _compare(listed, {field.name for field in found}, "bundle")
     assert sum(field.size for field in found) == len(data)
     for name, changed in _cases(data, found):
-        _refused(manifest.BUNDLE[name], lambda c=changed: proven.judge(c, tmp_path))  # type: ignore[misc]
+        _refused(listed[name], lambda c=changed: proven.judge(c, tmp_path))  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("mode", ["hiding", "clear"])
+@pytest.mark.parametrize("mode", ["hiding", "clear", "first"])
 def test_framing_of_the_dataset_file(proven: Proven, mode: str, tmp_path: Path) -> None:
     """By whoever checks its certificate; and no verifier takes a root from a damaged one."""
     data = proven.files.dataset.read_bytes()
@@ -401,9 +417,14 @@ def test_framing_of_the_dataset_file(proven: Proven, mode: str, tmp_path: Path) 
     for name, changed in _cases(data, found):
         path.write_bytes(changed)
         _refused(manifest.DATASET_FILE[name], lambda: verify_certificate(*read_public(path)))
-        if name != "certificate":  # which the bundle has itself
-            bundle = proven.files.proof.read_bytes()
+        bundle = proven.files.proof.read_bytes()
+        if name != "certificate":
             _refused(InputError, lambda b=bundle: proven.judge(b, tmp_path, dataset=path))  # type: ignore[misc]
+        elif mode == "first":  # which has its own
+            proven.judge(bundle, tmp_path, dataset=path)
+        else:
+            errors = manifest.DATASET_FILE[name]
+            _refused(errors, lambda b=bundle: proven.judge(b, tmp_path, dataset=path))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -542,7 +563,7 @@ FITTED = [
 def test_json_value_with_everything_made_to_fit(
     hiding: Proven, section: str, path: str, tmp_path: Path
 ) -> None:
-    """Derived parts, digests, headers, and the root that is asked for, all follow the change; the
+    """Derived parts, digests, headers, and the dataset that is asked for, follow the change; the
     proofs do not."""
     change, errors = manifest.FITTED[section][path]
     texts = {name: json.loads(getattr(hiding.bundle, SECTIONS[name])) for name in SECTIONS}
@@ -575,7 +596,9 @@ def test_json_value_with_everything_made_to_fit(
         segments=tuple(parts),
     )
     assert bundle != hiding.bundle
-    _refused(errors, lambda: hiding.judge(bundle.to_bytes(), tmp_path, dataset=header.root.hex()))
+    public = tmp_path / "fitted.zkd"
+    write_public(public, header, read_public(hiding.files.dataset)[1])
+    _refused(errors, lambda: hiding.judge(bundle.to_bytes(), tmp_path, dataset=public))
 
 
 # The weight file

@@ -13,7 +13,12 @@ from . import screens, wording
 from .bars import bars
 from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
 
-_PATHS = {"--proof": "proof", "--circuit": "circuit", "--initial": "initial"}
+_PATHS = {
+    "--proof": "proof",
+    "--circuit": "circuit",
+    "--initial": "initial",
+    "--certificate": "certificate",
+}
 _OTHERS = {"--dataset": "dataset", "--min-security-bits": "min_security_bits"}
 
 
@@ -24,6 +29,7 @@ def judge(
     dataset: str,
     circuit: Path | None = None,
     initial: Path | None = None,
+    certificate: Path | None = None,
     min_security_bits: int = 100,
     data: str | None = None,
     srs: Path | None = None,
@@ -47,6 +53,7 @@ def judge(
             insecure_srs=insecure_srs,
             circuit=circuit,
             initial=initial,
+            certificate=certificate,
             min_security_bits=min_security_bits,
             as_json=as_json,
         )
@@ -84,6 +91,7 @@ def judge(
                 dataset=dataset,
                 circuit=circuit,
                 initial=initial,
+                certificate=certificate,
                 min_security_bits=min_security_bits,
                 progress=progress,
             )

@@ -282,7 +282,7 @@ def prove(
             opened = Run.open(run)
             if tree is not None:
                 show_profile(tree)
-            screens.proved(result, opened.dataset_root, str(opened.weights_path))
+            screens.proved(result, opened.public_dataset, opened.weights_path)
             return
         print_json(
             {
@@ -401,6 +401,10 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="First weights, where they are not from a seed."),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.zkd", help="Beside a root: the dataset's public file."),
+    ] = None,
     min_security_bits: Annotated[
         int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
     ] = 100,
@@ -426,6 +430,7 @@ def verify(
         dataset=dataset,
         circuit=circuit,
         initial=initial,
+        certificate=certificate,
         min_security_bits=min_security_bits,
         data=data,
         srs=srs,

@@ -175,7 +175,7 @@ def trained(result: TrainedRun) -> None:
     out.print(f"Next: zktrain prove {result.path}", markup=False)
 
 
-def proved(result: Proved, dataset_root: str, weights: str) -> None:
+def proved(result: Proved, dataset: Path, weights: Path) -> None:
     out = console()
     segments = wording.several(result.segments, "segment")
     _rows(
@@ -189,7 +189,7 @@ def proved(result: Proved, dataset_root: str, weights: str) -> None:
             ("peak memory", wording.size(result.peak_rss_bytes)),
         ],
     )
-    command = f"zktrain verify {weights} --proof {result.path} --dataset {dataset_root}"
+    command = f"zktrain verify {weights} --proof {result.path} --dataset {dataset}"
     out.print(f"Next: {command}", markup=False)
 
 

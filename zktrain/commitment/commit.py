@@ -12,9 +12,6 @@ from ..profile import mark
 from ..randomness import Randomness
 from . import merkle
 from .packing import BLOCK_LOG_MIN, Packing
-from .parameters import code_log
-
-RATE_LOG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def encode(
 
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
-    positions = 1 << code_log(packing.lane_log, RATE_LOG, packing.tail)
+    positions = 1 << packing.code_log
     mark("fill")
     matrix = ntt.matrix(positions, len(columns))
     placed = []

@@ -96,6 +96,9 @@ def prove(
             channel.send_digest(f"{label}/root", matrix.tree.root)  # P -> V
         if level.masked:
             channel.send_cells(f"{label}/tail", tail.T)  # P -> V
+        if level.work_bits:
+            with span("work"):
+                channel.send_work(f"{label}/work", level.work_bits)  # P -> V
         indices = channel.challenger.distinct_indices(  # V -> P
             f"{label}/positions", level.queries, 1 << level.code_log
         )
@@ -357,6 +360,7 @@ def verify(
             next_root = channel.receive_digest(f"{label}/root")  # P -> V
         if level.masked:
             tail = channel.receive_cells(f"{label}/tail", (level.tail, 2)).T  # P -> V
+        channel.receive_work(f"{label}/work", level.work_bits)  # P -> V
         indices = channel.challenger.distinct_indices(  # V -> P
             f"{label}/positions", level.queries, 1 << level.code_log
         )

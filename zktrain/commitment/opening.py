@@ -25,7 +25,7 @@ from ..randomness import Randomness
 from . import ligerito
 from .commit import Committed
 from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, Term, arrange, extend
-from .parameters import Plan, plan
+from .parameters import FIRST_SCHEME, Plan, Scheme, plan
 
 LOW = BLOCK_LOG_MIN
 """Variables bound on per-claim tables, before one small dense table remains."""
@@ -42,6 +42,8 @@ def prove(
     claims: Sequence[Claim],
     bits: float,
     random: Randomness | None = None,
+    *,
+    scheme: Scheme = FIRST_SCHEME,
 ) -> None:
     """Claims are absorbed already; ``bits`` is the security of every query term. ``random`` is for
     the masks of a channel that hides, and otherwise the operating system's."""
@@ -99,7 +101,7 @@ def prove(
     z = low_point + sumcheck.prove(channel, f"{label}/batch", machine)
     value = machine.finals()[0][0]
     channel.send(f"{label}/value", [value])  # P -> V
-    levels = level_plan(packings, bits, hiding=channel.hiding)
+    levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
     ligerito.prove(channel, label, committed, offsets, levels, z, random)
 
 
@@ -127,6 +129,8 @@ def verify(
     packings: Sequence[Packing],
     claims: Sequence[Claim],
     bits: float,
+    *,
+    scheme: Scheme = FIRST_SCHEME,
 ) -> None:
     """Raises unless every claim holds for the polynomials committed under ``roots``."""
     lane_log = packings[0].lane_log
@@ -152,28 +156,31 @@ def verify(
             "the batched evaluation claims do not reduce to the opened value", stage=label
         ),
     )
-    levels = level_plan(packings, bits, hiding=channel.hiding)
+    levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
     ligerito.verify(channel, label, roots, packings, offsets, levels, z, value)
 
 
-def level_plan(packings: Sequence[Packing], bits: float, *, hiding: bool) -> Plan:
-    """The levels of a joint opening."""
+def level_plan(
+    packings: Sequence[Packing], bits: float, *, hiding: bool, scheme: Scheme = FIRST_SCHEME
+) -> Plan:
+    """The levels of a joint opening of commitments that have one rate."""
     _, row_log = arrange(packings)
-    return plan(packings[0].lane_log, row_log, bits, max(p.tail for p in packings), hiding)
+    first, tail = packings[0], max(p.tail for p in packings)
+    return plan(first.lane_log, row_log, bits, tail, hiding, first.rate_log, scheme)
 
 
-def proof_sizes(packings: Sequence[Packing], bits: float, *, hiding: bool) -> dict[str, int]:
+def proof_sizes(packings: Sequence[Packing], levels: Plan) -> dict[str, int]:
     """Bytes of the messages whose size does not depend on the challenges: all but Merkle paths."""
     lane_log = packings[0].lane_log
     _, row_log = arrange(packings)
-    levels = level_plan(packings, bits, hiding=hiding)
     rows = levels.levels[0].queries * sum(p.row_cells for p in packings)
     scalars = 2 * 2 * (lane_log + row_log) + 2
     for level in levels.levels[1:]:
         rows += level.queries * (2 * level.lanes + level.salt_cells)
         scalars += 2 * 2 * level.variables + 4 + 2 * level.tail + 2 * level.masked
+    nonces = sum(level.work_bits > 0 for level in levels.levels)
     return {
         "opened rows": 8 * rows,
         "clear vector": 16 << levels.clear_log,
-        "opening's scalars and roots": 8 * scalars,
+        "opening's scalars and roots": 8 * (scalars + nonces),
     }

@@ -15,6 +15,7 @@ from ..field.extension import ONE, ZERO, Ext, Point
 from ..field.forms import Scalar
 from ..field.multilinear import log2_ceil
 from .merkle import SALT_CELLS
+from .parameters import code_log
 
 BLOCK_LOG_MIN = 10
 """Smaller tensors stand at the start of a block of ``2^10`` cells."""
@@ -35,13 +36,20 @@ class Block:
 class Packing:
     """Blocks of one commitment, ``2^log_size`` cells in all, at least one lane.
 
-    ``tail`` random coefficients stand above the message of every live lane; 0: nothing hides.
+    ``tail`` random coefficients stand above the message of every live lane; 0: nothing hides. The
+    code has rate ``2^-rate_log``, or a little more because of the tail.
     """
 
     blocks: tuple[Block, ...]
     log_size: int
     lane_log: int
     tail: int = 0
+    rate_log: int = 1
+
+    @property
+    def code_log(self) -> int:
+        """log2 of the code word's positions."""
+        return code_log(self.lane_log, self.rate_log, self.tail)
 
     @property
     def row_cells(self) -> int:
@@ -65,7 +73,9 @@ class Packing:
         return tuple(sorted(live))
 
 
-def pack(tensors: Sequence[tuple[str, int, int]], lane_log: int, tail: int = 0) -> Packing:
+def pack(
+    tensors: Sequence[tuple[str, int, int]], lane_log: int, tail: int = 0, rate_log: int = 1
+) -> Packing:
     """``(name, log_size, used)`` of every tensor."""
     order = sorted(range(len(tensors)), key=lambda i: (-tensors[i][1], i))
     blocks, offset = [], 0
@@ -74,7 +84,8 @@ def pack(tensors: Sequence[tuple[str, int, int]], lane_log: int, tail: int = 0) 
         size_log = max(log_size, BLOCK_LOG_MIN)
         blocks.append(Block(name, size_log, offset, used))
         offset += 1 << size_log
-    return Packing(tuple(blocks), max(lane_log, log2_ceil(max(1, offset))), lane_log, tail)
+    log_size = max(lane_log, log2_ceil(max(1, offset)))
+    return Packing(tuple(blocks), log_size, lane_log, tail, rate_log)
 
 
 def total_log(tensors: Sequence[tuple[str, int, int]]) -> int:

@@ -16,9 +16,8 @@ from ..field.extension import LOG2_SIZE
 from ..field.multilinear import log2_ceil
 from .merkle import SALT_CELLS
 
-CLEAR_LOG = 8
-"""Folding stops at ``2^8`` elements of E, or two variables earlier if that saves a level."""
 FOLD_LOG = 4
+"""Variables that a deeper level folds at most."""
 LANE_LOG_MIN = 10
 HIDING_LANE_LOG_MIN = 12
 """Lanes with random coefficients are long enough for a level in which the fold is masked."""
@@ -29,13 +28,40 @@ RATE_SLACK = 1.1
 
 
 @dataclass(frozen=True, slots=True)
+class Scheme:
+    """What a version of the protocol says of openings.
+
+    A segment's commitments have rate ``2^-rate_log``, levels 1, 2, ... of an opening the rates
+    ``2^-deeper[0]``, ``2^-deeper[1]``, ..., and all after those the last of them. Folding stops at
+    ``2^clear_log`` elements of E, or two variables earlier if that saves a level. Every draw of
+    positions costs ``2^work_bits`` hashes, and so many bits less need to come from the positions.
+    """
+
+    rate_log: int
+    deeper: tuple[int, ...]
+    clear_log: int
+    work_bits: int
+
+    def rate_log_of(self, level: int) -> int:
+        """Of a deeper level, counted from 1."""
+        return self.deeper[min(level, len(self.deeper)) - 1]
+
+
+FIRST_SCHEME = Scheme(rate_log=1, deeper=tuple(range(2, 32)), clear_log=8, work_bits=0)
+"""Versions 1 and 2, certificates of datasets, and evaluations."""
+SMALL_SCHEME = Scheme(rate_log=2, deeper=(3, 4), clear_log=9, work_bits=20)
+"""Version 3."""
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """One committed matrix: ``2^message_log`` coefficients per lane, code words of
     ``2^code_log`` positions, ``queries`` opened positions, ``fold_log`` variables folded by it.
 
     Hiding adds: ``tail`` random coefficients above each lane's message, as many as positions are
     ever opened; ``carried_tail``, the length of the folded tail that the level before had (0:
-    none); ``masked``, one more lane of random E coefficients.
+    none); ``masked``, one more lane of random E coefficients. ``work_bits`` are those of the proof
+    of work before its positions are drawn.
     """
 
     message_log: int
@@ -45,6 +71,7 @@ class Level:
     tail: int = 0
     carried_tail: int = 0
     masked: bool = False
+    work_bits: int = 0
 
     @property
     def carried(self) -> int:
@@ -81,6 +108,11 @@ class Plan:
 
     levels: tuple[Level, ...]
     clear_log: int
+
+    @property
+    def positions(self) -> int:
+        """Code word positions of each commitment that an opening reveals."""
+        return self.levels[0].queries
 
     def scalars(self, hiding: bool) -> int:
         """Padded scalars of an opening: batch sumcheck, value, masked fold, mask."""
@@ -162,39 +194,50 @@ def tail_for(message_log: int, rate_log: int, bits: float, openings: int) -> int
 
 
 @lru_cache(maxsize=256)
-def carried_tail_for(message_log: int, bits: float, openings: int) -> int:
+def carried_tail_for(message_log: int, bits: float, openings: int, rate_log: int = 1) -> int:
     """The same for lanes of level 0, as a power of two: the level below carries their fold in lanes
     that hold exactly so many coefficients, or are forced to be 0 beyond."""
     tail = 1
-    while tail < openings * _queries(code_log(message_log, 1, tail), message_log, bits, tail):
+    while True:
+        code = code_log(message_log, rate_log, tail)
+        if tail >= openings * _queries(code, message_log, bits, tail):
+            return tail
         tail *= 2
-    return tail
 
 
 @lru_cache(maxsize=256)
-def plan(lane_log: int, row_log: int, bits: float, tail: int = 0, hiding: bool = False) -> Plan:
+def plan(
+    lane_log: int,
+    row_log: int,
+    bits: float,
+    tail: int = 0,
+    hiding: bool = False,
+    rate_log: int = 1,
+    scheme: Scheme = FIRST_SCHEME,
+) -> Plan:
     """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits``.
 
-    ``tail`` is the number of random coefficients per committed lane, 0 or a power of two; with
-    ``hiding`` the opening itself is masked.
+    The lanes are committed at rate ``2^-rate_log``. ``tail`` is the number of random coefficients
+    per committed lane, 0 or a power of two; with ``hiding`` the opening itself is masked.
     """
     if tail & (tail - 1):
         raise ValueError("a tail that is carried is a power of two")
-    rate_log = 1
+    work = scheme.work_bits
     code = code_log(lane_log, rate_log, tail)
-    levels = [Level(lane_log, code, row_log, _queries(code, lane_log, bits, tail), tail)]
+    queries = _queries(code, lane_log, bits - work, tail)
+    levels = [Level(lane_log, code, row_log, queries, tail, work_bits=work)]
     remaining = lane_log
-    while remaining > CLEAR_LOG + 2:
-        fold = min(FOLD_LOG, remaining - CLEAR_LOG)
-        rate_log += 1
+    while remaining > scheme.clear_log + 2:
+        fold = min(FOLD_LOG, remaining - scheme.clear_log)
+        rate = scheme.rate_log_of(len(levels))
         message = remaining - fold
         first = len(levels) == 1
         carried = tail if first else 0
         masked = first and hiding
-        own = tail_for(message, rate_log, bits, 1) if masked else 0
-        code = code_log(message, rate_log, own)
-        queries = _queries(code, message, bits, own)
-        levels.append(Level(message, code, fold, queries, own, carried, masked))
+        own = tail_for(message, rate, bits - work, 1) if masked else 0
+        code = code_log(message, rate, own)
+        queries = _queries(code, message, bits - work, own)
+        levels.append(Level(message, code, fold, queries, own, carried, masked, work))
         remaining = message
     if (tail or hiding) and (len(levels) == 1 or log2_ceil(max(1, tail)) > lane_log):
         raise ValueError("lanes with random coefficients must be longer")

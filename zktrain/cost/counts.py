@@ -57,7 +57,7 @@ def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
         out += segment_work(statement, segment)
     out += _dataset(header)
     if certified:
-        rows = opened_cells([header.packing()], dataset.query_bits(), hiding=header.hiding)
+        rows = opened_cells([header.packing()], dataset.certificate_plan(header))
         amounts = {"calls": 1.0, "rows": rows}
         out.append(Work(("certify dataset",), "verify certificate", amounts))
     else:
@@ -106,15 +106,14 @@ def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
 
 def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
     stage, entries = ("certify dataset",), dataset.lookups(header)
-    packing, bits = header.packing(), dataset.query_bits()
+    packing, levels = header.packing(), dataset.certificate_plan(header)
     layout = dataset.certificate_layout(header)
+    bits = dataset.query_bits()
     yield from pads(stage, layout, bits)
     yield from lookups(stage, entries)
     cells = sum(1 << e.log_size for e in entries)
-    yield from joint_opening(stage, [packing], bits, header.hiding, cells, 0, len(entries) + 2)
-    yield from hiding(
-        stage, layout, bits, opened_cells([packing], bits, hiding=header.hiding), 0, 0
-    )
+    yield from joint_opening(stage, [packing], levels, cells, 0, len(entries) + 2)
+    yield from hiding(stage, layout, bits, opened_cells([packing], levels), 0, 0)
 
 
 def _witness(statement: Statement, segment: int) -> Iterator[Work]:
@@ -251,7 +250,7 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
 
 
 def _opening(statement: Statement, segment: int) -> Iterator[Work]:
-    bits, layout = statement.query_bits, statement.layout(segment)
+    levels, layout = statement.opening_plan(segment), statement.layout(segment)
     packings, claims = statement.packings(segment), segment_claims(statement, segment)
     sizes = {block.name: block.used for block in packings[0].blocks}
     counted = {name: claims.tensors[name] for name in sizes}
@@ -260,15 +259,13 @@ def _opening(statement: Statement, segment: int) -> Iterator[Work]:
     for (_, name), many in claims.boundaries.items():
         wide += many << packings[1].block(name).log_size
     terms = sum(counted.values()) + sum(claims.boundaries.values())
-    yield from joint_opening(
-        ("opening",), packings, bits, statement.zero_knowledge, cells, wide, terms
-    )
+    yield from joint_opening(("opening",), packings, levels, cells, wide, terms)
     sides = 2 - len(statement.committed_sides(segment))
     public = sides * sum(
         claims.weights.get(name, 0) * _size(dims)
         for name, dims in statement.circuit.parameter_shapes().items()
     )
-    rows = opened_cells(packings, bits, hiding=statement.zero_knowledge)
+    rows, bits = opened_cells(packings, levels), statement.query_bits
     samples = _claim_samples(statement.shape(segment), claims)
     yield from hiding(("opening",), layout, bits, rows, samples, public)
 
@@ -299,28 +296,23 @@ def _closing(statement: Statement) -> Iterator[Work]:
             terms += many * (1 + header.hiding)
     packing, layout = header.packing(), statement.closing_layout()
     yield from pads(("closing",), layout, bits)
-    yield from joint_opening(
-        ("closing",), [packing], bits, statement.zero_knowledge, cells, wide, terms
-    )
-    rows = opened_cells([packing], bits, hiding=statement.zero_knowledge)
+    levels = statement.closing_plan
+    yield from joint_opening(("closing",), [packing], levels, cells, wide, terms)
+    rows = opened_cells([packing], levels)
     yield from hiding(("closing",), layout, bits, rows, 0, 0)
 
 
 def verifier_work(statement: Statement) -> dict[str, float]:
     """Amounts that the time of a verification is proportional to."""
-    hiding = statement.zero_knowledge
+    header = statement.dataset
     out = {"calls": 1.0, "segments": float(len(statement.segments))}
-    dataset_rows = opened_cells(
-        [statement.dataset.packing()], statement.closing_bits, hiding=statement.dataset.hiding
-    )
-    out["rows"] = 2.0 * dataset_rows
+    levels = (dataset.certificate_plan(header), statement.closing_plan)
+    out["rows"] = float(sum(opened_cells([header.packing()], plan) for plan in levels))
     out["samples"] = out["weights"] = 0.0
     shapes = statement.circuit.parameter_shapes()
     for segment in range(len(statement.segments)):
         claims = segment_claims(statement, segment)
-        out["rows"] += opened_cells(
-            statement.packings(segment), statement.query_bits, hiding=hiding
-        )
+        out["rows"] += opened_cells(statement.packings(segment), statement.opening_plan(segment))
         out["samples"] += _claim_samples(statement.shape(segment), claims)
         sides = 2 - len(statement.committed_sides(segment))
         out["weights"] += sides * sum(

@@ -13,7 +13,6 @@ import numpy as np
 from ..arguments import lookup
 from ..circuit.operations import Linear, Product, StepGraph, UnitMap
 from ..commitment.packing import Packing
-from ..commitment.parameters import code_log
 from ..dataset import commitment as dataset
 from ..transcript.statement import Statement, lookup_entries
 
@@ -50,7 +49,7 @@ def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[s
 def _code_bytes(packing: Packing) -> int:
     """Code word, tree, salts and tails of a commitment."""
     lanes = len(packing.live_lanes)
-    positions = 1 << code_log(packing.lane_log, 1, packing.tail)
+    positions = 1 << packing.code_log
     salts = packing.row_cells - lanes
     written = -(-lanes // _WHOLE_LANES) * _WHOLE_LANES
     return positions * (8 * (written + salts) + 2 * _DIGEST_BYTES) + 8 * lanes * packing.tail

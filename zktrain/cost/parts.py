@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..arguments import lookup
 from ..commitment import ligero, opening
 from ..commitment.packing import BLOCK_LOG_MIN, Packing, arrange
-from ..commitment.parameters import code_log
+from ..commitment.parameters import Plan
 from ..field.multilinear import log2_ceil
 from ..hiding import Layout
 
@@ -53,7 +53,7 @@ class Work:
 
 def commitment(place: tuple[str, ...], packing: Packing) -> Iterator[Work]:
     """Lanes, code word and tree of integer tensors."""
-    lanes, log = len(packing.live_lanes), code_log(packing.lane_log, 1, packing.tail)
+    lanes, log = len(packing.live_lanes), packing.code_log
     positions, used = 1 << log, sum(block.used for block in packing.blocks)
     yield Work(
         (*place, "fill"),
@@ -147,8 +147,7 @@ def counting(place: tuple[str, ...], cells: int, calls: int) -> Work:
 def joint_opening(
     stage: tuple[str, ...],
     packings: Sequence[Packing],
-    bits: float,
-    hiding: bool,
+    levels: Plan,
     cells: int,
     wide: int,
     terms: int,
@@ -179,18 +178,19 @@ def joint_opening(
         multiplications=2.0 * used,
         bytes=2.0 * used,
     )
-    levels = opening.level_plan(packings, bits, hiding=hiding).levels
-    for number, level in enumerate(levels):
+    for number, level in enumerate(levels.levels):
         place = (*stage, f"level {number}")
         width = (
             sum(p.row_cells for p in packings)
             if number == 0
             else 2 * level.lanes + level.salt_cells
         )
+        if level.work_bits:
+            yield Work((*place, "work"), "work", {"hashes": 2.0**level.work_bits})
         yield Work(place, "open rows", {"cells": level.queries * width, "calls": 1})
-        if number + 1 == len(levels):
+        if number + 1 == len(levels.levels):
             return
-        deeper = levels[number + 1]
+        deeper = levels.levels[number + 1]
         lanes, positions = 2 * deeper.lanes, 1 << deeper.code_log
         written = lanes << deeper.message_log
         fill = {"pairs": written, "zeros": positions * lanes}
@@ -254,7 +254,6 @@ def hiding(
     yield Work((*stage, "hiding: proof"), "hiding proof", {"cells": cells, "calls": 1})
 
 
-def opened_cells(packings: Sequence[Packing], bits: float, *, hiding: bool) -> int:
+def opened_cells(packings: Sequence[Packing], levels: Plan) -> int:
     """Cells of the opened rows of all levels."""
-    parts = opening.proof_sizes(packings, bits, hiding=hiding)
-    return parts["opened rows"] // 8
+    return opening.proof_sizes(packings, levels)["opened rows"] // 8

@@ -7,18 +7,17 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..arguments import lookup
 from ..channel import DIGEST_BYTES
 from ..commitment import ligero, opening
 from ..commitment.packing import Packing
-from ..dataset import commitment as dataset
+from ..commitment.parameters import Plan
 from ..hiding import Layout
 from ..transcript.segment import HEADER_BYTES
 from ..transcript.statement import Statement
 from .dry import segment_claims
 
-FRAMES = 8 + 4 * 8 + 4 + 8
-"""Magic, the lengths of four sections and of the closing proof, the number of segments."""
+FRAMES = 8 + 3 * 8 + 4 + 8
+"""Magic, the lengths of three sections and of the closing proof, the number of segments."""
 
 
 @lru_cache(maxsize=256)
@@ -45,14 +44,13 @@ def mean_siblings(code_log: int, queries: int) -> float:
     return total
 
 
-def opening_parts(packings: Sequence[Packing], bits: float, *, hiding: bool) -> dict[str, float]:
+def opening_parts(packings: Sequence[Packing], levels: Plan) -> dict[str, float]:
     """Bytes of an opening by kind."""
-    parts: dict[str, float] = dict(opening.proof_sizes(packings, bits, hiding=hiding))
     paths = 0.0
-    for number, level in enumerate(opening.level_plan(packings, bits, hiding=hiding).levels):
+    for number, level in enumerate(levels.levels):
         trees = len(packings) if number == 0 else 1
         paths += trees * mean_siblings(level.code_log, level.queries)
-    return {**parts, "Merkle paths": DIGEST_BYTES * paths}
+    return {**opening.proof_sizes(packings, levels), "Merkle paths": DIGEST_BYTES * paths}
 
 
 def pads_bytes(layout: Layout | None, bits: float) -> float:
@@ -74,21 +72,11 @@ def segment_parts(statement: Statement, segment: int) -> dict[str, float]:
         + DIGEST_BYTES
         + (8 if statement.work_bits(segment) else 0),
         "lookups and relations": 16 * segment_claims(statement, segment).scalars,
-        **opening_parts(statement.packings(segment), bits, hiding=hiding),
+        **opening_parts(statement.packings(segment), statement.opening_plan(segment)),
     }
     if hiding:
         parts["pads of hidden scalars"] = pads_bytes(statement.layout(segment), bits)
     return parts
-
-
-def certificate_bytes(header: dataset.DatasetHeader) -> float:
-    """Bytes of the dataset's certificate."""
-    bits, layout = dataset.query_bits(), dataset.certificate_layout(header)
-    packing = header.packing()
-    total = lookup.proof_bytes(dataset.lookups(header)) + 16 * 2 * header.hiding
-    total += 8 if dataset.work_bits(header) else 0
-    parts = opening_parts([packing], bits, hiding=header.hiding)
-    return total + sum(parts.values()) + pads_bytes(layout, bits)
 
 
 def bundle_parts(statement: Statement) -> dict[str, float]:
@@ -98,13 +86,12 @@ def bundle_parts(statement: Statement) -> dict[str, float]:
         for name, count in segment_parts(statement, segment).items():
             total[name] = total.get(name, 0.0) + count
     bits = statement.closing_bits
-    closing = opening_parts([statement.dataset.packing()], bits, hiding=statement.zero_knowledge)
+    closing = opening_parts([statement.dataset.packing()], statement.closing_plan)
     return {
         "statement, circuit, dataset": FRAMES
         + len(statement.to_json())
         + len(statement.circuit.canonical_json())
         + len(statement.dataset.to_json()),
-        "dataset certificate": certificate_bytes(statement.dataset),
         **total,
         "closing proof": sum(closing.values()) + pads_bytes(statement.closing_layout(), bits),
     }

@@ -36,7 +36,13 @@ from ..channel import VerifierChannel
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim, Packing, Term, claim_on, pack, total_log
-from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, carried_tail_for
+from ..commitment.parameters import (
+    HIDING_LANE_LOG_MIN,
+    LANE_LOG_MIN,
+    ROW_LOG,
+    Plan,
+    carried_tail_for,
+)
 from ..errors import InputError, MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
@@ -421,9 +427,9 @@ def query_bits() -> float:
     return soundness.CERTIFICATE_BITS + 4.0
 
 
-def opened_positions(header: DatasetHeader, bits: float) -> int:
-    """Code word positions of the dataset that one opening reveals."""
-    return opening.level_plan([header.packing()], bits, hiding=header.hiding).levels[0].queries
+def certificate_plan(header: DatasetHeader) -> Plan:
+    """The levels of the certificate's opening."""
+    return opening.level_plan([header.packing()], query_bits(), hiding=header.hiding)
 
 
 def work_bits(header: DatasetHeader) -> int:
@@ -436,8 +442,7 @@ def certificate_terms(header: DatasetHeader) -> list[soundness.Term]:
     part = "dataset certificate"
     terms = soundness.lookup_terms(part, lookup.leaf_count(_entries(header)), work_bits(header))
     terms.append(soundness.sumcheck_term(part, "label sums", header.log_records))
-    levels = opening.level_plan([header.packing()], query_bits(), hiding=header.hiding)
-    terms += soundness.opening_terms(part, levels, 32)
+    terms += soundness.opening_terms(part, certificate_plan(header), 32)
     return terms + soundness.hidden_terms(part, certificate_layout(header), query_bits())
 
 
@@ -448,8 +453,7 @@ def certificate_layout(header: DatasetHeader) -> Layout | None:
         return None
     channel = DryChannel()
     lookup.verify(channel, "lookup", _entries(header))
-    levels = opening.level_plan([header.packing()], query_bits(), hiding=True)
-    return channel.layout().more(levels.scalars(True))
+    return channel.layout().more(certificate_plan(header).scalars(True))
 
 
 def _challenger(header: DatasetHeader, trace: Trace | None) -> Challenger:

@@ -7,6 +7,7 @@ magic "ZKTDATA" and the version byte 1; header, certificate: each u64 length, by
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, MalformedProof
@@ -37,14 +38,23 @@ def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
     return header, certificate
 
 
-def root_of(given: str | Path) -> bytes:
-    """The root that a user names: 64 hexadecimal digits, or a public file, whose certificate is
-    not checked here. Raises :class:`InputError` for anything else."""
+@dataclass(frozen=True, slots=True)
+class GivenDataset:
+    """A dataset that a user names: by its root, or by its public file, whose certificate is not
+    checked yet."""
+
+    root: bytes
+    certificate: bytes | None = None
+
+
+def given_dataset(given: str | Path) -> GivenDataset:
+    """64 hexadecimal digits, or a public file; raises :class:`InputError` for anything else."""
     text = str(given)
     if len(text) == 64 and not set(text.lower()) - set("0123456789abcdef"):
-        return bytes.fromhex(text)
+        return GivenDataset(bytes.fromhex(text))
     try:
-        return read_public(text)[0].root
+        header, certificate = read_public(text)
+        return GivenDataset(header.root, certificate)
     except MalformedProof as error:
         raise InputError(
             f"the dataset file {text!r:.200} cannot be used: {error.message}"

@@ -24,7 +24,7 @@ from ..locks import locked
 from ..randomness import SECRET_BYTES
 from ..training.weights import write_atomically
 from .commitment import MAX_OPENINGS, DatasetHeader
-from .public_file import read_public, root_of
+from .public_file import given_dataset, read_public
 from .readers import Records
 
 FORMAT = "zktrain-secret-2"
@@ -69,7 +69,7 @@ class Owned:
 
 def owned(given: str | Path) -> Owned:
     """A root, or a public file with its secret file beside it. Raises ``InputError``."""
-    root = root_of(given).hex()
+    root = given_dataset(given).root.hex()
     if not Path(given).is_file():
         return Owned(root)
     header, _ = read_public(given)

@@ -47,12 +47,12 @@ def _rotate(x, n):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _swap(x):  # type: ignore[no-untyped-def]
+def swap(x):  # type: ignore[no-untyped-def]
     return np.uint32((x >> _R24) | ((x >> _R8) & _FF00) | ((x << _R8) & _FF0000) | (x << _R24))
 
 
 @kernel
-def _compress(w, s, constants):  # type: ignore[no-untyped-def]
+def compress(w, s, constants):  # type: ignore[no-untyped-def]
     """One block: ``w`` uint32[64*16] (first 16 rows filled), ``s`` uint32[16*16]: rows 0-7 the
     chaining state, rows 8-15 scratch."""
     for t in range(16, 64):
@@ -114,19 +114,19 @@ def _hash_rows(start, stop, rows, salts, midstate, prefix_bytes, constants, out)
                     cell = block * 8 + j
                     if cell < cells:
                         v = rows[row, cell] if cell < own else salts[row, cell - own]
-                        w[(2 * j) * 16 + lane] = _swap(np.uint32(v & _M32))
-                        w[(2 * j + 1) * 16 + lane] = _swap(np.uint32(v >> _S32))
+                        w[(2 * j) * 16 + lane] = swap(np.uint32(v & _M32))
+                        w[(2 * j + 1) * 16 + lane] = swap(np.uint32(v >> _S32))
                     else:
                         w[(2 * j) * 16 + lane] = np.uint32(0x80000000 if cell == cells else 0)
                         w[(2 * j + 1) * 16 + lane] = np.uint32(0)
                 if block == blocks - 1:
                     w[14 * 16 + lane] = np.uint32(bit_length >> _S32)
                     w[15 * 16 + lane] = np.uint32(bit_length & _M32)
-            _compress(w, s, constants)
+            compress(w, s, constants)
         for lane in range(count):
             for i in range(4):
-                low = np.uint64(_swap(s[(2 * i) * 16 + lane]))
-                high = np.uint64(_swap(s[(2 * i + 1) * 16 + lane]))
+                low = np.uint64(swap(s[(2 * i) * 16 + lane]))
+                high = np.uint64(swap(s[(2 * i + 1) * 16 + lane]))
                 out[first + lane, i] = low | (high << _S32)
 
 
@@ -139,7 +139,7 @@ def midstate(prefix: bytes) -> NDArray[np.uint32]:
     s = np.zeros((16, LANES), dtype=np.uint32)
     s[:8] = INITIAL_STATE[:, None]
     flat = s.reshape(-1)
-    _compress(w.reshape(-1), flat, ROUND_CONSTANTS)
+    compress(w.reshape(-1), flat, ROUND_CONSTANTS)
     return flat.reshape(16, LANES)[:8, 0].copy()
 
 

@@ -101,7 +101,7 @@ def _typed_compress(typingctx, state, words):  # type: ignore[no-untyped-def]
     return types.void(state, words), codegen
 
 
-_compress: Any = intrinsic(_typed_compress)
+compress: Any = intrinsic(_typed_compress)
 """One block of two messages: states ``uint64[2, 4]`` (two words in each), blocks ``uint64[2, 8]``,
 both contiguous and as they are in memory."""
 
@@ -135,7 +135,7 @@ def _hash_rows(start, stop, rows, salts, midstate, length, out):  # type: ignore
                         w[k, j] = _END if cell == cells else _NONE
                 if block == blocks - 1:
                     w[k, 7] = length
-            _compress(s, w)
+            compress(s, w)
         for k in range(min(PAIR, stop - first)):
             for i in range(4):  # swap the bytes of both words
                 x = s[k, i]

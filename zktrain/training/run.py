@@ -151,6 +151,11 @@ class Run:
         return header
 
     @property
+    def public_dataset(self) -> Path:
+        """Where the public file of the dataset is, from the first proof on at the latest."""
+        return self.path / "dataset.zkd"
+
+    @property
     def dataset_secret(self) -> Path | None:
         """The secret file of the commitment, None if it does not hide."""
         secret = str(self.dataset["secret"])

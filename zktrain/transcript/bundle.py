@@ -1,13 +1,14 @@
 """The wire format of a bundle: everything a verifier needs besides the weights and the dataset's
 root.
 
-    magic "ZKTRAIN" and the version byte 1
-    statement, circuit, dataset header, dataset certificate    each: u64 length, bytes
+    magic "ZKTRAIN" and the version byte: 3
+    statement, circuit, dataset header    each: u64 length, bytes
     u32 number of segments; each: header (108 bytes), u64 length, proof
     closing proof: u64 length, bytes
 
 Integers are little-endian. Nothing may follow. Lengths are checked against the bytes that are
-there.
+there. Version 1 has the dataset's certificate after the header; since then it stays in the
+dataset's own file, which is published once for all that is trained on it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof
 from .segment import HEADER_BYTES, SegmentHeader
-from .statement import Statement, lookup_entries
+from .statement import NEWEST, Statement, lookup_entries
 
-MAGIC = b"ZKTRAIN\x01"
+MAGIC = b"ZKTRAIN"
 EVALUATION_MAGIC = b"ZKTEVAL\x01"
 EZKL_MAGIC = b"ZKTEZKL\x01"
 MAX_FILE_BYTES = 1 << 31
@@ -44,18 +45,21 @@ class Bundle:
     statement_json: bytes
     circuit_json: bytes
     dataset_json: bytes
-    certificate: bytes
     segments: tuple[SegmentProof, ...]
     closing: bytes
+    certificate: bytes | None = None
+    """Of bundles of version 1."""
+
+    @property
+    def version(self) -> int:
+        return NEWEST if self.certificate is None else 1
 
     def to_bytes(self) -> bytes:
-        parts = [MAGIC]
-        for section in (
-            self.statement_json,
-            self.circuit_json,
-            self.dataset_json,
-            self.certificate,
-        ):
+        sections = [self.statement_json, self.circuit_json, self.dataset_json]
+        if self.certificate is not None:
+            sections.append(self.certificate)
+        parts = [MAGIC, bytes([self.version])]
+        for section in sections:
             parts += [struct.pack("<Q", len(section)), section]
         parts.append(struct.pack("<I", len(self.segments)))
         for segment in self.segments:
@@ -123,25 +127,29 @@ def is_ezkl(path: str | Path) -> bool:
 def parse(data: bytes) -> Bundle:
     """Raises :class:`MalformedProof`."""
     reader = Reader(data, "bundle")
-    magic = reader.take(len(MAGIC), "magic")
-    if magic[:7] == EVALUATION_MAGIC[:7]:
+    magic, version = reader.take(len(MAGIC), "magic"), reader.take(1, "version")[0]
+    if magic == EVALUATION_MAGIC[:7]:
         raise MalformedProof(
             "this is a proof of an evaluation, not of training: use zktrain verify-eval",
             stage="bundle",
         )
-    if magic[:7] == EZKL_MAGIC[:7]:
+    if magic == EZKL_MAGIC[:7]:
         raise MalformedProof(
             "this is a proof by ezkl, not by the native backend: use zktrain.verify_ezkl",
             stage="bundle",
         )
-    if magic[:7] != MAGIC[:7]:
-        raise MalformedProof("this is not a zktrain bundle", stage="bundle")
     if magic != MAGIC:
+        raise MalformedProof("this is not a zktrain bundle", stage="bundle")
+    if version not in (1, NEWEST):
         raise MalformedProof(
-            "the bundle has another version of the format", stage="bundle", expected=1, got=magic[7]
+            "the bundle has another version of the format",
+            stage="bundle",
+            expected=f"1 or {NEWEST}",
+            got=version,
         )
-    names = ("statement", "circuit", "dataset header", "dataset certificate")
-    statement, circuit, dataset, certificate = (reader.section(name) for name in names)
+    names = ("statement", "circuit", "dataset header")
+    statement, circuit, dataset = (reader.section(name) for name in names)
+    certificate = reader.section("dataset certificate") if version == 1 else None
     (count,) = struct.unpack("<I", reader.take(4, "number of segments"))
     segments = []
     for index in range(count):
@@ -149,14 +157,22 @@ def parse(data: bytes) -> Bundle:
         segments.append(SegmentProof(header, reader.section(f"proof of segment {index}")))
     closing = reader.section("closing proof")
     reader.finish()
-    return Bundle(statement, circuit, dataset, certificate, tuple(segments), closing)
+    return Bundle(statement, circuit, dataset, tuple(segments), closing, certificate)
 
 
 def parse_statement(bundle: Bundle) -> Statement:
     """Circuit, dataset header and statement, each strictly; raises :class:`MalformedProof`."""
     circuit = Circuit.from_json(bundle.circuit_json)
     dataset = DatasetHeader.from_json(bundle.dataset_json)
-    return Statement.from_json(bundle.statement_json, circuit, dataset)
+    statement = Statement.from_json(bundle.statement_json, circuit, dataset)
+    if statement.version != bundle.version:
+        raise MalformedProof(
+            "the statement is of another version than the bundle",
+            stage="statement",
+            expected=bundle.version,
+            got=statement.version,
+        )
+    return statement
 
 
 def statement_of(path: str | Path) -> Statement:
@@ -222,9 +238,7 @@ def _fixed_parts(statement: Statement, index: int) -> dict[str, int]:
     """Bytes of one segment's proof by kind, of those kinds whose size the statement fixes."""
     entries = lookup_entries(statement.circuit, statement.shape(index))
     parts = {"lookups": lookup.proof_bytes(entries)}
-    parts |= opening.proof_sizes(
-        statement.packings(index), statement.query_bits, hiding=statement.zero_knowledge
-    )
+    parts |= opening.proof_sizes(statement.packings(index), statement.opening_plan(index))
     layout = statement.layout(index)
     if layout is not None:
         parts["pads of hidden scalars"] = layout.proof_bytes(statement.query_bits)
@@ -251,7 +265,7 @@ class Inspection:
     proof_bytes: int
     segments: tuple[SegmentSummary, ...]
     closing_bytes: int
-    certificate_bytes: int
+    certificate_bytes: int | None
     sections: dict[str, int]
 
 
@@ -279,10 +293,10 @@ def inspect_bundle(path: str | Path) -> Inspection:
         "statement": len(bundle.statement_json),
         "circuit": len(bundle.circuit_json),
         "dataset header": len(bundle.dataset_json),
-        "dataset certificate": len(bundle.certificate),
         "segments": sum(len(s.proof) + HEADER_BYTES for s in bundle.segments),
         "closing": len(bundle.closing),
     }
-    return Inspection(
-        statement, len(data), summaries, len(bundle.closing), len(bundle.certificate), sections
-    )
+    certificate = None if bundle.certificate is None else len(bundle.certificate)
+    if certificate is not None:
+        sections["dataset certificate"] = certificate
+    return Inspection(statement, len(data), summaries, len(bundle.closing), certificate, sections)

@@ -23,9 +23,7 @@ def _challenger(
     trace: Trace | None,
 ) -> Challenger:
     challenger = Challenger(f"{statement.protocol} closing", trace)
-    challenger.absorb(
-        "parameters", parameter_digest(statement.zero_knowledge, statement.circuit.version)
-    )
+    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge, statement.constants))
     challenger.absorb("statement", statement.digest)
     challenger.absorb("segments", b"".join(header.digest for header in headers))
     for claim in claims:
@@ -45,6 +43,7 @@ def _check(channel: VerifierChannel, statement: Provable, claims: list[DatasetCl
         [dataset.packing()],
         opening_claims(dataset, claims),
         statement.closing_bits,
+        scheme=statement.scheme,
     )
 
 
@@ -63,7 +62,8 @@ def prove(
     mark("pads")
     channel = prover_channel(challenger, layout, bits, random)
     left = opening_claims(statement.dataset, claims)
-    opening.prove(channel, "opening", [committed], left, bits, random)
+    scheme = statement.scheme
+    opening.prove(channel, "opening", [committed], left, bits, random, scheme=scheme)
     if channel.hiding:
         mark("hiding: replay")
         again = _challenger(statement, headers, claims, None)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..arguments.claims import Shape
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import Evaluation
-from ..commitment.packing import Packing, pack, total_log
+from ..commitment.packing import Packing, total_log
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from .segment import SegmentHeader
@@ -173,7 +173,7 @@ class EvaluationStatement(Provable):
         if self.union_bits < self.security_bits:
             return (
                 f"these sizes reach {self.union_bits:.1f} bits of security, "
-                f"{self.security_bits} are asked; use shorter segments or ask for fewer bits"
+                f"{self.security_bits} are asked; evaluate fewer records, or ask for fewer bits"
             )
         return None
 
@@ -203,7 +203,7 @@ class EvaluationStatement(Provable):
             (name, size, shape.batch << (size - shape.log_batch) if name in committed else used)
             for name, size, used in segment_tensors(self.circuit, shape)
         ]
-        return pack(tensors, self.lane_log, self.tail)
+        return self._pack(tensors)
 
     def order(self, segment: int) -> NDArray[np.int64]:
         """File order."""

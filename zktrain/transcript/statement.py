@@ -7,7 +7,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -36,17 +36,29 @@ from ..circuit.operations import (
 )
 from ..commitment import opening
 from ..commitment.packing import Packing, pack, total_log
-from ..commitment.parameters import HIDING_LANE_LOG_MIN, LANE_LOG_MIN, ROW_LOG, carried_tail_for
+from ..commitment.parameters import (
+    HIDING_LANE_LOG_MIN,
+    LANE_LOG_MIN,
+    ROW_LOG,
+    Plan,
+    Scheme,
+    carried_tail_for,
+)
 from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
 from ..hiding import Layout
+from ..parameters import SCHEMES
 from ..training.order import batch_indices
 from .relations import Relations, layout
 
-FORMAT = "zktrain-statement-1"
-PROTOCOL = {False: "zktrain proof v1", True: "zktrain hiding proof v1"}
-"""Protocol string without and with zero knowledge."""
+FORMAT = {1: "zktrain-statement-1", 3: "zktrain-statement-3"}
+NEWEST = 3
+"""What new proofs are of."""
+PROTOCOL = {False: "zktrain proof", True: "zktrain hiding proof"}
+"""Protocol string without and with zero knowledge; the version follows."""
+QUERY_TERMS = 6
+"""Terms of an opening that need about the same bits: those of its levels, pads, lookup keys."""
 BOUNDARY_OPENINGS = 4
 """Openings that the randomness of a segment's own commitments allows: a boundary is opened by two
 segments, and again by each that is proved anew."""
@@ -152,6 +164,16 @@ class Provable(ABC):
         """Protocol string; the kind of proof follows it."""
 
     @property
+    def constants(self) -> int:
+        """Version of the protocol's constants."""
+        return self.circuit.version
+
+    @property
+    def scheme(self) -> Scheme:
+        """Of all openings."""
+        return SCHEMES[self.constants]
+
+    @property
     @abstractmethod
     def digest(self) -> bytes:
         """SHA-256 of everything that is stated."""
@@ -206,10 +228,12 @@ class Provable(ABC):
         """Random coefficients per lane of all segments and boundaries."""
         if not self.zero_knowledge:
             return 0
-        return carried_tail_for(self.lane_log, self.query_bits, BOUNDARY_OPENINGS)
+        scheme = self.scheme
+        bits = self.query_bits - scheme.work_bits
+        return carried_tail_for(self.lane_log, bits, BOUNDARY_OPENINGS, scheme.rate_log)
 
     def packing(self, segment: int) -> Packing:
-        return pack(segment_tensors(self.circuit, self.shape(segment)), self.lane_log, self.tail)
+        return self._pack(segment_tensors(self.circuit, self.shape(segment)))
 
     def boundary_packing(self) -> Packing:
         """Weights between two segments, but those that no step changes."""
@@ -217,7 +241,10 @@ class Provable(ABC):
         for name, dims in self.circuit.trained_shapes().items():
             size = sum(log_width(n) for n in dims)
             tensors.append((name, size, 1 << size))
-        return pack(tensors, self.lane_log, self.tail)
+        return self._pack(tensors)
+
+    def _pack(self, tensors: list[tuple[str, int, int]]) -> Packing:
+        return pack(tensors, self.lane_log, self.tail, self.scheme.rate_log)
 
     def packings(self, segment: int) -> list[Packing]:
         """All commitments that a segment opens: its own, then those of its committed boundaries."""
@@ -236,8 +263,18 @@ class Provable(ABC):
         found = _layout(
             self.circuit, shape, self.committed_sides(segment), self.dataset.record_axis
         )
-        levels = opening.level_plan(self.packings(segment), self.query_bits, hiding=True)
-        return found.more(levels.scalars(True))
+        return found.more(self.opening_plan(segment).scalars(True))
+
+    def opening_plan(self, segment: int) -> Plan:
+        """The levels of a segment's opening."""
+        packings, hiding = self.packings(segment), self.zero_knowledge
+        return opening.level_plan(packings, self.query_bits, hiding=hiding, scheme=self.scheme)
+
+    @property
+    def closing_plan(self) -> Plan:
+        """The levels of the closing proof's opening."""
+        packings, hiding = [self.dataset.packing()], self.zero_knowledge
+        return opening.level_plan(packings, self.closing_bits, hiding=hiding, scheme=self.scheme)
 
     @property
     def closing_bits(self) -> float:
@@ -248,8 +285,7 @@ class Provable(ABC):
         """The padded scalars of the closing proof."""
         if not self.zero_knowledge:
             return None
-        levels = opening.level_plan([self.dataset.packing()], self.closing_bits, hiding=True)
-        return Layout(levels.scalars(True))
+        return Layout(self.closing_plan.scalars(True))
 
     @cached_property
     def query_bits(self) -> float:
@@ -280,7 +316,7 @@ class Provable(ABC):
         header = self.dataset
         terms += soundness.opening_terms(
             "closing",
-            opening.level_plan([header.packing()], self.closing_bits, hiding=self.zero_knowledge),
+            self.closing_plan,
             MAX_CLAIMS * 2 * len(self.segments),
         )
         terms += soundness.hidden_terms("closing", self.closing_layout(), self.closing_bits)
@@ -327,10 +363,7 @@ class Provable(ABC):
             self.circuit.parameter_shapes()
         )
         claims = MAX_CLAIMS * tensors
-        levels = opening.level_plan(
-            self.packings(segment), self.query_bits, hiding=self.zero_knowledge
-        )
-        terms += soundness.opening_terms(part, levels, claims)
+        terms += soundness.opening_terms(part, self.opening_plan(segment), claims)
         return terms + soundness.hidden_terms(part, self.layout(segment), self.query_bits)
 
     @cached_property
@@ -350,10 +383,11 @@ class Statement(Provable):
     segment_steps: int
     security_bits: int
     zero_knowledge: bool = False
+    version: int = NEWEST
 
     def to_json(self) -> bytes:
         fields: dict[str, Any] = {
-            "format": FORMAT,
+            "format": FORMAT[self.version],
             "circuit": self.circuit.id,
             "dataset": self.dataset.root.hex(),
             "initial": self.initial,
@@ -379,6 +413,7 @@ class Statement(Provable):
                 fields["segment_steps"],
                 fields["security_bits"],
                 fields["zero_knowledge"],
+                {text: version for version, text in FORMAT.items()}[fields["format"]],
             )
             numbers = (statement.segment_steps, statement.security_bits)
             if (
@@ -452,13 +487,14 @@ class Statement(Provable):
         if self.union_bits < self.security_bits:
             return (
                 f"these sizes reach {self.union_bits:.1f} bits of security, "
-                f"{self.security_bits} are asked; use shorter segments or ask for fewer bits"
+                f"{self.security_bits} are asked; train on fewer samples, or ask for fewer bits"
             )
         return None
 
     @property
     def digest(self) -> bytes:
-        return hashlib.sha256(b"zktrain statement v1\0" + self.to_json()).digest()
+        prefix = f"zktrain statement v{self.version}\0".encode()
+        return hashlib.sha256(prefix + self.to_json()).digest()
 
     @cached_property
     def segments(self) -> tuple[tuple[int, int], ...]:
@@ -476,7 +512,23 @@ class Statement(Provable):
 
     @property
     def protocol(self) -> str:
-        return PROTOCOL[self.zero_knowledge]
+        return f"{PROTOCOL[self.zero_knowledge]} v{self.version}"
+
+    @property
+    def constants(self) -> int:
+        return max(self.version, self.circuit.version)
+
+    @cached_property
+    def query_bits(self) -> float:
+        """From version 3 on by the number of terms, rounded up to a quarter of a bit."""
+        if self.version < NEWEST:
+            return super().query_bits
+        terms = QUERY_TERMS * (len(self.segments) + 1)
+        return self.security_bits + 0.5 + math.ceil(4 * math.log2(terms)) / 4
+
+    @property
+    def closing_bits(self) -> float:
+        return super().closing_bits if self.version < NEWEST else self.query_bits
 
     def order(self, segment: int) -> NDArray[np.int64]:
         """The batches of the public order."""
@@ -498,3 +550,13 @@ class Statement(Provable):
 
     def multipliers(self, segment: int) -> list[int]:
         return self.circuit.multipliers_at(*self.segments[segment])
+
+
+def newest(statement: Statement) -> Statement:
+    """The statement in the newest version that can be proved, or as it is if none can.
+
+    Version 3 has longer code words than version 1, and so a larger error of folding: runs of about
+    a million samples and more reach 100 bits only in version 1.
+    """
+    versions = (replace(statement, version=version) for version in sorted(FORMAT, reverse=True))
+    return next((found for found in versions if found.problem() is None), statement)
