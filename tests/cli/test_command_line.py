@@ -408,8 +408,7 @@ def test_the_plain_form_of_verify_means_what_the_parser_makes_of_it(
     plain = judge.plain(["verify", *words])
     assert plain is not None
     of_ezkl = {"data": None, "srs": None, "unchecked_srs": False, "insecure_srs": False}
-    options = {"circuit": None, "initial": None, "certificate": None, **of_ezkl}
-    assert asked == [{**options, **plain}]
+    assert asked == [{"circuit": None, "initial": None, "certificate": None, **of_ezkl, **plain}]
 
 
 @pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)

@@ -69,6 +69,7 @@ def judge_ezkl(
     insecure_srs: bool,
     circuit: Path | None,
     initial: Path | None,
+    certificate: Path | None,
     min_security_bits: int,
     as_json: bool,
 ) -> None:
@@ -93,6 +94,8 @@ def judge_ezkl(
         from ..ezkl.verify import verify_ezkl
         from . import ezkl_view
 
+        if certificate is not None:
+            raise InputError("a proof by ezkl is verified with the data: leave --certificate out")
         if data is None or srs is None:
             raise InputError(
                 "this is a proof by ezkl: verifying it takes the records (--data DATA) and the "

@@ -53,6 +53,7 @@ def judge(
             insecure_srs=insecure_srs,
             circuit=circuit,
             initial=initial,
+            certificate=certificate,
             min_security_bits=min_security_bits,
             as_json=as_json,
         )
