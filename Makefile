@@ -17,7 +17,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(VENV)/.test
 	ZKTRAIN_CALIBRATION=zktrain/cost/calibration.json $(BIN)/zktrain bench --calibrate

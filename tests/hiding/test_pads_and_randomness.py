@@ -584,13 +584,15 @@ def _is_generator(name: str) -> bool:
 
 
 def test_no_other_generator_is_in_the_package() -> None:
-    """``secrets`` names a temporary file."""
+    """``secrets`` names a temporary file, and draws the point at which an SRS is checked."""
     found = {(m, name) for m, tree in _modules().items() for name in _used(tree)}
     assert ("randomness.py", "hashlib.shake_256") in found and len(found) > 300
     assert {use for use in found if _is_generator(use[1])} == {
         ("circuit/compile.py", "secrets"),
         ("circuit/compile.py", "secrets.token_hex"),
         ("randomness.py", "os.urandom"),
+        ("srs/checking.py", "secrets"),
+        ("srs/checking.py", "secrets.randbelow"),
     }
 
 

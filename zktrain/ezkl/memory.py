@@ -9,7 +9,7 @@ from __future__ import annotations
 from .. import machine
 from ..errors import InputError
 
-BASE_BYTES = 200e6
+BASE_BYTES = 400e6
 BYTES_PER_ROW = 35e3
 SETUP_SHARE = 0.6
 """Of the proof's peak, what making keys takes at most."""
