@@ -578,9 +578,9 @@ class Bundle:
             kinds = 8 if self.hiding else 6  # of query terms, and a margin of two bits
             self.target = self.security + 2 + clog(kinds * (segments + 2))
             self.closing_target: Bits = max(self.target, DATASET_BITS)
-        else:  # the terms rounded up to a quarter of a bit, and half a bit more
+        else:  # the terms rounded up to a quarter of a bit, and two bits more
             quarters = clog((6 * (segments + 1)) ** 4)
-            self.target = self.security + Fraction(2 + quarters, 4)
+            self.target = self.security + 2 + Fraction(quarters, 4)
             self.closing_target = self.target
         least = 12 if self.hiding else 10
         self.lane = max(least, cells_log(self._committed(0)) - 6)

@@ -18,6 +18,8 @@ import zktrain
 from zktrain import compile as verb
 from zktrain import machine
 from zktrain.arguments import fraction_tree
+from zktrain.benchmarking import calibrate
+from zktrain.benchmarking.settings import Setting
 from zktrain.cli.main import app
 from zktrain.commitment import merkle
 from zktrain.compile import estimate as estimate_recipe
@@ -36,14 +38,14 @@ GOLDEN = sorted(str(path.parent.relative_to(PROOFS)) for path in PROOFS.glob("v[
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_predicted_bytes_are_the_real_ones(name: str) -> None:
-    """Within a per cent: Merkle paths depend on the positions opened. What is to be predicted are
+    """Within one and a half per cent: Merkle paths depend on the positions opened. What is to be predicted are
     new bundles, which have no certificate."""
     data = (PROOFS / name / "proof.zkt").read_bytes()
     bundle = parse(data)
     statement = parse_statement(bundle)
     parts = sizes.bundle_parts(statement)
     new = len(data) if bundle.certificate is None else len(data) - 8 - len(bundle.certificate)
-    assert sum(parts.values()) == pytest.approx(new, rel=0.01)
+    assert sum(parts.values()) == pytest.approx(new, rel=0.015)
     assert parts["closing proof"] == pytest.approx(len(bundle.closing), rel=0.03)
     for number, segment in enumerate(bundle.segments):
         predicted = sum(sizes.segment_parts(statement, number).values())
@@ -177,8 +179,21 @@ def test_fit_finds_rates_and_none_is_negative() -> None:
 def test_the_shipped_calibration_says_so() -> None:
     shipped = calibration.shipped()
     assert "another machine" in shipped.remark() and "--calibrate" in shipped.remark()
-    kinds = {work.kind for work in prover_work(statement_of(PROOFS / GOLDEN[0] / "proof.zkt"))}
+    newest = PROOFS / "v3" / "hiding-small-two-segments" / "proof.zkt"
+    kinds = {work.kind for work in prover_work(statement_of(newest))}
     assert kinds <= set(shipped.seconds) and "verify" in shipped.seconds
+
+
+@pytest.mark.parametrize("certified", [True, False])
+def test_a_calibration_run_measures_what_a_proof_is_made_of(
+    tmp_path: Path, certified: bool
+) -> None:
+    setting = Setting("synthetic", width=8, batch=4, steps=4, features=8, records=64)
+    measured = calibrate.run(setting, tmp_path, certified=certified)
+    assert measured.verify_seconds > 0 and len(measured.roots) == calibrate.PROOFS
+    kinds = {kind for kind, _ in calibrate.observations(measured)}
+    assert {"encode", "hash", "tree", "work"} <= kinds
+    assert certified is ("verify certificate" in kinds)
 
 
 def test_a_kept_calibration_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,13 +144,13 @@ class Sizes:
     @property
     def target(self) -> Fraction:
         """Of version 3, the least multiple of a quarter of a bit that has ``6 (S + 1)`` times the
-        error below a target of half a bit more than asked for."""
+        error below a target of two bits more than asked for."""
         if self.version is FIRST:
             return Fraction(self.security + 2 + log2(6 * (len(self.segments) + 2)))
         quarters = 0
         while 1 << quarters < (6 * (len(self.segments) + 1)) ** 4:
             quarters += 1
-        return self.security + Fraction(1, 2) + Fraction(quarters, 4)
+        return self.security + 2 + Fraction(quarters, 4)
 
     def log_size(self, width: int, steps: int) -> int:
         return (log2(width) if width else 0) + log2(self.batch) + log2(steps)
@@ -293,14 +293,14 @@ def test_union_of_the_proven_terms(case: Sizes) -> None:
 
 
 def test_bits_of_version_3_by_the_rule() -> None:
-    """``s + 0.5 + ceil(4 log2(6 (S + 1))) / 4``, in floating point as it is written down."""
+    """``s + 2 + ceil(4 log2(6 (S + 1))) / 4``, in floating point as it is written down."""
     for case in CASES.values():
         if case.version is THIRD:
             count = 6 * (len(case.segments) + 1)
-            rule = case.security + 0.5 + math.ceil(4 * math.log2(count)) / 4
+            rule = case.security + 2 + math.ceil(4 * math.log2(count)) / 4
             assert case.statement().query_bits == case.statement().closing_bits == rule
     exact = replace(CASES["one segment"], steps=7, segment_steps=1)  # 48 terms: no power of two
-    assert exact.statement().query_bits == 100.5 + 5.75
+    assert exact.statement().query_bits == 102 + 5.75
 
 
 def test_work_is_twenty_bits_of_every_query_term_of_version_3() -> None:

@@ -134,14 +134,14 @@ def _long_run(batch: int, steps: int, **changes: int) -> Statement:
     return replace(statement, **changes)
 
 
-def test_half_a_million_samples_are_stated_in_version_3() -> None:
-    found = newest(_long_run(128, 4096))
+def test_a_million_samples_are_stated_in_version_3() -> None:
+    found = newest(_long_run(128, 8192))
     assert found.version == NEWEST and found.union_bits >= 100
 
 
-def test_a_million_samples_are_stated_in_version_1() -> None:
+def test_two_million_samples_are_stated_in_version_1() -> None:
     """Where version 3 misses the target by its error of folding."""
-    statement = _long_run(128, 8192)
+    statement = _long_run(256, 8192)
     assert statement.union_bits < 100
     found = newest(statement)
     assert found == replace(statement, version=1) and found.union_bits >= 100

@@ -524,7 +524,8 @@ class Statement(Provable):
         if self.version < NEWEST:
             return super().query_bits
         terms = QUERY_TERMS * (len(self.segments) + 1)
-        return self.security_bits + 0.5 + math.ceil(4 * math.log2(terms)) / 4
+        quarters = math.ceil(4 * math.log2(terms))
+        return self.security_bits + soundness.MARGIN_BITS + quarters / 4
 
     @property
     def closing_bits(self) -> float:
@@ -555,8 +556,8 @@ class Statement(Provable):
 def newest(statement: Statement) -> Statement:
     """The statement in the newest version that can be proved, or as it is if none can.
 
-    Version 3 has longer code words than version 1, and so a larger error of folding: runs of about
-    a million samples and more reach 100 bits only in version 1.
+    Version 3 has longer code words than version 1, and so a larger error of folding: runs of more
+    than about 16 segments of the largest size reach 100 bits only in version 1.
     """
     versions = (replace(statement, version=version) for version in sorted(FORMAT, reverse=True))
     return next((found for found in versions if found.problem() is None), statement)
