@@ -38,8 +38,8 @@ GOLDEN = sorted(str(path.parent.relative_to(PROOFS)) for path in PROOFS.glob("v[
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_predicted_bytes_are_the_real_ones(name: str) -> None:
-    """Within one and a half per cent: Merkle paths depend on the positions opened. What is to be predicted are
-    new bundles, which have no certificate."""
+    """Within one and a half per cent: Merkle paths depend on the positions opened. What is to be
+    predicted are new bundles, which have no certificate."""
     data = (PROOFS / name / "proof.zkt").read_bytes()
     bundle = parse(data)
     statement = parse_statement(bundle)

@@ -54,10 +54,14 @@ def markdown(result: dict[str, Any]) -> str:
     row(
         "verify / train again, float32 / integers",
         lambda e, b, n: " / ".join(
-            f"{e['verify_against_retraining'][n][base]:.2g}" for base in ("float32", "integers")
+            _ratio(e["verify_against_retraining"][n][base]) for base in ("float32", "integers")
         ),
     )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _cell(part: dict[str, Any], key: str, shown: Any) -> str:
