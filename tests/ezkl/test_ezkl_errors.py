@@ -38,7 +38,7 @@ def test_memory_is_predicted_to_run_out(
     iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"2\^14 rows and about 0.8 GB .* 0.1 GB are available"):
+    with pytest.raises(InputError, match=r"2\^14 rows and about 1.0 GB .* 0.1 GB are available"):
         zktrain.prove_ezkl(iris.run, srs=iris.srs, memory=10**8)
     with pytest.raises(InputError, match="deriving the verifying key"):
         iris.verify(memory=10**8)

@@ -176,7 +176,7 @@ def _plain(value: float, _: object = None) -> str:
 def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     """Curves on one axis, log-log, each with its fitted exponent."""
     figure, axes = plt.subplots(figsize=(6.6, 4.8))
-    first = series[0]
+    first, last = series[0], series[-1]
     for curve, color, mark in zip(series, (PROVE, INTEGER, FLOAT, VERIFY), "osD^", strict=False):
         values, scaled = np.array(curve.at, dtype=float), np.array(curve.values) * curve.scale
         exponent, factor = fitted_exponent(curve)
@@ -187,14 +187,15 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
             axes.plot(fine, curve.scale * factor * fine**exponent, color=color, linewidth=1.6)
         else:
             axes.plot(values, scaled, color=color, linewidth=1.6)
+        below = curve is last and curve is not first
         for place, value in zip(values, scaled, strict=True):
             axes.annotate(
                 f"{value:.3g}",
                 (place, value),
-                (0, 7 if curve is first else -7),
+                (0, -7 if below else 7),
                 textcoords="offset points",
                 ha="center",
-                va="bottom" if curve is first else "top",
+                va="top" if below else "bottom",
                 fontsize=8.5,
                 color=color,
             )
@@ -225,17 +226,7 @@ def _guide(axes: Axes, curve: Series) -> np.ndarray:
     """What would be proportional to the axis, from the curve's first point on."""
     values = np.array(curve.at, dtype=float)
     guide: np.ndarray = curve.values[0] * curve.scale * values / values[0]
-    axes.plot(values, guide, "--", color=MUTED, linewidth=0.9)
-    axes.annotate(
-        "proportional to the width",
-        (values[-1], guide[-1]),
-        (-6, 4),
-        textcoords="offset points",
-        color=MUTED,
-        ha="right",
-        va="bottom",
-        fontsize=8,
-    )
+    axes.plot(values, guide, "--", color=MUTED, linewidth=0.9, label="proportional to the width")
     return guide
 
 
