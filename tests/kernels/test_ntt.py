@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from field_oracle import P, residues
 
 from zktrain.field.goldilocks import bit_reverse, root_of_unity
+from zktrain.kernels import ntt
 from zktrain.kernels.ntt import transform
 
 
@@ -75,7 +78,7 @@ def test_shorter_message_then_zeros_is_a_code_word() -> None:
     check(matrix, [0, 1, 2, 3], list(range(128)))
 
 
-@pytest.mark.parametrize("filled", [1, 63, 64, 65, 100, 127, 128])
+@pytest.mark.parametrize("filled", [1, 31, 32, 33, 63, 64, 65, 100, 127, 128])
 @pytest.mark.parametrize("log", [7, 14])
 def test_rows_beyond_the_message_are_taken_for_zero(log: int, filled: int) -> None:
     rng = np.random.default_rng(filled)
@@ -92,3 +95,36 @@ def test_bit_reverse() -> None:
     for bits in range(9):
         for index in range(1 << bits):
             assert bit_reverse(index, bits) == reversed_bits(index, bits)
+
+
+@pytest.mark.parametrize("buffer", [1 << 12, 1 << 18, 1 << 20])
+@pytest.mark.parametrize("log", [11, 14])
+def test_the_size_of_the_cache_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, buffer: int, log: int
+) -> None:
+    """More or fewer passes, of a message of a quarter of the code word and a little more."""
+    rng = np.random.default_rng(log)
+    given = rng.integers(0, P, (1 << log, 8), dtype=np.uint64)
+    given[(1 << log - 2) + 3 :] = 0
+    expected, found = given.copy(), given.copy()
+    transform(expected)
+    monkeypatch.setattr(ntt, "_buffer_bytes", lambda: buffer)
+    transform(found, (1 << log - 2) + 3)
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1024K\n", 3 << 18), ("512K", 3 << 17), ("64K", 1 << 18), ("2M", 1 << 18), ("", 1 << 18)],
+)
+def test_the_cache_that_the_system_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, size: int
+) -> None:
+    (tmp_path / "size").write_text(text)
+    monkeypatch.setattr(ntt, "_CACHE", tmp_path / "size")
+    assert ntt._buffer_bytes.__wrapped__() == size
+
+
+def test_no_cache_that_the_system_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ntt, "_CACHE", tmp_path / "none")
+    assert ntt._buffer_bytes.__wrapped__() == 1 << 18

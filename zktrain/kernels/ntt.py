@@ -12,6 +12,7 @@ fourth root of unity ``2^48`` by shifts.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import llvmlite.binding
 import numpy as np
@@ -22,7 +23,20 @@ from .arithmetic import add, kernel, mul, mul_2_48, sub
 from .device import with_twin
 from .threads import run
 
-_BUFFER_BYTES = 1 << 18
+_LEAST_BUFFER = 1 << 18
+_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+
+
+@lru_cache(maxsize=1)
+def _buffer_bytes() -> int:
+    """Three quarters of a core's second-level cache, where the system tells its size: a pass fewer
+    over memory on processors with 1 MiB."""
+    try:
+        size = _CACHE.read_text().strip()
+    except OSError:
+        return _LEAST_BUFFER
+    known = int(size[:-1]) << 10 if size[:-1].isdigit() and size.endswith("K") else 0
+    return max(_LEAST_BUFFER, 3 * known // 4)
 
 
 @lru_cache(maxsize=1)
@@ -70,6 +84,13 @@ def _pass(lo, hi, m, rows, gap, filled, stride, twiddles):  # type: ignore[no-un
                     w1 = twiddles[(i * gap + j) * step]
                     w2 = mul(w1, w1)
                     w3 = mul(w1, w2)
+                    if base + r1 * gap >= known:
+                        for lane in range(lanes):
+                            s = buffer[r0, lane]
+                            buffer[r1, lane] = mul(s, w2)
+                            buffer[r2, lane] = mul(s, w1)
+                            buffer[r3, lane] = mul(s, w3)
+                        continue
                     if base + r2 * gap >= known:
                         for lane in range(lanes):
                             s = buffer[r0, lane]
@@ -134,7 +155,7 @@ def _twiddles(log_length: int) -> NDArray[np.uint64]:
 
 def _pass_logs(log_length: int, lanes: int) -> list[int]:
     """Layers of every pass."""
-    most = max(2, (_BUFFER_BYTES // (8 * lanes)).bit_length() - 1)
+    most = max(2, (_buffer_bytes() // (8 * lanes)).bit_length() - 1)
     passes = -(-log_length // most)
     return [(log_length + i) // passes for i in range(passes)]
 
