@@ -51,7 +51,7 @@ def measure(recipe: Path, data: str, folder: Path) -> dict[str, Any]:
         "commit_process_seconds": commit.seconds,
         "train_process_seconds": train.seconds,
         "prove_process_seconds": prove.seconds,
-        "prove": prove.printed,
+        "prove": {name: value for name, value in prove.printed.items() if name != "path"},
         "verify_process_seconds": min(verdict.seconds for verdict in verdicts),
         "verify_seconds": min(verdict.printed["seconds"] for verdict in verdicts),
         "bits": verdicts[0].printed["security_bits"],
