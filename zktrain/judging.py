@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,9 @@ from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader
 from .dataset.public_file import GivenDataset, given_dataset
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
+from .training.initial import seeded_weights
 from .training.weights import digest, read_weights
+from .transcript.bundle import read_file
 from .transcript.statement import Provable
 
 Weights = dict[str, NDArray[np.int64]]
@@ -97,6 +100,32 @@ def own_circuit(path: str | Path, data: bytes) -> Circuit:
         raise InputError(
             f"the circuit {str(path)!r:.200} cannot be used: {error.message}"
         ) from None
+
+
+def check_circuit(theirs: bytes, path: str | Path) -> None:
+    """Raise ``StatementMismatch`` unless the circuit of the proof is the one in ``path``."""
+    pinned = read_file(path, "circuit")
+    if pinned == theirs:
+        return
+    mine, other = own_circuit(path, pinned), Circuit.from_json(theirs)
+    check_fields(mine, other, tuple(field.name for field in fields(Circuit)), "circuit")
+    raise StatementMismatch("the proof is about another circuit", stage="circuit")
+
+
+def initial_weights(circuit: Circuit, path: str | Path | None) -> Weights:
+    """The first weights that the circuit says: from its seed, or the file with its digest. Raises
+    ``InputError`` without that file, ``StatementMismatch`` for another one."""
+    if circuit.initialisation.kind == "seed":
+        return seeded_weights(circuit)
+    if path is None:
+        raise InputError(
+            "this run starts from a weight file: give it with --initial, its digest is "
+            f"{circuit.initialisation.value}"
+        )
+    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    if digest(weights) != circuit.initialisation.value:
+        raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
+    return weights
 
 
 def weights_of(circuit: Circuit, path: str | Path, wanted: str, verb: str) -> Weights:

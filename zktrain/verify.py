@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from .circuit.circuit import Circuit
 from .circuit.momentum import start_violation
 from .dataset.commitment import DatasetHeader, verify_certificate
-from .errors import InputError, StatementMismatch
+from .errors import StatementMismatch
 from .judging import (
     Weights,
     certificate_of,
     check_bits,
+    check_circuit,
     check_dataset,
-    check_fields,
-    own_circuit,
+    initial_weights,
     staged,
     weights_of,
 )
 from .progress import Progress, silent
-from .training.initial import seeded_weights
-from .training.weights import digest, read_weights
+from .training.weights import digest
 from .transcript import closing, segment
-from .transcript.bundle import Bundle, check_chain, parse, parse_statement, read_file
+from .transcript.bundle import check_chain, parse, parse_statement, read_file
 from .transcript.statement import Statement
 
 
@@ -79,7 +77,7 @@ def verify(
     header = DatasetHeader.from_json(bundle.dataset_json)
     given = check_dataset(header, dataset)
     if circuit is not None:
-        _check_circuit(bundle, circuit)
+        check_circuit(bundle.circuit_json, circuit)
     statement = parse_statement(bundle)
     check_bits(statement, min_security_bits)
     last = weights_of(statement.circuit, weights, statement.final, "proven")
@@ -132,30 +130,9 @@ def verify(
     )
 
 
-def _check_circuit(bundle: Bundle, path: str | Path) -> None:
-    pinned = read_file(path, "circuit")
-    if pinned == bundle.circuit_json:
-        return
-    mine, theirs = own_circuit(path, pinned), Circuit.from_json(bundle.circuit_json)
-    check_fields(mine, theirs, tuple(field.name for field in fields(Circuit)), "circuit")
-    raise StatementMismatch("the proof is about another circuit", stage="circuit")
-
-
 def _initial_weights(statement: Statement, path: str | Path | None) -> Weights:
     circuit = statement.circuit
-    if circuit.initialisation.kind == "seed":
-        weights = seeded_weights(circuit)
-    else:
-        if path is None:
-            raise InputError(
-                "this run starts from a weight file: give it with --initial, its digest is "
-                f"{circuit.initialisation.value}"
-            )
-        weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
-        if digest(weights) != circuit.initialisation.value:
-            raise StatementMismatch(
-                "the initial weights are not those of the circuit", stage="initial"
-            )
+    weights = initial_weights(circuit, path)
     if problem := start_violation(circuit, weights):
         raise StatementMismatch(
             f"no run under weight decay starts from these weights: {problem}", stage="initial"

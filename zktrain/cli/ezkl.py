@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
-from . import screens
 from .bars import bars, lines
-from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
+from .judge import judged
+from .outcome import guarded, print_json
 
 BACKENDS = ("native", "ezkl")
 
@@ -74,23 +72,7 @@ def judge_ezkl(
     as_json: bool,
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
-    started = time.perf_counter()
-
-    def fields(kind: str, message: str) -> dict[str, Any]:
-        seconds = time.perf_counter() - started
-        size = proof.stat().st_size if proof.is_file() else None
-        return {**unjudged_fields(kind, message), "seconds": seconds, "proof_bytes": size}
-
-    def show(kind: str, message: str, code: int) -> None:
-        screens.refused(str(weights), kind, message, judged=code != NOT_JUDGED, stderr=as_json)
-
-    with guarded(
-        as_json,
-        interrupted="nothing was judged",
-        fields=fields,
-        exit_code=verdict_code,
-        show=show,
-    ):
+    with judged(weights, proof, as_json):
         from ..ezkl.verify import verify_ezkl
         from . import ezkl_view
 

@@ -6,6 +6,8 @@ Most of the time of a verifying process would go into loading that parser.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,34 @@ _PATHS = {
     "--certificate": "certificate",
 }
 _OTHERS = {"--dataset": "dataset", "--min-security-bits": "min_security_bits"}
+
+
+@contextmanager
+def judged(
+    weights: Path,
+    proof: Path,
+    as_json: bool,
+    unjudged: Callable[[str, str], dict[str, Any]] = unjudged_fields,
+) -> Iterator[None]:
+    """What fails in the body is a verdict, no or none, with its sentence, JSON and exit code."""
+    started = time.perf_counter()
+
+    def fields(kind: str, message: str) -> dict[str, Any]:
+        size = proof.stat().st_size if proof.is_file() else None
+        seconds = time.perf_counter() - started
+        return {**unjudged(kind, message), "seconds": seconds, "proof_bytes": size}
+
+    def show(kind: str, message: str, code: int) -> None:
+        screens.refused(str(weights), kind, message, judged=code != NOT_JUDGED, stderr=as_json)
+
+    with guarded(
+        as_json,
+        interrupted="nothing was judged",
+        fields=fields,
+        exit_code=verdict_code,
+        show=show,
+    ):
+        yield
 
 
 def judge(
@@ -58,24 +88,7 @@ def judge(
             as_json=as_json,
         )
         return
-    started = time.perf_counter()
-
-    def fields(kind: str, message: str) -> dict[str, Any]:
-        size = proof.stat().st_size if proof.is_file() else None
-        seconds = time.perf_counter() - started
-        return {**unjudged_fields(kind, message), "seconds": seconds, "proof_bytes": size}
-
-    def show(kind: str, message: str, code: int) -> None:
-        judged = code != NOT_JUDGED
-        screens.refused(str(weights), kind, message, judged=judged, stderr=as_json)
-
-    with guarded(
-        as_json,
-        interrupted="nothing was judged",
-        fields=fields,
-        exit_code=verdict_code,
-        show=show,
-    ):
+    with judged(weights, proof, as_json):
         from ..errors import InputError
         from ..verify import verify
 

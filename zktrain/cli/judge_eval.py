@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
-from . import evaluation_view, screens
+from . import evaluation_view
 from .bars import bars
-from .judge import plain
-from .outcome import NOT_JUDGED, guarded, print_json, unjudged_evaluation_fields, verdict_code
+from .judge import judged, plain
+from .outcome import print_json, unjudged_evaluation_fields
 
 _PATHS = {"--proof": "proof", "--circuit": "circuit"}
 
@@ -24,24 +23,7 @@ def judge_eval(
     as_json: bool = False,
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
-    started = time.perf_counter()
-
-    def fields(kind: str, message: str) -> dict[str, Any]:
-        size = proof.stat().st_size if proof.is_file() else None
-        found = unjudged_evaluation_fields(kind, message)
-        return {**found, "seconds": time.perf_counter() - started, "proof_bytes": size}
-
-    def show(kind: str, message: str, code: int) -> None:
-        judged = code != NOT_JUDGED
-        screens.refused(str(weights), kind, message, judged=judged, stderr=as_json)
-
-    with guarded(
-        as_json,
-        interrupted="nothing was judged",
-        fields=fields,
-        exit_code=verdict_code,
-        show=show,
-    ):
+    with judged(weights, proof, as_json, unjudged_evaluation_fields):
         from ..verify_eval import verify_eval
 
         with bars(transient=True) as progress:

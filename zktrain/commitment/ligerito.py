@@ -2,11 +2,11 @@
 
 Level 0 folds the lanes of ``F`` with the lane coordinates of ``z``, which were drawn after the
 commitment: ``f_1 = sum_l eq(z_row, l) F_l`` and ``<f_1, eq(z_col)> = v``. Level ``l``: commit
-``f_l`` at half the rate, only then draw the positions of the previous level to open; a row
-opened at ``x`` folds to ``y`` and becomes the claim ``<(1, x, x^2, ...), f_l> = y``, added to
-the running claim with powers of ``beta``; a sumcheck over the lowest variables gives
-``f_{l+1}``. The last vector goes in clear, and the last commitment's rows are checked against
-it. [NA25]
+``f_l`` at a lower rate, only then, after the work that a version may ask for, draw the positions
+of the previous level to open; a row opened at ``x`` folds to ``y`` and becomes the claim
+``<(1, x, x^2, ...), f_l> = y``, added to the running claim with powers of ``beta``; a sumcheck
+over the lowest variables gives ``f_{l+1}``. The last vector goes in clear, and the last
+commitment's rows are checked against it. [NA25]
 
 Where commitments hide, their lanes have random *tails* above the message, so ``f_1`` has a
 folded tail ``g`` above it: a row at ``x`` folds to ``f_1(x) + x^(2^lane_log) g(x)``. Level 1

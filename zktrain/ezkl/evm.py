@@ -28,14 +28,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, StatementMismatch
+from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
 from ..srs import checked
 from ..training.weights import write_atomically
 from . import bundle as wire
 from .calldata import WORD, register_call, verify_call
-from .keys import derive
+from .keys import stated
 from .native import Native
 from .reference import open_srs
 from .verify import ProofMismatch
@@ -158,30 +158,9 @@ def export_step(
             f"there is no step {step}; the bundle has steps 0 to {len(bundle.steps) - 1}"
         )
     reference = open_srs(srs, unchecked=False)
-    if reference.setup != statement.srs:
-        raise StatementMismatch(
-            "the proof was made with another set-up than that of the SRS",
-            stage="SRS",
-            expected=reference.setup[:16],
-            got=statement.srs[:16],
-        )
+    statement.require_setup(reference)
     with Native() as native:
-        keys = derive(
-            statement.circuit,
-            statement.parameters,
-            reference,
-            native,
-            proving=False,
-            memory=memory,
-            progress=progress,
-        )
-        if keys.verifying_digest != statement.verifying_key:
-            raise StatementMismatch(
-                "the verifying key is not that of the stated circuit",
-                stage="verifying key",
-                expected=keys.verifying_digest[:16],
-                got=statement.verifying_key[:16],
-            )
+        keys = stated(statement, reference, native, memory=memory, progress=progress)
         made = bundle.steps[step]
         if not keys.accept(made.instances, made.proof, native):
             raise ProofMismatch("the proof of the step does not hold", stage="proofs", segment=step)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..circuit.circuit import Circuit
-from ..errors import InputError, RecipeError
+from ..errors import InputError, RecipeError, StatementMismatch
 from ..locks import locked
 from ..progress import Progress, silent
 from . import step
@@ -32,6 +32,7 @@ from .memory import require_memory
 from .native import Native
 from .parameters import EZKL_VERSION, LOGROWS, Parameters, logrows_for
 from .reference import Srs
+from .statement import EzklStatement
 
 _DESCRIPTION, _ONNX, _SETTINGS, _CIRCUIT = "keys.json", "step.onnx", "settings.json", "step.ezkl"
 _FORMAT = "zktrain-ezkl-keys-1"
@@ -134,6 +135,36 @@ def derive(
             os.replace(work, folder / name)
         progress("set up", 1, 1)
         return Keys(folder / name, keys.verifying_digest, keys.logrows)
+
+
+def stated(
+    statement: EzklStatement,
+    srs: Srs,
+    native: Native,
+    *,
+    memory: int | None = None,
+    progress: Progress = silent,
+) -> Keys:
+    """The verifying key of the stated recipe, derived as by :func:`derive`. Raises
+    ``StatementMismatch`` if the statement names another one."""
+    keys = derive(
+        statement.circuit,
+        statement.parameters,
+        srs,
+        native,
+        proving=False,
+        memory=memory,
+        progress=progress,
+    )
+    if keys.verifying_digest != statement.verifying_key:
+        raise StatementMismatch(
+            "the verifying key is not that of the stated circuit, or the prover had another "
+            "version of torch or ezkl",
+            stage="verifying key",
+            expected=keys.verifying_digest[:16],
+            got=statement.verifying_key[:16],
+        )
+    return keys
 
 
 def rows_of(circuit: Circuit, parameters: Parameters, native: Native, folder: Path) -> int:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
-from ..errors import MalformedProof
+from ..errors import MalformedProof, StatementMismatch
 from .parameters import EZKL_VERSION, Parameters
+from .reference import Srs
 
 FORMAT = "zktrain-ezkl-1"
 MAX_BYTES = 4096
@@ -91,6 +92,16 @@ class EzklStatement:
                 stage="statement",
             )
         return statement
+
+    def require_setup(self, srs: Srs) -> None:
+        """Raise ``StatementMismatch`` unless ``srs`` is of the set-up that is stated."""
+        if srs.setup != self.srs:
+            raise StatementMismatch(
+                "the proof was made with another set-up than that of the SRS",
+                stage="SRS",
+                expected=srs.setup[:16],
+                got=self.srs[:16],
+            )
 
     @property
     def instances(self) -> int:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..circuit.circuit import Circuit
 from ..dataset.readers import Records, read_dataset
 from ..errors import ChainBroken, InputError, MalformedProof, Rejected, StatementMismatch
-from ..judging import check_dataset, check_fields, own_circuit
+from ..judging import check_circuit, check_dataset, initial_weights
 from ..progress import Progress, silent
-from ..training.initial import seeded_weights
-from ..training.weights import digest, read_weights
-from ..transcript.bundle import read_file
+from ..training.weights import read_weights
 from . import bundle as wire
 from . import keys as key_store
 from . import values
@@ -89,26 +86,22 @@ def verify_ezkl(
     statement = bundle.statement
     check_dataset(statement.dataset, dataset)
     if circuit is not None:
-        _check_circuit(statement.circuit, circuit)
+        check_circuit(statement.circuit.canonical_json(), circuit)
     reference = open_srs(srs, unchecked=unchecked_srs)
     if reference.insecure and not insecure_srs:
         raise InputError(
             f"everybody knows the secret of the SRS {reference.path}, made for tests, and can "
             "forge proofs with it; use one of a ceremony, or give --insecure-srs to see the checks"
         )
-    if reference.setup != statement.srs:
-        raise StatementMismatch(
-            "the proof was made with another set-up than that of the SRS",
-            stage="SRS",
-            expected=reference.setup[:16],
-            got=statement.srs[:16],
-        )
+    statement.require_setup(reference)
     clock = Stages()
     records = _records(statement, data, progress)
     clock.end("data")
     last = read_weights(weights, statement.circuit.parameter_shapes(), statement.parameters.scale)
     first = values.rounded(
-        statement.circuit, _initial(statement, initial), statement.parameters.scale
+        statement.circuit,
+        initial_weights(statement.circuit, initial),
+        statement.parameters.scale,
     )
     for name, found, stated in (
         ("first", first, statement.initial),
@@ -119,23 +112,7 @@ def verify_ezkl(
                 f"the {name} weights are not those that were proven", stage="weights"
             )
     with Native() as native:
-        keys = key_store.derive(
-            statement.circuit,
-            statement.parameters,
-            reference,
-            native,
-            proving=False,
-            memory=memory,
-            progress=progress,
-        )
-        if keys.verifying_digest != statement.verifying_key:
-            raise StatementMismatch(
-                "the verifying key is not that of the stated circuit, or the prover had another "
-                "version of torch or ezkl",
-                stage="verifying key",
-                expected=keys.verifying_digest[:16],
-                got=statement.verifying_key[:16],
-            )
+        keys = key_store.stated(statement, reference, native, memory=memory, progress=progress)
         clock.end("keys")
         _check_links(bundle, records, first, last, native, progress)
         clock.end("links")
@@ -249,25 +226,3 @@ def _records(statement: EzklStatement, data: str | Path, progress: Progress) -> 
         )
     progress("commit dataset", 1, 1)
     return records
-
-
-def _check_circuit(theirs: Circuit, path: str | Path) -> None:
-    mine = own_circuit(path, read_file(path, "circuit"))
-    if mine.id != theirs.id:
-        check_fields(mine, theirs, tuple(field.name for field in fields(Circuit)), "circuit")
-        raise StatementMismatch("the proof is about another circuit", stage="circuit")
-
-
-def _initial(statement: EzklStatement, path: str | Path | None) -> IntegerWeights:
-    circuit = statement.circuit
-    if circuit.initialisation.kind == "seed":
-        return seeded_weights(circuit)
-    if path is None:
-        raise InputError(
-            "this run starts from a weight file: give it with --initial, its digest is "
-            f"{circuit.initialisation.value}"
-        )
-    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
-    if digest(weights) != circuit.initialisation.value:
-        raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
-    return weights
