@@ -22,7 +22,8 @@ from ..arguments import lookup
 from ..circuit.circuit import Circuit
 from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
-from ..errors import ChainBroken, InputError, MalformedProof
+from ..errors import ChainBroken, MalformedProof
+from ..files import beginning, read_bytes
 from .segment import HEADER_BYTES, SegmentHeader
 from .statement import NEWEST, Statement, lookup_entries
 
@@ -106,22 +107,12 @@ class Reader:
 
 def read_file(path: str | Path, what: str) -> bytes:
     """All bytes; :class:`InputError` when there is no such file or it is absurdly large."""
-    try:
-        if Path(path).stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path} is larger than any {what}; is it the right file?")
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {reason}") from None
+    return read_bytes(path, what, MAX_FILE_BYTES)
 
 
 def is_ezkl(path: str | Path) -> bool:
     """Whether the file calls itself a proof by ezkl; False for one that cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(EZKL_MAGIC))[:7] == EZKL_MAGIC[:7]
-    except (OSError, ValueError):  # ValueError: a null byte in the name
-        return False
+    return beginning(path, 7) == EZKL_MAGIC[:7]
 
 
 def parse(data: bytes) -> Bundle:

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
+from ..files import beginning
 from .bundle import EVALUATION_MAGIC, MAGIC, Reader, read_file
 from .evaluation import EvaluationStatement
 
@@ -46,11 +47,7 @@ class EvaluationBundle:
 def is_evaluation(path: str | Path) -> bool:
     """Whether the file calls itself a proof of an evaluation; False for one that cannot be
     read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(EVALUATION_MAGIC))[:7] == EVALUATION_MAGIC[:7]
-    except (OSError, ValueError):  # ValueError: a null byte in the name
-        return False
+    return beginning(path, 7) == EVALUATION_MAGIC[:7]
 
 
 def parse(data: bytes) -> EvaluationBundle:
