@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from safetensors import safe_open
-from safetensors.numpy import save_file
+
+from zktrain import tensor_file
 
 ROOT = Path(os.path.relpath(Path(__file__).resolve().parent.parent))
 RECIPE = ROOT / "circuits" / "digits-mlp-64.toml"
@@ -64,14 +64,13 @@ def verify(title: str, weights: Path, folder: Path, expected: int) -> float:
 
 def forge(genuine: Path, forged: Path) -> str:
     """Copy a weight file and change one weight by one unit; says which."""
-    with safe_open(genuine, framework="numpy") as file:
-        metadata = file.metadata()
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with tensor_file.opened(genuine) as file:
+        weights = {name: file.floats(name) for name in file.entries}
     name = sorted(weights)[-1]
     cell = weights[name].reshape(-1)
     before = float(cell[0])
     cell[0] += np.ldexp(1.0, -32)
-    save_file(weights, forged, metadata)
+    forged.write_bytes(tensor_file.encoded(weights, file.metadata))
     return f"{name}[0]: {before!r} -> {float(cell[0])!r}"
 
 

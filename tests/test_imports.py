@@ -13,6 +13,7 @@ import zktrain
 
 BLOCKED = (
     *("numba", "llvmlite", "torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "ezkl"),
+    "safetensors",
     *("ezkl", "py_ecc", "eth_utils"),
 )
 

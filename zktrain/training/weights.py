@@ -14,17 +14,17 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import tensor_file
 from ..errors import InputError, StatementMismatch
 
 _Cell = TypeVar("_Cell", bound=np.generic)
 
 WEIGHT_LIMIT = 1 << 52
-MAX_HEADER_BYTES = 1 << 20
 _DOMAIN = b"zktrain weights v1"
 _STAGE = "weight file"
 
@@ -70,16 +70,12 @@ def write_weights(
 
     Raises ``InputError`` when a value is not below ``2^52`` or the folder cannot be written.
     """
-    from safetensors.numpy import save
-
     tensors = {}
     for name, values in weights.items():
         if values.size and max(-int(values.min()), int(values.max())) >= WEIGHT_LIMIT:
             raise InputError(f"{name}: a weight is not below 2^52 and has no exact float64 form")
-        tensors[name] = np.ascontiguousarray(
-            np.ldexp(as_torch(values).astype(np.float64), -weight_bits)
-        )
-    write_atomically(Path(path), save(tensors, dict(metadata)))
+        tensors[name] = np.ldexp(as_torch(values).astype(np.float64), -weight_bits)
+    write_atomically(Path(path), tensor_file.encoded(tensors, metadata))
 
 
 def write_atomically(path: Path, data: bytes | memoryview, *, mode: int = 0o644) -> None:
@@ -111,31 +107,25 @@ def read_weights(
     file, ``StatementMismatch`` when its parameters have other names, types or shapes than
     ``shapes``, or values that are no multiples of ``2^-weight_bits`` below ``2^52`` units.
     """
-    with _open(path) as file:
-        names = set(file.keys())
-        if names != set(shapes):
+    with tensor_file.opened(path) as file:
+        if set(file.entries) != set(shapes):
             raise StatementMismatch(
                 f"{path} is about another network: the names of its parameters differ",
                 stage=_STAGE,
                 expected=ascii(sorted(shapes))[:500],
-                got=ascii(sorted(names))[:500],
+                got=ascii(sorted(file.entries))[:500],
             )
         for name, shape in shapes.items():
-            view = file.get_slice(name)
-            found = (view.get_dtype(), tuple(view.get_shape()))
+            entry = file.entries[name]
             expected = tuple(shape[axis] for axis in _TO_FILE[len(shape)])
-            if found != ("F64", expected):
+            if (entry.dtype, entry.shape) != ("F64", expected):
                 raise StatementMismatch(
                     f"{path} is about another network: parameter {name} has another type or shape",
                     stage=_STAGE,
                     expected=f"F64 {expected}",
-                    got=f"{found[0]} {found[1]}",
+                    got=f"{entry.dtype} {entry.shape}",
                 )
-        try:
-            values = {name: file.get_tensor(name) for name in shapes}
-        except Exception as error:
-            raise _unreadable(path, error) from None
-    return {name: _integers(path, name, values[name], weight_bits) for name in shapes}
+        return {name: _integers(path, name, file.floats(name), weight_bits) for name in shapes}
 
 
 def _integers(
@@ -161,33 +151,5 @@ def _integers(
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The metadata of a weight file; empty if it has none. Raises ``InputError``."""
-    with _open(path) as file:
-        return dict(file.metadata() or {})
-
-
-def _open(path: str | os.PathLike[str]) -> Any:
-    """The memory-mapped file, its header checked by safetensors and at most 1 MiB long."""
-    from safetensors import safe_open
-
-    if not os.path.isfile(path):
-        raise InputError(f"{path} does not exist or is no file; give a .safetensors weight file")
-    try:
-        with open(path, "rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-        if header > MAX_HEADER_BYTES:
-            raise InputError(
-                f"{path} is not a weight file: its header of {header} bytes is longer than "
-                f"{MAX_HEADER_BYTES}; give a .safetensors file written by zktrain train"
-            )
-        return safe_open(path, framework="numpy")
-    except InputError:
-        raise
-    except Exception as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: str | os.PathLike[str], error: Exception) -> InputError:
-    return InputError(
-        f"{path} cannot be read as a safetensors file: {error}; give a .safetensors file written "
-        f"by zktrain train"
-    )
+    with tensor_file.opened(path) as file:
+        return file.metadata
