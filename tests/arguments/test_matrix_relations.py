@@ -41,9 +41,9 @@ PLAIN_UPDATE = Accumulate("w", None, "a", "e", BIAS_SHIFT)
 
 
 def combination(claim: WeightClaim, start: np.ndarray, moves: list[np.ndarray]) -> Ext:
-    """``total W_0(row, column) - sum_tau decay_tau G_tau(row, column)``."""
+    """``first W_0(row, column) - sum_tau decay_tau G_tau(row, column)``."""
     point = claim.column + claim.row
-    out = claim.total * truth(start, point)
+    out = claim.first * truth(start, point)
     for factor, move in zip(scalars(claim.decay), moves, strict=True):
         out = out - factor * truth(move, point)
     return out
@@ -124,7 +124,7 @@ def test_true_forward_products(
 
 @FILTERS
 def test_weight_claims_are_on_the_weights_of_the_steps(filtered: bool) -> None:
-    """``total`` and ``decay`` stand for ``sum_t eq(rho_t, t) W_t``; compare with all ``W_t``."""
+    """``first`` and ``decay`` stand for ``sum_t eq(rho_t, t) W_t``; compare with all ``W_t``."""
     run = segment(2, 3, 5, 6, 7, filtered)
     proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1))
     affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
@@ -133,7 +133,7 @@ def test_weight_claims_are_on_the_weights_of_the_steps(filtered: bool) -> None:
     value = Ext(0)
     for t in range(4):
         value = value + Ext(*equality(step, t)) * truth(run.weights[t], claim.column + claim.row)
-    assert claim.value == value and (claim.total == 1) != filtered
+    assert claim.value == value and (claim.first == 1) != filtered
     (claim,), ((point, _),) = found.claims["b"], theirs.of("acc")
     step = [pair(x) for x in point[-2:]]
     value, total = Ext(0), Ext(0)
@@ -141,7 +141,7 @@ def test_weight_claims_are_on_the_weights_of_the_steps(filtered: bool) -> None:
         here = Ext(*equality(step, t))
         value = value + here * truth(run.biases[t], claim.column)
         total = total + here * (run.starts[t] * pow(4096, -1, P) if filtered else 1)
-    assert claim.value == value and claim.total == total
+    assert claim.value == value and claim.first == total
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -295,9 +295,7 @@ def test_false_weight_claims() -> None:
         claims = products(run, FORWARD)
         for ledger in claims:
             old = ledger.claims[name][1]
-            ledger.claims[name][1] = WeightClaim(
-                old.total, old.decays, old.row, old.column, old.value + 1
-            )
+            ledger.claims[name][1] = replace(old, value=old.value + 1)
         with pytest.raises(SumcheckMismatch, match="update of 'w'"):
             update(run, UPDATE, claims, boundary(run, 0), boundary(run, 3))
 

@@ -48,7 +48,7 @@ def test_ids_are_pinned(name: str) -> None:
         SAMPLE,
         circuit_of(3, 2, loss="mse", bias=False),
         circuit_of(3, 4, 2, loss="binary_cross_entropy"),
-        circuit_of(2, 7, 4, 1, initialisation=Initialisation("file", "0a" * 32)),
+        circuit_of(2, 7, 4, 1, loss="mse", initialisation=Initialisation("file", "0a" * 32)),
         circuit_of(3, 2, order_seed='näive "Ordnung" \U0001f980'),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.geometry import Extent, GeometryError, geometry
+from zktrain.circuit.momentum import FORMAT, Momentum
 from zktrain.circuit.network import (
+    Activation,
     Add,
     AnyLayer,
     AveragePool,
@@ -25,6 +27,7 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
+from zktrain.circuit.operations import Accumulate, Linear
 from zktrain.errors import MalformedProof
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
@@ -128,7 +131,10 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "version 1": (lambda v: v.update(format="zktrain-circuit-1"), "keys"),
     "no kind": (without(1, "kind"), "kind"),
     "other kind": (with_layer(1, kind="Deconvolution"), "kind"),
-    "kind is a list": (with_layer(1, kind="object"), "kind"),
+    "kind is a list": (with_layer(1, kind=[]), "kind"),
+    "kind is an object": (with_layer(1, kind={}), "kind"),
+    "kind is a number": (with_layer(1, kind=0), "kind"),
+    "kind is nothing": (with_layer(1, kind=None), "kind"),
     "more": (with_layer(1, groups=1), "keys"),
     "less": (without(1, "padding"), "keys"),
     "pair": (with_layer(1, kernel=[3]), "pair"),
@@ -217,6 +223,74 @@ def test_four_readers_are_too_many() -> None:
     fourth = replace(SKIP, name="b4", weight="b4.w", source="image")
     four = (IMAGE, *branches, fourth, *adds, Add("s3", "b3", False), *end)
     assert "more than 3 layers read" in str(canonical.violation(circuit(four)))
+
+
+def test_errors_pass_through_an_image_in_the_middle() -> None:
+    """Every trained layer has its update, and errors are not lost on one of two ways back."""
+    layers = (
+        Layer("a", 4, 9, "a.w", "a.b", True), Unflatten("i", 1, 3, 3),
+        Convolution("c", 1, 1, (3, 3), (1, 1), (1, 1), "c.w", None, False), Flatten("f"),
+        Add("s", "a", True), Layer("o", 9, 3, "o.w", None, False),
+    )  # fmt: skip
+    graph = circuit(layers).graph()
+    assert [op.weight for op in graph.operations if isinstance(op, Accumulate)] == [
+        "o.w", "c.w", "a.w",
+    ]  # fmt: skip
+    (arrived,) = [op for op in graph.operations if getattr(op, "output", "") == "g1"]
+    assert isinstance(arrived, Linear) and len(arrived.terms) == 2
+    assert canonical.violation(circuit(layers)) is None
+
+
+def test_a_trained_layer_without_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a backward pass with a gap would make of a circuit is refused."""
+    base = circuit()
+    other = replace(base, frozen=("c1",)).graph()
+    monkeypatch.setattr(Circuit, "graph", lambda self: other)
+    assert "no gradient reaches layer 'c1'" in str(canonical.violation(base))
+
+
+def test_softmax_over_one_class() -> None:
+    layers = (Layer("fc", 9, 1, "fc.w", None, False),)
+    assert "a softmax over one class is constant" in str(canonical.violation(circuit(layers)))
+    for loss in ("mse", "binary_cross_entropy"):
+        assert canonical.violation(replace(circuit(layers), loss=loss)) is None
+
+
+ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 10**19, "", "x", [], [[]], {}, {"kind": []})
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place of a JSON value."""
+    yield at
+    if isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from paths(value[key], (*at, key))
+
+
+def replaced(value: Any, at: tuple[Any, ...], new: Any) -> Any:
+    if not at:
+        return new
+    out = dict(value) if isinstance(value, dict) else list(value)
+    out[at[0]] = replaced(value[at[0]], at[1:], new)
+    return out
+
+
+def test_odd_values_anywhere() -> None:
+    """A value of any other type, in any place, in circuits of all layers and optimizers."""
+    curves = (IMAGE, Activation("g", "gelu"), *LAYERS[1:])
+    filtered = replace(
+        circuit(curves), momentum=Momentum(1 << 39, True, 0, 2), fixed_point=FORMAT,
+        frozen=("c1",), drop_last=True, multipliers=((0, 3 << 20), (2, 1 << 20)),
+    )  # fmt: skip
+    for data in (circuit((LAYERS[-1],)).canonical_json(), filtered.canonical_json()):
+        assert Circuit.from_json(data).canonical_json() == data
+        value = json.loads(data)
+        for derived in ("tensors", "operations"):  # their middle is compared as bytes alone
+            value[derived] = value[derived][:1]
+        for at in paths(value):
+            for odd in ODD:
+                with pytest.raises(MalformedProof):
+                    Circuit.from_json(text(replaced(value, at, odd)))
 
 
 def test_a_dense_layer_before_others_has_a_relu() -> None:

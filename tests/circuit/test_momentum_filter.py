@@ -262,8 +262,12 @@ LARGE = replace(FILTERED, multipliers=((0, 16 << 20),))
             ),
             "more than 4194304 changes",
         ),
+        (
+            _with(replace(FILTERED, multipliers=((0, 3000),)), restart_steps=16),
+            "coefficient of every gradient rounds to 0",
+        ),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_limits_of_filters(circuit: Circuit, words: str) -> None:
     problem = canonical.violation(circuit)
@@ -311,6 +315,10 @@ def test_first_weights_under_weight_decay_are_multiples() -> None:
     )
     assert momentum.start_violation(_with(weight_decay=0), odd) is None
     assert momentum.start_violation(circuit_of(3, 2), odd) is None
+    names = {name: np.array([1]) for name in FILTERED.parameter_shapes()}
+    assert "'fc1.weight'" in str(momentum.start_violation(FILTERED, names))
+    held = replace(FILTERED, frozen=("fc1",))  # nothing acts on it
+    assert "'fc2.weight'" in str(momentum.start_violation(held, names))
 
 
 def test_bound_of_a_filtered_run_counts_its_largest_coefficient() -> None:

@@ -100,6 +100,17 @@ NETWORKS: dict[str, tuple[AnyLayer, ...]] = {
         Activation("sigmoid", "sigmoid"),
         dense("fc3", 4, CLASSES),
     ),
+    "bypass": (
+        dense("fc1", 8, 9, relu=True),
+        Unflatten("image", 1, 3, 3),
+        conv("c1", 1, 1, 3, padding=1, relu=False),
+        Flatten("flat"),
+        Add("sum", "fc1", True),
+        Unflatten("again", 1, 3, 3),
+        AveragePool("mean", (2, 2), (1, 1)),
+        Flatten("end"),
+        dense("fc2", 4, CLASSES),
+    ),
     "overlap": (
         Unflatten("image", 1, 5, 5),
         conv("c1", 1, 2, 2),

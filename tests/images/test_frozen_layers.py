@@ -8,14 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_run import Attempt, circuit, records
+from image_run import SEGMENT_STEPS, Attempt, circuit, records
 
 import zktrain
+from zktrain.arguments import affine
+from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import Momentum
 from zktrain.circuit.operations import Accumulate, AffineTransposed, Fixed
-from zktrain.errors import RecipeError, StatementMismatch, ZktrainError
+from zktrain.errors import (
+    HiddenMismatch,
+    RecipeError,
+    StatementMismatch,
+    SumcheckMismatch,
+    ZktrainError,
+)
+from zktrain.field.extension import ExtVec
 from zktrain.training.initial import seeded_weights
+from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import train, train_float32
 from zktrain.training.weights import read_weights, write_weights
 from zktrain.transcript import segment
@@ -188,3 +199,51 @@ def test_recipes_are_refused(tmp_path: Path, frozen: str, message: str) -> None:
     write_network(tmp_path)
     with pytest.raises(RecipeError, match=message):
         zktrain.compile(write_recipe(tmp_path, frozen))
+
+
+DECAYING = Momentum(1 << 39, False, 1 << 37, SEGMENT_STEPS)
+
+
+@pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
+def test_nothing_acts_on_a_frozen_layer_under_weight_decay(hiding: bool) -> None:
+    attempt = Attempt("mean", hiding=hiding, frozen=("c1", "fc1"), momentum=DECAYING)
+    assert np.array_equal(attempt.start["fc1.weight"], attempt.end["fc1.weight"])
+    assert not np.array_equal(attempt.start["fc2.weight"], attempt.end["fc2.weight"])
+    attempt.verify(attempt.prove())
+
+
+@pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
+def test_a_frozen_layer_that_decays_inside_the_run(
+    monkeypatch: pytest.MonkeyPatch, hiding: bool
+) -> None:
+    """Forward and backward pass see ``D[t] W_0``, while ``W_0`` is published: consistent in every
+    relation but the one that compares claims on frozen weights."""
+    true_after, true_weights = GraphTrajectory._after, GraphTrajectory.weights
+
+    def after(self: GraphTrajectory, step: int, number: int) -> dict[str, torch.Tensor]:
+        out = true_after(self, step, number)
+        assert self._known is not None
+        factor = int(self._known.start[number + 1])
+        frozen = [name for name in self._start if name not in out]
+        return out | {name: (self._start[name] * factor).to(torch.float64) for name in frozen}
+
+    def weights(self: GraphTrajectory) -> dict[str, np.ndarray]:
+        moved = set(self.circuit.trained_shapes())
+        first = {name: (w << 12).numpy() for name, w in self._start.items() if name not in moved}
+        return true_weights(self) | first
+
+    def history(
+        first: ExtVec, filtered: TimeFilter, gradients: ExtVec | None, steps: int
+    ) -> ExtVec:
+        if gradients is None:
+            gradients = np.zeros((2, first.shape[1] * steps), dtype=np.uint64)
+        return filtered.history(first, gradients)
+
+    monkeypatch.setattr(GraphTrajectory, "_after", after)
+    monkeypatch.setattr(GraphTrajectory, "weights", weights)
+    monkeypatch.setattr(affine, "_history", history)
+    attempt = Attempt("mean", hiding=hiding, frozen=("fc1",), momentum=DECAYING)
+    assert np.array_equal(attempt.start["fc1.weight"], attempt.end["fc1.weight"])
+    with pytest.raises(HiddenMismatch if hiding else SumcheckMismatch) as caught:
+        attempt.verify(attempt.prove())
+    assert hiding or "'fc1." in str(caught.value)

@@ -20,7 +20,7 @@ from ..circuit.operations import Accumulate, Affine, AffineTransposed, Tensor
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import Ext, ExtVec, Point
+from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
 from . import sumcheck
 from .claims import (
@@ -45,7 +45,7 @@ def _at_point(
     def decays() -> ExtVec:
         return time_filter.decay(ml.eq_table(t))
 
-    return WeightClaim(time_filter.first(t), decays, row, column, value)
+    return WeightClaim(time_filter.first(t), ONE, decays, row, column, value)
 
 
 def _bias_claim(
@@ -58,7 +58,8 @@ def _bias_claim(
         omega[:, shape.steps :] = 0
         return time_filter.decay(omega)
 
-    return WeightClaim(time_filter.first(t, shape.steps), decays, (), column, value)
+    first, constant = time_filter.first(t, shape.steps), ml.less_than(t, shape.steps)
+    return WeightClaim(first, constant, decays, (), column, value)
 
 
 def _history(

@@ -196,12 +196,17 @@ Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
 
 @dataclass(slots=True)
 class WeightClaim:
-    """``sum_t omega(t) W_t(row, column) = value``, given as the coefficient ``total = sum_t
-    omega(t)`` of the segment's first weights and ``decay[tau] = m_tau sum_{t > tau} omega(t)``
-    of its gradients (of a filter, its own ``total`` and ``decay``), as long as the segment and
-    computed when asked for. ``row`` is empty for a bias."""
+    """``sum_t omega(t) W_t(row, column) = value``, given as what it says of weights that steps
+    change and of weights that none changes.
 
-    total: Ext
+    Of the former: ``first`` is the coefficient of the segment's first weights, ``sum_t omega(t)
+    d_t``, and ``decay[tau] = sum_{t > tau} omega(t) c[t, tau]`` that of its gradients, as long as
+    the segment and computed when asked for, with the ``d`` and ``c`` of the time filter (plain
+    SGD: 1 and ``m_tau``). Of the latter: ``constant = sum_t omega(t)``; nothing acts on them,
+    decay neither. ``row`` is empty for a bias."""
+
+    first: Ext
+    constant: Ext
     decays: Callable[[], ExtVec]
     row: Point
     column: Point

@@ -1,7 +1,7 @@
 """Public weights that no step changes: claims on them are checked at once.
 
 ``sum_t omega(t) W_t(row, column) = (sum_t omega(t)) W(row, column)``, which the verifier evaluates
-itself. Exact; no error term.
+itself, whatever filter acts on the weights of other layers. Exact; no error term.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def verify(
         for claim in weights.claims.get(name, []):
 
             def difference(name: str = name, claim: WeightClaim = claim) -> Scalar:
-                return claim.total * public_value(name, claim.column + claim.row) - claim.value
+                return claim.constant * public_value(name, claim.column + claim.row) - claim.value
 
             channel.check(
                 difference,

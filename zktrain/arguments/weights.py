@@ -3,12 +3,12 @@ first weights and on activations and errors.
 
 ``W_t = W_0 - sum_{tau < t} m_tau A_tau^T E_tau``, so for claim ``k`` with step weights ``omega_k``
 
-    total_k W_0(row_k, col_k) - v_k = sum_{tau,b} decay_k(tau) A(tau, b, row_k) E(tau, b, col_k),
+    first_k W_0(row_k, col_k) - v_k = sum_{tau,b} decay_k(tau) A(tau, b, row_k) E(tau, b, col_k),
 
 biases alike with ``A = 2^f``. Of images, the places of the grid count as samples. All claims of a
 layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the claim on the segment's last
-weights has ``omega`` at the end: ``total = 1``, ``decay = m``. Under momentum or weight decay
-``total`` and ``decay`` are those of the public filter (``time_filter``), and nothing else differs.
+weights has ``omega`` at the end: ``first = 1``, ``decay = m``. Under momentum or weight decay
+``first`` and ``decay`` are those of the public filter (``time_filter``), and nothing else differs.
 Error ``(#claims + 3 (log B + log K)) / |E|``.
 """
 
@@ -24,7 +24,7 @@ from ..circuit.operations import Accumulate, Tensor
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
-from ..field.extension import Ext, Point
+from ..field.extension import ONE, Ext, Point
 from ..field.forms import Scalar, combine
 from . import sumcheck
 from .claims import Ledger, Shape, WeightClaim, WeightLedger, Witness, log_grid, log_units
@@ -49,21 +49,22 @@ def _gather(
     rows, columns = (log_units(w) for w in widths)
     point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
     column, row = point[:columns], point[columns:]
-    total, decay = time_filter.end()
+    first, decay = time_filter.end()
     claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
     claims.append(
-        (False, WeightClaim(total, lambda: decay, row, column, end(op.weight, column + row)))
+        (False, WeightClaim(first, ONE, lambda: decay, row, column, end(op.weight, column + row)))
     )
     if op.bias is not None:
         claims += [(True, claim) for claim in weights.claims.get(op.bias, [])]
-        claims.append((True, WeightClaim(total, lambda: decay, (), column, end(op.bias, column))))
+        at_end = WeightClaim(first, ONE, lambda: decay, (), column, end(op.bias, column))
+        claims.append((True, at_end))
     starts = [
         start(op.bias if bias and op.bias is not None else op.weight, claim.column + claim.row)
         for bias, claim in claims
     ]
     powers = ext.powers(challenger.element(f"{label}/gamma"), len(claims))  # V -> P
     differences = [
-        claim.total * first - claim.value for (_, claim), first in zip(claims, starts, strict=True)
+        claim.first * known - claim.value for (_, claim), known in zip(claims, starts, strict=True)
     ]
     return claims, powers, combine(powers, differences)
 

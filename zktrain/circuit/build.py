@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from .curves import SLOPE_BITS, curve
 from .geometry import Extent, Geometry, geometry, window
 from .maps import Before, Map, Reorder, Window
@@ -54,6 +56,14 @@ class _Builder:
     def virtual(self, name: str, extent: Extent, taps: tuple[int, ...] = ()) -> str:
         self.tensors.append(Tensor(name, extent.width, grid=extent.grid, taps=taps))
         return name
+
+    def graph(self) -> StepGraph:
+        """``ValueError`` if two tensors have one name."""
+        names = [tensor.name for tensor in self.tensors]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two tensors of the step are called {twice!r}")
+        return StepGraph(tuple(self.tensors), tuple(self.operations))
 
     def committed(
         self, name: str, extent: Extent, bounds: tuple[int, int], taps: tuple[int, ...] = ()
@@ -161,7 +171,7 @@ def build_step(
     last, classes = len(layers), plan.extents[-1]
     error = _LOSSES[loss](build, values[last], f"e{last}", classes)
     _backward(build, layers, plan, values, error, frozen)
-    return StepGraph(tuple(build.tensors), tuple(build.operations))
+    return build.graph()
 
 
 def _forward(
@@ -201,6 +211,8 @@ def _forward(
                 if not layer.relu:
                     build.operations.append(Lookup("range16", (z,), 1 << 15))
                 value = build.activation(index, z, extent, relu=layer.relu)
+            case _:
+                assert_never(layer)
         values.append(value)
     return values
 
@@ -258,75 +270,100 @@ def _backward(
     error: str,
     frozen: tuple[str, ...],
 ) -> None:
-    """Errors from the last layer to the first one that is trained, and the updates."""
-    bias_shift = build.fixed_point.activation_bits
+    """Errors from the last layer to the first one that is trained, and the updates.
+
+    Every kind of layer has a rule here; a kind without one is an error of types, and of the first
+    circuit that has it. Errors go back to every source below which something is trained.
+    """
     trained_below = [False]
     for layer, reads in zip(layers, plan.sources[1:], strict=True):
         trained = isinstance(layer, (Layer, Convolution)) and layer.name not in frozen
         trained_below.append(trained or any(trained_below[read] for read in reads))
-    consumers = plan.consumers
     arriving: dict[int, list[str]] = {index: [] for index in range(len(layers) + 1)}
     arriving[len(layers)] = [error]
 
     for index in range(len(layers), 0, -1):
-        layer, extent, sources = layers[index - 1], plan.extents[index], plan.sources[index]
-        if not arriving[index]:  # nothing that is trained is below
+        layer, sources = layers[index - 1], plan.sources[index]
+        if not trained_below[index]:
             if isinstance(layer, (Layer, Convolution)):
                 build.operations.append(Fixed(layer.weight, layer.bias))
             continue
-        (error, *more) = arriving[index]
-        if more:
-            error = build.virtual(f"g{index}", extent)
-            terms = tuple((1, name) for name in arriving[index])
-            build.operations.append(Linear(error, terms))
-        if getattr(layer, "relu", False):
-            incoming, error = error, build.virtual(f"e{index}", extent)
-            build.operations.append(Product(error, f"s{index}", incoming))
+        if not arriving[index]:
+            raise ValueError(f"no error arrives at layer {layer.name!r}, which is trained or above")
+        error = _arrived(build, index, layer, plan.extents[index], arriving[index])
+        if isinstance(layer, (Layer, Convolution)):
+            _update(build, index, layer, values[sources[0]], error, frozen)
+        for source in sources:
+            if trained_below[source]:
+                arriving[source].append(_passed(build, index, layer, plan, source, error))
 
-        source = sources[0]
-        own, wanted = plan.extents[source], trained_below[source]
-        several = len(consumers[source]) > 1
-        below = f"{source}.{index}" if several else f"{source}"
-        match layer:
-            case Layer() | Convolution():
-                seen = values[source] if isinstance(layer, Layer) else f"u{index}"
-                build.operations.append(
-                    Fixed(layer.weight, layer.bias)
-                    if layer.name in frozen
-                    else Accumulate(layer.weight, layer.bias, seen, error, bias_shift)
-                )
-                if not wanted:
-                    continue
-                if isinstance(layer, Convolution):
-                    arrives = Extent(own.grid, layer.outputs)
-                    back = _back(window(layer, own))
-                    error = build.mapped(f"v{index}", arrives, error, back, layer.kernel)
-                accumulator = build.virtual(f"bac{below}", own)
-                build.operations.append(AffineTransposed(accumulator, error, layer.weight))
-                found = build.rescale(accumulator, f"q{below}", own, signed_range=True)
-            case MaxPool() if wanted:
-                spread = build.virtual(f"up{index}", extent, layer.kernel)
-                build.operations.append(Linear(spread, ((1, error),)))
-                won = build.virtual(f"he{index}", extent, layer.kernel)
-                build.operations.append(Product(won, f"h{index}", spread))
-                found = build.mapped(f"g{below}", own, won, _back(window(layer, own)))
-            case Activation() if wanted:
-                steep = build.virtual(f"steep{index}", extent)
-                build.operations.append(Product(steep, f"slope{index}", error))
-                found = build.mean(steep, f"q{below}", own, 1 << (AVERAGE_BITS - SLOPE_BITS))
-            case AveragePool() if wanted:
-                sums = build.mapped(f"bac{below}", own, error, _back(window(layer, own)))
-                found = build.mean(sums, f"q{below}", own, mean_factor(layer))
-            case Flatten() if wanted:
-                found = build.mapped(f"g{below}", own, error, Reorder())
-            case Add():
-                for read in sources:
-                    if trained_below[read]:
-                        arriving[read].append(error)
-                continue
-            case _:
-                continue
-        arriving[source].append(found)
+
+def _arrived(
+    build: _Builder, index: int, layer: AnyLayer, extent: Extent, errors: list[str]
+) -> str:
+    """The error of a layer's output in front of its ReLU: the sum over all that read it."""
+    error = errors[0]
+    if len(errors) > 1:
+        error = build.virtual(f"g{index}", extent)
+        build.operations.append(Linear(error, tuple((1, name) for name in errors)))
+    if getattr(layer, "relu", False):
+        incoming, error = error, build.virtual(f"e{index}", extent)
+        build.operations.append(Product(error, f"s{index}", incoming))
+    return error
+
+
+def _update(
+    build: _Builder,
+    index: int,
+    layer: Layer | Convolution,
+    source: str,
+    error: str,
+    frozen: tuple[str, ...],
+) -> None:
+    """``Accumulate`` of a trained layer, ``Fixed`` of a frozen one."""
+    if layer.name in frozen:
+        build.operations.append(Fixed(layer.weight, layer.bias))
+        return
+    seen = f"u{index}" if isinstance(layer, Convolution) else source
+    shift = build.fixed_point.activation_bits
+    build.operations.append(Accumulate(layer.weight, layer.bias, seen, error, shift))
+
+
+def _passed(
+    build: _Builder, index: int, layer: AnyLayer, plan: Geometry, source: int, error: str
+) -> str:
+    """The error of a source of the layer, from that of its output."""
+    extent, own = plan.extents[index], plan.extents[source]
+    several = len(plan.consumers[source]) > 1
+    below = f"{source}.{index}" if several else f"{source}"
+    match layer:
+        case Layer() | Convolution():
+            if isinstance(layer, Convolution):
+                arrives = Extent(own.grid, layer.outputs)
+                back = _back(window(layer, own))
+                error = build.mapped(f"v{index}", arrives, error, back, layer.kernel)
+            accumulator = build.virtual(f"bac{below}", own)
+            build.operations.append(AffineTransposed(accumulator, error, layer.weight))
+            return build.rescale(accumulator, f"q{below}", own, signed_range=True)
+        case MaxPool():
+            spread = build.virtual(f"up{index}", extent, layer.kernel)
+            build.operations.append(Linear(spread, ((1, error),)))
+            won = build.virtual(f"he{index}", extent, layer.kernel)
+            build.operations.append(Product(won, f"h{index}", spread))
+            return build.mapped(f"g{below}", own, won, _back(window(layer, own)))
+        case Activation():
+            steep = build.virtual(f"steep{index}", extent)
+            build.operations.append(Product(steep, f"slope{index}", error))
+            return build.mean(steep, f"q{below}", own, 1 << (AVERAGE_BITS - SLOPE_BITS))
+        case AveragePool():
+            sums = build.mapped(f"bac{below}", own, error, _back(window(layer, own)))
+            return build.mean(sums, f"q{below}", own, mean_factor(layer))
+        case Flatten() | Unflatten():
+            return build.mapped(f"g{below}", own, error, Reorder())
+        case Add():
+            return error
+        case _:
+            assert_never(layer)
 
 
 def _back(map_: Window) -> Window:

@@ -8,6 +8,7 @@ encodes the result again and compares bytes.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
@@ -31,7 +32,7 @@ from .network import (
     MaxPool,
     Unflatten,
 )
-from .operations import Tensor
+from .operations import Accumulate, Fixed, Tensor
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -306,9 +307,11 @@ _KINDS: dict[str, type[AnyLayer]] = {
 
 def _any_layer(value: Any) -> AnyLayer:
     """A layer of version 2: its kind, and the fields of that kind."""
-    if not isinstance(value, dict) or value.get("kind") not in _KINDS:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    known = _KINDS.get(kind) if isinstance(kind, str) else None
+    if known is None:
         _malformed(f"the kind of a layer is none of {', '.join(_KINDS)}")
-    return _record(_KINDS[value["kind"]], value, "kind")
+    return _record(known, value, "kind")
 
 
 def _record(kind: type[AnyLayer], value: Any, *more: str) -> AnyLayer:
@@ -359,9 +362,23 @@ def violation(circuit: Circuit) -> str | None:
     problem = _network_violation(circuit) or _training_violation(circuit)
     if problem is not None:
         return problem
+    if problem := _update_violation(circuit):
+        return problem
     clash = set(circuit.parameter_shapes()) & {tensor.name for tensor in circuit.graph().tensors}
     if clash:
         return f"the parameter name {min(clash)!r} is the name of a tensor of the step"
+    return None
+
+
+def _update_violation(circuit: Circuit) -> str | None:
+    """Every layer with parameters has exactly one update, or is held fixed, as stated."""
+    operations = circuit.graph().operations
+    updates = Counter(op.weight for op in operations if isinstance(op, Accumulate))
+    held = Counter(op.weight for op in operations if isinstance(op, Fixed))
+    for layer in circuit.trained:
+        still = layer.name in circuit.frozen
+        if (updates[layer.weight], held[layer.weight]) != (not still, still):
+            return f"no gradient reaches layer {layer.name!r}, which is not frozen"
     return None
 
 
@@ -387,6 +404,12 @@ def _network_violation(circuit: Circuit) -> str | None:
                 f"layer {before.name!r} has no activation, but layer {after.name!r} follows: every "
                 "dense layer but the last has one"
             )
+    if circuit.loss == "cross_entropy" and plan.extents[-1].cells == 1:
+        return (
+            f"layer {layers[-1].name!r} has one output, and a softmax over one class is constant: "
+            "nothing can be trained; give the network one output for each class, or set the loss "
+            "to binary_cross_entropy or mse"
+        )
     if plan.extents[-1].cells > MAX_CLASSES:
         return f"there must be at most {MAX_CLASSES} classes, not {plan.extents[-1].cells}"
     if plan.extents[0].cells > MAX_WIDTH:

@@ -55,7 +55,7 @@ def build_evaluation(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> S
         Tally(LABELS, PREDICTION),
     ]
     build.operations += [Fixed(layer.weight, layer.bias) for layer in trained(layers)]
-    return StepGraph(tuple(build.tensors), tuple(build.operations))
+    return build.graph()
 
 
 @dataclass(frozen=True, slots=True)

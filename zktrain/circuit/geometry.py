@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from typing import assert_never
 
 from .maps import Steps, Window
 from .network import (
@@ -146,6 +147,8 @@ def _output(layer: AnyLayer, inputs: list[Extent]) -> Extent:
             if inputs[0] != inputs[1]:
                 raise GeometryError(f"layer {layer.name!r} adds {inputs[0]} and {inputs[1]}")
             return first
+        case _:
+            assert_never(layer)
 
 
 def _image(name: str, extent: Extent) -> None:

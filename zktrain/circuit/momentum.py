@@ -248,6 +248,11 @@ def violation(circuit: Circuit) -> str | None:
     shift = scale(mu, peak(circuit))
     if shift > MAX_SCALE:
         return "the learning rate is too large for this momentum"
+    if 2 * steps * peak(circuit) << (COEFFICIENT_BITS - MULTIPLIER_BITS) < _ONE - mu:
+        return (
+            "the learning rate is so small that the coefficient of every gradient rounds to 0, so "
+            "nothing would be trained; use a higher learning rate or a smaller batch_size"
+        )
     largest = peak(circuit) << (COEFFICIENT_BITS - MULTIPLIER_BITS - shift)
     if 4 * largest * feedback(circuit) > (_ONE - mu) ** 2:
         return (
@@ -276,8 +281,9 @@ def start_violation(circuit: Circuit, weights: Mapping[str, Integers]) -> str | 
     """Why a run under the circuit's weight decay cannot start from ``weights``."""
     if circuit.momentum is None or not circuit.momentum.weight_decay:
         return None
-    for name, values in weights.items():
-        if (values & ((1 << START_BITS) - 1)).any():
+    held = circuit.parameter_shapes().keys() - circuit.trained_shapes().keys()
+    for name, values in weights.items():  # decay does not act on what is frozen
+        if name not in held and (values & ((1 << START_BITS) - 1)).any():
             bits = circuit.fixed_point.weight_bits - START_BITS
             return f"parameter {name!r} has a value that is no multiple of 2^-{bits}"
     return None
