@@ -101,7 +101,7 @@ class Example:
         stream = hashlib.shake_256(self.name.encode()).digest(self.records * (width + 1))
         table = np.frombuffer(stream, dtype=np.uint8).reshape(self.records, width + 1)
         labels = np.ascontiguousarray(table[:, -1] % classes)
-        return Records(np.ascontiguousarray(table[:, :-1]), labels, classes, self.name, "")
+        return Records(np.ascontiguousarray(table[:, :-1]), labels, classes, self.name)
 
 
 def _circuit(widths: tuple[int, int, int], loss: str, batch: int, steps: int, seed: str) -> Circuit:

@@ -448,7 +448,7 @@ def test_classes_of_network_and_dataset(tiny_bundle: TinyBundle, tmp_path: Path)
     """A set with fewer classes says so; one with more has labels that the network lacks."""
     data = tmp_path / "classes.npz"
     inputs = np.zeros((4, 8), dtype=np.uint8)
-    np.savez(data, inputs=inputs, labels=np.array([0, 1, 0, 1]))
+    np.savez(data, inputs=inputs, labels=np.array([0, 1, 0, 1]), classes=2)
     with pytest.raises(RecipeError, match="2 classes, the network 3"):
         _prove(tiny_bundle, tmp_path, data=data)
     np.savez(data, inputs=inputs, labels=np.array([0, 1, 2, 3]))
@@ -525,7 +525,7 @@ def test_the_witness_does_not_depend_on_chunks() -> None:
     generator = np.random.default_rng(0)
     inputs = generator.integers(0, 256, (2500, 4), dtype=np.uint8)
     labels = generator.integers(0, 3, 2500).astype(np.uint8)
-    data = Records(inputs, labels, 3, "tests", "")
+    data = Records(inputs, labels, 3, "tests")
     layer = Layer("fc1", 4, 3, "w", "b", relu=False)
     circuit = Circuit(
         (layer,), "mse", FixedPoint(), 1, 1, ((0, 1),), "order", Initialisation("seed", "s")

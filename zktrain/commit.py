@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .dataset.readers import read_dataset
+from .dataset.public_file import header_of
+from .dataset.readers import Like, read_dataset
 from .errors import InputError, StatementMismatch
 from .extras import require
 from .progress import Progress, silent
@@ -17,19 +18,22 @@ from .randomness import new_secret
 class DatasetCommitment:
     """A committed dataset. ``root`` is 64 hexadecimal digits; ``path`` is where the public file
     with sizes and certificate was written, if it was, and ``secret`` where what hides the records
-    is; ``source`` and ``scaling`` say where the records come from and how inputs became integers.
-    ``openings`` is 0 for a commitment that does not hide."""
+    is; ``source`` says where the records come from, and inputs from ``low`` to ``high`` became
+    bytes. ``openings`` is 0 for a commitment that does not hide; ``warnings`` are sentences about
+    what may not be meant."""
 
     root: str
     records: int
     features: int
     classes: int
     source: str
-    scaling: str
+    low: float
+    high: float
     path: Path | None
     seconds: float
     openings: int = 0
     secret: Path | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def commit(
@@ -40,6 +44,7 @@ def commit(
     split: str = "train",
     public: bool = False,
     openings: int | None = None,
+    like: str | Path | None = None,
     progress: Progress = silent,
 ) -> DatasetCommitment:
     """Commit to the records of ``data``, hiding them, or (``public``) with the root that the same
@@ -64,6 +69,9 @@ def commit(
         Hide nothing.
     openings
         How many times, at most, the commitment can be proved on; 64 unless told otherwise.
+    like
+        The public file of the data that a network was trained on: ``data`` are scaled as they
+        are, and refused if they state another scaling.
     progress
         Called with the stages ``commit dataset`` and ``certify dataset``.
 
@@ -74,6 +82,34 @@ def commit(
     StatementMismatch
         The root of ``data`` is another than ``check``.
     """
+    known = None
+    if like is not None:
+        header = header_of(like, "the training data")
+        known = Like(header.scaling, header.classes)
+    return commit_as(
+        known,
+        data,
+        out=out,
+        check=check,
+        split=split,
+        public=public,
+        openings=openings,
+        progress=progress,
+    )
+
+
+def commit_as(
+    like: Like | None,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    check: str | Path | None = None,
+    split: str = "train",
+    public: bool = False,
+    openings: int | None = None,
+    progress: Progress = silent,
+) -> DatasetCommitment:
+    """:func:`commit` in the way of data that are known."""
     require("prove", "committing", "numba")
     from .dataset.commitment import certificate_plan, certify, commit_records
     from .dataset.public_file import write_public
@@ -91,7 +127,7 @@ def commit(
         known = owned(check)
         if known.secret is not None and out is not None:
             raise InputError("--check compares with a commitment that hides; it writes none")
-    records = read_dataset(str(data), split)
+    records = read_dataset(str(data), split, like)
     seed = new_secret() if known.openings and known.secret is None else known.seed
     progress("commit dataset", 0, 1)
     committed = commit_records(records, seed, known.openings)
@@ -118,11 +154,13 @@ def commit(
         header.features,
         header.classes,
         records.source,
-        records.scaling,
+        records.scaling.low,
+        records.scaling.high,
         path,
         time.perf_counter() - started,
         header.openings,
         secret,
+        records.warnings,
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader
-from .dataset.public_file import GivenDataset, given_dataset
+from .dataset.public_file import GivenDataset, given_dataset, header_of
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .training.initial import seeded_weights
 from .training.weights import digest, read_weights
@@ -45,6 +45,19 @@ def check_dataset(header: DatasetHeader, dataset: str | Path) -> GivenDataset:
             got=header.root.hex()[:16],
         )
     return given
+
+
+def check_scaling(header: DatasetHeader, like: str | Path) -> None:
+    """Raise ``StatementMismatch`` unless inputs became bytes as those of the dataset did whose
+    public file is ``like``."""
+    wanted = header_of(like, "the training data").scaling
+    if header.scaling != wanted:
+        raise StatementMismatch(
+            "the inputs are scaled otherwise than those of the training data",
+            stage="dataset",
+            expected=wanted.span,
+            got=header.scaling.span,
+        )
 
 
 def certificate_of(given: GivenDataset, path: str | Path | None) -> bytes:

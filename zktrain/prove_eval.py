@@ -17,7 +17,7 @@ from .progress import Progress, silent
 if TYPE_CHECKING:
     from .arguments.batches import DatasetClaim
     from .dataset.commitment import CommittedDataset
-    from .dataset.readers import Records
+    from .dataset.readers import Like, Records
     from .dataset.secret_file import Owned
     from .training.evaluation import IntegerWeights
     from .transcript.evaluation import Counts, EvaluationStatement
@@ -53,6 +53,7 @@ def prove_eval(
     split: str = "test",
     dataset: str | Path | None = None,
     dataset_out: str | Path | None = None,
+    like: str | Path | None = None,
     out: str | Path = "eval.zkt",
     device: str = "cpu",
     zero_knowledge: bool = True,
@@ -76,6 +77,9 @@ def prove_eval(
         if it hides, or a root that everybody can recompute.
     dataset_out
         Where to write a new commitment instead, which hides unless ``zero_knowledge`` is off.
+    like
+        The public file of the training data: ``data`` are scaled as they are. Without it, as the
+        weight file says that they are. Data that state another scaling are refused.
     out
         Where to write the proof.
     device
@@ -117,7 +121,8 @@ def prove_eval(
     compiled = _circuit(circuit)
     fixed_point = compiled.fixed_point
     integers = read_weights(weights, compiled.parameter_shapes(), fixed_point.weight_bits)
-    records = read_dataset(str(data), split)
+    training = _training_data(weights, like, compiled)
+    records = read_dataset(str(data), split, training)
     program = Evaluation(compiled)
     size = segment_records
     if size is None:
@@ -129,7 +134,7 @@ def prove_eval(
     progress("evaluate", 0, 1)
     counts = _counts(compiled, integers, records, size, device)
     with kernels_on(device):
-        known = _known(data, split, dataset, dataset_out, zero_knowledge, progress)
+        known = _known(data, split, dataset, dataset_out, training, zero_knowledge, progress)
         progress("commit dataset", 0, 1)
         committed = commit_records(records, known.seed, known.openings)
         root = committed.header.root.hex()
@@ -197,16 +202,29 @@ def _circuit(path: str | Path) -> Circuit:
         ) from None
 
 
+def _training_data(weights: str | Path, like: str | Path | None, circuit: Circuit) -> Like | None:
+    """What is known of the data that the weights were trained on."""
+    from .dataset.public_file import header_of
+    from .dataset.readers import Like
+    from .training.weights import stated_scaling
+
+    if like is not None:
+        return Like(header_of(like, "the training data").scaling, circuit.classes)
+    scaling = stated_scaling(weights)
+    return None if scaling is None else Like(scaling, circuit.classes)
+
+
 def _known(
     data: str | Path,
     split: str,
     dataset: str | Path | None,
     dataset_out: str | Path | None,
+    training: Like | None,
     zero_knowledge: bool,
     progress: Progress,
 ) -> Owned:
     """The commitment to prove on, made and written here if there is none yet."""
-    from .commit import commit
+    from .commit import commit_as
     from .dataset.secret_file import Owned, owned
 
     if dataset is not None and dataset_out is not None:
@@ -214,7 +232,14 @@ def _known(
             "--dataset names an existing commitment and --dataset-out makes a new one; give one"
         )
     if dataset_out is not None:
-        commit(data, out=dataset_out, split=split, public=not zero_knowledge, progress=progress)
+        commit_as(
+            training,
+            data,
+            out=dataset_out,
+            split=split,
+            public=not zero_knowledge,
+            progress=progress,
+        )
         return owned(dataset_out)
     if dataset is not None:
         return owned(dataset)

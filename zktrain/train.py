@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .dataset.readers import Records, read_dataset, read_test_split
+from .dataset.readers import Like, Records, read_dataset, read_test_split
 from .errors import StatementMismatch
 from .extras import require
 from .progress import Progress, silent
@@ -38,7 +38,8 @@ class TrainedRun:
 
     ``seconds`` and ``float_seconds`` are the times of the training steps alone, accuracies are
     shares of the held-out records, and ``losses`` holds ``(step, mean loss of its batch)``. What
-    belongs to the float32 comparison is ``None`` or empty unless it was asked for.
+    belongs to the float32 comparison is ``None`` or empty unless it was asked for. ``warnings`` are
+    sentences about what may not be meant.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class TrainedRun:
     float_seconds: float | None
     float_losses: tuple[tuple[int, float], ...]
     float_test_accuracy: float | None
+    warnings: tuple[str, ...] = ()
 
 
 def train(
@@ -81,7 +83,8 @@ def train(
     device
         A torch device, such as ``cpu`` or ``cuda``.
     test
-        Held-out records; by default those that come with ``data``, if any do.
+        Held-out records; by default those that come with ``data``, if any do. Inputs are scaled
+        as those of ``data`` are.
     compare_float
         Also train in float32 from the same start, in the same order, at the same rates.
     dataset
@@ -116,7 +119,11 @@ def train(
     circuit = compiled.circuit
     known = _commitment_to_be(compiled) if dataset is None else owned(dataset)
     records = read_dataset(str(data))
-    held_out = read_test_split(str(data)) if test is None else read_dataset(str(test), "test")
+    like = Like(records.scaling, records.classes)
+    if test is None:
+        held_out = read_test_split(str(data), like)
+    else:
+        held_out = read_dataset(str(test), "test", like)
     _require_provable(compiled, records, known)
 
     weights_0 = initial_weights(compiled)
@@ -153,8 +160,9 @@ def train(
         float_seconds=None if compared is None else compared.seconds,
         float_losses=() if compared is None else tuple(compared.losses),
         float_test_accuracy=None if compared is None else compared.test_accuracy,
+        warnings=records.warnings,
     )
-    run.finish(trained.weights, _results(result), _metadata(result))
+    run.finish(trained.weights, _results(result), _metadata(result, header))
     return result
 
 
@@ -262,13 +270,16 @@ def _create_run(
     return run
 
 
-def _metadata(result: TrainedRun) -> dict[str, str]:
+def _metadata(result: TrainedRun, header: DatasetHeader) -> dict[str, str]:
     """What the weight file says about itself; nothing that verifying relies on."""
+    from .training.weights import scaling_metadata
+
     return {
         "format": WEIGHTS_FORMAT,
         "circuit_id": result.circuit_id,
         "dataset_root": result.dataset_root,
         "statement_digest": result.statement_digest,
+        **scaling_metadata(header.scaling),
     }
 
 

@@ -10,8 +10,18 @@ from pathlib import Path
 
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader, verify_certificate
-from .judging import check_bits, check_dataset, check_fields, own_circuit, staged, weights_of
+from .errors import InputError
+from .judging import (
+    check_bits,
+    check_dataset,
+    check_fields,
+    check_scaling,
+    own_circuit,
+    staged,
+    weights_of,
+)
 from .progress import Progress, silent
+from .training.weights import stated_scaling
 from .transcript import closing, segment
 from .transcript.bundle import read_file
 from .transcript.evaluation import Counts, EvaluationStatement
@@ -48,6 +58,7 @@ def verify_eval(
     proof: str | Path,
     dataset: str | Path,
     circuit: str | Path | None = None,
+    like: str | Path | None = None,
     min_security_bits: int = 100,
     progress: Progress = silent,
 ) -> EvaluationVerdict:
@@ -56,6 +67,8 @@ def verify_eval(
 
     ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the network, its
     layers and fixed-point format; without it the verdict's statement says which one was evaluated.
+    ``like`` is the public file of the training data: inputs must then have been scaled as theirs
+    were. Without it the verdict's statement says how (``statement.dataset.scaling``).
 
     Raises
     ------
@@ -69,6 +82,8 @@ def verify_eval(
     bundle = parse(data)
     header = DatasetHeader.from_json(bundle.dataset_json)
     check_dataset(header, dataset)
+    if like is not None:
+        check_scaling(header, like)
     if circuit is not None:
         _check_network(bundle, circuit)
     statement = parse_statement(bundle)
@@ -102,7 +117,11 @@ def verify_eval(
         seconds=time.perf_counter() - started,
         proof_bytes=len(data),
         statement_digest=statement.digest.hex(),
-        warnings=_warnings(statement, pinned=circuit is not None),
+        warnings=_warnings(
+            statement,
+            pinned=circuit is not None,
+            said=None if like is not None else _said(weights),
+        ),
     )
 
 
@@ -112,8 +131,24 @@ def _check_network(bundle: EvaluationBundle, path: str | Path) -> None:
     check_fields(mine, theirs, ("layers", "fixed_point"), "network")
 
 
-def _warnings(statement: EvaluationStatement, *, pinned: bool) -> tuple[str, ...]:
+def _said(weights: str | Path) -> str | None:
+    """What the weight file says of the training data's scaling, which nothing proves."""
+    try:
+        found = stated_scaling(weights)
+    except InputError:
+        return "no range"
+    return None if found is None else found.span
+
+
+def _warnings(statement: EvaluationStatement, *, pinned: bool, said: str | None) -> tuple[str, ...]:
     out = []
+    scaling = statement.dataset.scaling
+    if said is not None and said != scaling.span:
+        out.append(
+            f"the weight file says that inputs were scaled from {said} in training, and here they "
+            f"are from {scaling.span}; whoever has the training data's .zkd can have it compared "
+            "with --like"
+        )
     if not pinned:
         out.append(
             "no circuit was pinned: read below which network was evaluated, or pin one with "

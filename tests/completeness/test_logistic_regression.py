@@ -135,7 +135,7 @@ def test_a_certificate_does_not_depend_on_how_the_indicator_is_kept(
     random = np.random.default_rng(5)
     inputs = random.integers(0, 256, (256, 1024), dtype=np.uint8)
     labels = random.integers(0, 2, 256).astype(np.uint8)
-    dataset = commit_records(Records(inputs, labels, 2, "random", ""))
+    dataset = commit_records(Records(inputs, labels, 2, "random"))
     values = commitment._values
 
     def written(*arguments: object) -> list[object]:

@@ -104,7 +104,7 @@ def test_weights_that_are_no_multiples_start_no_run_under_weight_decay(tmp_path:
     start = replace(made.circuit.initialisation, value=digest(weights))
     circuit = replace(made.circuit, initialisation=start)
     inputs, labels = np.zeros((RECORDS, 8), dtype=np.uint8), np.zeros(RECORDS, dtype=np.uint8)
-    records = zktrain.dataset.readers.Records(inputs, labels, 3, "tests", "")
+    records = zktrain.dataset.readers.Records(inputs, labels, 3, "tests")
     with pytest.raises(InputError, match="no multiple of 2"):
         Trajectory(circuit, records, weights)
     file = tmp_path / "odd.safetensors"

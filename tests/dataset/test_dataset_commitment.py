@@ -23,6 +23,7 @@ from zktrain.dataset.commitment import (
     work_bits,
 )
 from zktrain.dataset.readers import Records
+from zktrain.dataset.scaling import Scaling
 from zktrain.errors import (
     InputError,
     LookupMismatch,
@@ -40,7 +41,9 @@ def fields(**changes: Any) -> bytes:
     document = {
         "classes": 3,
         "features": 17,
-        "format": "zktrain-dataset-1",
+        "format": "zktrain-dataset-2",
+        "high": "406fe00000000000",
+        "low": "0000000000000000",
         "merkle_root": bytes(range(32)).hex(),
         "records": 100,
     }
@@ -62,7 +65,7 @@ MALFORMED: dict[str, bytes] = {
     "no object": b"[100,17,3]",
     "a number": b"7",
     "null": b"null",
-    "text": b'"zktrain-dataset-1"',
+    "text": b'"zktrain-dataset-2"',
     "no UTF-8": b"\xff\xfe{}",
     "UTF-16": fields().decode().encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + fields(),
@@ -76,7 +79,7 @@ MALFORMED: dict[str, bytes] = {
     "a field twice": fields().replace(b'"records":100', b'"records":100,"records":100'),
     "two values of a field": fields().replace(b'"records":100', b'"records":7,"records":100'),
     "a field more": fields(note="x"),
-    "another format": fields(format="zktrain-dataset-2"),
+    "another format": fields(format="zktrain-dataset-1"),
     "escaped text": fields().replace(b"zktrain-dataset", b"zktrain\\u002ddataset"),
     "too long": fields(note="x" * 5000),
     "upper case root": fields(merkle_root=bytes(range(32)).hex().upper()),
@@ -98,6 +101,22 @@ MALFORMED: dict[str, bytes] = {
     "classes beyond 2^14": fields(classes=(1 << 14) + 1),
     "2^31 input cells": fields(records=1 << 24, features=65),
     "2^31 label cells": fields(records=1 << 24, classes=65),
+    "infinite high": fields(high="7ff0000000000000"),
+    "high no number": fields(high="7ff8000000000000"),
+    "low no number": fields(low="7ff8000000000000"),
+    "a span beyond float64": fields(low="ffe0000000000000", high="7fe0000000000000"),
+    "low above high": fields(low="4070000000000000"),
+    "low as high": fields(low="406fe00000000000"),
+    "the other zero": fields(low="8000000000000000"),
+    "upper case range": fields(high="406FE00000000000"),
+    "spaces in the range": fields(high="406fe00000000 00"),
+    "a short range": fields(high="406fe0000000000"),
+    "a long range": fields(high="406fe000000000000"),
+    "no hexadecimal range": fields(high="zz6fe00000000000"),
+    "a surrogate": fields(high="\ud800" * 16),
+    "range a number": fields(high=255),
+    "range a float": fields(high=255.0),
+    "range a list": fields(high=["406fe00000000000"]),
 }
 for _size in ("records", "features", "classes"):
     MALFORMED |= {
@@ -110,7 +129,7 @@ for _size in ("records", "features", "classes"):
         f"{_size} a list": fields(**{_size: [3]}),
         f"{_size} huge": fields(**{_size: 1 << 70}),
     }
-for _key in ("format", "merkle_root"):
+for _key in ("format", "merkle_root", "low", "high"):
     MALFORMED[f"no {_key}"] = fields(**{_key: None})
 
 
@@ -129,17 +148,29 @@ def test_headers_at_the_limits(records: int, features: int, classes: int) -> Non
     assert DatasetHeader.from_json(text).to_json() == text
 
 
-@pytest.mark.parametrize("size", ["records", "features", "classes", "merkle_root"])
-def test_roots_bind_every_field(size: str) -> None:
-    changed = {"merkle_root": bytes(32)} if size == "merkle_root" else {size: 5}
-    assert replace(HEADER, **changed).root != HEADER.root
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"records": 5},
+        {"features": 5},
+        {"classes": 5},
+        {"merkle_root": bytes(32)},
+        {"scaling": Scaling(0, 256)},
+        {"scaling": Scaling(-5e-324, 255)},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_roots_bind_every_field(changed: dict[str, Any]) -> None:
+    header = replace(HEADER, **changed)
+    assert header.root != HEADER.root
+    assert DatasetHeader.from_json(header.to_json()) == header
 
 
 def records_of(count: int, features: int, classes: int, seed: int = 0) -> Records:
     rng = np.random.default_rng(seed)
     inputs = rng.integers(0, 256, size=(count, features)).astype(np.uint8)
     labels = rng.integers(0, classes, size=count).astype(np.uint8)
-    return Records(inputs, labels, classes, "test", "as they are")
+    return Records(inputs, labels, classes, "test")
 
 
 def test_the_same_records_give_the_same_root() -> None:
@@ -193,7 +224,7 @@ def test_columns_hold_the_records() -> None:
 def test_extreme_records() -> None:
     for value in (0, 255):
         inputs = np.full((9, 5), value, dtype=np.uint8)
-        records = Records(inputs, np.full(9, 2, dtype=np.uint8), 3, "test", "as they are")
+        records = Records(inputs, np.full(9, 2, dtype=np.uint8), 3, "test")
         dataset = commit_records(records)
         verify_certificate(dataset.header, certify(dataset))
 
@@ -201,10 +232,10 @@ def test_extreme_records() -> None:
 def test_too_many_cells_cannot_be_committed() -> None:
     wide = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (1, 65537), (0, 0))
     with pytest.raises(InputError, match="more than a commitment holds"):
-        commit_records(Records(wide, np.zeros(1, np.uint8), 1, "test", "as they are"))
+        commit_records(Records(wide, np.zeros(1, np.uint8), 1, "test"))
     tall = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (1 << 22, 300), (0, 0))
     with pytest.raises(InputError, match="more than a commitment holds"):
-        commit_records(Records(tall, np.zeros(1 << 22, np.uint8), 1, "test", "as they are"))
+        commit_records(Records(tall, np.zeros(1 << 22, np.uint8), 1, "test"))
 
 
 # cheating owners: columns by hand, multiplicities clipped into the table
@@ -372,6 +403,6 @@ def test_certificate_without_its_work(certified: tuple[DatasetHeader, bytes]) ->
 
 def test_more_classes_than_a_header_states_are_refused_at_once() -> None:
     """Committing does not write what no verifier reads."""
-    records = Records(np.zeros((1, 1), np.uint8), np.zeros(1, np.uint16), 20000, "x", "y")
+    records = Records(np.zeros((1, 1), np.uint8), np.zeros(1, np.uint16), 20000, "x")
     with pytest.raises(InputError, match="20000 classes"):
         commit_records(records)

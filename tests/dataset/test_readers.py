@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import struct
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from zktrain.dataset.readers import read_dataset, read_test_split
+from zktrain.dataset.readers import Like, read_dataset, read_test_split
+from zktrain.dataset.scaling import BYTES, Scaling
 from zktrain.errors import InputError
 
 
@@ -30,7 +32,7 @@ def test_npz_of_integers(kind: type[np.integer[Any]], tmp_path: Path) -> None:
     assert records.inputs.tolist() == inputs.reshape(4, 6).tolist()
     assert records.labels.dtype == np.uint8 and records.labels.tolist() == [0, 5, 2, 2]
     assert records.classes == 6
-    assert "256" in records.scaling and records.source.endswith("data.npz")
+    assert records.scaling == BYTES and records.source.endswith("data.npz")
 
 
 def test_npz_with_many_classes(tmp_path: Path) -> None:
@@ -45,10 +47,94 @@ def test_npz_of_floats_with_a_stated_scaling(tmp_path: Path) -> None:
     inputs = np.array([[-1.0, 1.0, 0.0, 0.5, -0.999]], dtype=np.float32)
     records = read_dataset(npz(tmp_path, inputs=inputs, labels=np.array([0]), low=-1, high=1.0))
     assert records.inputs.tolist() == [[0, 255, 128, 191, 0]]
-    assert "-1..1" in records.scaling
+    assert records.scaling == Scaling(-1, 1)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64, np.uint64, np.float32])
+def test_numbers_mean_the_same_in_every_type(kind: type[np.generic], tmp_path: Path) -> None:
+    """Zeros and ones with low = 0 and high = 1 become 0 and 255, whatever they are stored as."""
+    inputs = np.array([[0, 1, 1], [1, 0, 0]]).astype(kind)
+    records = read_dataset(npz(tmp_path, inputs=inputs, labels=np.array([0, 1]), low=0, high=1))
+    assert records.inputs.tolist() == [[0, 255, 255], [255, 0, 0]]
+    assert records.scaling == Scaling(0, 1) and not records.warnings
+
+
+def test_integers_beyond_a_byte_with_a_range(tmp_path: Path) -> None:
+    inputs = np.array([[-300, 300, 0]])
+    records = read_dataset(npz(tmp_path, inputs=inputs, labels=np.array([0]), low=-300, high=300))
+    assert records.inputs.tolist() == [[0, 255, 128]]
+
+
+def test_bytes_of_zeros_and_ones_are_kept_with_a_warning(tmp_path: Path) -> None:
+    inputs = np.array([[0, 1], [1, 0]], np.uint8)
+    records = read_dataset(npz(tmp_path, inputs=inputs, labels=np.array([0, 1])))
+    assert records.inputs.tolist() == inputs.tolist() and records.scaling == BYTES
+    (warning,) = records.warnings
+    assert "low=0, high=1" in warning
+
+
+def test_every_byte_comes_back_from_its_own_range(tmp_path: Path) -> None:
+    """Floats 0..255 are those bytes, and the digits' sixteenths are multiples of 15."""
+    every = np.arange(256.0)
+    assert Scaling(0, 255).to_bytes(every).tolist() == list(range(256))
+    assert Scaling(0, 17).to_bytes(np.arange(17)).tolist() == [15 * n for n in range(17)]
+    rng = np.random.default_rng(1)
+    for low, high in ((-3.0, 3.0), (1e-310, 1e300), (-1e307, 1e307), (0.0, 5e-324)):
+        values = np.append(rng.uniform(low, high, 100), [low, high])
+        got = Scaling(low, high).to_bytes(values)
+        exact = [(Fraction(v) - Fraction(low)) / (Fraction(high) - Fraction(low)) * 255
+                 for v in values.tolist()]  # fmt: skip
+        assert all(abs(int(g) - e) <= Fraction(501, 1000) for g, e in zip(got, exact, strict=True))
+        assert got[-2:].tolist() == [0, 255]
+
+
+LIKE = Like(Scaling(-3, 3), 3)
+
+
+def test_other_data_are_read_by_the_training_datas_scaling(tmp_path: Path) -> None:
+    inputs, labels = np.array([[-3.0, 0.0], [1.0, 3.0]]), np.array([0, 1])
+    for more in ({}, {"low": -3, "high": 3.0}):
+        records = read_dataset(npz(tmp_path, inputs=inputs, labels=labels, **more), "test", LIKE)
+        assert records.inputs.tolist() == [[0, 128], [170, 255]]
+        assert records.scaling == LIKE.scaling and records.classes == 3
+    whole = npz(tmp_path, inputs=inputs.astype(int), labels=labels, classes=2)
+    records = read_dataset(whole, "test", LIKE)
+    assert records.inputs.tolist() == [[0, 128], [170, 255]] and records.classes == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"low": -3, "high": 4}, r"scaled from -3\.\.4.*training data from -3\.\.3"),
+        ({"low": 0, "high": 255}, r"scaled from 0\.\.255.*training data from -3\.\.3"),
+        ({"inputs": np.array([[-3.0], [3.5]])}, "input 0 of record 1 .* is 3.5, outside"),
+        ({"inputs": np.array([[200], [3]], np.uint8)}, "is 200, outside"),
+        ({"inputs": np.zeros((2, 1)), "like": Like(BYTES)}, "must state their range"),
+    ],
+)
+def test_data_that_would_be_read_otherwise_are_refused(
+    more: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    like = more.pop("like", LIKE)
+    arrays = {"inputs": np.array([[-3.0], [3.0]]), "labels": np.array([0, 1]), **more}
+    with pytest.raises(InputError, match=message):
+        read_dataset(npz(tmp_path, **arrays), "test", like)
+
+
+def test_folders_and_digits_have_the_scaling_that_they_have(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    folder = str(folder_of(tmp_path))
+    assert read_dataset(folder, "test", Like(BYTES)).scaling == BYTES
+    for data, like in ((folder, LIKE), ("digits", LIKE), ("digits", Like(BYTES))):
+        with pytest.raises(InputError, match="the network would see other numbers"):
+            read_dataset(data, "test", like)
+        with pytest.raises(InputError, match="the network would see other numbers"):
+            read_test_split(data, like)
+    assert read_dataset("digits", "test").scaling == Scaling(0, 17)
 
 
 _X, _Y = np.zeros((2, 3), np.uint8), np.array([0, 1])
+_NAN = np.where(np.arange(6) == 5, np.nan, 0.5).reshape(2, 3)
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no inputs": ({"labels": _Y}, "no array 'inputs'"),
     "no labels": ({"inputs": _X}, "no array 'labels'"),
@@ -56,14 +142,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "empty": ({"inputs": _X[:0], "labels": _Y[:0]}, "no records"),
     "no values": ({"inputs": _X[:, :0], "labels": _Y}, "without values"),
     "scalar": ({"inputs": np.array(1), "labels": _Y}, "single number"),
-    "too bright": ({"inputs": np.array([[256], [0]]), "labels": _Y}, "0 to 256"),
-    "negative": ({"inputs": np.array([[-1], [0]]), "labels": _Y}, "-1 to 0"),
+    "too bright": ({"inputs": np.array([[0], [256]]), "labels": _Y}, "low=0, high=256"),
+    "negative": ({"inputs": np.array([[0], [-1]]), "labels": _Y}, "low=-1, high=0"),
     "bool": ({"inputs": np.zeros((2, 3), bool), "labels": _Y}, "inputs are bool"),
     "no range": ({"inputs": _X * 1.0, "labels": _Y}, "must state their range"),
-    "half a range": ({"inputs": _X * 1.0, "labels": _Y, "low": 0}, "must state their range"),
+    "half a range": ({"inputs": _X, "labels": _Y, "low": 0}, "states low but not high"),
     "no range at all": ({"inputs": _X * 1.0, "labels": _Y, "low": 1, "high": 1}, "not a range"),
-    "outside": ({"inputs": _X + 1.5, "labels": _Y, "low": 0, "high": 1}, "values outside"),
-    "nan": ({"inputs": _X + np.nan, "labels": _Y, "low": 0, "high": 1}, "not numbers"),
+    "outside": ({"inputs": _X + 1.5, "labels": _Y, "low": 0, "high": 1}, r"1\.5, outside low = 0"),
+    "no finite range": ({"inputs": _X, "labels": _Y, "low": -1e308, "high": 1e308}, "not a range"),
+    "one value": (
+        {"inputs": _X + np.arange(3.0), "labels": _Y, "low": -1e9, "high": 1e9},
+        "go from 0 to 2.* all of them become the byte 128",
+    ),
+    "nan": ({"inputs": _NAN, "labels": _Y, "low": 0, "high": 1}, "input 2 of record 1 .* is nan"),
     "nan range": ({"inputs": _X * 1.0, "labels": _Y, "low": 0, "high": np.nan}, "not a range"),
     "negative label": ({"inputs": _X, "labels": np.array([0, -1])}, "labels go from -1"),
     "float labels": ({"inputs": _X, "labels": _Y * 1.0}, "labels are float64"),

@@ -139,7 +139,7 @@ def test_the_rate_of_a_step_follows_the_schedule() -> None:
     )
     two = replace(circuit, multipliers=((0, 32), (1, 16)))
     records = zktrain.dataset.readers.Records(
-        np.zeros((9, 4), np.uint8), np.zeros(9, np.uint8), 3, "", ""
+        np.zeros((9, 4), np.uint8), np.zeros(9, np.uint8), 3, ""
     )
     assert [values.batch(two, records, t, 12)[2] for t in (0, 1)] == [[128], [64]]
 

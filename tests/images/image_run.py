@@ -137,7 +137,7 @@ def records(name: str) -> Records:
     random = np.random.default_rng(len(name))
     inputs = random.integers(0, 3, (RECORDS, circuit(name).features)) * 127
     labels = random.integers(0, CLASSES, RECORDS).astype(np.uint8)
-    return Records(inputs.astype(np.uint8), labels, CLASSES, name, "")
+    return Records(inputs.astype(np.uint8), labels, CLASSES, name)
 
 
 def forged_counts(statement: Statement, own: SegmentWitness) -> Tensors:

@@ -244,7 +244,7 @@ def test_dense_networks_train_alike() -> None:
               Layer("c", 4, 3, "c.w", "c.b", False))  # fmt: skip
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 20).astype(np.uint8)
-    data = Records(rng.integers(0, 256, (20, 6)).astype(np.uint8), labels, 3, "t", "")
+    data = Records(rng.integers(0, 256, (20, 6)).astype(np.uint8), labels, 3, "t")
     momentum = Momentum(round(0.9 * 2**40), True, 0, 4)
     decay = Momentum(round(0.5 * 2**40), False, round(0.02 * 2**40), 16)
     for loss, stated in (

@@ -62,7 +62,7 @@ def records() -> Records:
     random = np.random.default_rng(5)
     inputs = random.integers(0, 256, (RECORDS, WIDTHS[0]), dtype=np.uint8)
     labels = random.integers(0, WIDTHS[-1], RECORDS).astype(np.uint8)
-    return Records(inputs, labels, WIDTHS[-1], "tests", "")
+    return Records(inputs, labels, WIDTHS[-1], "tests")
 
 
 @cache

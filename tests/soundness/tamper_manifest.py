@@ -258,6 +258,8 @@ JSON: dict[str, dict[str, Errors]] = {
         "classes": StatementMismatch,
         "features": StatementMismatch,
         "format": MalformedProof,
+        "high": StatementMismatch,
+        "low": StatementMismatch,
         "merkle_root": StatementMismatch,
         "openings": StatementMismatch,
         "records": StatementMismatch,
@@ -419,6 +421,8 @@ FITTED: dict[str, dict[str, tuple[Callable[[dict[str, Any]], None], Errors]]] = 
         "classes": (_set("classes", to=4), MalformedProof),
         "features": (_set("features", to=7), MalformedProof),
         "format": (lambda d: d.pop("openings"), MalformedProof),
+        "high": (_set("high", to="4070000000000000"), WORK),
+        "low": (_set("low", to="bff0000000000000"), WORK),
         "merkle_root": (_set("merkle_root", to="00" * 32), WORK),
         "openings": (_set("openings", to=63), WORK),
         "records": (_set("records", to=23), WORK),
@@ -523,6 +527,8 @@ WEIGHT_FILE: dict[tuple[str, str], tuple[WeightChange, Errors | None]] = {
     ("metadata.circuit_id", "another"): (_metadata("circuit_id"), None),
     ("metadata.dataset_root", "another"): (_metadata("dataset_root"), None),
     ("metadata.statement_digest", "another"): (_metadata("statement_digest"), None),
+    ("metadata.input_low", "another"): (_metadata("input_low"), None),
+    ("metadata.input_high", "another"): (_metadata("input_high"), None),
 }
 """Field and change. ``None``: metadata are for readers, and the file is accepted."""
 

@@ -33,6 +33,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.dataset import secret_file
 from zktrain.dataset.commitment import DatasetHeader, verify_certificate
 from zktrain.dataset.public_file import read_public, write_public
+from zktrain.dataset.scaling import Scaling
 from zktrain.errors import InputError, MalformedProof, ZktrainError
 from zktrain.field.goldilocks import P
 from zktrain.training.initial import seeded_weights
@@ -471,7 +472,7 @@ def _other(value: Any) -> Any:
             return not value
         case int():
             return value + 1
-        case str() if re.fullmatch("[0-9a-f]{64}", value):
+        case str() if re.fullmatch("[0-9a-f]{16}|[0-9a-f]{64}", value):
             return value[:-1] + ("0" if value[-1] != "0" else "1")
         case str():
             return value + "x"
@@ -576,6 +577,7 @@ def test_json_value_with_everything_made_to_fit(
         sizes["classes"],
         bytes.fromhex(sizes["merkle_root"]),
         sizes.get("openings", 0),
+        Scaling.from_json(sizes["low"], sizes["high"]),
     )
     names = ("initial", "final", "segment_steps", "security_bits", "zero_knowledge")
     statement = Statement(circuit, header, *(texts["statement"][name] for name in names))

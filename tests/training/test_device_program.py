@@ -102,7 +102,7 @@ def _records(circuit: Circuit) -> Records:
     generator = np.random.default_rng(3)
     inputs = generator.integers(0, 256, (17, circuit.features), dtype=np.uint8)
     labels = generator.integers(0, circuit.classes, 17).astype(np.uint16)
-    return Records(inputs, labels, circuit.classes, "random", "none")
+    return Records(inputs, labels, circuit.classes, "random")
 
 
 @pytest.mark.parametrize("circuit", CIRCUITS, ids=range(len(CIRCUITS)))

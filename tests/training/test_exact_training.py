@@ -27,7 +27,7 @@ def records_of(circuit: Circuit, count: int = 17) -> Records:
     generator = np.random.default_rng(1)
     inputs = generator.integers(0, 256, (count, circuit.features), dtype=np.uint8)
     labels = generator.integers(0, circuit.classes, count).astype(np.uint8)
-    return Records(inputs, labels, circuit.classes, "random", "none")
+    return Records(inputs, labels, circuit.classes, "random")
 
 
 def oracle_of(circuit: Circuit, weights: Weights) -> Oracle:
@@ -230,7 +230,7 @@ def test_a_normaliser_that_the_estimate_misses_is_searched(
 
 def test_a_weight_that_leaves_52_bits_in_the_last_update_is_reported() -> None:
     circuit = circuit_of(2, 2, batch=1, steps=1, multipliers=((0, 1 << 20),))
-    records = Records(np.ones((1, 2), np.uint8), np.zeros(1, np.uint8), 2, "ones", "none")
+    records = Records(np.ones((1, 2), np.uint8), np.zeros(1, np.uint8), 2, "ones")
     start = {name: np.zeros_like(values) for name, values in seeded_weights(circuit).items()}
     start["fc1.weight"][:, 0] = [(1 << 52) - (1 << 32), (1 << 32) - (1 << 52)]
     with pytest.raises(RangeOverflow, match=r"step 0, layer fc1, parameter fc1.weight: a value"):

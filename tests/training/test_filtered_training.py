@@ -32,7 +32,7 @@ def records_of(circuit: Circuit, count: int = 17) -> Records:
     generator = np.random.default_rng(1)
     inputs = generator.integers(0, 256, (count, circuit.features), dtype=np.uint8)
     labels = generator.integers(0, circuit.classes, count).astype(np.uint8)
-    return Records(inputs, labels, circuit.classes, "random", "none")
+    return Records(inputs, labels, circuit.classes, "random")
 
 
 def with_filter(

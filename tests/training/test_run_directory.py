@@ -14,6 +14,7 @@ from training_oracle import circuit_of
 
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.readers import Records
+from zktrain.dataset.scaling import BYTES
 from zktrain.errors import InputError
 from zktrain.training.initial import seeded_weights
 from zktrain.training.run import Run
@@ -24,7 +25,6 @@ RECORDS = Records(
     np.array([0, 1, 2] * 3, dtype=np.uint8),
     3,
     "made up",
-    "none",
 )
 WEIGHTS = seeded_weights(CIRCUIT)
 HEADER = DatasetHeader(9, 6, 3, bytes(range(32)), openings=5)
@@ -53,7 +53,7 @@ def test_a_finished_run_comes_back(tmp_path: Path) -> None:
     records = run.records()
     assert np.array_equal(records.inputs, RECORDS.inputs) and records.inputs.flags.c_contiguous
     assert np.array_equal(records.labels, RECORDS.labels)
-    assert (records.classes, records.source, records.scaling) == (3, "made up", "none")
+    assert (records.classes, records.source, records.scaling) == (3, "made up", BYTES)
     for step in (0, 4, 8):
         boundary = run.boundary(step)
         assert list(boundary) == list(WEIGHTS)

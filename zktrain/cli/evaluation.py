@@ -34,6 +34,13 @@ def prove_eval(
     dataset_out: Annotated[
         Path | None, typer.Option(metavar="FILE.zkd", help="Write a new commitment instead.")
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TRAIN.zkd",
+            help="Scale inputs as those of the training data; default: as WEIGHTS say.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="eval.zkt", help="The proof to write.")] = Path(
         "eval.zkt"
     ),
@@ -69,6 +76,7 @@ def prove_eval(
                 split=split,
                 dataset=dataset,
                 dataset_out=dataset_out,
+                like=like,
                 out=out,
                 device=device,
                 zero_knowledge=not no_zk,
@@ -92,6 +100,10 @@ def verify_eval(
         Path | None,
         typer.Option(metavar="X.circuit.json", help="The network it must be about."),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="TRAIN.zkd", help="Training data, whose scaling it must have."),
+    ] = None,
     min_security_bits: Annotated[
         int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
     ] = 100,
@@ -104,6 +116,7 @@ def verify_eval(
         proof=proof,
         dataset=dataset,
         circuit=circuit,
+        like=like,
         min_security_bits=min_security_bits,
         as_json=as_json,
     )

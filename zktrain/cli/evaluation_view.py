@@ -28,12 +28,7 @@ def statement_fields(statement: EvaluationStatement) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in circuit.layers],
         "parameters": circuit.parameters,
         "weights_digest": statement.weights,
-        "dataset": {
-            "root": dataset.root.hex(),
-            "records": dataset.records,
-            "features": dataset.features,
-            "classes": dataset.classes,
-        },
+        "dataset": wording.dataset_fields(dataset),
         "segment_records": statement.segment_records,
         "segments": len(statement.segments),
         "segment_confusion": statement.confusion,
@@ -119,12 +114,8 @@ def _rows(statement: EvaluationStatement) -> list[tuple[str, str]]:
         ("weights", statement.weights),
         ("network", wording.network(circuit)),
         ("circuit", circuit.id),
-        (
-            "dataset",
-            f"{wording.several(dataset.records, 'record')} of "
-            f"{wording.several(dataset.features, 'input')}, "
-            f"{wording.several(dataset.classes, 'class', 'classes')}",
-        ),
+        ("dataset", wording.dataset_text(dataset)),
+        ("inputs", dataset.scaling.text),
         ("root", dataset.root.hex()),
     ]
     if len(statement.segments) > 1:
@@ -164,9 +155,7 @@ def accepted(verdict: EvaluationVerdict, weights: str) -> None:
         f"[bold green]ACCEPTED[/] {escape(weights)} predicts {verdict.correct:,} of "
         f"{wording.several(verdict.records, 'record')} correctly."
     )
-    for warning in verdict.warnings:
-        for line in screens._wrapped(f"Note: {warning}", screens._WIDTH):
-            out.print(line, markup=False, style="yellow")
+    screens.notes(out, verdict.warnings)
     out.print("\n[bold]Proven[/]")
     claim = (
         "There is a dataset with the root below on whose records the network, with exactly the "
@@ -183,6 +172,7 @@ def accepted(verdict: EvaluationVerdict, weights: str) -> None:
         (
             "that the records or labels are right, or drawn from anywhere: only that these, all "
             "of them, were evaluated",
+            "that bytes were made of numbers in the stated range: bytes are what is committed",
             "that the weights were trained, or not on these records: that is what zktrain verify "
             "is for",
             "that a floating-point model predicts the same on every record",

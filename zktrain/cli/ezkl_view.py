@@ -21,12 +21,8 @@ def statement_rows(statement: EzklStatement) -> list[tuple[str, str]]:
     origin = f'the seed "{start.value}"' if start.kind == "seed" else "the file with this digest"
     return [
         ("network", wording.network(circuit)),
-        (
-            "dataset",
-            f"{wording.several(dataset.records, 'record')} of "
-            f"{wording.several(dataset.features, 'input')}, "
-            f"{wording.several(dataset.classes, 'class', 'classes')}",
-        ),
+        ("dataset", wording.dataset_text(dataset)),
+        ("inputs", dataset.scaling.text),
         ("root", dataset.root.hex()),
         (
             "training",
@@ -63,12 +59,7 @@ def statement_fields(statement: EzklStatement) -> dict[str, Any]:
         "order_seed": circuit.order_seed,
         "last_batch": "drop" if circuit.drop_last else "wrap",
         "initialisation": asdict(circuit.initialisation),
-        "dataset": {
-            "root": dataset.root.hex(),
-            "records": dataset.records,
-            "features": dataset.features,
-            "classes": dataset.classes,
-        },
+        "dataset": wording.dataset_fields(dataset),
         "initial_weights_digest": statement.initial,
         "weights_digest": statement.final,
         "fractional_bits": statement.parameters.scale,

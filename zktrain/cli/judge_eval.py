@@ -10,7 +10,7 @@ from .bars import bars
 from .judge import judged, plain
 from .outcome import print_json, unjudged_evaluation_fields
 
-_PATHS = {"--proof": "proof", "--circuit": "circuit"}
+_PATHS = {"--proof": "proof", "--circuit": "circuit", "--like": "like"}
 
 
 def judge_eval(
@@ -19,6 +19,7 @@ def judge_eval(
     proof: Path,
     dataset: str,
     circuit: Path | None = None,
+    like: Path | None = None,
     min_security_bits: int = 100,
     as_json: bool = False,
 ) -> None:
@@ -32,6 +33,7 @@ def judge_eval(
                 proof=proof,
                 dataset=dataset,
                 circuit=circuit,
+                like=like,
                 min_security_bits=min_security_bits,
                 progress=progress,
             )

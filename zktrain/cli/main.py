@@ -49,6 +49,10 @@ def commit(
         int | None,
         typer.Option(metavar="N", help="How often it can be proved on, if it hides; default 64."),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="TRAIN.zkd", help="Scale inputs as those of this dataset are."),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Commit to a dataset, or check that data have a published root."""
@@ -65,6 +69,7 @@ def commit(
                 split=split,
                 public=public,
                 openings=openings,
+                like=like,
                 progress=progress,
             )
         if not as_json:
@@ -80,6 +85,9 @@ def commit(
                 "path": _text(result.path),
                 "openings": result.openings,
                 "secret": _text(result.secret),
+                "low": result.low,
+                "high": result.high,
+                "warnings": list(result.warnings),
             }
         )
 
@@ -188,6 +196,7 @@ def train(
                 "dataset_root": result.dataset_root,
                 "circuit_id": result.circuit_id,
                 "statement_digest": result.statement_digest,
+                "warnings": list(result.warnings),
             }
         )
 

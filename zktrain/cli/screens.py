@@ -72,12 +72,21 @@ def _table(out: Console, headers: Sequence[str], rows: Iterable[Sequence[str]]) 
     out.print(table, soft_wrap=False)
 
 
+def notes(out: Console, warnings: Iterable[str]) -> None:
+    """What may not be meant."""
+    for warning in warnings:
+        for line in _wrapped(f"Note: {warning}", _WIDTH):
+            out.print(line, markup=False, style="yellow")
+
+
 def committed(result: DatasetCommitment, *, checked: bool) -> None:
+    from ..dataset.scaling import Scaling
+
     out = console()
     rows = [
         ("root", result.root),
         ("source", result.source),
-        ("inputs", result.scaling),
+        ("inputs", Scaling(result.low, result.high).text),
         (
             "sizes",
             f"{wording.several(result.records, 'record')} of "
@@ -98,6 +107,7 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
     if checked:
         out.print("[bold green]The dataset has this root.[/]")
     _rows(out, rows)
+    notes(out, result.warnings)
 
 
 def checked_srs(found: CheckedSrs, seconds: float) -> None:
@@ -172,6 +182,7 @@ def trained(result: TrainedRun) -> None:
             )
         )
     _rows(out, rows)
+    notes(out, result.warnings)
     out.print(f"Next: zktrain prove {result.path}", markup=False)
 
 
@@ -243,9 +254,7 @@ def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
     statement = verdict.statement
     segments = wording.several(verdict.segments, "segment")
     out.print(f"[bold green]ACCEPTED[/] {escape(weights)} is the result of this training run.")
-    for warning in verdict.warnings:
-        for line in _wrapped(f"Note: {warning}", _WIDTH):
-            out.print(line, markup=False, style="yellow")
+    notes(out, verdict.warnings)
     out.print("\n[bold]Proven[/]")
     claim = (
         "There is a dataset with the root below such that training the network on it, as stated "

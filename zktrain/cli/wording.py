@@ -22,6 +22,7 @@ from ..circuit.network import (
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
+    from ..dataset.commitment import DatasetHeader
     from ..transcript.bundle import Inspection
     from ..transcript.statement import Statement
 
@@ -150,17 +151,34 @@ def filter_fields(circuit: Circuit) -> dict[str, Any]:
     }
 
 
+def dataset_text(header: DatasetHeader) -> str:
+    """Sizes of a committed dataset."""
+    return (
+        f"{several(header.records, 'record')} of {several(header.features, 'input')}, "
+        f"{several(header.classes, 'class', 'classes')}"
+    )
+
+
+def dataset_fields(header: DatasetHeader) -> dict[str, Any]:
+    """A committed dataset as a JSON object."""
+    return {
+        "root": header.root.hex(),
+        "records": header.records,
+        "features": header.features,
+        "classes": header.classes,
+        "low": header.scaling.low,
+        "high": header.scaling.high,
+    }
+
+
 def statement_rows(statement: Statement) -> list[tuple[str, str]]:
     """Label and value of everything that a bundle states; values may come from a proof."""
     circuit, dataset = statement.circuit, statement.dataset
     start = circuit.initialisation
     return [
         ("network", network(circuit)),
-        (
-            "dataset",
-            f"{several(dataset.records, 'record')} of {several(dataset.features, 'input')}, "
-            f"{several(dataset.classes, 'class', 'classes')}",
-        ),
+        ("dataset", dataset_text(dataset)),
+        ("inputs", dataset.scaling.text),
         ("root", dataset.root.hex()),
         (
             "training",
@@ -188,6 +206,7 @@ def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
     """What nobody may read into an accepted proof."""
     out = [
         "that the dataset is good, lawful or free of poison: only that these records were used",
+        "that bytes were made of numbers in the stated range: bytes are what is committed",
         "that the seeds were drawn at random, or that this run was the only one tried",
         "that a floating-point model or its training behaves the same bit for bit: the run is "
         "one in integers, and the weight file holds them exactly",
@@ -225,12 +244,7 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
         "last_batch": "drop" if circuit.drop_last else "wrap",
         "initialisation": asdict(circuit.initialisation),
         "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
-        "dataset": {
-            "root": dataset.root.hex(),
-            "records": dataset.records,
-            "features": dataset.features,
-            "classes": dataset.classes,
-        },
+        "dataset": dataset_fields(dataset),
         "initial_weights_digest": statement.initial,
         "weights_digest": statement.final,
         "segments": len(statement.segments),

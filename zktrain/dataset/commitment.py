@@ -51,11 +51,12 @@ from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
 from ..parameters import parameter_digest
 from ..profile import mark
 from ..randomness import Randomness, expand
+from .scaling import BYTES, Scaling
 
 if TYPE_CHECKING:
     from .readers import Records
 
-FORMAT = {False: "zktrain-dataset-1", True: "zktrain-dataset-hiding-1"}
+FORMAT = {False: "zktrain-dataset-2", True: "zktrain-dataset-hiding-2"}
 PROTOCOL = {False: "zktrain dataset certificate v1", True: "zktrain hiding certificate v1"}
 MAX_RECORDS = 1 << 24
 MAX_CLASSES = 1 << 14
@@ -72,7 +73,8 @@ with a probability that falls by a factor p with each."""
 
 @dataclass(frozen=True, slots=True)
 class DatasetHeader:
-    """The public description: sizes and the Merkle root of the commitment.
+    """The public description: sizes, the Merkle root of the commitment, and how numbers became
+    bytes, which is what the owner says: bytes alone are committed.
 
     ``openings`` is how often it may be opened before its randomness is used up; 0: it does not
     hide.
@@ -83,6 +85,7 @@ class DatasetHeader:
     classes: int
     merkle_root: bytes
     openings: int = 0
+    scaling: Scaling = BYTES
 
     @property
     def hiding(self) -> bool:
@@ -158,6 +161,7 @@ class DatasetHeader:
             "features": self.features,
             "classes": self.classes,
             "merkle_root": self.merkle_root.hex(),
+            **self.scaling.to_json(),
         }
         if self.hiding:
             fields["openings"] = self.openings
@@ -178,7 +182,8 @@ class DatasetHeader:
                 openings = fields["openings"]
                 if type(openings) is not int or not 1 <= openings <= MAX_OPENINGS:
                     raise ValueError("openings out of range")
-            header = DatasetHeader(*sizes, bytes.fromhex(fields["merkle_root"]), openings)
+            root, scaling = fields["merkle_root"], Scaling.from_json(fields["low"], fields["high"])
+            header = DatasetHeader(*sizes, bytes.fromhex(root), openings, scaling)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise MalformedProof("the dataset header is not valid", stage="dataset") from None
         limits = (MAX_RECORDS, 1 << 16, MAX_CLASSES)
@@ -288,7 +293,7 @@ def commit_records(
     hiding, for so many ``openings``. Raises :class:`InputError`."""
     count, features = records.inputs.shape
     openings = 0 if secret is None else openings
-    blank = DatasetHeader(count, features, records.classes, bytes(32), openings)
+    blank = DatasetHeader(count, features, records.classes, bytes(32), openings, records.scaling)
     if records.classes > MAX_CLASSES:
         raise InputError(
             f"{records.source} has {records.classes} classes; a dataset may have {MAX_CLASSES}"

@@ -38,6 +38,17 @@ def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
     return header, certificate
 
 
+def header_of(path: str | Path, what: str) -> DatasetHeader:
+    """The header of the user's own public file of ``what``. Raises :class:`InputError`."""
+    try:
+        return read_public(path)[0]
+    except MalformedProof as error:
+        raise InputError(
+            f"the dataset file {str(path)!r:.200} cannot be used: {error.message}; give the .zkd "
+            f"file of {what}"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class GivenDataset:
     """A dataset that a user names: by its root, or by its public file, whose certificate is not

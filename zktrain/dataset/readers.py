@@ -4,10 +4,11 @@ DATA is a path or a built-in name, optionally followed by ``:train`` or ``:test`
 
     digits           scikit-learn's handwritten digits; the first 1,500 records train, 297 test
     folder/          IDX files of the MNIST family, gzipped or not; ``train-*`` and ``t10k-*``
-    file.npz         arrays ``inputs`` (N x ...), ``labels`` (N), optionally ``classes``; integer
-                     inputs 0..255, or floats with their range in ``low`` and ``high``; no splits
+    file.npz         arrays ``inputs`` (N x ...), ``labels`` (N), optionally ``classes``; the range
+                     of the inputs in ``low`` and ``high``, without which they are integers
+                     0..255; no splits
 
-Every input becomes an integer 0..255, of which training takes the 256th part.
+Every input becomes a byte by its range (``scaling``), and training takes the 256th part of it.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from .idx import find_pair, read_idx
+from .scaling import BYTES, Scaling
 
 SPLITS = ("train", "test")
 MAX_CLASSES = 1 << 16
 _DIGITS_TRAIN = 1500
-_INTEGERS_AS_THEY_ARE = "integers 0..255, used as they are; training takes the 256th part"
+_DIGITS = Scaling(0, 17)
+"""Their inputs are 0..16, and become multiples of 15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,16 @@ class Records:
     """A labelled dataset: ``inputs`` uint8 ``(N, features)``, ``labels`` ``(N,)``, uint8 up to 256
     classes and uint16 above, each below ``classes``. Both C-contiguous, ``N >= 1``.
 
-    ``source`` says where the records come from, ``scaling`` how inputs became integers.
+    ``source`` says where the records come from, ``scaling`` how numbers became bytes.
+    ``warnings`` are sentences about what may not be meant.
     """
 
     inputs: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     classes: int
     source: str
-    scaling: str
+    scaling: Scaling = BYTES
+    warnings: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -60,12 +65,37 @@ def digest_of(inputs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> str:
     return state.hexdigest()
 
 
-def read_dataset(data: str, split: str = "train") -> Records:
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Other data, in whose way data are read: their scaling, and their classes if known."""
+
+    scaling: Scaling
+    classes: int | None = None
+
+
+def read_dataset(data: str, split: str = "train", like: Like | None = None) -> Records:
     """Read DATA; a suffix ``:train`` or ``:test`` of it goes before ``split``.
 
     A ``.npz`` file is one set without splits: it is read whole for either ``split``, and refuses
-    a suffix. Raises ``InputError``.
+    a suffix. With ``like``, inputs are scaled as those data are, which is refused where DATA state
+    another scaling. Raises ``InputError``.
     """
+    records = _read(data, split, like)
+    _require_like(records.source, records.scaling, like)
+    return records
+
+
+def _require_like(source: str, scaling: Scaling, like: Like | None) -> None:
+    if like is not None and scaling != like.scaling:
+        raise InputError(
+            f"{source}: inputs are scaled from {scaling.span}, and those of the training data "
+            f"from {like.scaling.span}, so that the network would see other numbers; give an .npz "
+            f"file with low = {like.scaling.low!r} and high = {like.scaling.high!r}, in the units "
+            f"of the training data"
+        )
+
+
+def _read(data: str, split: str, like: Like | None) -> Records:
     source, suffix = _without_suffix(data)
     split = suffix or split
     if split not in SPLITS:
@@ -78,28 +108,28 @@ def read_dataset(data: str, split: str = "train") -> Records:
     if path.is_file() and path.suffix == ".npz":
         if suffix is not None:
             raise InputError(f"{source} has no splits; leave out :{suffix}")
-        return _read_npz(path)
+        return _read_npz(path, like)
     what = "is neither an .npz file nor a folder" if path.exists() else "does not exist"
     raise InputError(
         f"{source} {what}; give an .npz file, a folder of IDX files, or the name digits"
     )
 
 
-def read_test_split(data: str) -> Records | None:
-    """The held-out split that comes with DATA, or ``None`` where it has none.
+def read_test_split(data: str, like: Like | None = None) -> Records | None:
+    """The held-out split that comes with DATA, or ``None`` where it has none; ``like`` as above.
 
     Raises ``InputError`` when there is one and it cannot be read.
     """
     source, _ = _without_suffix(data)
     path = Path(source)
     if source == "digits":
-        return read_dataset(source, "test")
+        return read_dataset(source, "test", like)
     if path.is_dir():
         try:
             find_pair(path, "test")
         except InputError:
             return None
-        return read_dataset(source, "test")
+        return read_dataset(source, "test", like)
     return None
 
 
@@ -114,8 +144,9 @@ def _records(
     inputs: npt.NDArray[np.uint8],
     labels: npt.NDArray[Any],
     source: str,
-    scaling: str,
+    scaling: Scaling = BYTES,
     classes: int | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Records:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
@@ -143,14 +174,13 @@ def _records(
         count,
         source,
         scaling,
+        warnings,
     )
 
 
 def _read_folder(folder: Path, split: str) -> Records:
     images, labels = find_pair(folder, split)
-    return _records(
-        read_idx(images, 3), read_idx(labels, 1), f"{folder} ({split})", _INTEGERS_AS_THEY_ARE
-    )
+    return _records(read_idx(images, 3), read_idx(labels, 1), f"{folder} ({split})")
 
 
 def _read_digits(split: str) -> Records:
@@ -164,15 +194,15 @@ def _read_digits(split: str) -> Records:
     digits = load_digits()
     part = slice(None, _DIGITS_TRAIN) if split == "train" else slice(_DIGITS_TRAIN, None)
     return _records(
-        (digits.data[part] * 15).astype(np.uint8),
+        _DIGITS.to_bytes(digits.data[part]),
         digits.target[part],
         f"digits ({split})",
-        "integers 0..16, multiplied by 15; training takes the 256th part",
+        _DIGITS,
         10,
     )
 
 
-def _read_npz(path: Path) -> Records:
+def _read_npz(path: Path, like: Like | None) -> Records:
     arrays: dict[str, npt.NDArray[Any]] = {}
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -189,46 +219,84 @@ def _read_npz(path: Path) -> Records:
             raise InputError(f"{path} has no array {name!r}; add it with numpy.savez")
     if arrays["inputs"].ndim < 1:
         raise InputError(f"{path}: inputs is a single number; give one row per record")
-    classes = None
+    classes = None if like is None else like.classes
     if "classes" in arrays:
         if arrays["classes"].size != 1 or arrays["classes"].dtype.kind not in "iu":
             raise InputError(f"{path}: classes must be one integer, the number of classes")
         classes = int(arrays["classes"].reshape(()))
-    inputs, scaling = _to_bytes(path, arrays)
-    return _records(inputs, arrays["labels"], str(path), scaling, classes)
-
-
-def _to_bytes(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[np.uint8], str]:
     inputs = arrays["inputs"]
-    if inputs.dtype.kind in "iu":
-        low, high = (int(inputs.min()), int(inputs.max())) if inputs.size else (0, 0)
-        if low < 0 or high > 255:
-            raise InputError(
-                f"{path}: inputs go from {low} to {high}; integers must be in 0..255, "
-                f"other values can be given as floats with their range in low and high"
-            )
-        return inputs.astype(np.uint8), _INTEGERS_AS_THEY_ARE
-    if inputs.dtype.kind != "f":
-        raise InputError(f"{path}: inputs are {inputs.dtype}; give integers 0..255 or floats")
-    bounds = []
-    for name in ("low", "high"):
-        if name not in arrays or arrays[name].size != 1 or arrays[name].dtype.kind not in "iuf":
-            raise InputError(
-                f"{path}: inputs are floats, so the file must state their range: "
-                f"add the numbers low and high with numpy.savez"
-            )
-        bounds.append(float(arrays[name].reshape(())))
-    low_bound, high_bound = bounds
-    if not (np.isfinite(bounds).all() and low_bound < high_bound):
-        raise InputError(f"{path}: low = {low_bound} and high = {high_bound} are not a range")
-    values = inputs.astype(np.float64)
-    if not bool(((values >= low_bound) & (values <= high_bound)).all()):
+    if inputs.dtype.kind not in "iuf":
         raise InputError(
-            f"{path}: inputs have values outside low = {low_bound:g} .. high = {high_bound:g}, "
-            f"or not numbers; state the range that they have, or clip them"
+            f"{path}: inputs are {inputs.dtype}; give integers or floats, for example with "
+            f".astype(numpy.float32), and their range in low and high"
         )
-    scaled = np.rint((values - low_bound) / (high_bound - low_bound) * 255)
-    return scaled.astype(np.uint8), (
-        f"floats {low_bound:g}..{high_bound:g}, mapped to integers 0..255 and rounded; "
-        f"training takes the 256th part"
+    stated = _stated(path, arrays)
+    scaling = stated or _understood(path, inputs, like)
+    _require_like(str(path), scaling, like)
+    if inputs.size and not scaling.holds(inputs):
+        raise _outside(path, inputs, scaling, stated is not None or like is not None)
+    scaled = scaling.to_bytes(inputs)
+    if inputs.size and scaled.min() == scaled.max() and inputs.min() != inputs.max():
+        raise InputError(
+            f"{path}: inputs go from {inputs.min():g} to {inputs.max():g}, and with the range "
+            f"{scaling.span} all of them become the byte {scaled.min()}; state the range that "
+            f"they have in low and high"
+        )
+    warnings: tuple[str, ...] = ()
+    if stated is None and scaling == BYTES and inputs.size and inputs.max() <= 1:
+        warnings = (
+            f"{path}: all inputs are 0 or 1, and without low and high they are bytes 0..255: the "
+            f"network sees 0 and 0.004; if they are yes and no, add low=0, high=1",
+        )
+    return _records(scaled, arrays["labels"], str(path), scaling, classes, warnings)
+
+
+def _stated(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> Scaling | None:
+    """The range that the file states; ``None`` if it states none."""
+    bounds = []
+    for name, other in (("low", "high"), ("high", "low")):
+        if name not in arrays:
+            if other in arrays:
+                raise InputError(f"{path} states {other} but not {name}; give both, or neither")
+            return None
+        if arrays[name].size != 1 or arrays[name].dtype.kind not in "iuf":
+            raise InputError(f"{path}: {name} must be one number")
+        bounds.append(float(arrays[name].reshape(())))
+    try:
+        return Scaling(*bounds)
+    except ValueError:
+        raise InputError(
+            f"{path}: low = {bounds[0]:g} and high = {bounds[1]:g} are not a range; both must be "
+            f"finite, as their difference, and low below high"
+        ) from None
+
+
+def _understood(path: Path, inputs: npt.NDArray[Any], like: Like | None) -> Scaling:
+    """The range of a file that states none."""
+    scaling = BYTES if like is None else like.scaling
+    if inputs.dtype.kind == "f" and scaling == BYTES:
+        raise InputError(
+            f"{path}: inputs are floats, so the file must state their range: "
+            f"add the numbers low and high with numpy.savez"
+        )
+    return scaling
+
+
+def _outside(path: Path, inputs: npt.NDArray[Any], scaling: Scaling, stated: bool) -> InputError:
+    """Names the first input outside the range."""
+    rows = inputs.reshape(len(inputs), -1)
+    row, column = np.argwhere(~((rows >= scaling.low) & (rows <= scaling.high)))[0]
+    value = rows[row, column]
+    what = f"{path}: input {column} of record {row} (both from 0) is {value:g}"
+    if np.isnan(value):
+        return InputError(f"{what}; replace what is missing by numbers")
+    lowest, highest = np.nanmin(rows), np.nanmax(rows)
+    if not stated:
+        return InputError(
+            f"{what}, and integers without low and high must be 0..255; state their range, for "
+            f"example low={lowest:g}, high={highest:g}, with numpy.savez"
+        )
+    return InputError(
+        f"{what}, outside low = {scaling.low:g} .. high = {scaling.high:g}; clip the inputs, or "
+        f"state the range that they have ({lowest:g}..{highest:g}) in training and other data"
     )

@@ -64,7 +64,8 @@ class Owned:
         """The header of the commitment, if its secret file says that it is to ``records``."""
         if self.header is None or self.records != records.digest:
             return None
-        return self.header if self.header.classes == records.classes else None
+        known = (self.header.classes, self.header.scaling)
+        return self.header if known == (records.classes, records.scaling) else None
 
 
 def owned(given: str | Path) -> Owned:

@@ -33,8 +33,8 @@ from ..dataset.readers import Records, digest_of
 from ..errors import InputError, MalformedProof
 from .weights import WEIGHT_LIMIT, write_atomically, write_weights
 
-FORMAT = "zktrain-run-3"
-_DATASET_KEYS = dict.fromkeys(("root", "header", "digest", "source", "scaling", "secret"), str)
+FORMAT = "zktrain-run-4"
+_DATASET_KEYS = dict.fromkeys(("root", "header", "digest", "source", "secret"), str)
 _TRAIN_AGAIN = "run zktrain train again"
 
 IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
@@ -88,7 +88,6 @@ class Run:
             "header": header.to_json().decode(),
             "digest": records.digest,
             "source": records.source,
-            "scaling": records.scaling,
             "secret": dataset_secret,
         }
         if not _are_boundaries(list(boundaries), circuit.steps):
@@ -219,15 +218,15 @@ class Run:
             _unusable(inputs_path, "has not as many columns as the network has inputs")
         if labels.dtype not in (np.uint8, np.uint16) or labels.shape != inputs.shape[:1]:
             _unusable(labels_path, "is not one label per record")
-        classes = self.header().classes
-        if int(labels.max()) >= min(classes, self.circuit.classes):
+        header = self.header()
+        if int(labels.max()) >= min(header.classes, self.circuit.classes):
             _unusable(labels_path, "has a label that the dataset or the network does not have")
         if digest_of(inputs, labels) != self.dataset["digest"]:
             raise InputError(
                 f"the records in {self.path} are not those that the run was trained on; "
                 f"{_TRAIN_AGAIN}"
             )
-        return Records(inputs, labels, classes, self.dataset["source"], self.dataset["scaling"])
+        return Records(inputs, labels, header.classes, self.dataset["source"], header.scaling)
 
     def finish(
         self, weights: IntegerWeights, results: Mapping[str, Any], metadata: Mapping[str, str]
