@@ -274,7 +274,7 @@ def test_commands_are_shown_without_folders() -> None:
 def test_the_command_refuses_with_a_sentence(tmp_path: Path) -> None:
     arguments = ["bench", "--out", str(tmp_path), "--sweep", "colour=3", "--json"]
     done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     error = json.loads(done.stdout.splitlines()[-1])["error"]
     assert error["kind"] == "InputError" and "colour=3" in error["message"]
     assert callable(zktrain.bench)

@@ -235,7 +235,7 @@ def test_compile_estimates(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
     done = CliRunner().invoke(app, ["compile", recipe, "--estimate", "--records", "24"])
     assert done.exit_code == 0 and "peak memory" in done.output
     done = CliRunner().invoke(app, ["compile", recipe, "--estimate"])
-    assert done.exit_code == 1 and "--records N" in done.output
+    assert done.exit_code == 2 and "--records N" in done.output
     assert callable(verb)
 
 
@@ -305,7 +305,7 @@ def test_a_fixed_length_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert f"{peak(STEPS) / 1e6:.0f} MB" in message and f"{memory / 1e6:.0f} MB" in message
     assert not list((run / "segments").glob("*.bin")) if (run / "segments").exists() else True
     done = CliRunner().invoke(app, ["prove", str(run), "--memory", f"{memory}", "--json"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     kind = json.loads(done.stdout.splitlines()[-1])["error"]
     assert kind["kind"] == "InputError" and "segment_steps" in kind["message"]
 

@@ -82,7 +82,7 @@ def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: Tiny
 )
 def test_a_missing_extra_is_named_with_its_remedy(arguments: tuple[str, ...]) -> None:
     done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pip install 'zktrain[prove]'" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -94,7 +94,7 @@ def test_a_missing_extra_is_named_with_its_remedy(arguments: tuple[str, ...]) ->
 )
 def test_the_missing_extra_of_a_second_backend_is_named(arguments: tuple[str, ...]) -> None:
     done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pip install 'zktrain[ezkl]'" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -102,7 +102,7 @@ def test_the_missing_extra_of_a_second_backend_is_named(arguments: tuple[str, ..
 def test_a_missing_ezkl_is_named_with_its_remedy() -> None:
     arguments = ("prove", "run", "--backend", "ezkl", "--srs", "test.srs")
     done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pip install 'zktrain[ezkl]'" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -168,10 +168,10 @@ def test_errors_in_one_sentence(
 ) -> None:
     arguments = prove_arguments(tiny_bundle, {**files, "eval.zkt": tmp_path / "x.zkt"})
     code, out, err = call(capsys, *arguments, "--json")
-    assert code == 1 and "earlier commitment" in err and json.loads(out)["error"]
+    assert code == 2 and "earlier commitment" in err and json.loads(out)["error"]
     bare = [a for a in arguments if a not in ("--dataset-out", files["test.zkd"])]
     code, _, err = call(capsys, *bare)
-    assert code == 1 and "--dataset-out" in err and err.count("\n") == 1
+    assert code == 2 and "--dataset-out" in err and err.count("\n") == 1
     assert not (tmp_path / "x.zkt").exists()
 
 

@@ -12,6 +12,7 @@ from .judge_eval import judge_eval
 from .outcome import guarded, print_json
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+_LESS = "fewer --segment-records need less"
 _Weights = Annotated[Path, typer.Argument(metavar="WEIGHTS.safetensors", help="The file.")]
 
 
@@ -58,7 +59,7 @@ def prove_eval(
     as_json: _Json = False,
 ) -> None:
     """Prove accuracy and confusion matrix of a weight file on a committed dataset."""
-    with guarded(as_json, interrupted="no proof was written"):
+    with guarded(as_json, interrupted="no proof was written", less_memory=_LESS):
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import screens, wording
 from .bars import bars
-from .outcome import NOT_JUDGED, guarded, print_json, unjudged_fields, verdict_code
+from .outcome import FAILED, guarded, print_json, unjudged_fields, verdict_code
 
 _PATHS = {
     "--proof": "proof",
@@ -40,7 +40,7 @@ def judged(
         return {**unjudged(kind, message), "seconds": seconds, "proof_bytes": size}
 
     def show(kind: str, message: str, code: int) -> None:
-        screens.refused(str(weights), kind, message, judged=code != NOT_JUDGED, stderr=as_json)
+        screens.refused(str(weights), kind, message, judged=code != FAILED, stderr=as_json)
 
     with guarded(
         as_json,

@@ -14,7 +14,7 @@ from .bars import bars, lines, say_first_use
 from .evaluation import prove_eval, verify_eval
 from .evm import evm
 from .judge import judge
-from .outcome import FAILED, guarded, print_json, usage_error
+from .outcome import FAILED, guarded, print_json, usage_error, verdict_code
 from .srs import srs
 
 app = typer.Typer(
@@ -59,7 +59,8 @@ def commit(
     from ..commit import commit as run_commit
     from ..memory import keep_freed_memory
 
-    with guarded(as_json, interrupted="nothing was written"):
+    judges = None if check is None else verdict_code
+    with guarded(as_json, interrupted="nothing was written", exit_code=judges):
         with bars() as progress:
             keep_freed_memory()
             result = run_commit(
@@ -249,7 +250,7 @@ def prove(
         )
         return
     kept = f"proved segments are kept in {run}; the same command goes on after the last of them"
-    with guarded(as_json, interrupted=kept):
+    with guarded(as_json, interrupted=kept, less_memory="fewer segment_steps need less"):
         from ..errors import InputError
         from ..extras import require
         from .ezkl import BACKENDS

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import MalformedProof, Rejected, ZktrainError
+from ..errors import MalformedProof, Rejected, SrsRefused, ZktrainError
+from .streams import OutputLost
 
-ACCEPTED, REJECTED, NOT_JUDGED = 0, 1, 2
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+ACCEPTED, REJECTED, FAILED = 0, 1, 2
+"""Exit codes of all commands: 1 says that something was judged, and that the verdict is no."""
 
 DEBUG = "ZKTRAIN_DEBUG"
 """Environment variable; ``1`` shows the traceback of every error."""
@@ -21,15 +22,7 @@ DEBUG = "ZKTRAIN_DEBUG"
 
 def print_json(value: Mapping[str, Any]) -> None:
     """The one object on standard output."""
-    try:
-        print(json.dumps(value), flush=True)
-    except BrokenPipeError:
-        _say_no_more()
-
-
-def _say_no_more() -> None:
-    """Whoever read standard output has left: what is still to be written goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(json.dumps(value), flush=True)
 
 
 def print_error(sentence: str) -> None:
@@ -55,31 +48,37 @@ def guarded(
     fields: Callable[[str, str], dict[str, Any]] = error_fields,
     exit_code: Callable[[BaseException], int] | None = None,
     show: Callable[[str, str, int], None] | None = None,
+    less_memory: str = "",
 ) -> Iterator[None]:
     """Turn every exception of the body into a sentence, a JSON object and an exit code.
 
     ``interrupted`` says what is kept when the user stops the command, ``fields`` makes the JSON
-    object of kind and message, ``exit_code`` chooses the code, and ``show`` prints kind, message
-    and code for people (on standard error with ``as_json``).
+    object of kind and message, ``exit_code`` chooses the code, ``show`` prints kind, message
+    and code for people (on standard error with ``as_json``), and ``less_memory`` says what needs
+    less. A result that does not reach standard output is a failure.
     """
     try:
         yield
-    except BrokenPipeError as error:
-        _say_no_more()
-        raise SystemExit((exit_code or failure_code)(error)) from None
+        sys.stdout.flush()
+    except OutputLost as error:
+        raise SystemExit(_lost(error)) from None
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, _exits()):
             raise
         if os.environ.get(DEBUG) == "1":
             traceback.print_exc()
-        kind, message = described(error, interrupted)
+        kind, message = described(error, interrupted, less_memory)
         code = (exit_code or failure_code)(error)
-        if show is None:
-            print_error(message)
-        else:
-            show(kind, message, code)
-        if as_json:
-            print_json(fields(kind, message))
+        try:
+            if show is None:
+                print_error(message)
+            else:
+                show(kind, message, code)
+            if as_json:
+                print_json(fields(kind, message))
+            sys.stdout.flush()
+        except OutputLost as lost:
+            _lost(lost)
         raise SystemExit(code) from None
 
 
@@ -89,14 +88,21 @@ def _exits() -> tuple[type[BaseException], ...]:
     return () if parser is None else (parser.Exit,)
 
 
-def described(error: BaseException, interrupted: str) -> tuple[str, str]:
+def _lost(error: OutputLost) -> int:
+    """Say that the result was not written; the exit code."""
+    print_error(f"the result cannot be written to standard output: {error.strerror}")
+    return FAILED
+
+
+def described(error: BaseException, interrupted: str, less_memory: str = "") -> tuple[str, str]:
     """Kind and message of an error."""
     if isinstance(error, ZktrainError):
         return type(error).__name__, str(error)
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted", f"stopped; {interrupted}"
     if isinstance(error, MemoryError):
-        return "MemoryError", "there is not enough memory; fewer segment_steps need less"
+        remedy = f"; {less_memory}" if less_memory else ""
+        return "MemoryError", f"there is not enough memory{remedy}"
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return type(error).__name__, f"{where}{error.strerror}"
@@ -106,13 +112,28 @@ def described(error: BaseException, interrupted: str) -> tuple[str, str]:
 
 
 def failure_code(error: BaseException) -> int:
-    """Exit code of every command but ``verify`` and ``verify-eval``."""
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+    """Exit code of commands that judge nothing."""
+    return FAILED
 
 
 def verdict_code(error: BaseException) -> int:
-    """Exit code of ``verify`` and ``verify-eval``: only a proof that was judged is rejected."""
-    return REJECTED if isinstance(error, (Rejected, MalformedProof)) else NOT_JUDGED
+    """Exit code of commands that judge: only what was judged is rejected."""
+    return REJECTED if isinstance(error, (Rejected, MalformedProof, SrsRefused)) else FAILED
+
+
+def finish(error: BaseException | None = None) -> int:
+    """Whatever was printed is written, and nothing is said twice; the exit code of a process that
+    has ended with ``error``, which no command has described, or without."""
+    try:
+        sys.stdout.flush()
+        if error is None:
+            return ACCEPTED
+    except OutputLost as lost:
+        error = lost
+    if isinstance(error, OutputLost):
+        return _lost(error)
+    print_error(described(error, "nothing was judged")[1])
+    return FAILED
 
 
 def usage_error(arguments: list[str], message: str) -> int:
@@ -126,7 +147,7 @@ def usage_error(arguments: list[str], message: str) -> int:
         if arguments[:1] == ["verify-eval"]:
             fields = unjudged_evaluation_fields("UsageError", message)
         print_json(fields)
-    return USAGE
+    return FAILED
 
 
 def unjudged_fields(kind: str, message: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from . import screens
 from .bars import bars
-from .outcome import guarded, print_json
+from .outcome import guarded, print_json, verdict_code
 
 if TYPE_CHECKING:
     from ..srs import CheckedSrs
@@ -47,7 +47,8 @@ def check(
     from ..srs import check as run_check
 
     started = time.perf_counter()
-    with guarded(as_json, interrupted="there is no record of this check"):
+    kept = "there is no record of this check"
+    with guarded(as_json, interrupted=kept, exit_code=verdict_code):
         with bars() as progress:
             found = run_check(file, progress=progress)
         _show(found, time.perf_counter() - started, as_json)
