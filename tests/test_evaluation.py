@@ -17,12 +17,7 @@ import pytest
 from tiny_run import TinyBundle, make_bundle, write_data
 
 import zktrain
-from zktrain.arguments import lookup
-from zktrain.arguments.batches import RecordAxis
-from zktrain.arguments.claims import Ledger, Shape
-from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.network import AnyLayer, FixedPoint, Initialisation, Layer
 from zktrain.dataset.readers import Records, read_dataset
 from zktrain.errors import (
@@ -33,16 +28,11 @@ from zktrain.errors import (
     Rejected,
     StatementMismatch,
 )
-from zktrain.field.extension import ZERO
-from zktrain.hiding import DryChannel
 from zktrain.training.evaluation import confusion, evaluation_witness
 from zktrain.training.trainer import evaluate
 from zktrain.training.weights import read_weights, write_weights
 from zktrain.transcript.bundle import inspect_bundle
 from zktrain.transcript.evaluation_bundle import is_evaluation, parse, parse_statement
-from zktrain.transcript.relations import Relations
-from zktrain.transcript.relations import verify as verify_relations
-from zktrain.transcript.statement import MAX_CLAIMS, lookup_entries
 
 ROOT = Path(__file__).parents[1]
 REFUSED = (MalformedProof, Rejected)
@@ -632,25 +622,3 @@ def test_networks_over_images(tmp_path: Path, name: str, *, hiding: bool) -> Non
     layers = conv_networks.NETWORKS[name]
     weights = conv_networks.integer_weights(layers)
     _round_trip(tmp_path, layers, weights, 11, hiding=hiding)
-
-
-@pytest.mark.parametrize("name", conv_networks.NETWORKS)
-def test_claims_stay_within_what_soundness_allows(name: str) -> None:
-    """No tensor of the graph gets more claims than the error terms count."""
-    program = Evaluation(
-        Circuit(
-            conv_networks.NETWORKS[name], "mse", FixedPoint(), 1, 1, ((0, 1),), "order",
-            Initialisation("seed", "none"),
-        )
-    )  # fmt: skip
-    graph, shape = program.graph(), Shape(1, 5)
-    entries = lookup_entries(program, shape)
-    axis, none = RecordAxis(3), np.zeros((0, 0), dtype=np.int64)
-    relations = Relations(graph, shape, entries, PlainSteps(np.zeros(0, dtype=np.uint64)), axis, ())
-    channel = DryChannel()
-    ledger = Ledger(channel.check)
-    for column, point, value in lookup.verify(channel, "lookup", relations.entries):
-        ledger.add(column, point, value)
-    verify_relations(channel, relations, ledger, lambda *_: ZERO, none)
-    most = max(len(ledger.of(tensor.name)) for tensor in graph.tensors)
-    assert 4 <= most <= MAX_CLAIMS

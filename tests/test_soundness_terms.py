@@ -19,7 +19,6 @@ P = 2**64 - 2**32 + 1
 E_SIZE = P * P
 TABLE = 1 << 16
 COLUMNS = 4
-CLAIMS = 16
 """On any one tensor, at most."""
 
 
@@ -183,14 +182,38 @@ class Sizes:
         i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
         return [i + h, h, h + c, c]
 
+    @staticmethod
+    def at(claims: int, variables: int) -> int:
+        """Claims at different points; without variables there is one point."""
+        return claims if variables else 1
+
+    def batch_claims(self, t: int) -> tuple[int, int]:
+        """On ``x`` by the first product and the update's weight claims (two: product and end); on
+        ``y`` whatever is on ``e2``: the product back, and three weight claims, at two of whose
+        points the bias claims are too."""
+        b = log2(self.batch)
+        return self.at(3, log2(self.inputs) + b + t), self.at(4, log2(self.classes) + b + t)
+
+    def opened(self, t: int) -> int:
+        """Claims on committed tensors. Lookups claim each column once; ``z1``, ``q1`` are factors
+        once, ``s1`` twice; ``e2`` passes four claims on to ``p`` or ``z2``, both slacks one."""
+        logs = log2(self.batch) + t
+        hidden, output = log2(self.hidden) + logs, log2(self.classes) + logs
+        out = 2 * self.at(2, hidden) + self.at(3, hidden) + 2  # z1, q1, s1, their high limbs
+        if self.cross_entropy:  # z2, z2.high, c, p, p.before and three multiplicities
+            return out + 1 + 1 + 1 + self.at(6, output) + self.at(2, output) + 3
+        if self.binary:
+            return out + 1 + 1 + self.at(5, output) + 3
+        return out + self.at(5, output) + 1 + 2
+
     def segment_terms(self, number: int) -> Terms:
         part, steps = f"segment {number}", self.segments[number]
         t, b = log2(steps), log2(self.batch)
         i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
-        products = 2 * (CLAIMS + 3 * (h + b + t))
+        products = self.at(4, h + b + t) + self.at(2, h + b + t) + 6 * (h + b + t)  # a1, e1
         matrices = 3 * (i + t) + 3 * (h + t) + 3 * (c + t)
-        updates = (CLAIMS + 3 * (b + t) + i + h) + (CLAIMS + 3 * (b + t) + h + c)
-        batches = 2 * (CLAIMS + 2 * log2(self.records))
+        updates = (4 + 3 * (b + t) + i + h) + (5 + 3 * (b + t) + h + c)
+        batches = sum(self.batch_claims(t)) + 4 * log2(self.records)
         out = lookup_terms(part, self.leaves(steps), self.target)
         out += [
             (part, "element-wise products", Fraction(products, E_SIZE)),
@@ -200,7 +223,7 @@ class Sizes:
         ]
         inner = (number > 0) + (number + 1 < len(self.segments))
         lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
-        claims = CLAIMS * (len(self.committed(steps)) + 2 * len(self.boundary()))
+        claims = self.opened(t) + 9 * (number > 0) + 4 * (number + 1 < len(self.segments))
         sizes = self.lane_log, log2(lanes), claims, self.target
         return out + opening_terms(part, *sizes, self.version, self.version.rate)
 
@@ -213,7 +236,7 @@ class Sizes:
         row_log = log2(cells) - lane_log if log2(cells) > lane_log else 0
         assert lane_log - n >= f  # all columns stand in one lane
         leaves = (1 << n + f) + (1 << n + c) + 512
-        claims = 2 * CLAIMS * len(self.segments)
+        claims = sum(sum(self.batch_claims(log2(steps))) for steps in self.segments)
         target = self.target
         if self.version is FIRST:
             target = max(target, Fraction(116))
@@ -221,7 +244,7 @@ class Sizes:
         part = "dataset certificate"
         out += lookup_terms(part, leaves, Fraction(116))
         out.append((part, "label sums", Fraction(max(1, n), E_SIZE)))
-        return out + opening_terms(part, lane_log, row_log, 32, Fraction(116))
+        return out + opening_terms(part, lane_log, row_log, 4, Fraction(116))
 
     def terms(self) -> Terms:
         out: Terms = []

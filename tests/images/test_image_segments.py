@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from image_run import CLASSES, NETWORKS, SEGMENT_STEPS, Attempt, conv, dense
 
+from zktrain.arguments import weights
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.momentum import Momentum
-from zktrain.circuit.network import Add, Convolution, FixedPoint, Flatten, Initialisation, Unflatten
-from zktrain.cost.dry import segment_claims
+from zktrain.circuit.network import Add, AnyLayer, FixedPoint, Flatten, Initialisation, Unflatten
+from zktrain.circuit.operations import Product
+from zktrain.commitment import opening
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import ZktrainError
-from zktrain.transcript.statement import MAX_CLAIMS, Statement
+from zktrain.field.extension import LOG2_SIZE
+from zktrain.transcript.statement import Statement
 
 
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
@@ -24,29 +29,62 @@ def test_a_true_segment_is_accepted(name: str, hiding: bool) -> None:
     attempt.verify(attempt.prove())
 
 
-def claims(layers: tuple[object, ...]) -> int:
-    """The most claims on one tensor or parameter."""
+def statement(layers: tuple[AnyLayer, ...]) -> Statement:
     circuit = Circuit(layers, "cross_entropy", FixedPoint(), 3, 3, ((0, 1),), "o",
-                      Initialisation("seed", "s"))  # type: ignore[arg-type]  # fmt: skip
+                      Initialisation("seed", "s"))  # fmt: skip
     header = DatasetHeader(9, circuit.features, CLASSES, bytes(32), 0)
-    found = segment_claims(Statement(circuit, header, "0" * 64, "0" * 64, 4, 100, False), 0)
-    return max(*found.tensors.values(), *found.weights.values())
+    return Statement(circuit, header, "0" * 64, "0" * 64, 4, 100, False)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_claims_stay_within_what_soundness_allows(name: str) -> None:
-    assert 2 <= claims(NETWORKS[name]) <= MAX_CLAIMS
+def test_claims_are_counted_as_a_verifier_meets_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = Attempt(name, steps=3)
+    proofs, expected = attempt.prove(), attempt.statement().claims(0)
+    opened: list[int] = []
+    gathered: list[int] = []
+    true_verify, true_gather = opening.verify, weights._gather
 
+    def verify(*args: Any, **more: Any) -> None:
+        opened.append(len(args[4]))
+        true_verify(*args, **more)
 
-def test_claims_on_an_output_that_three_layers_read() -> None:
-    branches = [conv("b1", 2, 2, 3, padding=1, relu=False)]
-    branches += [conv(f"b{i}", 2, 2, 3, padding=1, relu=False, source="c1") for i in (2, 3)]
-    assert all(isinstance(branch, Convolution) for branch in branches)
-    layers = (
-        Unflatten("image", 1, 4, 4), conv("c1", 1, 2, 3, padding=1), *branches,
-        Add("sum", "b1", True), Add("all", "b2", True), Flatten("flat"), dense("fc", 32, CLASSES),
+    def gather(*args: Any) -> Any:
+        found = true_gather(*args)
+        gathered.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(opening, "verify", verify)
+    monkeypatch.setattr(weights, "_gather", gather)
+    attempt.verify(proofs)
+    committed = {tensor.name for tensor in attempt.circuit.graph().tensors if tensor.committed}
+    of_segment = sum(
+        many for name, many in expected.tensors.items()
+        if name in committed or name.startswith("multiplicity")
     )  # fmt: skip
-    assert 8 < claims(layers) <= MAX_CLAIMS
+    assert opened == [of_segment, sum(expected.dataset.values())]
+    assert sum(gathered) == sum(expected.weights.values())
+
+
+def test_claims_add_up_where_outputs_are_read_again_and_again() -> None:
+    """Sums without ReLU pass all their claims on: as many as there are ways back. What one
+    challenge batches grows with them, and so does its error term."""
+    layers: list[AnyLayer] = [Unflatten("image", 1, 2, 2), conv("c0", 1, 1, 1)]
+    for index in range(1, 24):
+        layers.append(conv(f"c{index}", 1, 1, 1, relu=False))
+        before = "c0" if index == 1 else f"s{index - 1}"
+        layers.append(Add(f"s{index}", before, False))
+    many = statement((*layers, Flatten("flat"), dense("fc", 4, CLASSES)))
+    assert many.problem() is None
+    claims = many.claims(0)
+    assert max(claims.tensors.values()) > 40
+    products = [op for op in many.circuit.graph().operations if isinstance(op, Product)]
+    shape, graph = many.shape(0), many.circuit.graph()
+    exact = sum(claims.tensors[op.output] + 3 * shape.log_size(graph.tensor(op.output))
+                for op in products)  # fmt: skip
+    (term,) = [t for t in many.soundness_terms if t.name == "element-wise products"]
+    assert term.bits == pytest.approx(LOG2_SIZE - math.log2(exact))
 
 
 MOMENTUM = Momentum(round(0.8 * 2**40), True, round(0.01 * 2**40), SEGMENT_STEPS)

@@ -225,3 +225,7 @@ class WeightLedger:
 
     def add(self, parameter: str, claim: WeightClaim) -> None:
         self.claims.setdefault(parameter, []).append(claim)
+
+    def counts(self) -> dict[str, int]:
+        """How many claims each parameter has."""
+        return {name: len(claims) for name, claims in self.claims.items()}

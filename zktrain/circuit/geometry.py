@@ -21,7 +21,7 @@ from .network import (
 )
 
 MAX_READERS = 3
-"""Of one output: so many that no tensor gets more claims than soundness allows for."""
+"""Of one output."""
 MAX_WINDOW = 1 << 16
 """Places times taps along one axis: what a verifier's work for a map is proportional to."""
 

@@ -28,9 +28,9 @@ from ..circuit.operations import (
     Vanish,
 )
 from ..dataset import commitment as dataset
+from ..transcript.dry import SegmentClaims
 from ..transcript.relations import claim_order, name_of
 from ..transcript.statement import Statement, lookup_entries
-from .dry import SegmentClaims, segment_claims
 from .parts import (
     EXTENSION,
     ROUND,
@@ -160,7 +160,7 @@ def _commit(statement: Statement, segment: int) -> Iterator[Work]:
 
 
 def _relations(statement: Statement, segment: int) -> Iterator[Work]:
-    claims = segment_claims(statement, segment)
+    claims = statement.claims(segment)
     for op in claim_order(statement.circuit.graph()):
         yield _operation(statement, segment, op, claims)
 
@@ -251,7 +251,7 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
 
 def _opening(statement: Statement, segment: int) -> Iterator[Work]:
     levels, layout = statement.opening_plan(segment), statement.layout(segment)
-    packings, claims = statement.packings(segment), segment_claims(statement, segment)
+    packings, claims = statement.packings(segment), statement.claims(segment)
     sizes = {block.name: block.used for block in packings[0].blocks}
     counted = {name: claims.tensors[name] for name in sizes}
     cells = sum(sizes[name] * many for name, many in counted.items())
@@ -286,7 +286,7 @@ def _closing(statement: Statement) -> Iterator[Work]:
     header, bits = statement.dataset, statement.closing_bits
     cells = wide = terms = 0
     for segment in range(len(statement.segments)):
-        for source, many in segment_claims(statement, segment).dataset.items():
+        for source, many in statement.claims(segment).dataset.items():
             inputs = source == "inputs"
             columns = header.covered_features if inputs else 1 << header.log_classes
             cells += many * columns << header.log_records
@@ -311,7 +311,7 @@ def verifier_work(statement: Statement) -> dict[str, float]:
     out["samples"] = out["weights"] = 0.0
     shapes = statement.circuit.parameter_shapes()
     for segment in range(len(statement.segments)):
-        claims = segment_claims(statement, segment)
+        claims = statement.claims(segment)
         out["rows"] += opened_cells(statement.packings(segment), statement.opening_plan(segment))
         out["samples"] += _claim_samples(statement.shape(segment), claims)
         sides = 2 - len(statement.committed_sides(segment))

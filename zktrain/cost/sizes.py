@@ -14,7 +14,7 @@ from ..commitment.parameters import Plan
 from ..hiding import Layout
 from ..transcript.segment import HEADER_BYTES
 from ..transcript.statement import Statement
-from .dry import segment_claims
+from .dry import segment_scalars
 
 FRAMES = 8 + 3 * 8 + 4 + 8
 """Magic, the lengths of three sections and of the closing proof, the number of segments."""
@@ -71,7 +71,7 @@ def segment_parts(statement: Statement, segment: int) -> dict[str, float]:
         + 8
         + DIGEST_BYTES
         + (8 if statement.work_bits(segment) else 0),
-        "lookups and relations": 16 * segment_claims(statement, segment).scalars,
+        "lookups and relations": 16 * segment_scalars(statement, segment),
         **opening_parts(statement.packings(segment), statement.opening_plan(segment)),
     }
     if hiding:

@@ -447,7 +447,7 @@ def certificate_terms(header: DatasetHeader) -> list[soundness.Term]:
     part = "dataset certificate"
     terms = soundness.lookup_terms(part, lookup.leaf_count(_entries(header)), work_bits(header))
     terms.append(soundness.sumcheck_term(part, "label sums", header.log_records))
-    terms += soundness.opening_terms(part, certificate_plan(header), 32)
+    terms += soundness.opening_terms(part, certificate_plan(header), _dry_run(header)[1])
     return terms + soundness.hidden_terms(part, certificate_layout(header), query_bits())
 
 
@@ -456,9 +456,16 @@ def certificate_layout(header: DatasetHeader) -> Layout | None:
     """The padded scalars of the certificate; None: nothing is hidden."""
     if not header.hiding:
         return None
+    return _dry_run(header)[0].more(certificate_plan(header).scalars(True))
+
+
+@lru_cache(maxsize=16)
+def _dry_run(header: DatasetHeader) -> tuple[Layout, int]:
+    """The padded scalars of the certificate's lookups, and how many claims it opens: on columns,
+    and on the sums of labels."""
     channel = DryChannel()
-    lookup.verify(channel, "lookup", _entries(header))
-    return channel.layout().more(certificate_plan(header).scalars(True))
+    claims = lookup.verify(channel, "lookup", _entries(header))
+    return channel.layout(), len(claims) + 1
 
 
 def _challenger(header: DatasetHeader, trace: Trace | None) -> Challenger:

@@ -3,7 +3,7 @@ operation of the step graph.
 
 What remains are claims on committed tensors (in the ledger), on committed boundary weights, and
 on the dataset. ``prove`` and ``verify`` walk the operations in the same order; a dry run of
-``verify`` counts the scalars.
+``verify`` counts claims and scalars (``dry``).
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ from ..circuit.operations import (
     UnitMap,
     Vanish,
 )
-from ..field.extension import ZERO, Ext, Point
+from ..field.extension import Ext, Point
 from ..field.forms import Scalar
-from ..hiding import DryChannel, Layout
 from ..profile import mark
 
 
@@ -82,10 +81,12 @@ class BoundaryClaim:
 
 @dataclass(frozen=True, slots=True)
 class OpenClaims:
-    """What is left besides the ledger."""
+    """What is left besides the ledger, and how many claims there were on the weights of the steps,
+    by parameter, those at the segment's end not counted."""
 
     boundaries: list[BoundaryClaim]
     dataset: list[DatasetClaim]
+    weights: dict[str, int]
 
 
 def claim_order(graph: StepGraph) -> list[Operation]:
@@ -263,7 +264,7 @@ def prove(
                     channel, op, shape, order, columns[op.source], ledger, blind
                 )
     mark(None)
-    return OpenClaims(boundaries.claims(), dataset)
+    return OpenClaims(boundaries.claims(), dataset, weight_ledger.counts())
 
 
 def verify(
@@ -325,15 +326,4 @@ def verify(
     known = {name for op in graph.operations for name in _parameters(op)}
     if set(weight_ledger.claims) - known:
         raise ValueError("there are claims on weights that no operation of the graph checks")
-    return OpenClaims(boundaries.claims(), dataset)
-
-
-def layout(relations: Relations) -> Layout:
-    """The scalars of lookups and relations, from a dry run of the verifier."""
-    channel = DryChannel()
-    ledger = Ledger(channel.check)
-    for name, point, value in lookup.verify(channel, "lookup", relations.entries):
-        ledger.add(name, point, value)
-    nowhere = np.zeros((0, 0), dtype=np.int64)
-    verify(channel, relations, ledger, lambda side, name, point: ZERO, nowhere)
-    return channel.layout()
+    return OpenClaims(boundaries.claims(), dataset, weight_ledger.counts())

@@ -50,7 +50,9 @@ from ..errors import MalformedProof, RecipeError
 from ..hiding import Layout
 from ..parameters import SCHEMES
 from ..training.order import batch_indices
-from .relations import Relations, layout
+from . import dry
+from .dry import SegmentClaims
+from .relations import Relations
 
 FORMAT = {1: "zktrain-statement-1", 3: "zktrain-statement-3"}
 NEWEST = 3
@@ -67,8 +69,6 @@ AUTO_SEGMENT_LOG = 26
 MAX_SEGMENTS = 1 << 14
 MAX_SEGMENT_SAMPLES = 1 << 20
 MAX_SEGMENT_EPOCHS = 1 << 14
-MAX_CLAIMS = 16
-"""More than any tensor of a step graph gets: 2 from matrix products and 6 from updates."""
 
 
 def segment_tensors(circuit: Program, shape: Shape) -> list[tuple[str, int, int]]:
@@ -101,11 +101,19 @@ def lookup_entries(circuit: Program, shape: Shape) -> list[lookup.Entry]:
     return entries
 
 
+def dry_relations(
+    circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis
+) -> Relations:
+    """Of a dry run, which computes nothing of the filter's size."""
+    entries, nothing = lookup_entries(circuit, shape), PlainSteps(np.zeros(0, dtype=np.uint64))
+    return Relations(circuit.graph(), shape, entries, nothing, records, sides)
+
+
 @lru_cache(maxsize=64)
-def _layout(circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis) -> Layout:
-    entries = lookup_entries(circuit, shape)
-    nothing = PlainSteps(np.zeros(0, dtype=np.uint64))  # a dry run computes nothing of its size
-    return layout(Relations(circuit.graph(), shape, entries, nothing, records, sides))
+def _claims(
+    circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis
+) -> SegmentClaims:
+    return dry.count(dry_relations(circuit, shape, sides, records))
 
 
 def _most_samples(records: int) -> int:
@@ -259,11 +267,12 @@ class Provable(ABC):
         """The padded scalars of a segment's proof; None: nothing is hidden."""
         if not self.zero_knowledge:
             return None
-        shape = self.shape(segment)
-        found = _layout(
-            self.circuit, shape, self.committed_sides(segment), self.dataset.record_axis
-        )
-        return found.more(self.opening_plan(segment).scalars(True))
+        return self.claims(segment).layout.more(self.opening_plan(segment).scalars(True))
+
+    def claims(self, segment: int) -> SegmentClaims:
+        """How many claims a verifier of the segment meets."""
+        shape, sides = self.shape(segment), self.committed_sides(segment)
+        return _claims(self.circuit, shape, sides, self.dataset.record_axis)
 
     def opening_plan(self, segment: int) -> Plan:
         """The levels of a segment's opening."""
@@ -307,18 +316,16 @@ class Provable(ABC):
         """Every error term of the bundle."""
         terms: list[soundness.Term] = []
         alike: dict[tuple[int, tuple[str, ...]], list[soundness.Term]] = {}
+        closing = 0
         for segment in range(len(self.segments)):
             kind = self.kind(segment)
             if kind not in alike:
                 alike[kind] = self._segment_terms(segment)
+            closing += sum(self.claims(segment).dataset.values())
             part = f"segment {segment}"
             terms += [soundness.Term(part, t.name, t.bits, t.basis) for t in alike[kind]]
         header = self.dataset
-        terms += soundness.opening_terms(
-            "closing",
-            self.closing_plan,
-            MAX_CLAIMS * 2 * len(self.segments),
-        )
+        terms += soundness.opening_terms("closing", self.closing_plan, closing)
         terms += soundness.hidden_terms("closing", self.closing_layout(), self.closing_bits)
         terms += certificate_terms(header)
         terms.append(soundness.hash_term())
@@ -329,20 +336,25 @@ class Provable(ABC):
         graph, shape = self.circuit.graph(), self.shape(segment)
         leaves = lookup.leaf_count(lookup_entries(self.circuit, shape))
         terms = soundness.lookup_terms(part, leaves, self.work_bits(segment))
+        claims = self.claims(segment)
+        on, weights = claims.tensors, claims.weights
         products = batches = affine = updates = maps = counts = 0
         for op in graph.operations:
             if isinstance(op, Product):
-                products += MAX_CLAIMS + 3 * shape.log_size(graph.tensor(op.output))
+                products += on[op.output] + 3 * shape.log_size(graph.tensor(op.output))
             elif isinstance(op, Batch):
-                batches += MAX_CLAIMS + 2 * self.dataset.record_axis.variables
+                batches += on[op.output] + 2 * self.dataset.record_axis.variables
             elif isinstance(op, (Affine, AffineTransposed)):
-                affine += 3 * (log_units(graph.tensor(op.source)) + shape.log_steps)
+                variables = log_units(graph.tensor(op.source)) + shape.log_steps
+                affine += on[op.output] * 3 * variables
             elif isinstance(op, Accumulate):
+                own = [name for name in (op.weight, op.bias) if name is not None]
+                many = sum(weights[name] for name in own)
                 ends = sum(log_units(graph.tensor(name)) for name in (op.activation, op.error))
                 samples = log_grid(graph.tensor(op.error)) + shape.log_batch
-                updates += MAX_CLAIMS + 3 * (samples + shape.log_steps) + ends
+                updates += many + 3 * (samples + shape.log_steps) + ends
             elif isinstance(op, UnitMap):
-                maps += MAX_CLAIMS + 2 * unit_map.variables(op, graph.tensor(op.source))
+                maps += on[op.output] + 2 * unit_map.variables(op, graph.tensor(op.source))
             elif isinstance(op, Vanish):
                 maps += shape.log_size(graph.tensor(op.source))
             elif isinstance(op, Tally):
@@ -359,11 +371,9 @@ class Provable(ABC):
         if updates:
             terms.append(soundness.sumcheck_term(part, "weight updates", updates))
         terms.append(soundness.sumcheck_term(part, "batches", batches))
-        tensors = len(segment_tensors(self.circuit, shape)) + 2 * len(
-            self.circuit.parameter_shapes()
-        )
-        claims = MAX_CLAIMS * tensors
-        terms += soundness.opening_terms(part, self.opening_plan(segment), claims)
+        committed = [name for name, _, _ in segment_tensors(self.circuit, shape)]
+        opened = sum(on[name] for name in committed) + sum(claims.boundaries.values())
+        terms += soundness.opening_terms(part, self.opening_plan(segment), opened)
         return terms + soundness.hidden_terms(part, self.layout(segment), self.query_bits)
 
     @cached_property
