@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from . import files
 from .errors import InputError
 
 MAX_HEADER_BYTES = 1 << 20
@@ -63,10 +61,9 @@ class Entry:
 class TensorFile:
     """An open file whose header and size are checked; ``entries`` in the header's order."""
 
-    path: str
     entries: dict[str, Entry]
     metadata: dict[str, str]
-    _file: FileIO
+    _file: files.Opened
     _cells: int
 
     def floats(self, name: str) -> npt.NDArray[np.float64]:
@@ -76,39 +73,30 @@ class TensorFile:
         if entry.dtype != "F64":
             raise TypeError(f"{name} has the type {entry.dtype}")
         out = np.empty(entry.shape, dtype="<f8")
-        view, at = out.reshape(-1).view(np.uint8).data, 0
-        try:
-            self._file.seek(self._cells + entry.first)
-            while at < len(view):
-                count = self._file.readinto(view[at:])
-                if not count:
-                    raise _unreadable(self.path, "it has become shorter meanwhile")
-                at += count
-        except OSError as error:
-            raise _unreadable(self.path, error.strerror or str(error)) from None
+        self._file.read_into(self._cells + entry.first, out.reshape(-1).view(np.uint8).data)
         return out.astype(np.float64, copy=False)
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
+def opened(path: files.AnyPath) -> Iterator[TensorFile]:
     """Raises ``InputError`` for what is no regular file, or no file of this format."""
-    where = os.fspath(path)
-    with _regular(where) as file:
-        size = os.fstat(file.fileno()).st_size
+    with files.opened(path, "weight file") as file:
         try:
-            found = file.read(_LENGTH_BYTES)
-            length = int.from_bytes(found, "little")
-            if len(found) < _LENGTH_BYTES or length > size - _LENGTH_BYTES:
+            if file.size < _LENGTH_BYTES:
                 raise _Invalid("it ends inside its header")
+            length = int.from_bytes(file.read(0, _LENGTH_BYTES), "little")
             if length > MAX_HEADER_BYTES:
                 raise _Invalid(f"its header of {length} bytes is longer than {MAX_HEADER_BYTES}")
-            entries, metadata = _header(file.read(length))
-            _check_layout(entries, size - _LENGTH_BYTES - length)
+            if length > file.size - _LENGTH_BYTES:
+                raise _Invalid("it ends inside its header")
+            entries, metadata = _header(file.read(_LENGTH_BYTES, length))
+            _check_layout(entries, file.size - _LENGTH_BYTES - length)
         except _Invalid as problem:
-            raise _unreadable(where, str(problem)) from None
-        except OSError as error:
-            raise _unreadable(where, error.strerror or str(error)) from None
-        yield TensorFile(where, entries, metadata, file, _LENGTH_BYTES + length)
+            raise InputError(
+                f"the weight file {file.path!r:.200} cannot be read as a safetensors file: "
+                f"{problem}; give one written by zktrain train"
+            ) from None
+        yield TensorFile(entries, metadata, file, _LENGTH_BYTES + length)
 
 
 def encoded(tensors: Mapping[str, npt.NDArray[np.float64]], metadata: Mapping[str, str]) -> bytes:
@@ -130,23 +118,6 @@ def encoded(tensors: Mapping[str, npt.NDArray[np.float64]], metadata: Mapping[st
 
 class _Invalid(Exception):
     """Why a file is not of this format, as a clause about it."""
-
-
-@contextmanager
-def _regular(path: str) -> Iterator[FileIO]:
-    """The open file; ``InputError`` at once for a folder, a pipe or a device."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{path!r:.200} cannot be opened: {reason}; give a .safetensors weight file"
-        ) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise InputError(f"{path!r:.200} is no file; give a .safetensors weight file")
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        yield file
 
 
 def _header(text: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -224,10 +195,3 @@ def _check_layout(entries: dict[str, Entry], size: int) -> None:
         at += entry.size
     if at != size:
         raise _Invalid(f"its tensors take {at} bytes, but {size} follow the header")
-
-
-def _unreadable(path: str, problem: str) -> InputError:
-    return InputError(
-        f"{path!r:.200} cannot be read as a safetensors file: {problem}; give a weight file "
-        "written by zktrain train"
-    )

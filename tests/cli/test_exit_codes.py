@@ -92,8 +92,14 @@ EVERYWHERE = {
 """Where the result arrives."""
 
 
-@pytest.mark.parametrize("where", EVERYWHERE)
-@pytest.mark.parametrize("name", ["accepted", "rejected", "unjudged", "evaluation", "inspect"])
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        *(("accepted", where) for where in EVERYWHERE),
+        *((name, "ascii") for name in ("rejected", "evaluation", "inspect")),
+        *((name, "no error output") for name in ("rejected", "unjudged", "evaluation")),
+    ],
+)
 def test_the_result_arrives(commands: dict[str, str], name: str, where: str) -> None:
     streams, env = EVERYWHERE[where]
     done = _shell(commands[name], streams, env)
@@ -117,8 +123,15 @@ LOST = {
 """Where the result does not arrive, and whether somebody reads the sentence that says so."""
 
 
-@pytest.mark.parametrize("where", LOST)
-@pytest.mark.parametrize("name", ["accepted", "accepted --json", "rejected", "commit --json"])
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        *(("accepted", where) for where in LOST),
+        *(("rejected", where) for where in ("full", "both closed")),
+        *((f"{name} --json", "full") for name in ("accepted", "evaluation", "commit")),
+        *((f"{name} --json", "closed") for name in ("accepted", "rejected")),
+    ],
+)
 def test_a_result_that_is_lost_is_no_success(
     commands: dict[str, str], name: str, where: str
 ) -> None:
@@ -170,12 +183,6 @@ def test_a_closed_descriptor_is_never_that_of_a_file(
     out = tmp_path / "data.zkd"
     done = _shell(f"commit {tiny_bundle.data} --public --out {out}", ">&- 2>&-", {})
     assert done.returncode == 2
-    assert (
-        zktrain.verify(
-            tiny_bundle.weights, proof=tiny_bundle.proof, dataset=tiny_bundle.dataset
-        ).security_bits
-        >= 100
-    )  # the tools still work
     text = out.read_bytes()
     assert text.startswith(b"ZKTDATA") and b"error" not in text
 

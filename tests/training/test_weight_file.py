@@ -203,7 +203,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path: Path) -> None:
     with tensor_file.opened(path) as file:
         os.truncate(path, len(VALID) - 8)
         assert file.floats("a.bias").shape == (2,)
-        with pytest.raises(InputError, match="shorter meanwhile"):
+        with pytest.raises(InputError, match="it ends too early"):
             file.floats("a.weight")
 
 
@@ -211,13 +211,13 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, "/dev/zero", "/dev/full"):
-        with pytest.raises(InputError, match="is no file"):
+        with pytest.raises(InputError, match="it is a (pipe|device)"):
             read_weights(path, SHAPES, 32)
 
 
 def test_missing_files_and_folders_are_input_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(InputError, match=r"cannot be opened|is no file"):
+        with pytest.raises(InputError, match="cannot be read"):
             read_weights(path, SHAPES, 32)
     with pytest.raises(InputError, match="cannot be written"):
         write_weights(tmp_path / "none" / "w.safetensors", weights(), 32, {})
