@@ -17,7 +17,7 @@ from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .training.initial import seeded_weights
 from .training.weights import digest, read_weights
 from .transcript.bundle import read_file
-from .transcript.statement import Provable
+from .transcript.statement import MAX_SECURITY_BITS, MIN_SECURITY_BITS, Provable
 
 Weights = dict[str, NDArray[np.int64]]
 T = TypeVar("T")
@@ -83,7 +83,15 @@ def certificate_of(given: GivenDataset, path: str | Path | None) -> bytes:
 
 
 def check_bits(statement: Provable, least: int) -> None:
-    """Raise ``StatementMismatch`` for a proof that was made for fewer bits."""
+    """Raise ``StatementMismatch`` for a proof that was made for fewer bits, ``InputError`` where
+    no proof could have as many, ``TypeError`` for what is no number of bits."""
+    if type(least) is not int:
+        raise TypeError(f"min_security_bits must be an int, not {type(least).__name__}")
+    if not 0 <= least <= MAX_SECURITY_BITS:
+        raise InputError(
+            f"min_security_bits is {least}; proofs are made for {MIN_SECURITY_BITS} to "
+            f"{MAX_SECURITY_BITS} bits"
+        )
     if statement.security_bits < least:
         raise StatementMismatch(
             "the proof was made for fewer bits of security than are asked for",
@@ -127,23 +135,35 @@ def check_circuit(theirs: bytes, path: str | Path) -> None:
 
 def initial_weights(circuit: Circuit, path: str | Path | None) -> Weights:
     """The first weights that the circuit says: from its seed, or the file with its digest. Raises
-    ``InputError`` without that file, ``StatementMismatch`` for another one."""
+    ``InputError`` without that file, ``StatementMismatch`` for another one, also where the seed
+    says the weights."""
     if circuit.initialisation.kind == "seed":
-        return seeded_weights(circuit)
+        seeded = seeded_weights(circuit)
+        if path is not None and digest(_read(circuit, path)) != digest(seeded):
+            raise StatementMismatch(
+                "the run starts from a seed, and the file of initial weights holds others than "
+                "those of the seed",
+                stage="initial",
+            )
+        return seeded
     if path is None:
         raise InputError(
             "this run starts from a weight file: give it with --initial, its digest is "
             f"{circuit.initialisation.value}"
         )
-    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    weights = _read(circuit, path)
     if digest(weights) != circuit.initialisation.value:
         raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
     return weights
 
 
+def _read(circuit: Circuit, path: str | Path) -> Weights:
+    return read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+
+
 def weights_of(circuit: Circuit, path: str | Path, wanted: str, verb: str) -> Weights:
     """The published weights; raises ``StatementMismatch`` unless their digest is ``wanted``."""
-    weights = read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
+    weights = _read(circuit, path)
     found = digest(weights)
     if found != wanted:
         raise StatementMismatch(

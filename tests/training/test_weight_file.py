@@ -211,7 +211,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, "/dev/zero", "/dev/full"):
-        with pytest.raises(InputError, match="it is a (pipe|device)"):
+        with pytest.raises(InputError, match=r"it is a (pipe|device)"):
             read_weights(path, SHAPES, 32)
 
 

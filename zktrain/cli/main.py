@@ -117,6 +117,10 @@ def compile(
     from ..compile import compile as run_compile
 
     with guarded(as_json, interrupted="nothing was written"):
+        if not estimate and (dataset is not None or records is not None):
+            from ..errors import InputError
+
+            raise InputError("--dataset and --records go with --estimate: add it, or leave them")
         found = None
         if estimate:
             from ..compile import estimate as run_estimate

@@ -22,9 +22,11 @@ from ..errors import MalformedProof
 from .segment import SegmentHeader
 from .statement import (
     AUTO_SEGMENT_LOG,
+    MAX_SECURITY_BITS,
     MAX_SEGMENT_LOG,
     MAX_SEGMENT_SAMPLES,
     MAX_SEGMENTS,
+    MIN_SECURITY_BITS,
     Provable,
     segment_tensors,
 )
@@ -127,8 +129,11 @@ class EvaluationStatement(Provable):
                 f"segment_records is {size}; it must be a power of two, at most "
                 f"{MAX_SEGMENT_SAMPLES}"
             )
-        if not 80 <= self.security_bits <= 120:
-            return f"security_bits is {self.security_bits}; it must be from 80 to 120"
+        if not MIN_SECURITY_BITS <= self.security_bits <= MAX_SECURITY_BITS:
+            return (
+                f"security_bits is {self.security_bits}; it must be from {MIN_SECURITY_BITS} to "
+                f"{MAX_SECURITY_BITS}"
+            )
         if dataset.features != circuit.features:
             return (
                 f"the dataset has {dataset.features} inputs per record, "

@@ -64,6 +64,7 @@ QUERY_TERMS = 6
 BOUNDARY_OPENINGS = 4
 """Openings that the randomness of a segment's own commitments allows: a boundary is opened by two
 segments, and again by each that is proved anew."""
+MIN_SECURITY_BITS, MAX_SECURITY_BITS = 80, 120
 MAX_SEGMENT_LOG = 28
 AUTO_SEGMENT_LOG = 26
 MAX_SEGMENTS = 1 << 14
@@ -452,8 +453,11 @@ class Statement(Provable):
         k = self.segment_steps
         if not 1 <= k <= 1 << 24 or k & (k - 1):
             return f"segment_steps is {k}; it must be a power of two"
-        if not 80 <= self.security_bits <= 120:
-            return f"security_bits is {self.security_bits}; it must be from 80 to 120"
+        if not MIN_SECURITY_BITS <= self.security_bits <= MAX_SECURITY_BITS:
+            return (
+                f"security_bits is {self.security_bits}; it must be from {MIN_SECURITY_BITS} to "
+                f"{MAX_SECURITY_BITS}"
+            )
         if self.dataset.features != self.circuit.features:
             return (
                 f"the dataset has {self.dataset.features} inputs per record, "
