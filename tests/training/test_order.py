@@ -6,8 +6,10 @@ import hashlib
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from zktrain.errors import InputError
+from zktrain.training import order
 from zktrain.training.order import batch_indices, epoch_permutation
 
 
@@ -65,3 +67,22 @@ def test_nothing_to_draw_from_is_refused() -> None:
         batch_indices("s", 0, 2, 0, 1)
     with pytest.raises(InputError, match="batch size 0"):
         batch_indices("s", 5, 0, 0, 1)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_every_epoch_is_drawn_once_however_the_run_is_cut(
+    monkeypatch: pytest.MonkeyPatch, *, drop_last: bool
+) -> None:
+    """What a verifier of many short segments does for the order, as stated beforehand."""
+    drawn: list[int] = []
+
+    def counted(seed: str, records: int, epoch: int) -> NDArray[np.int64]:
+        drawn.append(records)
+        return epoch_permutation(seed, records, epoch)
+
+    whole = batch_indices("cut", 50, 3, 0, 64, drop_last=drop_last)
+    monkeypatch.setattr(order, "epoch_permutation", counted)
+    order._last_permutation.cache_clear()
+    parts = [batch_indices("cut", 50, 3, step, 1, drop_last=drop_last) for step in range(64)]
+    assert np.array_equal(np.concatenate(parts), whole)
+    assert sum(drawn) == order.permuted(50, 3, 64, drop_last=drop_last) == 4 * 50

@@ -19,6 +19,7 @@ the last ``N mod B`` records of each epoch are left out instead:
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,27 @@ def epoch_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[
     return order.astype(np.int64, copy=False)
 
 
+@lru_cache(maxsize=1)
+def _last_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[np.int64]:
+    """The permutation that was drawn last, kept: whoever goes through a run in its order, in pieces
+    of any length, draws each of its epochs once."""
+    order = epoch_permutation(order_seed, records, epoch)
+    order.setflags(write=False)
+    return order
+
+
+def records_used(records: int, batch_size: int, *, drop_last: bool) -> int:
+    """Entries of an epoch that are in batches."""
+    return records - records % batch_size if drop_last else records
+
+
+def permuted(records: int, batch_size: int, steps: int, *, drop_last: bool) -> int:
+    """How many records the permutations of all epochs of a run have together: what it costs to
+    know its order, in segments of any length, up to the logarithm of ``records``."""
+    used = records_used(records, batch_size, drop_last=drop_last)
+    return -(-steps * batch_size // used) * records
+
+
 def batch_indices(
     order_seed: str,
     records: int,
@@ -63,20 +85,18 @@ def batch_indices(
             f"no batches exist for batch size {batch_size}, first step {first_step}, "
             f"{steps} steps: give a positive batch size and non-negative steps"
         )
-    used = records
-    if drop_last:
-        used -= records % batch_size
-        if not used:
-            raise InputError(
-                f"an epoch of {records} records has no whole batch of {batch_size}: lower "
-                'batch_size, or set last_batch = "wrap"'
-            )
+    used = records_used(records, batch_size, drop_last=drop_last)
+    if not used:
+        raise InputError(
+            f"an epoch of {records} records has no whole batch of {batch_size}: lower "
+            'batch_size, or set last_batch = "wrap"'
+        )
     stream = np.empty(steps * batch_size, dtype=np.int64)
     filled = 0
     epoch, skip = divmod(first_step * batch_size, used)
     while filled < stream.size:
         last = min(used, skip + stream.size - filled)
-        part = epoch_permutation(order_seed, records, epoch)[skip:last]
+        part = _last_permutation(order_seed, records, epoch)[skip:last]
         stream[filled : filled + part.size] = part
         filled += part.size
         epoch, skip = epoch + 1, 0

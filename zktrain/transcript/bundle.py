@@ -25,7 +25,7 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, MalformedProof
 from ..files import beginning, read_bytes
 from .segment import HEADER_BYTES, SegmentHeader
-from .statement import NEWEST, Statement, lookup_entries
+from .statement import MAX_SEGMENTS, NEWEST, Statement, lookup_entries
 
 MAGIC = b"ZKTRAIN"
 EVALUATION_MAGIC = b"ZKTEVAL\x01"
@@ -97,6 +97,18 @@ class Reader:
         (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
         return self.take(size, name)
 
+    def count(self, most: int) -> int:
+        """A number of segments, compared with ``most`` before any is read."""
+        (count,) = struct.unpack("<I", self.take(4, "number of segments"))
+        if count > most:
+            raise MalformedProof(
+                f"the {self._what} has more segments than any run",
+                stage="bundle",
+                expected=f"at most {most}",
+                got=count,
+            )
+        return int(count)
+
     def finish(self) -> None:
         if self._at != len(self._data):
             raise MalformedProof(
@@ -141,7 +153,7 @@ def parse(data: bytes) -> Bundle:
     names = ("statement", "circuit", "dataset header")
     statement, circuit, dataset = (reader.section(name) for name in names)
     certificate = reader.section("dataset certificate") if version == 1 else None
-    (count,) = struct.unpack("<I", reader.take(4, "number of segments"))
+    count = reader.count(MAX_SEGMENTS)
     segments = []
     for index in range(count):
         header = SegmentHeader.from_bytes(reader.take(HEADER_BYTES, f"header of segment {index}"))

@@ -20,6 +20,7 @@ from ..errors import MalformedProof
 from ..files import beginning
 from .bundle import EVALUATION_MAGIC, MAGIC, Reader, read_file
 from .evaluation import EvaluationStatement
+from .statement import MAX_SEGMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def parse(data: bytes) -> EvaluationBundle:
         )
     names = ("statement", "circuit", "dataset header", "dataset certificate")
     statement, circuit, dataset, certificate = (reader.section(name) for name in names)
-    (count,) = struct.unpack("<I", reader.take(4, "number of segments"))
+    count = reader.count(MAX_SEGMENTS)
     segments = []
     for index in range(count):
         segments.append(reader.section(f"proof of segment {index}"))

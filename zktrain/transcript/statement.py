@@ -49,7 +49,7 @@ from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
 from ..hiding import Layout
 from ..parameters import SCHEMES
-from ..training.order import batch_indices
+from ..training.order import batch_indices, permuted
 from . import dry
 from .dry import SegmentClaims
 from .relations import Relations
@@ -70,6 +70,9 @@ AUTO_SEGMENT_LOG = 26
 MAX_SEGMENTS = 1 << 14
 MAX_SEGMENT_SAMPLES = 1 << 20
 MAX_SEGMENT_EPOCHS = 1 << 14
+MAX_PERMUTED = 1 << 34
+"""Records of all permutations of a run together. Each is drawn once, however a run is cut, so this
+bounds what the order costs a verifier."""
 
 
 def segment_tensors(circuit: Program, shape: Shape) -> list[tuple[str, int, int]]:
@@ -487,17 +490,24 @@ class Statement(Provable):
                 f"an epoch of {self.dataset.records} records has no whole batch of "
                 f'{self.circuit.batch_size}; lower batch_size, or set last_batch = "wrap"'
             )
+        if -(-self.circuit.steps // k) > MAX_SEGMENTS:
+            return (
+                f"{self.circuit.steps} steps in segments of {k} are more than "
+                f"{MAX_SEGMENTS} segments"
+            )
+        circuit, records = self.circuit, self.dataset.records
+        drawn = permuted(records, circuit.batch_size, circuit.steps, drop_last=circuit.drop_last)
+        if drawn > MAX_PERMUTED:
+            return (
+                f"the order of the run permutes {drawn} records, more than {MAX_PERMUTED}; train "
+                "fewer epochs"
+            )
         shape = Shape(min(k, self.circuit.steps), self.circuit.batch_size)
         if total_log(segment_tensors(self.circuit, shape)) > MAX_SEGMENT_LOG:
             return f"a segment of {k} steps has more than 2^{MAX_SEGMENT_LOG} cells; {fewer}"
         most = _most_samples(self.dataset.records)
         if shape.steps * shape.batch > most:
             return f"a segment of {k} steps draws more than {most} samples; {fewer}"
-        if -(-self.circuit.steps // k) > MAX_SEGMENTS:
-            return (
-                f"{self.circuit.steps} steps in segments of {k} are more than "
-                f"{MAX_SEGMENTS} segments"
-            )
         if self.union_bits < self.security_bits:
             return (
                 f"these sizes reach {self.union_bits:.1f} bits of security, "
