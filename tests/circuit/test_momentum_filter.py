@@ -51,8 +51,52 @@ def circuits(draw: st.DrawFn) -> Circuit:
     return replace(base, multipliers=schedule, momentum=stated, fixed_point=momentum.FORMAT)
 
 
-@given(circuits())
-@settings(max_examples=60)
+@st.composite
+def extreme(draw: st.DrawFn) -> Circuit:
+    """At or near every limit at once: momentum up to the largest, decay almost 1, batches of up to
+    2^14, rates from the smallest to those beyond which weights oscillate."""
+    one = 1 << 40
+    mu = draw(st.one_of(st.integers(0, momentum.MAX_MOMENTUM), st.just(momentum.MAX_MOMENTUM)))
+    decay = draw(st.one_of(st.integers(1, one - 1), st.just(one - 1)))
+    nesterov = mu > 0 and draw(st.booleans())
+    batch = draw(st.sampled_from([1, 2048, 4096, 16384]))
+    steps = draw(st.sampled_from([1, 7, 16, 48]))
+    restart = 1 << (steps - 1).bit_length()
+    most = (one - mu) ** 2 * (1 << 12) // (4 * decay * batch << 20)
+    share = draw(st.sampled_from([1, 2, 16]))
+    top = max(1, min(most // share, 1 << 40))
+    starts = sorted({0, draw(st.integers(0, steps - 1))})
+    schedule = tuple((first, draw(st.integers(max(1, top // 2), top))) for first in starts)
+    stated = Momentum(mu, nesterov, decay, restart)
+    base = circuit_of(3, 2, batch_size=batch, steps=steps)
+    return replace(base, multipliers=schedule, momentum=stated, fixed_point=momentum.FORMAT)
+
+
+OVERFLOWED = replace(
+    circuit_of(3, 2, batch_size=4096, steps=128), multipliers=((0, 716),),
+    momentum=oracle.stated(0.95, 0.9, nesterov=True, restart_steps=128),
+    fixed_point=momentum.FORMAT,
+)  # fmt: skip
+"""``D[128]`` was 3191 in 64-bit arithmetic that wrapped."""
+
+
+def test_filters_that_left_64_bits() -> None:
+    assert canonical.violation(OVERFLOWED) is None
+    start, rows = oracle.integers(OVERFLOWED, 0, 128)
+    known = coefficients_of(OVERFLOWED, 0, 128)
+    assert known.start.tolist() == start and start[-1] == 734
+    assert dense(known) == rows
+
+
+@given(st.integers(-(1 << 60), 1 << 60), st.integers(0, (1 << 42) - 1))
+@settings(max_examples=200)
+def test_products_are_exact(value: int, factor: int) -> None:
+    (found,) = momentum._times(np.array([value]), factor).tolist()
+    assert found == value * factor >> 40
+
+
+@given(st.one_of(circuits(), extreme()))
+@settings(max_examples=120)
 def test_coefficients_are_those_of_the_documentation(circuit: Circuit) -> None:
     if momentum.violation(circuit) is not None:
         return

@@ -158,7 +158,10 @@ def coefficients(
     Nesterov has ``v + mu`` in the place of ``v`` in the first ``c``, and in the second ``v * mu - c
     * back`` with the new ``v`` and the old ``c``.
 
-    ``0 <= c <= 2^40`` and ``-2^39 <= v <= 2^40`` up to roundings, by :func:`violation`.
+    By :func:`violation`, up to roundings, ``0 <= c <= 2^40``, and ``-theta c <= v <= 2^40`` with
+    ``theta = 2 kappa / (1 - mu)`` (``kappa = back / 2^40``). Where ``s > 0``, the largest rate is
+    above ``(1 - mu) / 2``, so ``kappa <= (1 - mu) / 2`` and ``theta <= 1``. Where ``s = 0``,
+    ``kappa = lambda B / 2^12 < 4`` and ``1 - mu >= 2^-10``, so ``|v| < 2^53``: see :func:`_times`.
     """
     steps = len(multipliers)
     mu = stated.momentum
@@ -201,9 +204,12 @@ def coefficients(
 
 
 def _times(values: Integers, factor: int) -> Integers:
-    """``floor(values factor / 2^40)`` for ``|values| <= 2^41``, ``0 <= factor <= 2^40``."""
+    """``floor(values factor / 2^40)``, exactly, for ``|values| <= 2^60``, ``0 <= factor < 2^42``:
+    no product of halves leaves 63 bits."""
     above, below = values >> _HALF_BITS, values & _LOW
-    out: Integers = (above * factor + ((below * factor) >> _HALF_BITS)) >> _HALF_BITS
+    high, low = factor >> _HALF_BITS, factor & _LOW
+    across = above * low + below * high + ((below * low) >> _HALF_BITS)
+    out: Integers = above * high + (across >> _HALF_BITS)
     return out
 
 
