@@ -9,10 +9,7 @@ takes checks out of the verifier, to show that an attack is caught by them and b
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from check_sites import Site, find_all, refused_by, removed
 from numpy.typing import NDArray
 
 from zktrain.arguments import (
@@ -396,9 +394,7 @@ def refuse_by_one_check(
     run: Run, number: int, proof: bytes, error: type[ZktrainError], check: Check
 ) -> None:
     """Assert that the verifier rejects because of this check, and would accept without it."""
-    refuse(run, number, proof, error, check.message)
-    with without(check):
-        accept(run, number, proof)
+    refused_by(check.sites, lambda: accept(run, number, proof), error, check.message)
 
 
 def find(
@@ -445,6 +441,15 @@ class Check:
     function: str
     message: str
 
+    @property
+    def sites(self) -> list[Site]:
+        """Where it is in the code; raises ``LookupError`` if nothing there has the message."""
+        place = f"{self.module.__name__.removeprefix('zktrain.')}.{self.function}"
+        found = [site for site in find_all(f"{place}: ") if self.message in site.refusal]
+        if not found:
+            raise LookupError(f"{place} no longer has the check {self.message!r}")
+        return found
+
 
 ROOT_SUM = Check(fraction_tree, "verify", "the sum over all lookups is not zero")
 ROOT_KEY = Check(fraction_tree, "verify", "a lookup key is zero")
@@ -463,67 +468,8 @@ CLEAR_CLAIM = Check(ligerito, "verify", "does not satisfy the folded claim")
 MERKLE = Check(merkle, "verify", "do not belong to the commitment")
 
 
-class _Drop(ast.NodeTransformer):
-    def __init__(self, messages: tuple[str, ...]) -> None:
-        self.messages = messages
-        self.found: list[str] = []
-
-    def _hit(self, node: ast.AST) -> bool:
-        texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
-        text = "".join(text for text in texts if isinstance(text, str))
-        hits = [message for message in self.messages if message in text]
-        self.found += hits
-        return bool(hits)
-
-    def visit_If(self, node: ast.If) -> ast.AST:
-        self.generic_visit(node)
-        if len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and self._hit(node.body[0]):
-            node.test = ast.copy_location(ast.Constant(False), node.test)
-        return node
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        call = node.value
-        if isinstance(call, ast.Call):
-            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-            if name in ("check", "check_nonzero") and self._hit(call):
-                return ast.copy_location(ast.Pass(), node)
-        return node
-
-
-_SOURCES = {
-    (c.module, c.function): (f := getattr(c.module, c.function), inspect.getsource(f))
-    for c in list(globals().values())
-    if isinstance(c, Check)
-}
-_dropped: list[Check] = []
-
-
-@cache
-def _mutant(module: ModuleType, function: str, messages: tuple[str, ...]) -> Callable[..., Any]:
-    """The function with ``if False`` before these errors."""
-    original, source = _SOURCES[module, function]
-    drop = _Drop(messages)
-    tree = drop.visit(ast.parse(textwrap.dedent(source)))
-    if sorted(drop.found) != sorted(messages):
-        raise LookupError(f"{module.__name__}.{function} no longer has the checks {messages}")
-    tree.body.insert(0, ast.parse("from __future__ import annotations").body[0])
-    space: dict[str, Any] = {}
-    code = compile(ast.fix_missing_locations(tree), f"<without {messages}>", "exec")
-    exec(code, original.__globals__, space)
-    mutant: Callable[..., Any] = space[function]
-    return mutant
-
-
 @contextmanager
 def without(*checks: Check) -> Iterator[None]:
     """The verifier without these checks (and, for linear relations, the prover too)."""
-    _dropped.extend(checks)
-    try:
-        with ExitStack() as stack:
-            for place in {(check.module, check.function) for check in checks}:
-                messages = {c.message for c in _dropped if (c.module, c.function) == place}
-                mutant = _mutant(*place, tuple(sorted(messages)))
-                stack.enter_context(mock.patch.object(*place, mutant))
-            yield
-    finally:
-        del _dropped[-len(checks) :]
+    with removed(*{site for check in checks for site in check.sites}):
+        yield
