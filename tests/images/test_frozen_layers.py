@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from check_sites import refused_by
 from image_run import SEGMENT_STEPS, Attempt, circuit, records
 
 import zktrain
@@ -16,7 +20,7 @@ from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.momentum import Momentum
-from zktrain.circuit.operations import Accumulate, AffineTransposed, Fixed
+from zktrain.circuit.operations import Accumulate, AffineTransposed, Fixed, StepGraph
 from zktrain.errors import (
     HiddenMismatch,
     RecipeError,
@@ -29,7 +33,7 @@ from zktrain.training.initial import seeded_weights
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import train, train_float32
 from zktrain.training.weights import read_weights, write_weights
-from zktrain.transcript import segment
+from zktrain.transcript import relations, segment
 
 FROZEN = [("mean", ("c1",)), ("mean", ("c1", "c2")), ("mean", ("c2", "fc2")), ("maximum", ("fc",)),
           ("residual", ("c1", "skip"))]  # fmt: skip
@@ -66,24 +70,37 @@ def test_others_train_as_if_the_frozen_ones_were_constants() -> None:
     assert abs(real.losses[-1][1] - frozen.losses[-1][1]) < 0.05
 
 
+@contextmanager
+def claiming(graph: StepGraph) -> Iterator[None]:
+    """Whoever proves meanwhile makes his claims on weights as if they moved as in ``graph``."""
+    with mock.patch.object(relations, "_updates", return_value=relations._updates(graph)):
+        yield
+
+
 def test_a_frozen_layer_that_was_trained() -> None:
-    """The prover trains the layer, and publishes its first weights as the last ones."""
-    attempt = Attempt("mean", frozen=("c2",), graph=circuit("mean").graph())
-    assert not np.array_equal(attempt.start["c2.weight"], attempt.end["c2.weight"])
-    trained = dict(attempt.tensors)
-    honest = Attempt("mean", frozen=("c2",))
-    honest.tensors = trained
-    honest.end = {**attempt.end, "c2.weight": attempt.start["c2.weight"],
-                  "c2.bias": attempt.start["c2.bias"]}  # fmt: skip
-    with pytest.raises(ZktrainError):
-        honest.verify(honest.prove())
+    """The prover trains the layer, and publishes its first weights as the last ones. What he says
+    of the weights at a step is true of those that he used."""
+    lying = circuit("mean").graph()
+    trained = Attempt("mean", frozen=("c2",), graph=lying)
+    assert not np.array_equal(trained.start["c2.weight"], trained.end["c2.weight"])
+    attempt = Attempt("mean", frozen=("c2",))
+    attempt.tensors = trained.tensors
+    attempt.end = {**trained.end, "c2.weight": trained.start["c2.weight"],
+                   "c2.bias": trained.start["c2.bias"]}  # fmt: skip
+    with claiming(lying):
+        proofs = attempt.prove()
+    refused_by("arguments.fixed.verify: not those in use", lambda: attempt.verify(proofs))
 
 
 def test_a_trained_layer_that_was_left_out() -> None:
-    attempt = Attempt("mean", graph=replace(circuit("mean"), frozen=("c2",)).graph())
+    """The prover leaves a layer as it is, and says so of its weights at every step."""
+    lying = replace(circuit("mean"), frozen=("c2",)).graph()
+    attempt = Attempt("mean", graph=lying)
+    assert np.array_equal(attempt.start["c2.weight"], attempt.end["c2.weight"])
     attempt.graph = None
-    with pytest.raises(ZktrainError):
-        attempt.verify(attempt.prove())
+    with claiming(lying):
+        proofs = attempt.prove()
+    refused_by("arguments.weights.verify: does not match", lambda: attempt.verify(proofs))
 
 
 @pytest.mark.parametrize("hiding", [False, True])

@@ -17,7 +17,7 @@ from harness import FIRST, LAST, MIDDLE, at_step, find, in_cell
 from hiding_harness import BITS, SECRET, Toy
 from numpy.typing import NDArray
 
-from zktrain.arguments import batches, lookup
+from zktrain.arguments import batches, lookup, sumcheck
 from zktrain.arguments.batches import DatasetClaim
 from zktrain.arguments.tables import TABLES
 from zktrain.challenger import Challenger
@@ -38,6 +38,7 @@ from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext
 from zktrain.field.goldilocks import P
 from zktrain.hiding import HidingProver, HidingVerifier, Layout
+from zktrain.kernels import field as kf
 from zktrain.randomness import expand
 
 U64 = NDArray[np.uint64]
@@ -243,16 +244,49 @@ def test_record_answered_with_another_choice(answer: str) -> None:
 
 
 def test_batch_drawn_from_blinding_records() -> None:
-    """The whole sumcheck is about blinding records in the place of the real ones."""
+    """The whole sumcheck is about blinding records in the place of the real ones; the values at
+    its end are those of the dataset, so that the closing proof has nothing against them."""
     run, data = hh.honest("mse"), hh.dataset()
     assert data.blinding is not None
-    columns = {
+    blinding, axis = data.blinding, data.header.record_axis
+    padded = {
         source: np.pad(rows, ((0, (1 << (len(rows) - 1).bit_length()) - len(rows)), (0, 0)))
-        for source, rows in data.blinding.items()
+        for source, rows in blinding.items()
     }
-    proof = hh.prove(run, FIRST, columns=columns)
-    with pytest.raises(HiddenMismatch):
-        hh.accept(run, FIRST, proof)
+    true, prove = batches.prove, sumcheck.prove
+
+    def lie(
+        channel: Any, op: Any, shape: Any, order: Any, columns: Any, ledger: Any, *rest: Any
+    ) -> Any:
+        record: list[Ext] = []
+
+        def watch(channel: Any, label: str, machine: Any, **more: Any) -> Any:
+            point = prove(channel, label, machine, **more)
+            record.extend(point)
+            return point
+
+        def values(_: Any) -> list[Ext]:
+            (at, factor), other = axis.parts(tuple(record))
+            assert other is not None
+            out = []
+            for point, _value in ledger.of(op.output):
+                unit = shape.split(point)[0]
+                real = kf.evaluate(np.ascontiguousarray(columns).reshape(-1), at + unit)
+                blind = kf.evaluate(padded[op.source].reshape(-1), other[0] + unit)
+                out.append(factor * real + other[1] * blind)
+            return out
+
+        with (
+            mock.patch.object(sumcheck, "prove", watch),
+            hh.message(f"batch/{op.source}/records", values),
+        ):
+            return true(channel, op, shape, order, padded[op.source], ledger, *rest)
+
+    def make() -> bytes:
+        with mock.patch.object(batches, "prove", lie):
+            return hh.prove(run, FIRST)
+
+    hh.refuse_by_one_hidden_check(run, FIRST, make, h.BATCHES)
 
 
 def test_claim_moved_to_another_choice() -> None:

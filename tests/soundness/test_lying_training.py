@@ -226,6 +226,21 @@ def test_segment_starts_from_another_commitment_than_the_chain_names() -> None:
         h.accept(run, MIDDLE, proof)
 
 
+@pytest.mark.parametrize(("number", "side"), [(FIRST, "end"), (MIDDLE, "start")])
+def test_boundary_replaced_in_a_chain_that_holds(number: int, side: str) -> None:
+    """Both segments name another boundary and are proved with that name, with the true weights."""
+    run = h.honest("mse")
+    headers = list(run.headers)
+    headers[0] = replace(headers[0], end=bytes(range(32)))
+    headers[1] = replace(headers[1], start=headers[0].end, previous=headers[0].digest)
+    headers[2] = replace(headers[2], previous=headers[1].digest)
+    check_chain(run.statement, headers)
+    assert getattr(headers[number], side) == bytes(range(32))
+    forged = replace(run, headers=tuple(headers))
+    proof, _ = h.prove(forged, number)
+    h.refuse_by_one_check(forged, number, proof, CommitmentMismatch, h.MERKLE)
+
+
 def test_segment_starts_from_other_weights_than_the_last_one_ended_in() -> None:
     """Two segments, each right in itself, do not share their boundary."""
     run = h.honest("cross_entropy")

@@ -295,16 +295,6 @@ def test_header_field_changed(proven: Proven, place: int, field: str) -> None:
         assert error.segment in (None, 0, 1)
 
 
-def test_boundary_replaced_in_a_chain_that_holds(proven: Proven) -> None:
-    """Both segments name another boundary, and the digests are made anew."""
-    first, second = proven.bundle.segments
-    header = replace(first.header, end=bytes(range(32)))
-    after = replace(second.header, start=header.end, previous=header.digest)
-    parts = [replace(first, header=header), replace(second, header=after)]
-    error = _refuse(proven, _segments(proven, *parts), Rejected)
-    assert not isinstance(error, ChainBroken)
-
-
 def test_parts_of_another_bundle(proven: Proven, blank: Proven, reordered: Proven) -> None:
     """Closing proof and dataset header taken from elsewhere."""
     mine = proven.bundle
