@@ -2,7 +2,7 @@
 
     remove_checks.py --all                  all of them; writes tests/soundness/checks.txt
     remove_checks.py --sample 20 --seed 7   some, against the tests that checks.txt names
-    remove_checks.py --site NAME            one, or all whose name has this part
+    remove_checks.py --site NAME ...        those whose names begin so
     remove_checks.py --list                 the names
 
 ``tests/check_sites.py`` says what a comparison is and how it is removed. Where the list names a
@@ -351,7 +351,7 @@ def main() -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--all", action="store_true")
     what.add_argument("--sample", type=int)
-    what.add_argument("--site")
+    what.add_argument("--site", nargs="*")
     what.add_argument("--list", action="store_true")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
@@ -366,7 +366,7 @@ def main() -> int:
         print("\n".join(names))
         return 0
     if options.site:
-        names = [name for name in names if options.site in name]
+        names = [name for name in names if name.startswith(tuple(options.site))]
     if options.all or (options.site and options.tests):
         groups = [options.group] if options.group else list(TESTS)
         tests = [f"tests/{part}" for group in groups for part in TESTS[group]]
