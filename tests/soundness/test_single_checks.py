@@ -1,0 +1,338 @@
+"""Inputs that one comparison alone refuses: readers, limits, and expectations of whoever verifies.
+
+Every test names its comparison. It is refused there, and accepted, or judged by something else,
+where only that comparison is gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import evaluation_harness as e
+import harness as h
+import hiding_harness as hh
+import numpy as np
+import pytest
+from check_sites import find, refused_by, watched
+
+from zktrain import judging
+from zktrain.circuit import canonical
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import Flatten, Initialisation, Unflatten
+from zktrain.dataset import commitment
+from zktrain.dataset.commitment import DatasetHeader
+from zktrain.errors import InputError, MalformedProof, StatementMismatch, ZktrainError
+from zktrain.training.initial import seeded_weights
+from zktrain.training.weights import digest, write_weights
+from zktrain.transcript import evaluation, statement
+from zktrain.transcript.evaluation import EvaluationStatement
+from zktrain.transcript.segment import HEADER_BYTES, SegmentHeader
+from zktrain.transcript.statement import Statement
+
+Attack = Callable[[], object]
+
+
+def refused_at(site: str, attack: Attack, error: type[ZktrainError], message: str = "") -> None:
+    """Refused at this site; without it something else fails, or does too late what is asked."""
+    with watched(find(site)) as fired, pytest.raises(error, match=message or None) as seen:
+        attack()
+    assert fired and type(seen.value) is error
+
+
+def text(fields: dict[str, Any]) -> bytes:
+    """Canonical JSON."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def judged(problem: str | None) -> None:
+    """Raise for a sentence."""
+    if problem is not None:
+        raise MalformedProof(problem)
+
+
+def not_parsed(attack: Attack) -> Attack:
+    """``attack``, where reading any JSON is an error of this test."""
+
+    def guarded() -> None:
+        with mock.patch.object(json, "loads", side_effect=AssertionError("it was parsed")):
+            attack()
+
+    return guarded
+
+
+# Circuits
+
+
+def circuit(**changes: Any) -> Circuit:
+    return replace(h.circuit("mse"), **changes)
+
+
+def dense(*widths: int) -> tuple[Any, ...]:
+    layer = h.circuit("mse").layers[0]
+    return tuple(
+        replace(layer, name=f"n{i}", inputs=a, outputs=b, weight=f"n{i}.w", bias=f"n{i}.b",
+                relu=i < len(widths) - 2)
+        for i, (a, b) in enumerate(pairwise(widths))
+    )  # fmt: skip
+
+
+CIRCUITS: dict[str, Callable[[], Circuit]] = {
+    "_network_violation: not len(layers) <= MAX_LAYERS": lambda: circuit(layers=dense(*[2] * 66)),
+    "_training_violation: not len(schedule) <= MAX_SCHEDULE": lambda: circuit(
+        steps=5000, multipliers=tuple((t, 1) for t in range(4097))
+    ),
+}
+
+
+@pytest.mark.parametrize("site", CIRCUITS)
+def test_limit_of_circuits(site: str) -> None:
+    """One limit is broken, and no other."""
+    forged = CIRCUITS[site]()
+    place = "_network_violation" if "network" in site else "_training_violation"
+    check = getattr(canonical, place)
+    refused_by(f"circuit.canonical.{site}", lambda: judged(check(forged)), MalformedProof)
+
+
+def test_network_that_ends_in_no_dense_layer() -> None:
+    forged = circuit(layers=(Unflatten("image", 2, 2, 2), Flatten("flat")))
+    site = "circuit.canonical._network_violation: not isinstance(layers[-1], Layer)"
+    refused_at(site, lambda: judged(canonical.violation(forged)), MalformedProof, "last layer")
+
+
+def test_text_of_a_circuit_is_measured_before_it_is_read() -> None:
+    attack = not_parsed(lambda: Circuit.from_json(bytes(canonical.MAX_BYTES + 1)))
+    refused_at("circuit.canonical._parse: len(data) > MAX_BYTES", attack, MalformedProof)
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "bytes", "deep"])
+def test_text_that_is_no_json_is_called_that(data: bytes) -> None:
+    site = "circuit.canonical._parse: raise MalformedProof"
+    refused_at(site, lambda: Circuit.from_json(data), MalformedProof, "the text is")
+
+
+# Statements
+
+
+def training(**changes: Any) -> Attack:
+    """A statement with other fields is read."""
+
+    def read() -> None:
+        honest = h.honest("mse").statement
+        fields = {**json.loads(honest.to_json()), **changes}
+        Statement.from_json(text(fields), honest.circuit, honest.dataset)
+
+    return read
+
+
+def evaluating(**changes: Any) -> Attack:
+    def read() -> None:
+        honest = e.statement()
+        fields = {**json.loads(honest.to_json()), **changes}
+        EvaluationStatement.from_json(text(fields), honest.circuit.circuit, honest.dataset)
+
+    return read
+
+
+TEXTS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
+    ("type(n) is not int", training, {"security_bits": 100.0}),
+    ("type(statement.zero_knowledge) is not bool", training, {"zero_knowledge": 0}),
+    ("bytes.fromhex(text).hex() != text", training, {"initial": "AB" * 32}),
+    ("len(text) != 64", training, {"final": "ab" * 31}),
+    ("type(n) is not int", evaluating, {"security_bits": 100.0}),
+    ("type(statement.zero_knowledge) is not bool", evaluating, {"zero_knowledge": 0}),
+    ("bytes.fromhex(text).hex() != text", evaluating, {"weights": "AB" * 32}),
+    ("len(text) != 64", evaluating, {"weights": "ab" * 31}),
+]
+
+
+@pytest.mark.parametrize(("part", "make", "change"), TEXTS)
+def test_statement_with_one_wrong_field(
+    part: str, make: Callable[..., Attack], change: dict[str, Any]
+) -> None:
+    """Canonical JSON in which one value has another type or form."""
+    make()()
+    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
+    refused_by(f"transcript.{owner}.from_json: {part}", make(**change), MalformedProof)
+
+
+@pytest.mark.parametrize("make", [training, evaluating])
+def test_statement_in_another_writing(make: Callable[..., Attack]) -> None:
+    """The same value with one field more."""
+    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
+    refused_by(f"transcript.{owner}.from_json: not canonical", make(more=1), MalformedProof)
+
+
+def test_statement_is_measured_before_it_is_read() -> None:
+    honest = h.honest("mse").statement
+    data = bytes(evaluation.MAX_STATEMENT_BYTES + 1)
+    for owner, attack in (
+        ("statement.Statement",
+         lambda: Statement.from_json(bytes(1 << 20), honest.circuit, honest.dataset)),
+        ("evaluation.EvaluationStatement",
+         lambda: EvaluationStatement.from_json(data, honest.circuit, honest.dataset)),
+    ):  # fmt: skip
+        site = find(f"transcript.{owner}.from_json: len(data) >")
+        refused_at(site.name, not_parsed(attack), MalformedProof)
+
+
+def stated(**changes: Any) -> Attack:
+    """The problem of a statement of training is asked for."""
+    honest = hh.honest("mse").statement if changes.pop("hide", False) else h.honest("mse").statement
+    inner = {k: v for k, v in changes.items() if hasattr(honest, k)}
+    outer = {k: v for k, v in changes.items() if k not in inner}
+    statement = replace(honest, circuit=replace(honest.circuit, **outer), **inner)
+    return lambda: judged(statement.problem())
+
+
+def counted(**changes: Any) -> Attack:
+    honest = e.statement()
+    return lambda: judged(replace(honest, **changes).problem())
+
+
+def header(**changes: Any) -> DatasetHeader:
+    return replace(h.dataset().header, **changes)
+
+
+MANY = 1 << 24
+PROBLEMS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
+    ("dataset.features != ", stated, {"dataset": header(features=7)}),
+    ("dataset.classes != ", stated, {"dataset": header(classes=2)}),
+    ("self.zero_knowledge and", stated, {"zero_knowledge": True}),
+    ("drop_last and", stated, {"drop_last": True, "batch_size": 12}),
+    ("MAX_SEGMENTS", stated, {"steps": 1 << 20, "segment_steps": 4}),
+    ("not MIN_SECURITY_BITS <= self", stated, {"security_bits": 79}),
+    ("not self.security_bits <=", stated, {"security_bits": 121}),
+    ("union_bits < self.security_bits", stated, {"security_bits": 120}),
+    ("dataset.features != ", counted, {"dataset": header(features=7)}),
+    ("dataset.classes != ", counted, {"dataset": header(classes=2)}),
+    ("self.zero_knowledge and", counted, {"zero_knowledge": True}),
+    ("not MIN_SECURITY_BITS <= self", counted, {"security_bits": 79}),
+    ("not self.security_bits <=", counted, {"security_bits": 121}),
+]
+
+
+@pytest.mark.parametrize(("part", "make", "change"), PROBLEMS)
+def test_problem_of_a_statement(
+    part: str, make: Callable[..., Attack], change: dict[str, Any]
+) -> None:
+    """Sizes that do not fit each other, or limits."""
+    owner = "statement.Statement" if make is stated else "evaluation.EvaluationStatement"
+    refused_at(f"transcript.{owner}.problem: {part}", make(**change), MalformedProof)
+
+
+def test_evaluation_of_fewer_bits_than_stated() -> None:
+    site = "transcript.evaluation.EvaluationStatement._weakness: self.union_bits"
+    refused_by(site, counted(security_bits=120), MalformedProof)
+
+
+# Headers
+
+
+def of_dataset(hiding: bool = False, **changes: Any) -> Attack:
+    honest = (hh if hiding else h).dataset().header
+    return lambda: DatasetHeader.from_json(text({**json.loads(honest.to_json()), **changes}))
+
+
+HEADERS: list[tuple[str, bool, dict[str, Any]]] = [
+    ("type(n) is not int", False, {"records": True}),
+    ("type(openings) is not int", True, {"openings": True}),
+    ("not 1 <= openings", True, {"openings": 0}),
+    ("not openings <= MAX_OPENINGS", True, {"openings": commitment.MAX_OPENINGS + 1}),
+    ("not 1 <= n", False, {"records": 0}),
+    ("not n <= top", False, {"classes": commitment.MAX_CLASSES + 1}),
+    ("len(header.merkle_root) != 32", False, {"merkle_root": "ab" * 31}),
+    ("header.to_json() != data", False, {"more": 1}),
+    ("MAX_CELLS_LOG", False, {"records": commitment.MAX_RECORDS, "features": 1 << 16}),
+]
+
+
+@pytest.mark.parametrize(("part", "hiding", "change"), HEADERS)
+def test_dataset_header_with_one_wrong_field(
+    part: str, hiding: bool, change: dict[str, Any]
+) -> None:
+    of_dataset(hiding)()
+    site = f"dataset.commitment.DatasetHeader.from_json: {part}"
+    refused_at(site, of_dataset(hiding, **change), MalformedProof)
+
+
+def test_dataset_header_is_measured_before_it_is_read() -> None:
+    attack = not_parsed(lambda: DatasetHeader.from_json(bytes(1 << 16)))
+    refused_at("dataset.commitment.DatasetHeader.from_json: len(data)", attack, MalformedProof)
+
+
+@pytest.mark.parametrize("size", [HEADER_BYTES - 1, HEADER_BYTES + 1])
+def test_segment_header_of_another_length(size: int) -> None:
+    site = "transcript.segment.SegmentHeader.from_bytes: len(data)"
+    refused_at(site, lambda: SegmentHeader.from_bytes(bytes(size)), MalformedProof)
+
+
+# Expectations of whoever verifies
+
+
+def test_first_weights_that_are_not_those_of_the_circuit(tmp_path: Path) -> None:
+    """A file of other weights with the right names and shapes."""
+    weights = {name: values.copy() for name, values in h.initial_weights().items()}
+    weights["fc1.bias"][1] += 1
+    assert digest(weights) != circuit().initialisation.value
+    write_weights(tmp_path / "w.safetensors", weights, 32, {})
+    site = "judging.initial_weights: digest(weights) != circuit.initialisation.value"
+    attack = lambda: judging.initial_weights(circuit(), tmp_path / "w.safetensors")  # noqa: E731
+    refused_by(site, attack, StatementMismatch)
+
+
+def test_first_weights_that_are_not_those_of_the_seed(tmp_path: Path) -> None:
+    seeded = circuit(initialisation=Initialisation("seed", "s"))
+    weights = seeded_weights(seeded)
+    weights["fc2.weight"][0, 0] += 1
+    write_weights(tmp_path / "w.safetensors", weights, 32, {})
+    site = "judging.initial_weights: digest(_read(circuit, path)) != digest(seeded)"
+    attack = lambda: judging.initial_weights(seeded, tmp_path / "w.safetensors")  # noqa: E731
+    if "digest(_read" in find("judging.initial_weights: seed, and the file").text:
+        site = find("judging.initial_weights: seed, and the file").name
+    refused_by(site, attack, StatementMismatch)
+
+
+def test_no_file_of_first_weights() -> None:
+    attack = lambda: judging.initial_weights(circuit(), None)  # noqa: E731
+    refused_at("judging.initial_weights: path is None", attack, InputError, "--initial")
+
+
+def test_seed_of_a_run_that_starts_from_a_file() -> None:
+    site = "training.initial.seeded_weights: circuit.initialisation.kind != 'seed'"
+    refused_by(site, lambda: seeded_weights(circuit()), InputError)
+
+
+def test_weight_file_of_other_weights(tmp_path: Path) -> None:
+    """Names and shapes are right, one unit of one weight is not."""
+    write_weights(tmp_path / "w.safetensors", h.initial_weights(), 32, {})
+    refused_by(
+        "judging.weights_of: found != wanted",
+        lambda: judging.weights_of(circuit(), tmp_path / "w.safetensors", "00" * 32, "proven"),
+        StatementMismatch,
+    )
+
+
+def test_fewer_bits_than_asked_for() -> None:
+    found = h.honest("mse").statement
+    site = "judging.check_bits: statement.security_bits < least"
+    refused_by(site, lambda: judging.check_bits(found, 101), StatementMismatch)
+
+
+def test_dataset_of_another_root() -> None:
+    given = h.dataset().header
+    refused_by(
+        "judging.check_dataset: header.root != given.root",
+        lambda: judging.check_dataset(given, "ab" * 32),
+        StatementMismatch,
+    )
+
+
+def test_limits_are_what_the_tests_above_take_them_for() -> None:
+    assert statement.MAX_SEGMENTS < (1 << 20) // 4
+    assert np.uint64(canonical.MAX_SCHEDULE) == 4096 and canonical.MAX_LAYERS == 64
