@@ -1,0 +1,713 @@
+"""Random circuits, drawn from everything that ``canonical`` admits, with records and first weights.
+
+Layers are drawn one after the other from all that can follow; what ``canonical.violation`` refuses
+is drawn again. ``FEATURES`` names what a case can have, ``impossible`` the pairs that no case can
+have, and ``Coverage`` counts the pairs that did occur.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from random import Random
+
+import numpy as np
+
+from zktrain.circuit import canonical
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.momentum import FORMAT, Momentum
+from zktrain.circuit.network import (
+    Activation,
+    Add,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    FixedPoint,
+    Flatten,
+    Initialisation,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
+from zktrain.training.weights import digest
+
+from .interpreter import Extent, Network, Vector, Weights, seeded
+
+MOST_CELLS, MOST_ROW, MOST_LAYERS = 60, 30, 15
+CURVES = ("sigmoid", "tanh", "gelu")
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
+ONE = 1 << 40
+
+
+@dataclass(frozen=True)
+class Case:
+    """A circuit with its records (``inputs`` of 0..255), first weights, and how it is proved.
+
+    ``key`` draws it again: ``circuits.draw(key)``.
+    """
+
+    key: str
+    circuit: Circuit
+    inputs: list[Vector]
+    labels: Vector
+    first: Weights
+    segment_steps: int
+    hiding: bool
+
+    @property
+    def segments(self) -> int:
+        return -(-self.circuit.steps // self.segment_steps)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The first weights as ``zktrain`` has them."""
+        shapes = self.circuit.parameter_shapes()
+        return {
+            name: np.array(self.first[name], dtype=np.int64).reshape(shape)
+            for name, shape in shapes.items()
+        }
+
+
+class _Dead(Exception):
+    """Nothing fits any more."""
+
+
+class _Network:
+    """Layers under construction; ``extents[l]`` is the output of layer ``l``, 0 the input."""
+
+    def __init__(self, random: Random, wishes: frozenset[str]) -> None:
+        self.random = random
+        self.wishes = wishes
+        self.layers: list[AnyLayer] = []
+        self.extents: list[Extent] = []
+        self.styles = random.choice(("{kind}{n}", "{n}", "m.{n}.{kind}", "{kind} {n}/~"))
+
+    def wants(self, wish: str, chance: float) -> bool:
+        return wish in self.wishes or self.random.random() < chance
+
+    @property
+    def now(self) -> Extent:
+        return self.extents[-1]
+
+    def name(self, kind: str) -> str:
+        return self.styles.format(kind=kind, n=len(self.layers) + 1)
+
+    def add(self, layer: AnyLayer, extent: Extent) -> None:
+        if extent.cells > (MOST_CELLS if extent.height else MOST_ROW + 30):
+            raise _Dead
+        if len(self.layers) >= MOST_LAYERS:
+            raise _Dead
+        self.layers.append(layer)
+        self.extents.append(extent)
+
+    def bias(self, name: str) -> str | None:
+        return None if self.wants("no bias", 0.2) else f"{name}.bias"
+
+    def dense(self, outputs: int | None = None) -> None:
+        random, own = self.random, self.now
+        outputs = outputs or random.choice((1, 2, 3, 4, 5, 6, 7, 8, 9))
+        name = self.name("fc")
+        curved = random.random() < 0.3
+        self.add(
+            Layer(name, own.units, outputs, f"{name}.weight", self.bias(name), not curved),
+            Extent(0, 0, outputs),
+        )
+        if curved:
+            self.activation()
+
+    def activation(self) -> None:
+        wished = [c for c in CURVES if c in self.wishes]
+        function = self.random.choice(wished or CURVES)
+        self.add(Activation(self.name(function), function), self.now)
+
+    def unflatten(self) -> None:
+        cells, options = self.now.cells, []
+        for channels in range(1, 4):
+            for height in range(1, 8):
+                if cells % (channels * height) == 0 and cells // (channels * height) <= 8:
+                    options.append((channels, height, cells // (channels * height)))
+        if not options:
+            raise _Dead
+        # images of more than a line, where there are any
+        wide = [option for option in options if min(option[1:]) > 1]
+        channels, height, width = self.random.choice(wide or options)
+        layer = Unflatten(self.name("image"), channels, height, width)
+        self.add(layer, Extent(height, width, channels))
+
+    def _window(self, own: Extent, *, padded: bool) -> tuple[tuple[int, int], ...]:
+        random, out = self.random, []
+        square = random.random() < 0.5
+        for size in (own.height, own.width):
+            pad = 0
+            kernel = random.randint(1, min(3, size))
+            if padded and self.wants("padding", 0.3):
+                kernel = random.randint(2, 3)
+                pad = random.randint(1, kernel - 1)
+            stride = random.choice((1, 1, 1, 2, 3))
+            if not 1 <= kernel <= size + 2 * pad:
+                raise _Dead
+            out.append((kernel, stride, pad))
+        if square and own.height == own.width:
+            out[1] = out[0]
+        return tuple(zip(*out, strict=True))  # type: ignore[return-value]
+
+    @staticmethod
+    def _seen(own: Extent, window: tuple[tuple[int, int], ...], units: int) -> Extent:
+        sizes = [
+            (size + 2 * pad - kernel) // stride + 1
+            for size, kernel, stride, pad in zip((own.height, own.width), *window, strict=True)
+        ]
+        if min(sizes) < 1:
+            raise _Dead
+        return Extent(sizes[0], sizes[1], units)
+
+    def convolution(
+        self,
+        *,
+        source: int | None = None,
+        window: tuple[tuple[int, int], ...] | None = None,
+        outputs: int | None = None,
+        relu: bool | None = None,
+    ) -> None:
+        random = self.random
+        own = self.now if source is None else self.extents[source]
+        window = window or self._window(own, padded=True)
+        outputs = outputs or random.randint(1, 3)
+        name = self.name("conv")
+        reads = None if source is None else self.layers[source - 1].name
+        relu = random.random() < 0.6 if relu is None else relu
+        kernel, stride, pad = window
+        layer = Convolution(
+            name, own.units, outputs, kernel, stride, pad, f"{name}.weight", self.bias(name),
+            relu, reads,
+        )  # fmt: skip
+        self.add(layer, self._seen(own, window, outputs))
+
+    def pool(self, kind: type[MaxPool] | type[AveragePool]) -> None:
+        own = self.now
+        word = "maximum" if kind is MaxPool else "mean"
+        kernel, stride, _ = self._window(own, padded=False)
+        if f"overlapping {word}" in self.wishes:
+            kernel = tuple(max(k, min(2, s)) for k, s in zip(kernel, (own.height, own.width),
+                                                              strict=True))  # fmt: skip
+            stride = (1, 1)
+        if f"{word} with gaps" in self.wishes:
+            stride = tuple(k + 1 for k in kernel)
+        layer = kind(self.name(word), kernel, stride)
+        self.add(layer, self._seen(own, (kernel, stride, (0, 0)), own.units))
+
+    def flatten(self) -> None:
+        self.add(Flatten(self.name("flat")), Extent(0, 0, self.now.cells))
+
+    def sum(self, other: int) -> None:
+        relu = self.random.random() < 0.5
+        if "sum with ReLU" in self.wishes:
+            relu = True
+        elif "sum without ReLU" in self.wishes:
+            relu = False
+        self.add(Add(self.name("sum"), self.layers[other - 1].name, relu), self.now)
+
+    def any_sum(self) -> None:
+        """The sum with any output of the same extent, the one before it included."""
+        others = [l for l in range(1, len(self.extents)) if self.extents[l] == self.now]
+        if not others:
+            raise _Dead
+        self.sum(self.random.choice(others))
+
+    def keeping(self, depth: int) -> None:
+        """A layer or more that keep the extent."""
+        random, own = self.random, self.now
+        if depth and random.random() < (0.9 if "nested sums" in self.wishes else 0.25):
+            self.block(depth - 1)
+            return
+        if own.height:
+            kind = random.choice(("conv", "conv", "curve", "conv1", "pool"))
+            if kind == "curve":
+                self.activation()
+            elif kind == "pool":
+                word = random.choice((MaxPool, AveragePool))
+                self.add(word(self.name("pool"), (1, 1), (1, 1)), own)
+            else:
+                size = 3 if kind == "conv" else 1
+                window = ((size, size), (1, 1), (size // 2, size // 2))
+                self.convolution(window=window, outputs=own.units)
+            return
+        if own.units >= 2 and self.wants("sum around an Unflatten", 0.4):
+            self.unflatten()
+            image = self.now
+            if random.random() < 0.7:
+                self.keeping(depth)
+            if self.now != image:
+                raise _Dead
+            self.flatten()
+        elif random.random() < 0.3:
+            self.activation()
+        else:
+            self.dense(own.units)
+
+    def block(self, depth: int = 1) -> None:
+        """Layers with a sum around them, sometimes with a convolution on the way."""
+        random, start = self.random, len(self.layers)
+        if not start:
+            raise _Dead
+        own = self.extents[start]
+        if own.height and self.wants("convolution of an earlier layer", 0.3):
+            window = self._window(own, padded=True)
+            outputs = random.randint(1, 3)
+            self.convolution(window=window, outputs=outputs)
+            if random.random() < 0.5:
+                self.keeping(depth)
+            other = len(self.layers)
+            self.convolution(source=start, window=window, outputs=outputs)
+            self.sum(other)
+            return
+        for _ in range(random.randint(1, 2)):
+            self.keeping(depth)
+        self.sum(start)
+
+    def one_more(self) -> None:
+        random = self.random
+        moves: list[Callable[[], None]] = [self.activation, self.any_sum, self.block]
+        if self.now.height:
+            moves += [
+                self.convolution,
+                self.convolution,
+                lambda: self.pool(MaxPool),
+                lambda: self.pool(AveragePool),
+                self.flatten,
+            ]
+        else:
+            moves += [self.dense, self.dense, self.unflatten]
+        random.choice(moves)()
+
+    def wished(self, wish: str) -> None:
+        """One of the layers that a wish asks for, where it fits now."""
+        image, row = bool(self.now.height), not self.now.height
+        made: dict[str, tuple[bool, Callable[[], None]]] = {
+            "dense with ReLU": (row, self.dense),
+            "sigmoid": (True, self.activation),
+            "tanh": (True, self.activation),
+            "gelu": (True, self.activation),
+            "convolution": (image, self.convolution),
+            "convolution without ReLU": (image, lambda: self.convolution(relu=False)),
+            "stride": (image, self.convolution),
+            "oblong kernel": (image, self.convolution),
+            "padding": (image, self.convolution),
+            "convolution of an earlier layer": (image, self.block),
+            "maximum": (image, lambda: self.pool(MaxPool)),
+            "overlapping maximum": (image, lambda: self.pool(MaxPool)),
+            "maximum with gaps": (image, lambda: self.pool(MaxPool)),
+            "mean": (image, lambda: self.pool(AveragePool)),
+            "overlapping mean": (image, lambda: self.pool(AveragePool)),
+            "mean with gaps": (image, lambda: self.pool(AveragePool)),
+            "sum with ReLU": (True, self.block),
+            "sum without ReLU": (True, self.block),
+            "nested sums": (True, self.block),
+            "sum with itself": (True, lambda: self.sum(len(self.layers))),
+            "sum around an Unflatten": (row, self.block),
+            "Unflatten inside": (row, self.unflatten),
+        }
+        if wish not in made:
+            return
+        fits, move = made[wish]
+        if not fits:
+            (self.flatten if image else self.unflatten)()
+        move()
+
+
+def _layers(random: Random, wishes: frozenset[str]) -> tuple[AnyLayer, ...]:
+    net = _Network(random, wishes)
+    if "dense network" in wishes or (not wishes and random.random() < 0.08):
+        net.extents.append(Extent(0, 0, random.randint(1, 12)))
+        for _ in range(random.randint(0, 3)):
+            outputs = random.randint(1, 9)
+            name = net.name("fc")
+            net.add(
+                Layer(name, net.now.units, outputs, f"{name}.weight", net.bias(name), True),
+                Extent(0, 0, outputs),
+            )
+    elif "image input" in wishes or ("row input" not in wishes and random.random() < 0.6):
+        most = 7 if random.random() < 0.5 else 4
+        height, width = random.randint(2, most), random.randint(2, most)
+        if "odd image" in wishes:
+            height |= 1
+        channels = random.randint(1, 2)
+        net.extents.append(Extent(0, 0, channels * height * width))
+        net.add(
+            Unflatten(net.name("image"), channels, height, width), Extent(height, width, channels)
+        )
+    else:
+        net.extents.append(Extent(0, 0, random.randint(1, 16)))
+        net.dense(random.choice((4, 6, 8, 9, 12)))
+    if "dense network" not in wishes:
+        asked = sorted(wishes)
+        random.shuffle(asked)
+        for wish in asked:
+            net.wished(wish)
+        for _ in range(random.choice((0, 0, 1, 1, 2, 3)) if wishes else random.randint(0, 6)):
+            net.one_more()
+    if net.now.height:
+        net.flatten()
+    classes = 1 if net.wants("one output", 0.08) else random.randint(2, 5)
+    name = net.name("head")
+    last = Layer(name, net.now.units, classes, f"{name}.weight", net.bias(name), False)
+    net.add(last, Extent(0, 0, classes))
+    return tuple(net.layers)
+
+
+def _momentum(random: Random, wishes: frozenset[str]) -> Momentum | None:
+    filtered = {"momentum", "Nesterov", "weight decay", "several restarts"} & wishes
+    if "plain SGD" in wishes or (not filtered and random.random() < 0.5):
+        return None
+    mu = round(random.choice((0.3, 0.5, 0.75, 0.9, 0.95, random.random() * 0.98)) * ONE)
+    decay = random.choice((0, 0, 1e-4, 5e-3, 0.02, 0.1))
+    if "weight decay" in wishes:
+        decay = random.choice((1e-3, 0.02, 0.1, 0.4))
+        if "momentum" not in wishes and "Nesterov" not in wishes and random.random() < 0.3:
+            mu = 0
+    if "several restarts" in wishes:
+        decay = 0
+    nesterov = bool(mu) and ("Nesterov" in wishes or random.random() < 0.4)
+    return Momentum(mu, nesterov, round(decay * ONE), random.choice((1, 2, 4, 8)))
+
+
+def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
+    layers = _layers(random, wishes)
+    wished = [loss for loss in LOSSES if loss in wishes]
+    loss = random.choice(wished or LOSSES)
+    momentum = _momentum(random, wishes)
+    batch = random.choice((1, 2, 2, 3, 3, 4, 5))
+    if "batch of one" in wishes:
+        batch = 1
+    steps = random.randint(1, 6)
+    segment_steps = random.choice((1, 2, 2, 4, 4, 8, 8))
+    if "several segments" in wishes or "short last segment" in wishes:
+        segment_steps = random.choice((1, 2, 2, 4))
+        steps = segment_steps + random.randint(1, 3)
+    elif random.random() < 0.6:
+        segment_steps = 1 << (steps - 1).bit_length()
+    if momentum is not None:
+        if momentum.weight_decay:
+            segment_steps = 1 << (steps - 1).bit_length() << random.randint(0, 1)
+        momentum = replace(momentum, restart_steps=segment_steps)
+    entries = random.randint(2, 3) if "schedule" in wishes else random.choice((1, 1, 2, 3))
+    if "schedule" in wishes:
+        steps = max(steps, 2) if segment_steps > 1 or momentum is None else steps
+    firsts = sorted(random.sample(range(1, steps), min(entries, steps) - 1)) if steps > 1 else []
+    rates = [random.choice((0.01, 0.05, 0.1, 0.3, 1.0)) for _ in range(1 + len(firsts))]
+    bits = 10 if momentum is None else 32
+    share = 1.0 if momentum is None else 1 - momentum.momentum / ONE
+    schedule = tuple(
+        (first, max(1, round(rate * share / batch * (1 << bits))))
+        for first, rate in zip((0, *firsts), rates, strict=True)
+    )
+    frozen: tuple[str, ...] = ()
+    trained = [layer.name for layer in layers if isinstance(layer, (Layer, Convolution))]
+    if "frozen" in wishes or "frozen first layers" in wishes or random.random() < 0.2:
+        frozen = tuple(name for name in trained if random.random() < 0.5)
+        if "frozen first layers" in wishes:
+            frozen = tuple(trained[: random.randint(1, max(1, len(trained) - 1))])
+    start = Initialisation("seed", random.choice(("s", "a longer seed, with äöü", "0")))
+    if "weights from a file" in wishes or random.random() < 0.25:
+        start = Initialisation("file", "00" * 32)
+    circuit = Circuit(
+        layers,
+        loss,
+        FixedPoint() if momentum is None else FORMAT,
+        batch,
+        steps,
+        schedule,
+        random.choice(("order", "o", "Reihenfolge № 1")),
+        start,
+        momentum,
+        "last batch dropped" in wishes or random.random() < 0.25,
+        frozen,
+    )
+    return circuit, segment_steps
+
+
+def _given(random: Random, circuit: Circuit) -> Weights:
+    """First weights of a file: as large as seeded ones or larger, some rows 0 or alike."""
+    out: Weights = {}
+    shift = circuit.fixed_point.weight_bits
+    decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    for name, shape in circuit.parameter_shapes().items():
+        count = int(np.prod(shape))
+        fan_in = count // shape[-1]
+        style = random.choice(("random", "random", "coarse", "zeros"))
+        bound = (1 << shift) * random.choice((0.5, 1, 1.5)) / max(fan_in, 1) ** 0.5
+        values = [round(random.uniform(-bound, bound)) for _ in range(count)]
+        if style == "coarse":
+            values = [random.choice((-1, 0, 1)) * round(bound / 2) for _ in range(count)]
+        if style == "zeros":
+            values = [value if random.random() < 0.6 else 0 for value in values]
+        out[name] = [value >> 12 << 12 for value in values] if decays else values
+    return out
+
+
+def _data(random: Random, circuit: Circuit, wishes: frozenset[str]) -> tuple[list[Vector], Vector]:
+    batch = circuit.batch_size
+    count = random.choice((1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13))
+    if "batch larger than the dataset" in wishes:
+        count = max(1, batch - random.randint(1, 2))
+    if circuit.drop_last:
+        count = max(count, batch)
+        if count % batch == 0 and batch > 1:
+            count += random.randint(1, batch - 1)
+    style = random.choice(("bytes", "bytes", "levels", "flat"))
+    if "equal inputs" in wishes:
+        style = random.choice(("levels", "flat"))
+    inputs = []
+    for _ in range(count):
+        if style == "bytes":
+            row = [random.randint(0, 255) for _ in range(circuit.features)]
+        elif style == "levels":
+            row = [random.choice((0, 127, 255)) for _ in range(circuit.features)]
+        else:
+            row = [random.choice((0, 100, 255))] * circuit.features
+        inputs.append(row)
+    return inputs, [random.randrange(circuit.classes) for _ in range(count)]
+
+
+def draw(key: str) -> Case:
+    """The case of ``key``: ``SEED``, or ``SEED|wish|wish`` for one that has these features if it
+    can."""
+    seed, *wishes = key.split("|")
+    random = Random(f"{seed}|{'|'.join(wishes)}")
+    asked = frozenset(wishes)
+    while True:
+        try:
+            circuit, segment_steps = _circuit(random, asked)
+        except _Dead:
+            continue
+        if canonical.violation(circuit) is not None:
+            continue
+        if circuit.initialisation.kind == "file":
+            first = _given(random, circuit)
+        else:
+            first = seeded(circuit)
+        inputs, labels = _data(random, circuit, asked)
+        case = Case(key, circuit, inputs, labels, first, segment_steps, random.random() < 0.5)
+        if circuit.initialisation.kind == "file":
+            start = Initialisation("file", digest(case.arrays()))
+            case = replace(case, circuit=replace(circuit, initialisation=start))
+        if "clear" in asked or "hiding" in asked:
+            case = replace(case, hiding="hiding" in asked)
+        return case
+
+
+# Features
+
+
+def _some(kind: type | tuple[type, ...], test: Callable[[AnyLayer], bool] = lambda _: True):  # type: ignore[no-untyped-def]
+    def found(case: Case) -> bool:
+        return any(isinstance(layer, kind) and test(layer) for layer in case.circuit.layers)
+
+    return found
+
+
+def _below(case: Case) -> list[set[int]]:
+    """Per layer the outputs that it follows from, itself included."""
+    reads = Network.of(case.circuit.layers).reads
+    out: list[set[int]] = [{0}]
+    for l in range(1, len(reads)):
+        out.append({l}.union(*(out[read] for read in reads[l])))
+    return out
+
+
+def _sums(case: Case) -> Iterator[tuple[int, set[int]]]:
+    """Every sum, with what is on its longer way and not below the output that it takes again."""
+    below, reads = _below(case), Network.of(case.circuit.layers).reads
+    for l, layer in enumerate(case.circuit.layers, 1):
+        if isinstance(layer, Add):
+            first, second = (below[read] for read in reads[l])
+            yield l, first.symmetric_difference(second)
+
+
+def _around(kind: type) -> Callable[[Case], bool]:
+    def found(case: Case) -> bool:
+        layers = case.circuit.layers
+        return any(
+            any(isinstance(layers[k - 1], kind) for k in inside) for _, inside in _sums(case)
+        )
+
+    return found
+
+
+def _frozen_first(case: Case) -> bool:
+    """Something is read that no error reaches, beyond the input."""
+    trained = Network.of(case.circuit.layers).trained_from(case.circuit.frozen)
+    kinds = (Layer, Convolution)
+    pairs = zip(case.circuit.layers, trained[1:], strict=True)
+    return any(isinstance(layer, kinds) and not known for layer, known in pairs)
+
+
+def _windows_meet(layer: AnyLayer) -> bool:
+    assert isinstance(layer, (MaxPool, AveragePool))
+    return any(s < k for s, k in zip(layer.stride, layer.kernel, strict=True))
+
+
+def _windows_miss(layer: AnyLayer) -> bool:
+    assert isinstance(layer, (MaxPool, AveragePool))
+    return any(s > k for s, k in zip(layer.stride, layer.kernel, strict=True))
+
+
+def _filtered(test: Callable[[Momentum], bool]) -> Callable[[Case], bool]:
+    return lambda case: case.circuit.momentum is not None and test(case.circuit.momentum)
+
+
+def _images(case: Case) -> list[Extent]:
+    return [extent for extent in Network.of(case.circuit.layers).extents if extent.height]
+
+
+FEATURES: dict[str, Callable[[Case], bool]] = {
+    "dense network": lambda c: c.circuit.is_dense,
+    "dense with ReLU": _some(Layer, lambda layer: layer.relu),
+    "image input": lambda c: isinstance(c.circuit.layers[0], Unflatten),
+    "Unflatten inside": lambda c: any(isinstance(n, Unflatten) for n in c.circuit.layers[1:]),
+    "odd image": lambda c: any(
+        e.height * e.width % 2 and e.height * e.width > 1 for e in _images(c)
+    ),
+    "convolution": _some(Convolution),
+    "convolution without ReLU": _some(Convolution, lambda layer: not layer.relu),
+    "stride": _some(Convolution, lambda layer: max(layer.stride) > 1),
+    "oblong kernel": _some(Convolution, lambda layer: layer.kernel[0] != layer.kernel[1]),
+    "padding": _some(Convolution, lambda layer: max(layer.padding) > 0),
+    "convolution of an earlier layer": _some(Convolution, lambda layer: layer.source is not None),
+    "maximum": _some(MaxPool),
+    "overlapping maximum": _some(MaxPool, _windows_meet),
+    "maximum with gaps": _some(MaxPool, _windows_miss),
+    "mean": _some(AveragePool),
+    "overlapping mean": _some(AveragePool, _windows_meet),
+    "mean with gaps": _some(AveragePool, _windows_miss),
+    "sigmoid": _some(Activation, lambda layer: layer.function == "sigmoid"),
+    "tanh": _some(Activation, lambda layer: layer.function == "tanh"),
+    "gelu": _some(Activation, lambda layer: layer.function == "gelu"),
+    "sum with ReLU": _some(Add, lambda layer: layer.relu),
+    "sum without ReLU": _some(Add, lambda layer: not layer.relu),
+    "sum with itself": lambda c: any(not inside for _, inside in _sums(c)),
+    "nested sums": _around(Add),
+    "sum around an Unflatten": _around(Unflatten),
+    "no bias": _some((Layer, Convolution), lambda layer: layer.bias is None),
+    "one output": lambda c: c.circuit.classes == 1,
+    "cross_entropy": lambda c: c.circuit.loss == "cross_entropy",
+    "mse": lambda c: c.circuit.loss == "mse",
+    "binary_cross_entropy": lambda c: c.circuit.loss == "binary_cross_entropy",
+    "plain SGD": lambda c: c.circuit.momentum is None,
+    "momentum": _filtered(lambda m: m.momentum > 0),
+    "Nesterov": _filtered(lambda m: m.nesterov),
+    "weight decay": _filtered(lambda m: m.weight_decay > 0),
+    "several restarts": lambda c: c.circuit.momentum is not None and c.segments > 1,
+    "schedule": lambda c: len(c.circuit.multipliers) > 1,
+    "frozen": lambda c: bool(c.circuit.frozen),
+    "frozen first layers": _frozen_first,
+    "several segments": lambda c: c.segments > 1,
+    "short last segment": lambda c: c.circuit.steps % c.segment_steps > 0,
+    "last batch dropped": lambda c: (
+        c.circuit.drop_last and len(c.inputs) % c.circuit.batch_size > 0
+    ),
+    "batch larger than the dataset": lambda c: c.circuit.batch_size > len(c.inputs),
+    "batch of one": lambda c: c.circuit.batch_size == 1,
+    "weights from a file": lambda c: c.circuit.initialisation.kind == "file",
+    "equal inputs": lambda c: any(row.count(row[0]) * 4 > len(row) > 3 for row in c.inputs),
+    "hiding": lambda c: c.hiding,
+    "clear": lambda c: not c.hiding,
+}
+
+_ALONE = [
+    {"cross_entropy", "mse", "binary_cross_entropy"},
+    {"hiding", "clear"},
+    {"plain SGD", "momentum"},
+    {"plain SGD", "Nesterov"},
+    {"plain SGD", "weight decay"},
+    {"plain SGD", "several restarts"},
+    {"weight decay", "several segments"},
+    {"weight decay", "several restarts"},
+    {"batch of one", "batch larger than the dataset"},
+    {"batch of one", "last batch dropped"},
+    {"batch larger than the dataset", "last batch dropped"},
+    {"cross_entropy", "one output"},
+]
+"""At most one of each set is in a case. Decay makes a run one segment; a batch of one drops
+nothing and is larger than no dataset; a softmax over one class is refused."""
+
+_NOT_DENSE = {
+    "image input", "Unflatten inside", "odd image", "convolution", "convolution without ReLU",
+    "stride", "oblong kernel", "padding", "convolution of an earlier layer", "maximum",
+    "overlapping maximum", "maximum with gaps", "mean", "overlapping mean", "mean with gaps",
+    "sigmoid", "tanh", "gelu", "sum with ReLU", "sum without ReLU", "sum with itself",
+    "nested sums", "sum around an Unflatten",
+}  # fmt: skip
+
+Pair = tuple[str, str]
+
+
+def impossible(pair: Pair) -> bool:
+    """Whether no case has both features."""
+    both = set(pair)
+    return any(both <= group for group in _ALONE) or (
+        "dense network" in both and bool(both & _NOT_DENSE)
+    )
+
+
+PAIRS: list[Pair] = [pair for pair in combinations(FEATURES, 2) if not impossible(pair)]
+
+
+def features(case: Case) -> list[str]:
+    return [name for name, has in FEATURES.items() if has(case)]
+
+
+class Coverage:
+    """How often each feature and each pair of features occurred."""
+
+    def __init__(self) -> None:
+        self.pairs: Counter[Pair] = Counter()
+        self.features: Counter[str] = Counter()
+
+    def add(self, found: list[str]) -> None:
+        self.features.update(found)
+        self.pairs.update(combinations(found, 2))
+
+    @property
+    def missing(self) -> list[Pair]:
+        return [pair for pair in PAIRS if not self.pairs[pair]]
+
+    def new(self, found: list[str]) -> int:
+        """How many pairs would occur for the first time."""
+        return sum(not self.pairs[pair] for pair in combinations(found, 2))
+
+    def table(self) -> str:
+        """A line per feature: its number, how often it occurred, and with each of those before
+        it: ``.`` cannot be, ``-`` did not, ``+`` more than nine times."""
+        names = list(FEATURES)
+        lines = []
+        for i, name in enumerate(names):
+            row = ""
+            for other in names[:i]:
+                count = self.pairs[other, name]
+                mark = "+" if count > 9 else str(count) if count else "-"
+                row += "." if impossible((other, name)) else mark
+            lines.append(f"{i + 1:2} {name:32} {self.features[name]:5}  {row}")
+        covered = len(PAIRS) - len(self.missing)
+        lines.append(f"{covered} of {len(PAIRS)} pairs")
+        return "\n".join(lines)
+
+
+def draws(seed: str, count: int) -> Iterator[Case]:
+    """``count`` cases: each the one of three random ones, or one made for a missing pair, that
+    has the most new pairs; once all have occurred, random ones and wished-for ones in turn."""
+    seen, random = Coverage(), Random(seed)
+    for number in range(count):
+        keys = [f"{seed}:{number}:{k}" for k in range(3)]
+        missing = seen.missing
+        if missing or number % 2:
+            for k in range(3):
+                pair = random.choice(missing or PAIRS)
+                keys.append(f"{seed}:{number}:{k}|" + "|".join(pair))
+        if not missing:
+            keys = keys[-1:]
+        cases = [draw(key) for key in keys]
+        case = max(cases, key=lambda c: seen.new(features(c)))
+        seen.add(features(case))
+        yield case

@@ -1,0 +1,581 @@
+"""Training in plain Python integers, as ``docs/protocol.md`` (3, 7.11) and ``docs/format.md`` (4)
+describe it.
+
+Nothing here is taken from the code that trains, builds graphs or computes filters: of ``zktrain``
+only the records that state a network are read. Every value is an ``int``, every tensor a flat
+list; an image is in the order lines, columns, channels, a parameter in row-major order of its
+internal layout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from functools import cache
+
+from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.network import (
+    Activation,
+    Add,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Layer,
+    MaxPool,
+    Unflatten,
+)
+
+Vector = list[int]
+Weights = dict[str, Vector]
+Windows = list[list[tuple[int, int]]]
+"""Per place of the output the pairs ``(tap, place of the input)`` that lie inside the image."""
+
+F, ERROR_BITS = 8, 14
+LOW, HIGH = -(1 << 15), (1 << 15) - 1
+MOST_DISTANCE = (1 << 16) - 2
+WEIGHT_LIMIT = 1 << 52
+
+
+class OutOfRange(Exception):
+    """A value that has no proof: the honest run ends before the update of ``step``."""
+
+    def __init__(self, step: int, layer: str, what: str) -> None:
+        super().__init__(f"step {step}, layer {layer}: {what}")
+        self.step = step
+        self.layer = layer
+
+
+def rounded(value: int, bits: int) -> int:
+    """``R_n(v) = floor((v + 2^(n-1)) / 2^n)``."""
+    return (value + (1 << (bits - 1))) >> bits
+
+
+# Tables, from their formulas
+
+
+@cache
+def exponential(d: int) -> int:
+    """``T(d) = round(2^14 exp(-d / 2^8))``."""
+    return round(math.exp(-d / 256) * (1 << 14))
+
+
+@cache
+def chance(z: int) -> int:
+    """``P(z) = round(2^14 / (1 + exp(-z / 2^8)))``."""
+    return round((1 << 14) / (1 + math.exp(-z / 256)))
+
+
+def _sigmoid(x: float) -> tuple[float, float]:
+    value = 1 / (1 + math.exp(-x))
+    return value, value * (1 - value)
+
+
+def _tanh(x: float) -> tuple[float, float]:
+    value = math.tanh(x)
+    return value, 1 - value * value
+
+
+def _gelu(x: float) -> tuple[float, float]:
+    below = math.erfc(-x / math.sqrt(2)) / 2
+    return x * below, below + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+CURVES = {"sigmoid": _sigmoid, "tanh": _tanh, "gelu": _gelu}
+
+
+@cache
+def curve(function: str, z: int) -> tuple[int, int]:
+    """Value with 8 and slope with 14 fractional bits."""
+    value, slope = CURVES[function](z / 256)
+    return round(value * (1 << F)), round(slope * (1 << 14))
+
+
+def normaliser(logits: Vector) -> int:
+    """The smallest ``c >= max z`` with ``sum_j T(c - z_j) <= 2^14``."""
+    c = max(logits)
+    while sum(exponential(c - z) for z in logits) > 1 << 14:
+        c += 1
+    return c
+
+
+# What is public: order, first weights, the filter of momentum and decay
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(8, "little") + data
+
+
+def batches(circuit: Circuit, records: int) -> list[Vector]:
+    """Record numbers of the batch of every step."""
+    batch = circuit.batch_size
+    used = records // batch * batch if circuit.drop_last else records
+    stream: Vector = []
+    epoch = 0
+    while len(stream) < circuit.steps * batch:
+        seed = b"zktrain order v1" + _text(circuit.order_seed) + epoch.to_bytes(8, "little")
+        keys = hashlib.shake_256(seed).digest(8 * records)
+        numbers = [int.from_bytes(keys[8 * n : 8 * n + 8], "little") for n in range(records)]
+        stream += sorted(range(records), key=lambda n: (numbers[n], n))[:used]
+        epoch += 1
+    return [stream[t * batch : (t + 1) * batch] for t in range(circuit.steps)]
+
+
+def multipliers(circuit: Circuit) -> Vector:
+    """``m_t`` of every step."""
+    out: Vector = []
+    for t in range(circuit.steps):
+        out.append([m for first, m in circuit.multipliers if first <= t][-1])
+    return out
+
+
+def _taps(layer: Layer | Convolution) -> int:
+    return layer.kernel[0] * layer.kernel[1] if isinstance(layer, Convolution) else 1
+
+
+def seeded(circuit: Circuit) -> Weights:
+    """The first weights of a circuit that starts from a seed."""
+    decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    out: Weights = {}
+    for layer in circuit.layers:
+        if not isinstance(layer, (Layer, Convolution)):
+            continue
+        inputs = _taps(layer) * layer.inputs
+        bound = math.isqrt((1 << (64 if circuit.momentum is None else 68)) // inputs)
+        sizes = [(layer.weight, inputs * layer.outputs)]
+        sizes += [(layer.bias, layer.outputs)] if layer.bias is not None else []
+        for name, count in sizes:
+            seed = b"zktrain init v1" + _text(circuit.initialisation.value) + _text(name)
+            stream = hashlib.shake_256(seed).digest(4 * count)
+            u = [int.from_bytes(stream[4 * n : 4 * n + 4], "little") for n in range(count)]
+            values = [((v * (2 * bound + 1)) >> 32) - bound for v in u]
+            out[name] = [v >> 12 << 12 for v in values] if decays else values
+    return out
+
+
+@dataclass
+class Filter:
+    """``D[t]`` and ``M[t][tau]`` of the steps since a restart, by the recurrence of format.md;
+    one call of ``step`` per step."""
+
+    circuit: Circuit
+    start: int = 1 << 12
+    rows: Vector = field(default_factory=list)
+    _pairs: list[tuple[int, int]] = field(default_factory=lambda: [(0, 1 << 40)])
+
+    def step(self, multiplier: int) -> None:
+        """Make ``start`` and ``rows`` those after one more step."""
+        stated = self.circuit.momentum
+        assert stated is not None
+        one, mu, restart = 1 << 40, stated.momentum, stated.restart_steps
+        most, s = max(m for _, m in self.circuit.multipliers), 0
+        while most << 20 > (one - mu) << s:
+            s += 1
+        kappa = (stated.weight_decay * self.circuit.batch_size << s) >> 12
+        rate = multiplier << (20 - s)
+        tau = len(self._pairs) - 1
+        pairs = []
+        for v, c in self._pairs:
+            u = (c * kappa) >> 40
+            v = ((v * mu) >> 40) - u
+            move = ((v * mu) >> 40) - u if stated.nesterov else v
+            pairs.append((v, c + ((move * rate) >> 40)))
+        first = one + mu if stated.nesterov else one
+        pairs.append((one, (first * rate) >> 40))
+        self._pairs = pairs
+        self.start = (pairs[0][1] + (1 << 27)) >> 28 if stated.weight_decay else 1 << 12
+        bits = restart.bit_length() - 1
+        self.rows = []
+        for tau, (_, c) in enumerate(pairs[1:]):
+            reverse = int(f"{tau:0{bits}b}"[::-1], 2) if bits else 0
+            phi = (2 * reverse + 1) * one // (2 * restart)
+            self.rows.append(((c << s) + phi) >> 40)
+
+
+# The network
+
+
+@dataclass(frozen=True)
+class Extent:
+    """``height`` and ``width`` are 0 of a row; ``units`` values at each place."""
+
+    height: int
+    width: int
+    units: int
+
+    @property
+    def cells(self) -> int:
+        return self.units * max(1, self.height * self.width)
+
+
+def _places(size: int, kernel: int, stride: int, pad: int) -> int:
+    return (size + 2 * pad - kernel) // stride + 1
+
+
+def _seen(layer: Convolution | MaxPool | AveragePool, own: Extent) -> tuple[Extent, Windows]:
+    """Extent of the output (units as the input's) and what each place reads."""
+    pad = layer.padding if isinstance(layer, Convolution) else (0, 0)
+    (kh, kw), (sh, sw) = layer.kernel, layer.stride
+    height = _places(own.height, kh, sh, pad[0])
+    width = _places(own.width, kw, sw, pad[1])
+    windows: Windows = []
+    for y in range(height):
+        for x in range(width):
+            inside = []
+            for ky in range(kh):
+                for kx in range(kw):
+                    iy, ix = sh * y + ky - pad[0], sw * x + kx - pad[1]
+                    if 0 <= iy < own.height and 0 <= ix < own.width:
+                        inside.append((ky * kw + kx, iy * own.width + ix))
+            windows.append(inside)
+    return Extent(height, width, own.units), windows
+
+
+@dataclass
+class Network:
+    """``reads[l]`` are the layers whose outputs layer ``l`` reads, 0 the input; ``windows[l]`` what
+    each of its places sees."""
+
+    layers: tuple[AnyLayer, ...]
+    reads: list[list[int]]
+    extents: list[Extent]
+    windows: list[Windows]
+
+    @classmethod
+    def of(cls, layers: tuple[AnyLayer, ...]) -> Network:
+        first = layers[0]
+        if isinstance(first, Unflatten):
+            extents = [Extent(0, 0, first.channels * first.height * first.width)]
+        else:
+            assert isinstance(first, Layer)
+            extents = [Extent(0, 0, first.inputs)]
+        number = {layer.name: l for l, layer in enumerate(layers, 1)}
+        reads: list[list[int]] = [[]]
+        seen: list[Windows] = [[]]
+        for l, layer in enumerate(layers, 1):
+            sources = [l - 1]
+            if isinstance(layer, Convolution) and layer.source is not None:
+                sources = [number[layer.source]]
+            if isinstance(layer, Add):
+                sources = [l - 1, number[layer.other]]
+            own = extents[sources[0]]
+            windows: Windows = [[(0, 0)]]
+            match layer:
+                case Layer():
+                    out = Extent(0, 0, layer.outputs)
+                case Convolution():
+                    out, windows = _seen(layer, own)
+                    out = Extent(out.height, out.width, layer.outputs)
+                case MaxPool() | AveragePool():
+                    out, windows = _seen(layer, own)
+                case Unflatten():
+                    out = Extent(layer.height, layer.width, layer.channels)
+                case Flatten():
+                    out = Extent(0, 0, own.cells)
+                case _:
+                    out = own
+            reads.append(sources)
+            extents.append(out)
+            seen.append(windows)
+        return cls(layers, reads, extents, seen)
+
+    def trained_from(self, frozen: tuple[str, ...]) -> list[bool]:
+        """Whether something at or below each output is trained."""
+        out = [False]
+        for layer, reads in zip(self.layers, self.reads[1:], strict=True):
+            own = isinstance(layer, (Layer, Convolution)) and layer.name not in frozen
+            out.append(own or any(out[read] for read in reads))
+        return out
+
+
+def row_of_image(extent: Extent, image: Vector) -> Vector:
+    """Channels, lines, columns from lines, columns, channels."""
+    places = range(extent.height * extent.width)
+    return [image[p * extent.units + c] for c in range(extent.units) for p in places]
+
+
+def image_of_row(extent: Extent, row: Vector) -> Vector:
+    places = extent.height * extent.width
+    return [row[c * places + p] for p in range(places) for c in range(extent.units)]
+
+
+@dataclass
+class Pass:
+    """One sample: of every layer ``before`` the ReLU and ``outputs`` after it; ``arrived`` are the
+    errors ``E`` at the outputs, empty where none are sent."""
+
+    outputs: list[Vector]
+    before: list[Vector]
+    arrived: list[Vector] = field(default_factory=list)
+    winners: dict[int, Vector] = field(default_factory=dict)
+    """Per maximum the input's cell that each output's cell is."""
+
+
+@dataclass
+class StepTrace:
+    """A step: its batch, the weights before it, the summed gradients ``G`` in units of ``2^-22``
+    (biases too), and per sample all values."""
+
+    rows: Vector
+    multiplier: int
+    weights: Weights
+    passes: list[Pass]
+    gradients: Weights
+
+
+@dataclass
+class Run:
+    """A run to its end, or to the step where a value left its range (``stopped``)."""
+
+    steps: list[StepTrace]
+    boundaries: list[Weights]
+    """Weights before step ``0, 1, ..``; the last ones are the result unless the run stopped."""
+    filters: list[tuple[int, Vector]]
+    """Under momentum or decay ``D`` and ``M`` after each step, since its restart."""
+    stopped: OutOfRange | None = None
+
+
+class Interpreter:
+    """Runs a circuit on records, ``inputs`` of 0..255 and one label each."""
+
+    def __init__(self, circuit: Circuit, inputs: list[Vector], labels: Vector) -> None:
+        self.circuit = circuit
+        self.inputs = inputs
+        self.labels = labels
+        self.network = Network.of(circuit.layers)
+        self.trained = self.network.trained_from(circuit.frozen)
+        self.shift = 32 if circuit.momentum is None else 34
+        self._step = 0
+
+    def run(self, first: Weights) -> Run:
+        """All steps from the weights ``first``."""
+        order = batches(self.circuit, len(self.inputs))
+        weights = {name: list(values) for name, values in first.items()}
+        out = Run([], [weights], [])
+        stated = self.circuit.momentum
+        filter_, restart, past = Filter(self.circuit), weights, list[Weights]()
+        for t, m in enumerate(multipliers(self.circuit)):
+            self._step = t
+            try:
+                step = self._one(order[t], m, weights)
+            except OutOfRange as stopped:
+                out.stopped = stopped
+                return out
+            if stated is None:
+                moves = {
+                    name: [w - m * g for w, g in zip(weights[name], gradient, strict=True)]
+                    for name, gradient in step.gradients.items()
+                }
+            else:
+                if t % stated.restart_steps == 0:
+                    filter_, restart, past = Filter(self.circuit), weights, []
+                past.append(step.gradients)
+                filter_.step(m)
+                out.filters.append((filter_.start, filter_.rows))
+                moves = {
+                    name: self._filtered(filter_, restart[name], [g[name] for g in past])
+                    for name in step.gradients
+                }
+            out.steps.append(step)
+            weights = {**weights, **moves}
+            for name, values in moves.items():
+                if max(map(abs, values)) >= WEIGHT_LIMIT:
+                    out.stopped = OutOfRange(t, name, "a weight is not below 2^52")
+                    return out
+            out.boundaries.append(weights)
+        return out
+
+    def _filtered(self, known: Filter, start: Vector, gradients: list[Vector]) -> Vector:
+        """``W_t = D (W_0 / 2^12) - sum_tau M G_tau``; without decay ``D = 2^12``."""
+        out = []
+        for cell, w in enumerate(start):
+            first = w if known.start == 1 << 12 else known.start * (w >> 12)
+            moved = sum(m * g[cell] for m, g in zip(known.rows, gradients, strict=True))
+            out.append(first - moved)
+        return out
+
+    def _one(self, rows: Vector, multiplier: int, weights: Weights) -> StepTrace:
+        passes = [self._forward(self.inputs[row], weights) for row in rows]
+        gradients = {
+            name: [0] * len(weights[name])
+            for layer in self.circuit.layers
+            if isinstance(layer, (Layer, Convolution)) and layer.name not in self.circuit.frozen
+            for name in (layer.weight, layer.bias)
+            if name is not None
+        }
+        last = len(self.circuit.layers)
+        for row, sample in zip(rows, passes, strict=True):
+            sample.arrived = [[] for _ in range(last + 1)]
+            sample.arrived[last] = self._loss(sample.outputs[last], self.labels[row])
+            for l in range(last, 0, -1):
+                if sample.arrived[l]:
+                    self._backward(l, sample, weights, gradients)
+        return StepTrace(rows, multiplier, weights, passes, gradients)
+
+    def _bounded(self, l: int, values: Vector, what: str) -> Vector:
+        for value in values:
+            if not LOW <= value <= HIGH:
+                name = self.circuit.layers[l - 1].name
+                raise OutOfRange(self._step, name, f"{what} {value} is not in 16 bits")
+        return values
+
+    # Forward
+
+    def _forward(self, record: Vector, weights: Weights) -> Pass:
+        sample = Pass([record], [record])
+        for l in range(1, len(self.circuit.layers) + 1):
+            before = self._layer(l, sample, weights)
+            relu = getattr(self.circuit.layers[l - 1], "relu", False)
+            sample.before.append(before)
+            sample.outputs.append([z if z > 0 else 0 for z in before] if relu else before)
+        return sample
+
+    def _layer(self, l: int, sample: Pass, weights: Weights) -> Vector:
+        layer, reads = self.circuit.layers[l - 1], self.network.reads[l]
+        windows, own = self.network.windows[l], self.network.extents[reads[0]]
+        a = sample.outputs[reads[0]]
+        match layer:
+            case Layer() | Convolution():
+                w, inputs, outputs = weights[layer.weight], layer.inputs, layer.outputs
+                bias = weights[layer.bias] if layer.bias is not None else [0] * outputs
+                z = []
+                for seen in windows:
+                    accumulators = [b << F for b in bias]
+                    for tap, place in seen:
+                        for i in range(inputs):
+                            value = a[place * inputs + i]
+                            if value:
+                                at = (tap * inputs + i) * outputs
+                                for j in range(outputs):
+                                    accumulators[j] += value * w[at + j]
+                    z += [rounded(value, self.shift) for value in accumulators]
+                return self._bounded(l, z, "the value")
+            case MaxPool():
+                return self._maximum(l, sample, a, own.units)
+            case AveragePool():
+                taps = layer.kernel[0] * layer.kernel[1]
+                c = ((1 << 16) + taps // 2) // taps
+                z = [
+                    rounded(c * sum(a[place * own.units + i] for _, place in seen), 16)
+                    for seen in windows
+                    for i in range(own.units)
+                ]
+                return self._bounded(l, z, "the mean")
+            case Activation():
+                return [curve(layer.function, value)[0] for value in a]
+            case Unflatten():
+                return image_of_row(self.network.extents[l], a)
+            case Flatten():
+                return row_of_image(own, a)
+            case Add():
+                z = [v + u for v, u in zip(a, sample.outputs[reads[1]], strict=True)]
+                return self._bounded(l, z, "the sum")
+        raise TypeError(layer)
+
+    def _maximum(self, l: int, sample: Pass, a: Vector, units: int) -> Vector:
+        sample.winners[l] = winners = []
+        for seen in self.network.windows[l]:
+            for i in range(units):
+                cells = [place * units + i for _, place in seen]
+                values = [a[cell] for cell in cells]
+                won = values.index(max(values))
+                for k, value in enumerate(values):
+                    if values[won] - value - (k < won) > MOST_DISTANCE:
+                        name = self.circuit.layers[l - 1].name
+                        raise OutOfRange(self._step, name, "values of a window are too far apart")
+                winners.append(cells[won])
+        return [a[cell] for cell in winners]
+
+    def _loss(self, logits: Vector, label: int) -> Vector:
+        """The error of the last layer."""
+        y = [(j == label) << ERROR_BITS for j in range(len(logits))]
+        if self.circuit.loss == "mse":
+            chances = [z << (ERROR_BITS - F) for z in logits]
+        elif self.circuit.loss == "binary_cross_entropy":
+            chances = [chance(z) for z in logits]
+        else:
+            c = normaliser(logits)
+            if c - min(logits) > MOST_DISTANCE:
+                name = self.circuit.layers[-1].name
+                raise OutOfRange(self._step, name, "logits are too far apart")
+            chances = [exponential(c - z) for z in logits]
+        return [p - target for p, target in zip(chances, y, strict=True)]
+
+    # Backward
+
+    def _backward(self, l: int, sample: Pass, weights: Weights, gradients: Weights) -> None:
+        layer, reads = self.circuit.layers[l - 1], self.network.reads[l]
+        e = sample.arrived[l]
+        if getattr(layer, "relu", False):
+            e = [v if z > 0 else 0 for v, z in zip(e, sample.before[l], strict=True)]
+        if isinstance(layer, (Layer, Convolution)) and layer.name not in self.circuit.frozen:
+            self._gradient(l, layer, sample, e, gradients)
+        for source in reads:
+            if self.trained[source]:
+                sent = self._sent(l, sample, e, weights)
+                had = sample.arrived[source] or [0] * len(sent)
+                sample.arrived[source] = [v + u for v, u in zip(had, sent, strict=True)]
+
+    def _gradient(
+        self, l: int, layer: Layer | Convolution, sample: Pass, e: Vector, gradients: Weights
+    ) -> None:
+        a, inputs, outputs = sample.outputs[self.network.reads[l][0]], layer.inputs, layer.outputs
+        total = gradients[layer.weight]
+        for p, seen in enumerate(self.network.windows[l]):
+            errors = e[p * outputs : (p + 1) * outputs]
+            if not any(errors):
+                continue
+            for tap, place in seen:
+                for i in range(inputs):
+                    value = a[place * inputs + i]
+                    if value:
+                        at = (tap * inputs + i) * outputs
+                        for j in range(outputs):
+                            total[at + j] += value * errors[j]
+            if layer.bias is not None:
+                for j in range(outputs):
+                    gradients[layer.bias][j] += errors[j] << F
+
+    def _sent(self, l: int, sample: Pass, e: Vector, weights: Weights) -> Vector:
+        """What layer ``l`` sends back to one of those that it reads."""
+        layer, source = self.circuit.layers[l - 1], self.network.reads[l][0]
+        own, extent = self.network.extents[source], self.network.extents[l]
+        windows, back = self.network.windows[l], [0] * own.cells
+        match layer:
+            case Layer() | Convolution():
+                w, inputs, outputs = weights[layer.weight], layer.inputs, layer.outputs
+                for p, seen in enumerate(windows):
+                    errors = e[p * outputs : (p + 1) * outputs]
+                    if not any(errors):
+                        continue
+                    for tap, place in seen:
+                        for i in range(inputs):
+                            at = (tap * inputs + i) * outputs
+                            back[place * inputs + i] += sum(
+                                errors[j] * w[at + j] for j in range(outputs)
+                            )
+                back = [rounded(value, self.shift) for value in back]
+            case MaxPool():
+                for cell, error in zip(sample.winners[l], e, strict=True):
+                    back[cell] += error
+                return back
+            case AveragePool():
+                taps = layer.kernel[0] * layer.kernel[1]
+                c = ((1 << 16) + taps // 2) // taps
+                for p, seen in enumerate(windows):
+                    for _, place in seen:
+                        for i in range(own.units):
+                            back[place * own.units + i] += e[p * own.units + i]
+                back = [rounded(c * value, 16) for value in back]
+            case Activation():
+                slopes = [curve(layer.function, z)[1] for z in sample.outputs[source]]
+                back = [rounded(s * v, 14) for s, v in zip(slopes, e, strict=True)]
+            case Unflatten():
+                return row_of_image(extent, e)
+            case Flatten():
+                return image_of_row(own, e)
+            case Add():
+                return e
+        return self._bounded(l, back, "the error")
