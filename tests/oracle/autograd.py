@@ -135,16 +135,16 @@ class _Step:
     def _all(self, samples: list[list[Vector]]) -> list[Tensor]:
         extents = self.network.extents
         return [
-            _tensor(extent, [sample[l] for sample in samples], UNIT)
-            for l, extent in enumerate(extents)
+            _tensor(extent, [sample[index] for sample in samples], UNIT)
+            for index, extent in enumerate(extents)
         ]
 
-    def _arrived(self, l: int) -> Tensor | None:
+    def _arrived(self, index: int) -> Tensor | None:
         """The integer errors at the output of a layer, ``None`` where none are sent."""
-        samples = [sample.arrived[l] for sample in self.trace.passes]
+        samples = [sample.arrived[index] for sample in self.trace.passes]
         if not samples[0]:
             return None
-        return _tensor(self.network.extents[l], samples, ERROR_UNIT)
+        return _tensor(self.network.extents[index], samples, ERROR_UNIT)
 
     def parameters(self, *, absolute: bool) -> dict[str, Tensor]:
         """Leaves by name, of all layers; frozen ones need no gradient."""
@@ -194,11 +194,11 @@ class _Step:
 
     def _forward(self, leaves: dict[str, Tensor], *, absolute: bool) -> Tensor:
         values = [self.outputs[0]]
-        for l, layer in enumerate(self.circuit.layers, 1):
-            reads = self.network.reads[l]
-            sources = [self._read(values[read], l, read, absolute=absolute) for read in reads]
-            real, off = self._layer(l, sources, leaves, absolute=absolute)
-            before = self.before[l]
+        for index, layer in enumerate(self.circuit.layers, 1):
+            reads = self.network.reads[index]
+            sources = [self._read(values[read], index, read, absolute=absolute) for read in reads]
+            real, off = self._layer(index, sources, leaves, absolute=absolute)
+            before = self.before[index]
             if absolute:
                 value = _Straight.apply(real, before.abs())
             else:
@@ -210,12 +210,12 @@ class _Step:
             values.append(value)
         return values[-1]
 
-    def _read(self, value: Tensor, l: int, source: int, *, absolute: bool) -> Tensor:
-        """What layer ``l`` reads; in the pass of bounds its roundings enter here."""
-        error = self._arrived(l) if absolute else None
+    def _read(self, value: Tensor, index: int, source: int, *, absolute: bool) -> Tensor:
+        """What layer ``index`` reads; in the pass of bounds its roundings enter here."""
+        error = self._arrived(index) if absolute else None
         if error is None:
             return value
-        layer = self.circuit.layers[l - 1]
+        layer = self.circuit.layers[index - 1]
         half = torch.full_like(value, ERROR_UNIT / 2)
         match layer:
             case Layer() | Convolution():
@@ -233,11 +233,11 @@ class _Step:
         return _Added.apply(value, more)  # type: ignore[no-any-return]
 
     def _layer(
-        self, l: int, sources: list[Tensor], leaves: dict[str, Tensor], *, absolute: bool
+        self, index: int, sources: list[Tensor], leaves: dict[str, Tensor], *, absolute: bool
     ) -> tuple[Tensor, Tensor | float]:
         """A layer before its ReLU, and how far its rounding may move it."""
-        layer, value = self.circuit.layers[l - 1], sources[0]
-        true = self.outputs[self.network.reads[l][0]]
+        layer, value = self.circuit.layers[index - 1], sources[0]
+        true = self.outputs[self.network.reads[index][0]]
         half = UNIT / 2
         match layer:
             case Layer() | Convolution():
@@ -359,7 +359,7 @@ class _Walk:
                 for name, w in trace.weights.items()
             }
         for name, parameter in self.parameters.items():
-            parameter.grad = gradients[name] if name in gradients else None
+            parameter.grad = gradients.get(name)
         rate = trace.multiplier * batch * 2.0**-self.bits
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()

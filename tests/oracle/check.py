@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.errors import RangeOverflow
+from zktrain.training.initial import seeded_weights
 
 from . import autograd, honest
 from .circuits import Case, features
@@ -69,7 +70,7 @@ def check(case: Case, *, prove: bool = True, files: bool = False) -> Outcome:
         run = Interpreter(circuit, case.inputs, case.labels).run(case.first)
     if circuit.initialisation.kind == "seed":
         with _Stage(outcome, "seed", "other first weights"):
-            seeded = honest.integers(honest.seeded_weights(circuit))
+            seeded = honest.integers(seeded_weights(circuit))
             assert seeded == case.first
     errors = [e for step in run.steps for sample in step.passes for e in sample.arrived[-1]]
     if run.steps and not any(errors):

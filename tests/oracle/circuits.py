@@ -35,7 +35,7 @@ from zktrain.training.weights import digest
 
 from .interpreter import Extent, Network, Vector, Weights, seeded
 
-MOST_CELLS, MOST_ROW, MOST_LAYERS = 60, 30, 15
+MOST_CELLS, MOST_LAYERS = 60, 16
 CURVES = ("sigmoid", "tanh", "gelu")
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 ONE = 1 << 40
@@ -74,7 +74,7 @@ class _Dead(Exception):
 
 
 class _Network:
-    """Layers under construction; ``extents[l]`` is the output of layer ``l``, 0 the input."""
+    """Layers under construction; ``extents`` are those of the input and of every layer's output."""
 
     def __init__(self, random: Random, wishes: frozenset[str]) -> None:
         self.random = random
@@ -94,9 +94,8 @@ class _Network:
         return self.styles.format(kind=kind, n=len(self.layers) + 1)
 
     def add(self, layer: AnyLayer, extent: Extent) -> None:
-        if extent.cells > (MOST_CELLS if extent.height else MOST_ROW + 30):
-            raise _Dead
-        if len(self.layers) >= MOST_LAYERS:
+        most = canonical.MAX_LAYERS if "many layers" in self.wishes else MOST_LAYERS
+        if extent.cells > MOST_CELLS or len(self.layers) >= most:
             raise _Dead
         self.layers.append(layer)
         self.extents.append(extent)
@@ -140,7 +139,7 @@ class _Network:
         square = random.random() < 0.5
         for size in (own.height, own.width):
             pad = 0
-            kernel = random.randint(1, min(3, size))
+            kernel = random.randint(1, min(random.choice((3, 3, 3, 7)), size))
             if padded and self.wants("padding", 0.3):
                 kernel = random.randint(2, 3)
                 pad = random.randint(1, kernel - 1)
@@ -210,7 +209,7 @@ class _Network:
 
     def any_sum(self) -> None:
         """The sum with any output of the same extent, the one before it included."""
-        others = [l for l in range(1, len(self.extents)) if self.extents[l] == self.now]
+        others = [index for index in range(1, len(self.extents)) if self.extents[index] == self.now]
         if not others:
             raise _Dead
         self.sum(self.random.choice(others))
@@ -311,6 +310,9 @@ class _Network:
         if wish not in made:
             return
         fits, move = made[wish]
+        trained = any(isinstance(layer, (Layer, Convolution)) for layer in self.layers)
+        if not trained and "conv" not in wish and "dense" not in wish:
+            (self.convolution if image else self.dense)()
         if not fits:
             (self.flatten if image else self.unflatten)()
         move()
@@ -345,11 +347,12 @@ def _layers(random: Random, wishes: frozenset[str]) -> tuple[AnyLayer, ...]:
         random.shuffle(asked)
         for wish in asked:
             net.wished(wish)
-        for _ in range(random.choice((0, 0, 1, 1, 2, 3)) if wishes else random.randint(0, 6)):
+        more = random.choice((0, 0, 1, 1, 2, 3)) if wishes else random.randint(0, 6)
+        for _ in range(random.randint(12, 30) if "many layers" in wishes else more):
             net.one_more()
     if net.now.height:
         net.flatten()
-    classes = 1 if net.wants("one output", 0.08) else random.randint(2, 5)
+    classes = 1 if net.wants("one output", 0.08) else random.choice((2, 3, 4, 5, 11))
     name = net.name("head")
     last = Layer(name, net.now.units, classes, f"{name}.weight", net.bias(name), False)
     net.add(last, Extent(0, 0, classes))
@@ -432,10 +435,12 @@ def _given(random: Random, circuit: Circuit) -> Weights:
     out: Weights = {}
     shift = circuit.fixed_point.weight_bits
     decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    alike = random.random() < 0.3  # so that maxima meet equal values of different cells
     for name, shape in circuit.parameter_shapes().items():
         count = int(np.prod(shape))
         fan_in = count // shape[-1]
         style = random.choice(("random", "random", "coarse", "zeros"))
+        style = "coarse" if alike else style
         bound = (1 << shift) * random.choice((0.5, 1, 1.5)) / max(fan_in, 1) ** 0.5
         values = [round(random.uniform(-bound, bound)) for _ in range(count)]
         if style == "coarse":
@@ -507,22 +512,36 @@ def _some(kind: type | tuple[type, ...], test: Callable[[AnyLayer], bool] = lamb
     return found
 
 
+def _passed(kind: type, test: Callable[[AnyLayer], bool] = lambda _: True):  # type: ignore[no-untyped-def]
+    """A layer of a kind that errors go back through, since something below is trained."""
+
+    def found(case: Case) -> bool:
+        network = Network.of(case.circuit.layers)
+        trained = network.trained_from(case.circuit.frozen)
+        return any(
+            isinstance(layer, kind) and test(layer) and any(trained[read] for read in reads)
+            for layer, reads in zip(case.circuit.layers, network.reads[1:], strict=True)
+        )
+
+    return found
+
+
 def _below(case: Case) -> list[set[int]]:
     """Per layer the outputs that it follows from, itself included."""
     reads = Network.of(case.circuit.layers).reads
     out: list[set[int]] = [{0}]
-    for l in range(1, len(reads)):
-        out.append({l}.union(*(out[read] for read in reads[l])))
+    for index in range(1, len(reads)):
+        out.append({index}.union(*(out[read] for read in reads[index])))
     return out
 
 
 def _sums(case: Case) -> Iterator[tuple[int, set[int]]]:
     """Every sum, with what is on its longer way and not below the output that it takes again."""
     below, reads = _below(case), Network.of(case.circuit.layers).reads
-    for l, layer in enumerate(case.circuit.layers, 1):
+    for index, layer in enumerate(case.circuit.layers, 1):
         if isinstance(layer, Add):
-            first, second = (below[read] for read in reads[l])
-            yield l, first.symmetric_difference(second)
+            first, second = (below[read] for read in reads[index])
+            yield index, first.symmetric_difference(second)
 
 
 def _around(kind: type) -> Callable[[Case], bool]:
@@ -565,7 +584,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "dense network": lambda c: c.circuit.is_dense,
     "dense with ReLU": _some(Layer, lambda layer: layer.relu),
     "image input": lambda c: isinstance(c.circuit.layers[0], Unflatten),
-    "Unflatten inside": lambda c: any(isinstance(n, Unflatten) for n in c.circuit.layers[1:]),
+    "Unflatten inside": _passed(Unflatten),
     "odd image": lambda c: any(
         e.height * e.width % 2 and e.height * e.width > 1 for e in _images(c)
     ),
@@ -575,20 +594,21 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "oblong kernel": _some(Convolution, lambda layer: layer.kernel[0] != layer.kernel[1]),
     "padding": _some(Convolution, lambda layer: max(layer.padding) > 0),
     "convolution of an earlier layer": _some(Convolution, lambda layer: layer.source is not None),
-    "maximum": _some(MaxPool),
-    "overlapping maximum": _some(MaxPool, _windows_meet),
-    "maximum with gaps": _some(MaxPool, _windows_miss),
-    "mean": _some(AveragePool),
-    "overlapping mean": _some(AveragePool, _windows_meet),
-    "mean with gaps": _some(AveragePool, _windows_miss),
-    "sigmoid": _some(Activation, lambda layer: layer.function == "sigmoid"),
-    "tanh": _some(Activation, lambda layer: layer.function == "tanh"),
-    "gelu": _some(Activation, lambda layer: layer.function == "gelu"),
-    "sum with ReLU": _some(Add, lambda layer: layer.relu),
-    "sum without ReLU": _some(Add, lambda layer: not layer.relu),
+    "maximum": _passed(MaxPool),
+    "overlapping maximum": _passed(MaxPool, _windows_meet),
+    "maximum with gaps": _passed(MaxPool, _windows_miss),
+    "mean": _passed(AveragePool),
+    "overlapping mean": _passed(AveragePool, _windows_meet),
+    "mean with gaps": _passed(AveragePool, _windows_miss),
+    "sigmoid": _passed(Activation, lambda layer: layer.function == "sigmoid"),
+    "tanh": _passed(Activation, lambda layer: layer.function == "tanh"),
+    "gelu": _passed(Activation, lambda layer: layer.function == "gelu"),
+    "sum with ReLU": _passed(Add, lambda layer: layer.relu),
+    "sum without ReLU": _passed(Add, lambda layer: not layer.relu),
     "sum with itself": lambda c: any(not inside for _, inside in _sums(c)),
     "nested sums": _around(Add),
     "sum around an Unflatten": _around(Unflatten),
+    "many layers": lambda c: len(c.circuit.layers) > MOST_LAYERS,
     "no bias": _some((Layer, Convolution), lambda layer: layer.bias is None),
     "one output": lambda c: c.circuit.classes == 1,
     "cross_entropy": lambda c: c.circuit.loss == "cross_entropy",
@@ -637,7 +657,7 @@ _NOT_DENSE = {
     "stride", "oblong kernel", "padding", "convolution of an earlier layer", "maximum",
     "overlapping maximum", "maximum with gaps", "mean", "overlapping mean", "mean with gaps",
     "sigmoid", "tanh", "gelu", "sum with ReLU", "sum without ReLU", "sum with itself",
-    "nested sums", "sum around an Unflatten",
+    "nested sums", "sum around an Unflatten", "many layers",
 }  # fmt: skip
 
 Pair = tuple[str, str]
@@ -702,7 +722,7 @@ def draws(seed: str, count: int) -> Iterator[Case]:
         keys = [f"{seed}:{number}:{k}" for k in range(3)]
         missing = seen.missing
         if missing or number % 2:
-            for k in range(3):
+            for k in range(3 if len(missing) > 100 else 8):
                 pair = random.choice(missing or PAIRS)
                 keys.append(f"{seed}:{number}:{k}|" + "|".join(pair))
         if not missing:

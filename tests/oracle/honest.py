@@ -20,7 +20,6 @@ from zktrain.circuit.recipe import ProofOptions
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
 from zktrain.randomness import expand
-from zktrain.training.initial import seeded_weights
 from zktrain.training.trainer import train
 from zktrain.training.weights import digest
 from zktrain.training.witness import segment_witness
@@ -178,7 +177,7 @@ def published(case: Case, folder: Path) -> Weights:
     data = folder / "data.npz"
     rows = records(case)
     np.savez(data, inputs=rows.inputs, labels=rows.labels, classes=rows.classes)
-    with mock.patch.object(compiling, "compile_recipe", lambda _: compiled):
+    with mock.patch.object(compiling, "compile_recipe", return_value=compiled):
         run = zktrain.train(folder / "recipe.toml", data=data, out=folder / "run")
     proof = zktrain.prove(run.path)
     text = folder / "circuit.json"

@@ -235,8 +235,8 @@ def _seen(layer: Convolution | MaxPool | AveragePool, own: Extent) -> tuple[Exte
 
 @dataclass
 class Network:
-    """``reads[l]`` are the layers whose outputs layer ``l`` reads, 0 the input; ``windows[l]`` what
-    each of its places sees."""
+    """``reads`` are, per layer, those whose outputs it reads, 0 the input; ``windows`` what each of
+    its places sees."""
 
     layers: tuple[AnyLayer, ...]
     reads: list[list[int]]
@@ -251,15 +251,15 @@ class Network:
         else:
             assert isinstance(first, Layer)
             extents = [Extent(0, 0, first.inputs)]
-        number = {layer.name: l for l, layer in enumerate(layers, 1)}
+        number = {layer.name: index for index, layer in enumerate(layers, 1)}
         reads: list[list[int]] = [[]]
         seen: list[Windows] = [[]]
-        for l, layer in enumerate(layers, 1):
-            sources = [l - 1]
+        for index, layer in enumerate(layers, 1):
+            sources = [index - 1]
             if isinstance(layer, Convolution) and layer.source is not None:
                 sources = [number[layer.source]]
             if isinstance(layer, Add):
-                sources = [l - 1, number[layer.other]]
+                sources = [index - 1, number[layer.other]]
             own = extents[sources[0]]
             windows: Windows = [[(0, 0)]]
             match layer:
@@ -409,15 +409,15 @@ class Interpreter:
         for row, sample in zip(rows, passes, strict=True):
             sample.arrived = [[] for _ in range(last + 1)]
             sample.arrived[last] = self._loss(sample.outputs[last], self.labels[row])
-            for l in range(last, 0, -1):
-                if sample.arrived[l]:
-                    self._backward(l, sample, weights, gradients)
+            for index in range(last, 0, -1):
+                if sample.arrived[index]:
+                    self._backward(index, sample, weights, gradients)
         return StepTrace(rows, multiplier, weights, passes, gradients)
 
-    def _bounded(self, l: int, values: Vector, what: str) -> Vector:
+    def _bounded(self, index: int, values: Vector, what: str) -> Vector:
         for value in values:
             if not LOW <= value <= HIGH:
-                name = self.circuit.layers[l - 1].name
+                name = self.circuit.layers[index - 1].name
                 raise OutOfRange(self._step, name, f"{what} {value} is not in 16 bits")
         return values
 
@@ -425,16 +425,16 @@ class Interpreter:
 
     def _forward(self, record: Vector, weights: Weights) -> Pass:
         sample = Pass([record], [record])
-        for l in range(1, len(self.circuit.layers) + 1):
-            before = self._layer(l, sample, weights)
-            relu = getattr(self.circuit.layers[l - 1], "relu", False)
+        for index in range(1, len(self.circuit.layers) + 1):
+            before = self._layer(index, sample, weights)
+            relu = getattr(self.circuit.layers[index - 1], "relu", False)
             sample.before.append(before)
             sample.outputs.append([z if z > 0 else 0 for z in before] if relu else before)
         return sample
 
-    def _layer(self, l: int, sample: Pass, weights: Weights) -> Vector:
-        layer, reads = self.circuit.layers[l - 1], self.network.reads[l]
-        windows, own = self.network.windows[l], self.network.extents[reads[0]]
+    def _layer(self, index: int, sample: Pass, weights: Weights) -> Vector:
+        layer, reads = self.circuit.layers[index - 1], self.network.reads[index]
+        windows, own = self.network.windows[index], self.network.extents[reads[0]]
         a = sample.outputs[reads[0]]
         match layer:
             case Layer() | Convolution():
@@ -451,9 +451,9 @@ class Interpreter:
                                 for j in range(outputs):
                                     accumulators[j] += value * w[at + j]
                     z += [rounded(value, self.shift) for value in accumulators]
-                return self._bounded(l, z, "the value")
+                return self._bounded(index, z, "the value")
             case MaxPool():
-                return self._maximum(l, sample, a, own.units)
+                return self._maximum(index, sample, a, own.units)
             case AveragePool():
                 taps = layer.kernel[0] * layer.kernel[1]
                 c = ((1 << 16) + taps // 2) // taps
@@ -462,28 +462,28 @@ class Interpreter:
                     for seen in windows
                     for i in range(own.units)
                 ]
-                return self._bounded(l, z, "the mean")
+                return self._bounded(index, z, "the mean")
             case Activation():
                 return [curve(layer.function, value)[0] for value in a]
             case Unflatten():
-                return image_of_row(self.network.extents[l], a)
+                return image_of_row(self.network.extents[index], a)
             case Flatten():
                 return row_of_image(own, a)
             case Add():
                 z = [v + u for v, u in zip(a, sample.outputs[reads[1]], strict=True)]
-                return self._bounded(l, z, "the sum")
+                return self._bounded(index, z, "the sum")
         raise TypeError(layer)
 
-    def _maximum(self, l: int, sample: Pass, a: Vector, units: int) -> Vector:
-        sample.winners[l] = winners = []
-        for seen in self.network.windows[l]:
+    def _maximum(self, index: int, sample: Pass, a: Vector, units: int) -> Vector:
+        sample.winners[index] = winners = []
+        for seen in self.network.windows[index]:
             for i in range(units):
                 cells = [place * units + i for _, place in seen]
                 values = [a[cell] for cell in cells]
                 won = values.index(max(values))
                 for k, value in enumerate(values):
                     if values[won] - value - (k < won) > MOST_DISTANCE:
-                        name = self.circuit.layers[l - 1].name
+                        name = self.circuit.layers[index - 1].name
                         raise OutOfRange(self._step, name, "values of a window are too far apart")
                 winners.append(cells[won])
         return [a[cell] for cell in winners]
@@ -505,25 +505,29 @@ class Interpreter:
 
     # Backward
 
-    def _backward(self, l: int, sample: Pass, weights: Weights, gradients: Weights) -> None:
-        layer, reads = self.circuit.layers[l - 1], self.network.reads[l]
-        e = sample.arrived[l]
+    def _backward(self, index: int, sample: Pass, weights: Weights, gradients: Weights) -> None:
+        layer, reads = self.circuit.layers[index - 1], self.network.reads[index]
+        e = sample.arrived[index]
         if getattr(layer, "relu", False):
-            e = [v if z > 0 else 0 for v, z in zip(e, sample.before[l], strict=True)]
+            e = [v if z > 0 else 0 for v, z in zip(e, sample.before[index], strict=True)]
         if isinstance(layer, (Layer, Convolution)) and layer.name not in self.circuit.frozen:
-            self._gradient(l, layer, sample, e, gradients)
+            self._gradient(index, layer, sample, e, gradients)
         for source in reads:
             if self.trained[source]:
-                sent = self._sent(l, sample, e, weights)
+                sent = self._sent(index, sample, e, weights)
                 had = sample.arrived[source] or [0] * len(sent)
                 sample.arrived[source] = [v + u for v, u in zip(had, sent, strict=True)]
 
     def _gradient(
-        self, l: int, layer: Layer | Convolution, sample: Pass, e: Vector, gradients: Weights
+        self, index: int, layer: Layer | Convolution, sample: Pass, e: Vector, gradients: Weights
     ) -> None:
-        a, inputs, outputs = sample.outputs[self.network.reads[l][0]], layer.inputs, layer.outputs
+        a, inputs, outputs = (
+            sample.outputs[self.network.reads[index][0]],
+            layer.inputs,
+            layer.outputs,
+        )
         total = gradients[layer.weight]
-        for p, seen in enumerate(self.network.windows[l]):
+        for p, seen in enumerate(self.network.windows[index]):
             errors = e[p * outputs : (p + 1) * outputs]
             if not any(errors):
                 continue
@@ -538,11 +542,11 @@ class Interpreter:
                 for j in range(outputs):
                     gradients[layer.bias][j] += errors[j] << F
 
-    def _sent(self, l: int, sample: Pass, e: Vector, weights: Weights) -> Vector:
-        """What layer ``l`` sends back to one of those that it reads."""
-        layer, source = self.circuit.layers[l - 1], self.network.reads[l][0]
-        own, extent = self.network.extents[source], self.network.extents[l]
-        windows, back = self.network.windows[l], [0] * own.cells
+    def _sent(self, index: int, sample: Pass, e: Vector, weights: Weights) -> Vector:
+        """What layer ``index`` sends back to one of those that it reads."""
+        layer, source = self.circuit.layers[index - 1], self.network.reads[index][0]
+        own, extent = self.network.extents[source], self.network.extents[index]
+        windows, back = self.network.windows[index], [0] * own.cells
         match layer:
             case Layer() | Convolution():
                 w, inputs, outputs = weights[layer.weight], layer.inputs, layer.outputs
@@ -558,7 +562,7 @@ class Interpreter:
                             )
                 back = [rounded(value, self.shift) for value in back]
             case MaxPool():
-                for cell, error in zip(sample.winners[l], e, strict=True):
+                for cell, error in zip(sample.winners[index], e, strict=True):
                     back[cell] += error
                 return back
             case AveragePool():
@@ -578,4 +582,4 @@ class Interpreter:
                 return image_of_row(own, e)
             case Add():
                 return e
-        return self._bounded(l, back, "the error")
+        return self._bounded(index, back, "the error")
