@@ -60,9 +60,7 @@ def light_work() -> Iterator[None]:
 
 def records(case: Case) -> Records:
     inputs = np.array(case.inputs, dtype=np.uint8)
-    return Records(
-        inputs, np.array(case.labels, dtype=np.uint8), case.circuit.classes, case.key, ""
-    )
+    return Records(inputs, np.array(case.labels, dtype=np.uint8), case.circuit.classes, case.key)
 
 
 def trained(case: Case) -> dict[int, Arrays]:
@@ -176,7 +174,8 @@ def published(case: Case, folder: Path) -> Weights:
     compiled = compiling.Compiled(case.circuit, recipe, None)  # type: ignore[arg-type]
     data = folder / "data.npz"
     rows = records(case)
-    np.savez(data, inputs=rows.inputs, labels=rows.labels, classes=rows.classes)
+    arrays = {"inputs": rows.inputs, "labels": rows.labels, "classes": rows.classes}
+    np.savez(data, low=0, high=255, **arrays)
     with mock.patch.object(compiling, "compile_recipe", return_value=compiled):
         run = zktrain.train(folder / "recipe.toml", data=data, out=folder / "run")
     proof = zktrain.prove(run.path)
