@@ -435,6 +435,7 @@ def _given(random: Random, circuit: Circuit) -> Weights:
     out: Weights = {}
     shift = circuit.fixed_point.weight_bits
     decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    trained = circuit.trained_shapes()  # only these decay, and begin with multiples
     alike = random.random() < 0.3  # so that maxima meet equal values of different cells
     for name, shape in circuit.parameter_shapes().items():
         count = int(np.prod(shape))
@@ -447,7 +448,9 @@ def _given(random: Random, circuit: Circuit) -> Weights:
             values = [random.choice((-1, 0, 1)) * round(bound / 2) for _ in range(count)]
         if style == "zeros":
             values = [value if random.random() < 0.6 else 0 for value in values]
-        out[name] = [value >> 12 << 12 for value in values] if decays else values
+        out[name] = (
+            [value >> 12 << 12 for value in values] if decays and name in trained else values
+        )
     return out
 
 

@@ -26,7 +26,7 @@ from zktrain.training.witness import segment_witness
 from zktrain.transcript import closing, segment
 from zktrain.transcript.bundle import check_chain
 from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import Statement, newest
+from zktrain.transcript.statement import Statement
 from zktrain.transcript.witness import SegmentWitness, batch_tensors
 
 from .circuits import Case
@@ -90,12 +90,10 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
     seed = bytes(range(32)) if case.hiding else None
     dataset = commit_records(data, seed, 8)
     first, last = boundaries[0], boundaries[circuit.steps]
-    statement = newest(
-        Statement(
-            circuit, dataset.header, digest(first), digest(last), case.segment_steps,
-            SECURITY_BITS, case.hiding,
-        )
-    )  # fmt: skip
+    ends = digest(first), digest(last)
+    statement = Statement(
+        circuit, dataset.header, *ends, case.segment_steps, SECURITY_BITS, case.hiding
+    )
     statement.require_provable()
     statement = Statement.from_json(statement.to_json(), circuit, dataset.header)
     moving, fixed = segment.split_weights(circuit, first)
