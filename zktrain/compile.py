@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class CompiledRecipe:
     """A compiled recipe. ``circuit`` states everything that fixes what training means;
-    ``path`` is where its canonical text was written, if it was."""
+    ``path`` is where its canonical text was written, if it was. ``changes`` says what is trained
+    otherwise than recipe and network file say; ``warnings`` are those that may matter."""
 
     circuit: Circuit
     path: Path | None
+    changes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def circuit_id(self) -> str:
@@ -48,9 +51,9 @@ def compile(recipe: str | Path, *, out: str | Path | None = None) -> CompiledRec
     require("prove", "compiling", "onnx")
     from .circuit.compile import compile_recipe, compile_to_file
 
-    if out is None:
-        return CompiledRecipe(compile_recipe(recipe).circuit, None)
-    return CompiledRecipe(compile_to_file(recipe, out), Path(out))
+    found = compile_recipe(recipe) if out is None else compile_to_file(recipe, out)
+    path = None if out is None else Path(out)
+    return CompiledRecipe(found.circuit, path, found.changes, found.warnings)
 
 
 def estimate(

@@ -38,8 +38,9 @@ class TrainedRun:
 
     ``seconds`` and ``float_seconds`` are the times of the training steps alone, accuracies are
     shares of the held-out records, and ``losses`` holds ``(step, mean loss of its batch)``. What
-    belongs to the float32 comparison is ``None`` or empty unless it was asked for. ``warnings`` are
-    sentences about what may not be meant.
+    belongs to the float32 comparison is ``None`` or empty unless it was asked for. ``changes``
+    are sentences about what is trained otherwise than recipe and network file say, ``warnings``
+    about what may not be meant.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class TrainedRun:
     float_seconds: float | None
     float_losses: tuple[tuple[int, float], ...]
     float_test_accuracy: float | None
+    changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -160,7 +162,8 @@ def train(
         float_seconds=None if compared is None else compared.seconds,
         float_losses=() if compared is None else tuple(compared.losses),
         float_test_accuracy=None if compared is None else compared.test_accuracy,
-        warnings=records.warnings,
+        changes=compiled.changes,
+        warnings=(*compiled.warnings, *records.warnings),
     )
     run.finish(trained.weights, _results(result), _metadata(result, header))
     return result
@@ -286,6 +289,13 @@ def _metadata(result: TrainedRun, header: DatasetHeader) -> dict[str, str]:
 def _results(result: TrainedRun) -> dict[str, Any]:
     """What ``run.json`` keeps of the outcome."""
     kept = asdict(result)
-    for name in ("path", "weights", "losses", "float_losses", "dataset_root", "circuit_id"):
+    for name in (
+        "path",
+        "weights",
+        "losses",
+        "float_losses",
+        "dataset_root",
+        "circuit_id",
+    ):
         del kept[name]
     return kept

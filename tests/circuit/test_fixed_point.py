@@ -15,13 +15,12 @@ from zktrain.errors import RecipeError
     [
         (0.125, 64, 2),
         (0.25, 32, 8),
-        (0.1, 64, 2),
         (0.1, 16, 6),
         (0.01, 10, 1),
         (1.0, 1, 1024),
         (1024.0, 1, 1 << 20),
-        (0.15625, 64, 2),
-        (0.21875, 64, 4),
+        (0.1171875, 64, 2),
+        (0.2734375, 64, 4),
     ],
 )
 def test_known_rates(rate: float, batch_size: int, multiplier: int) -> None:
@@ -34,8 +33,8 @@ def test_zero_rate_names_the_nearest_and_a_batch_size() -> None:
     message = caught.value.message
     assert "training.learning_rate = 0.01" in message
     assert "the nearest 0.0625;" in message
-    assert "batch_size = 8 (rate 0.0078125)" in message
-    assert quantise_rate(0.01, 8, 10) == 1
+    assert "batch_size = 2 (rate 0.00976562)" in message
+    assert quantise_rate(0.01, 2, 10) == 5
 
 
 def test_rate_too_far_off_names_both_neighbours() -> None:

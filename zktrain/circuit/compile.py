@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,27 @@ from ..errors import InputError, RecipeError
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes, trained
-from .fixed_point import quantise_filtered, quantise_momentum, quantise_schedule
+from .fixed_point import (
+    quantise_filtered,
+    quantise_momentum,
+    quantise_schedule,
+    rate_unit,
+    used_rates,
+)
 from .momentum import FORMAT, START_BITS, Momentum, start_violation
 from .network import AnyLayer, FixedPoint, Initialisation
-from .onnx_import import import_onnx
+from .onnx_constants import Origin
+from .onnx_import import Imported, read_network
 from .recipe import Recipe, load_recipe
 
 IntegerWeights = dict[str, npt.NDArray[np.int64]]
 FloatWeights = dict[str, npt.NDArray[np.float64]]
 
 _DIGEST_ROOM = 64
+_EXACT = Fraction(1, 10**6)
+"""Relative difference between a number asked for and the one used that is not worth a word."""
+_NOTABLE = Fraction(1, 50)
+"""One that is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,10 @@ class Compiled:
     circuit: Circuit
     recipe: Recipe
     initial_float: FloatWeights | None
+    changes: tuple[str, ...] = ()
+    """What is trained otherwise than recipe and network file say, in sentences."""
+    warnings: tuple[str, ...] = ()
+    """Those of them that may change the outcome by more than rounding does."""
 
 
 def compile_recipe(path: str | Path) -> Compiled:
@@ -45,7 +59,8 @@ def compile_recipe(path: str | Path) -> Compiled:
     """
     recipe = load_recipe(path)
     fixed_point = FixedPoint() if recipe.restart_steps is None else FORMAT
-    layers, floats = import_onnx(recipe.model)
+    network = read_network(recipe.model)
+    layers, floats = network.layers, network.weights
     momentum = _momentum(recipe)
     schedule = (recipe.learning_rate, recipe.batch_size, fixed_point.rate_bits)
     if momentum is None:
@@ -53,7 +68,9 @@ def compile_recipe(path: str | Path) -> Compiled:
     else:
         multipliers = quantise_filtered(*schedule, momentum)
 
-    frozen = _frozen(recipe, layers)
+    constant = _constant_layers(recipe, network)
+    frozen = _frozen(recipe, layers, constant)
+    changes, warnings = _changes(recipe, network, constant, multipliers, fixed_point, momentum)
 
     def circuit(initialisation: Initialisation) -> Circuit:
         return Circuit(
@@ -80,11 +97,12 @@ def compile_recipe(path: str | Path) -> Compiled:
     if problem is not None:
         raise RecipeError(f"{recipe.path}: {problem}; change the recipe or the network")
     if recipe.init_seed is not None:
-        return Compiled(stated, recipe, None)
+        return Compiled(stated, recipe, None, changes, warnings)
 
     from ..training.weights import digest
 
     weights = _given_weights(recipe, layers, floats, fixed_point)
+    _require_constants(recipe, network, constant, weights, fixed_point)
     if problem := start_violation(stated, weights):
         raise RecipeError(
             f"{recipe.init_weights}: {problem}, as first weights under weight decay are; start "
@@ -94,11 +112,117 @@ def compile_recipe(path: str | Path) -> Compiled:
         circuit(Initialisation("file", digest(weights))),
         recipe,
         floats if recipe.init_onnx else None,
+        changes,
+        warnings,
     )
 
 
-def _frozen(recipe: Recipe, layers: tuple[AnyLayer, ...]) -> tuple[str, ...]:
-    """The frozen layers in the network's order."""
+def _constant_layers(recipe: Recipe, network: Imported) -> tuple[str, ...]:
+    """Layers whose parameters are constants of the network (buffers of a module): they stay as
+    they are. Raises ``RecipeError`` where they would not, or where the file does not tell."""
+    found = []
+    for layer in trained(network.layers):
+        names = [name for name in (layer.weight, layer.bias) if name is not None]
+        kinds = {name: network.origins[name] for name in names}
+        constants = [told for kind, told in kinds.values() if kind is Origin.CONSTANT]
+        unknown = [told for kind, told in kinds.values() if kind is Origin.UNKNOWN]
+        where = f"{recipe.model.name}: layer {layer.name!r:.80}"
+        if unknown and layer.name not in recipe.frozen:
+            raise RecipeError(
+                f"{where}: the file does not tell whether {unknown[0]!r:.80} is trained: torch "
+                "writes parameters and constants (buffers) alike here. Export the module with "
+                "dynamo=True and use the tensor itself, not one computed of it; or build the "
+                "layer from torch.nn.Linear or Conv2d if it is trained; or name it in "
+                f'training.frozen = ["{layer.name:.80}"] with init.onnx = true if it is not'
+            )
+        if (
+            constants
+            and len(constants) + len(unknown) < len(names)
+            and (layer.name not in recipe.frozen)
+        ):
+            raise RecipeError(
+                f"{where}: {constants[0]!r:.80} is a constant of the network (a buffer), and the "
+                "layer's other parameter is trained; a layer is trained or frozen as a whole: "
+                "make both torch.nn.Parameter or both buffers"
+            )
+        if not constants:
+            continue
+        if recipe.init_seed is not None:
+            raise RecipeError(
+                f"{where}: {constants[0]!r:.80} is a constant of the network (a buffer), and "
+                "init.seed would draw it anew; start from the network file (init.onnx = true), "
+                "which keeps it, or make it a torch.nn.Parameter if it is to be trained"
+            )
+        found.append(layer.name)
+    return tuple(found)
+
+
+def _require_constants(
+    recipe: Recipe,
+    network: Imported,
+    constant: tuple[str, ...],
+    weights: IntegerWeights,
+    fixed_point: FixedPoint,
+) -> None:
+    """Raise ``RecipeError`` where a weight file has other values for constants of the network."""
+    if recipe.init_weights is None or not constant:
+        return
+    layers = tuple(layer for layer in trained(network.layers) if layer.name in constant)
+    wanted = _rounded(network.weights, layers, recipe, fixed_point)
+    for name, values in wanted.items():
+        if not np.array_equal(values, weights[name]):
+            raise RecipeError(
+                f"{recipe.init_weights}: {name!r:.80} has other values than the network file, "
+                "where it is a constant (a buffer); start from init.onnx = true, or make it a "
+                "torch.nn.Parameter"
+            )
+
+
+def _changes(
+    recipe: Recipe,
+    network: Imported,
+    constant: tuple[str, ...],
+    multipliers: tuple[tuple[int, int], ...],
+    fixed_point: FixedPoint,
+    momentum: Momentum | None,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is trained otherwise than asked for, and the part of it that needs attention."""
+    changes, warnings = list(network.changes), []
+    for layer in trained(network.layers):
+        computed = [
+            name
+            for name in (layer.weight, layer.bias)
+            if name is not None and network.origins[name][0] is Origin.COMPUTED
+        ]
+        if computed:
+            warnings.append(
+                f"layer {layer.name!r:.80}: the exporter has computed its parameters of several, "
+                "as it does with a BatchNorm after the layer; what is trained is the layer alone, "
+                "without the normalisation"
+            )
+    changes += [
+        f"layer {name!r:.80} is a constant of the network (buffers): it is frozen, and keeps the "
+        "values of the file"
+        for name in constant
+    ]
+    used = used_rates(multipliers, recipe.batch_size, fixed_point.rate_bits, momentum)
+    for (first, asked), rate in zip(recipe.learning_rate, used, strict=True):
+        off = abs(rate / Fraction(asked) - 1)
+        if off <= _EXACT:
+            continue
+        text = (
+            f"the learning rate from step {first:,} on is {float(rate):g} instead of {asked:g}, "
+            f"{float(off):.1%} off: rates are whole multiples of "
+            f"{float(rate_unit(recipe.batch_size, fixed_point.rate_bits, momentum)):g}"
+        )
+        (warnings if off > _NOTABLE else changes).append(text)
+    return (*warnings, *changes), tuple(warnings)
+
+
+def _frozen(
+    recipe: Recipe, layers: tuple[AnyLayer, ...], constant: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The frozen layers in the network's order: those of the recipe, and constants."""
     names = [layer.name for layer in trained(layers)]
     for name in recipe.frozen:
         if name not in names:
@@ -107,7 +231,7 @@ def _frozen(recipe: Recipe, layers: tuple[AnyLayer, ...]) -> tuple[str, ...]:
                 f"training.frozen names {name!r}, which is no layer with parameters; "
                 + (f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}")
             )
-    return tuple(name for name in names if name in recipe.frozen)
+    return tuple(name for name in names if name in recipe.frozen or name in constant)
 
 
 def _momentum(recipe: Recipe) -> Momentum | None:
@@ -148,20 +272,13 @@ def initial_weights(compiled: Compiled) -> IntegerWeights:
     return weights
 
 
-def compile_to_file(recipe_path: str | Path, out: str | Path) -> Circuit:
+def compile_to_file(recipe_path: str | Path, out: str | Path) -> Compiled:
     """Compile the recipe and write the circuit's canonical text to ``out``, whole or not at all."""
-    circuit = compile_recipe(recipe_path).circuit
-    out = Path(out)
-    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_bytes(circuit.canonical_json())
-        part.replace(out)
-    except OSError as error:
-        raise InputError(f"the circuit {out} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
-    return circuit
+    from ..training.weights import write_atomically
+
+    compiled = compile_recipe(recipe_path)
+    write_atomically(Path(out), compiled.circuit.canonical_json())
+    return compiled
 
 
 def _given_weights(

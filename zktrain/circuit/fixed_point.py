@@ -8,7 +8,7 @@ from ..errors import RecipeError
 from .canonical import MAX_MULTIPLIER
 from .momentum import COEFFICIENT_BITS, MAX_MOMENTUM, MULTIPLIER_BITS, Momentum
 
-TOLERANCE = Fraction(1, 4)
+TOLERANCE = Fraction(1, 10)
 """Largest relative difference between the rate asked for and the rate used."""
 LEAST_COEFFICIENT = Fraction(1, 8)
 """What a gradient must count in the long run under momentum: below, most would count nothing."""
@@ -18,7 +18,7 @@ def quantise_rate(rate: float, batch_size: int, rate_bits: int) -> int:
     """``m = round(rate / batch_size * 2**rate_bits)``, computed exactly, ties to even.
 
     The learning rate that is used is ``m * batch_size * 2**-rate_bits``. Raises ``RecipeError``
-    when that is 0, above ``MAX_MULTIPLIER`` units, or more than 25 % off ``rate``.
+    when that is 0, above ``MAX_MULTIPLIER`` units, or more than 10 % off ``rate``.
     """
     asked = Fraction(rate)
     unit = Fraction(batch_size, 1 << rate_bits)
@@ -59,13 +59,44 @@ def quantise_schedule(
     return tuple((first, quantise_rate(rate, batch_size, rate_bits)) for first, rate in schedule)
 
 
+def rate_unit(batch_size: int, rate_bits: int, momentum: Momentum | None) -> Fraction:
+    """What rates are whole multiples of."""
+    more = 0 if momentum is None else MULTIPLIER_BITS
+    return Fraction(batch_size, 1 << (rate_bits + more))
+
+
+def used_rates(
+    multipliers: tuple[tuple[int, int], ...],
+    batch_size: int,
+    rate_bits: int,
+    momentum: Momentum | None,
+) -> list[Fraction]:
+    """The rates that these multipliers are."""
+    unit = rate_unit(batch_size, rate_bits, momentum)
+    return [multiplier * unit for _, multiplier in multipliers]
+
+
+def _share(name: str, asked: float) -> int:
+    """The nearest multiple of ``2**-COEFFICIENT_BITS``. Raises ``RecipeError`` where that is more
+    than ``TOLERANCE`` off."""
+    unit = 1 << COEFFICIENT_BITS
+    rounded = round(Fraction(asked) * unit)
+    if abs(Fraction(rounded, unit) - Fraction(asked)) > TOLERANCE * Fraction(asked):
+        raise RecipeError(
+            f"training.{name} = {asked:g} is too small: it is used in whole multiples of "
+            f"{1 / unit:g}, the nearest {rounded / unit:g}; leave it out, or use {1 / unit:g} or "
+            "more"
+        )
+    return rounded
+
+
 def quantise_momentum(
     momentum: float, nesterov: bool, weight_decay: float, restart_steps: int
 ) -> Momentum:
     """Both numbers to the nearest multiple of ``2**-COEFFICIENT_BITS``, ties to even. Raises
-    ``RecipeError`` for a momentum too close to 1."""
+    ``RecipeError`` for a momentum too close to 1, and for numbers that are lost."""
     unit = 1 << COEFFICIENT_BITS
-    rounded = round(Fraction(momentum) * unit)
+    rounded = _share("momentum", momentum)
     if rounded > MAX_MOMENTUM:
         raise RecipeError(
             f"training.momentum = {momentum:g} is too close to 1: velocities would outlast the "
@@ -74,7 +105,7 @@ def quantise_momentum(
     return Momentum(
         rounded,
         nesterov,
-        round(Fraction(weight_decay) * unit),
+        _share("weight_decay", weight_decay),
         restart_steps,
     )
 

@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..errors import RecipeError
 from .network import Activation, AnyLayer, AveragePool, Convolution, Layer, MaxPool
 from .onnx_constants import (
     Constant,
+    Origin,
     Unsupported,
     attributes,
     constant_values,
@@ -69,15 +71,35 @@ _REMEDY = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A network from a file.
+
+    ``weights`` are float64 by parameter name, as torch has them, ``(outputs, inputs)`` and
+    ``(outputs, inputs, height, width)``; parameters that the file gives only a shape
+    (``ConstantOfShape``) are missing. ``origins`` says what each parameter is in the file, and
+    under which name. ``changes`` are sentences about what was left out.
+    """
+
+    layers: tuple[AnyLayer, ...]
+    weights: dict[str, npt.NDArray[np.float64]]
+    origins: dict[str, tuple[Origin, str]]
+    changes: tuple[str, ...]
+
+
 def import_onnx(
     path: str | Path,
 ) -> tuple[tuple[AnyLayer, ...], dict[str, npt.NDArray[np.float64]]]:
-    """Read the network at ``path``: its layers, and its float weights by parameter name.
+    """Layers and weights of :func:`read_network`."""
+    found = read_network(path)
+    return found.layers, found.weights
 
-    Weights are as torch has them, ``(outputs, inputs)`` and ``(outputs, inputs, height, width)``,
-    float64. Parameters that the file gives only a shape (``ConstantOfShape``) are missing from the
-    second part. Raises ``InputError`` if the file cannot be read, ``RecipeError`` naming node,
-    operator, reason and remedy for what is not supported.
+
+def read_network(path: str | Path) -> Imported:
+    """Read the network at ``path``.
+
+    Raises ``InputError`` if the file cannot be read, ``RecipeError`` naming node, operator, reason
+    and remedy for what is not supported.
     """
     path = Path(path)
     model = load_model(path)
@@ -96,8 +118,9 @@ class _Graph:
         self.batch: int | None = None
         """Size of the first axis, ``None`` if symbolic."""
         self.sequence = Sequence(())
+        self.changes: list[str] = []
 
-    def read(self) -> tuple[tuple[AnyLayer, ...], dict[str, npt.NDArray[np.float64]]]:
+    def read(self) -> Imported:
         inputs = [value for value in self.graph.input if value.name not in self.constants]
         if len(inputs) != 1 or len(self.graph.output) != 1:
             raise RecipeError(
@@ -110,7 +133,8 @@ class _Graph:
             if self._step(node):
                 last = node.output[0]
         self._output(last)
-        return named_layers(self.sequence.drafts, self.path)
+        layers, weights, origins = named_layers(self.sequence.drafts, self.path)
+        return Imported(layers, weights, origins, tuple(self.changes))
 
     def _input(self, value: onnx.ValueInfoProto) -> None:
         tensor = value.type.tensor_type
@@ -202,6 +226,7 @@ class _Graph:
         value = operands[0]
         match node.op_type:
             case "Identity":
+                self.changes.append(f"{describe(node)} is left out: it changes nothing")
                 return value
             case "Gemm" | "MatMul":
                 return self._dense(node, value)
@@ -227,6 +252,10 @@ class _Graph:
                 return Value(value.name, value.draft, shape, value.changes)
             case "Dropout":
                 self._require_evaluation(node)
+                self.changes.append(
+                    f"{describe(node)} is left out: exact training drops no values, so that the "
+                    "network is trained as if it were not there"
+                )
                 return value
         remedy = _REMEDIES.get(node.op_type, _REMEDY)
         raise Unsupported(f"the operator {node.op_type} is not supported", remedy)
@@ -300,7 +329,21 @@ class _Graph:
                 f"its operand {name!r} is not a constant of the file",
                 "export the network with its parameters as initializers",
             )
-        return self.constants[name]
+        return self._told(node, self.constants[name])
+
+    def _told(self, node: onnx.NodeProto, constant: Constant) -> Constant:
+        """The constant with what its node tells of it. Torch's older exporter names a weight that
+        it has transposed or merged anew; that of a layer without bias is read by a node inside
+        the layer's scope (``/fc1/MatMul``), that of ``x @ W.T`` in the network's own code is not.
+        """
+        if constant.origin is not Origin.FOLDED:
+            return constant
+        origin = Origin.UNKNOWN
+        if node.op_type == "Conv":
+            origin = Origin.COMPUTED
+        elif node.op_type == "MatMul" and node.name.count("/") > 1:
+            origin = Origin.PARAMETER
+        return replace(constant, origin=origin)
 
     def _add(self, node: onnx.NodeProto, operands: list[Value]) -> Value:
         if len(operands) == 2:
@@ -312,6 +355,7 @@ class _Graph:
         number, image = self.sequence.image(value)
         window = pool_window(node, image)
         if window.kernel == window.stride == (1, 1):
+            self.changes.append(f"{describe(node)} is left out: its windows have one value")
             return self.sequence.value(number, value.shape)
         kind = MaxPool if node.op_type == "MaxPool" else AveragePool
         layer = kind("", window.kernel, window.stride)

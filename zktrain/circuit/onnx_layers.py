@@ -21,7 +21,7 @@ from .network import (
     MaxPool,
     Unflatten,
 )
-from .onnx_constants import Constant
+from .onnx_constants import Constant, Origin
 
 _MANGLED = re.compile(r"onnx::|val_\d|/|\d+$|[^/]*_output_\d")
 """Names that exporters make up for constants they have folded."""
@@ -65,12 +65,18 @@ class Draft:
 
 def named_layers(
     drafts: list[Draft], path: Path
-) -> tuple[tuple[AnyLayer, ...], dict[str, npt.NDArray[np.float64]]]:
-    """Layers with readable parameter names, and the float values of those that have any.
+) -> tuple[
+    tuple[AnyLayer, ...],
+    dict[str, npt.NDArray[np.float64]],
+    dict[str, tuple[Origin, str]],
+]:
+    """Layers with readable parameter names; of the parameters, the float values of those that
+    have any, and what each is in the file, with its name there.
 
     ``drafts`` are those of layers, with the input in front.
     """
     values: dict[str, npt.NDArray[np.float64]] = {}
+    origins: dict[str, tuple[Origin, str]] = {}
     named: dict[int, AnyLayer] = {}
     for number, draft in enumerate(drafts):
         if not isinstance(draft.layer, Layer | Convolution) or draft.weight is None:
@@ -78,7 +84,10 @@ def named_layers(
         name, weight, bias = _names(len(named) + 1, draft.weight, draft.bias)
         named[number] = replace(draft.layer, name=name, weight=weight, bias=bias, relu=draft.relu)
         for parameter, constant in ((weight, draft.weight), (bias, draft.bias)):
-            if parameter is not None and constant is not None and constant.values is not None:
+            if parameter is None or constant is None:
+                continue
+            origins[parameter] = (constant.origin, constant.name)
+            if constant.values is not None:
                 values[parameter] = _finite(constant.values, parameter, path)
 
     taken = {layer.name for layer in named.values()}
@@ -94,7 +103,8 @@ def named_layers(
             name += "_"
         taken.add(name)
         named[number] = replace(draft.layer, name=name)
-    return tuple(_linked(number, drafts[number], named) for number in sorted(named)), values
+    layers = tuple(_linked(number, drafts[number], named) for number in sorted(named))
+    return layers, values, origins
 
 
 def _linked(number: int, draft: Draft, named: dict[int, AnyLayer]) -> AnyLayer:

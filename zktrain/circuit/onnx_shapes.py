@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import onnx
 
 _FLATTEN = "use torch.nn.Flatten"
+_MOST = 64
+"""Sizes that a value may hold: no shape has so many, and a graph could double them at will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def computed(
     if node.op_type == "Squeeze" and len(first.values) == 1:
         return Sizes(first.values, scalar=True)
     if node.op_type == "Concat":
-        return Sizes(tuple(size for part in operands if part is not None for size in part.values))
+        values = tuple(size for part in operands if part is not None for size in part.values)
+        return Sizes(values) if len(values) <= _MOST else None
     if node.op_type == "Gather" and rest and rest[0] is not None:
         return _gathered(first, rest[0])
     if node.op_type == "Slice" and rest:
@@ -62,6 +65,8 @@ def _constant_sizes(constant: Constant | None) -> Sizes | None:
         return None
     if constant.values.ndim > 1:
         return None
+    if constant.values.size > _MOST:
+        return None
     values = tuple(int(size) for size in constant.values.reshape(-1))
     return Sizes(values, scalar=constant.values.ndim == 0)
 
@@ -71,7 +76,8 @@ def _gathered(source: Sizes, indices: Sizes) -> Sizes | None:
     chosen = [index for index in indices.values if index is not None and -count <= index < count]
     if len(chosen) != len(indices.values):
         return None
-    return Sizes(tuple(source.values[index] for index in chosen), indices.scalar)
+    found = tuple(source.values[index] for index in chosen)
+    return Sizes(found, indices.scalar)
 
 
 def _sliced(source: Sizes, bounds: list[tuple[int | None, ...]]) -> Sizes | None:

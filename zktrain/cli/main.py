@@ -145,6 +145,8 @@ def compile(
                 **wording.filter_fields(circuit),
                 "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
                 "path": _text(result.path),
+                "changes": list(result.changes),
+                "warnings": list(result.warnings),
                 **({} if found is None else {"estimate": found.to_json()}),
             }
         )
@@ -201,6 +203,7 @@ def train(
                 "dataset_root": result.dataset_root,
                 "circuit_id": result.circuit_id,
                 "statement_digest": result.statement_digest,
+                "changes": list(result.changes),
                 "warnings": list(result.warnings),
             }
         )

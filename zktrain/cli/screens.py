@@ -72,6 +72,15 @@ def _table(out: Console, headers: Sequence[str], rows: Iterable[Sequence[str]]) 
     out.print(table, soft_wrap=False)
 
 
+def changes(out: Console, said: Sequence[str], warnings: Iterable[str]) -> None:
+    """What is trained otherwise than asked for."""
+    rest = [change for change in said if change not in warnings]
+    if rest:
+        out.print("[bold]Changed[/] what is trained otherwise than recipe and network say")
+        _bullets(out, rest)
+    notes(out, warnings)
+
+
 def notes(out: Console, warnings: Iterable[str]) -> None:
     """What may not be meant."""
     for warning in warnings:
@@ -160,6 +169,7 @@ def compiled(result: CompiledRecipe) -> None:
     if result.path is not None:
         rows.insert(1, ("file", str(result.path)))
     _rows(out, rows)
+    changes(out, result.changes, result.warnings)
 
 
 def trained(result: TrainedRun) -> None:
@@ -182,7 +192,7 @@ def trained(result: TrainedRun) -> None:
             )
         )
     _rows(out, rows)
-    notes(out, result.warnings)
+    changes(out, result.changes, result.warnings)
     out.print(f"Next: zktrain prove {result.path}", markup=False)
 
 
