@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from circuit_networks import circuit_of
 from hypothesis import given
@@ -72,9 +74,13 @@ def test_no_wrap_bound_by_hand() -> None:
     circuit = circuit_of(4, 2, batch_size=8, steps=16, multipliers=((0, 1), (6, 3)))
     travelled = (6 * 1 + 10 * 3) * 8 * 2**14
     start = 2**32 // 2
-    accumulator = 4 * 255 * (start + travelled * 255) + 2**8 * (start + travelled * 2**8) + 2**31
-    assert circuit.no_wrap_bound_bits == accumulator.bit_length()
-    assert circuit.no_wrap_bound_bits < 63
+    accumulator = 4 * 255 * (start + travelled * 255) + 2**8 * (start + travelled * 2**8)
+    limbs = 2**31 + 2**32 * 2**15 + 2**16 * (2**16 - 1)  # of the equation of the low limb
+    assert circuit.no_wrap_bound_bits == (accumulator + limbs).bit_length() == 48
+    longer = replace(circuit, steps=1 << 20)
+    travelled = (6 * 1 + ((1 << 20) - 6) * 3) * 8 * 2**14
+    accumulator = 4 * 255 * (start + travelled * 255) + 2**8 * (start + travelled * 2**8)
+    assert longer.no_wrap_bound_bits == (accumulator + limbs).bit_length() == 57
 
 
 def test_no_wrap_bound_of_two_layers_by_hand() -> None:
@@ -85,9 +91,10 @@ def test_no_wrap_bound_of_two_layers_by_hand() -> None:
 
 
 def test_no_wrap_bound_grows_with_squared_error_and_weight_files() -> None:
-    base = circuit_of(4, 2).no_wrap_bound_bits
-    assert circuit_of(4, 2, loss="mse").no_wrap_bound_bits > base
-    assert circuit_of(4, 2, loss="binary_cross_entropy").no_wrap_bound_bits == base
+    base = circuit_of(4, 2, steps=1 << 20).no_wrap_bound_bits
+    assert circuit_of(4, 2, steps=1 << 20, loss="mse").no_wrap_bound_bits > base
+    binary = circuit_of(4, 2, steps=1 << 20, loss="binary_cross_entropy")
+    assert binary.no_wrap_bound_bits == base
     from_file = circuit_of(4, 2, initialisation=Initialisation("file", "00" * 32))
     accumulator = (4 * 255 + 2**8) * 2**52
     assert from_file.no_wrap_bound_bits == accumulator.bit_length() == 63

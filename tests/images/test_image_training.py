@@ -7,9 +7,20 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import image_run
 import numpy as np
 import pytest
-from image_run import BATCH, NETWORKS, RECORDS, STEPS, Attempt, circuit, records
+from image_run import (
+    BATCH,
+    NETWORKS,
+    RECORDS,
+    STEPS,
+    Attempt,
+    circuit,
+    conv,
+    dense,
+    records,
+)
 from numpy.typing import NDArray
 
 from zktrain.circuit.circuit import Circuit
@@ -305,3 +316,47 @@ def test_logits_far_apart(bias: int, fails: bool) -> None:
             train(run, found, weights)
     else:
         assert len(train(run, found, weights).losses) == STEPS
+
+
+DOUBLING = (
+    Unflatten("image", 1, 4, 4), conv("c", 1, 1, 1, relu=False), MaxPool("m", (3, 3), (1, 1)),
+    *(Add(f"s{i}", "m" if i == 1 else f"s{i - 1}", False) for i in range(1, 21)),
+    Flatten("f"), dense("fc", 4, 3),
+)  # fmt: skip
+
+
+def doubled_start(run: Circuit) -> dict[str, Array]:
+    """All outputs of the convolution 0, and a last layer that makes errors as large as 16 bits."""
+    start = {
+        name: np.zeros(shape, dtype=np.int64) for name, shape in run.parameter_shapes().items()
+    }
+    start["fc.weight"][:, 0] = 1 << 33
+    return start
+
+
+def test_errors_of_more_than_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums without ReLU double them, and no lookup cuts them down before a pool adds them up: a
+    true step is trained as the loops say, and its proof is accepted."""
+    monkeypatch.setitem(image_run.NETWORKS, "doubling", DOUBLING)
+    monkeypatch.setattr(image_run, "seeded_weights", doubled_start)
+    attempt = Attempt("doubling", steps=1)
+    oracle = Oracle(attempt.circuit, attempt.start)
+    batch = batch_indices(attempt.circuit.order_seed, RECORDS, BATCH, 0, 1)[0]
+    oracle.step(attempt.records.inputs[batch], attempt.records.labels[batch],
+                attempt.circuit.multiplier(0))  # fmt: skip
+    for name, values in oracle.weights.items():
+        assert np.array_equal(attempt.end[name], as_internal(values)), name
+    witness = attempt.witness(attempt.statement())
+    assert np.abs(witness.tensor("g2")).max() > 1 << 33
+    attempt.verify(attempt.prove())
+
+
+def test_errors_beyond_exact_arithmetic_stop_a_run() -> None:
+    """What no lookup bounds is checked where the graph says that it can become too large."""
+    sums = [Add(f"s{i}", "m" if i == 1 else f"s{i - 1}", False) for i in range(1, 45)]
+    layers = (*DOUBLING[:3], *sums, *DOUBLING[-2:])
+    run = replace(circuit("maximum"), layers=layers, steps=1, multipliers=((0, 1),))
+    labels = np.arange(6).astype(np.uint8) % 3
+    data = Records(np.full((6, 16), 9, dtype=np.uint8), labels, 3, "t", "")
+    with pytest.raises(RangeOverflow, match="outside the range"):
+        train(run, data, doubled_start(run))

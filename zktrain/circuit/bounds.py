@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import isqrt, prod
 from typing import TYPE_CHECKING
 
-from .build import EXP_SCALE_BITS
-from .geometry import geometry, window
+from . import reach
 from .momentum import START_BITS, largest_coefficient
-from .network import Activation, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
+from .network import Convolution
 from .operations import Lookup, StepGraph, Tensor
 
 if TYPE_CHECKING:
     from .circuit import Circuit
 
-INPUT_MAX = 255
-INT16_MAX = 1 << 15
 FILE_WEIGHT_MAX = (1 << 52) - 1
 """Largest integer of a weight file, as ``training.weights`` reads it."""
 
@@ -47,57 +45,38 @@ def seeded_weight_max(inputs: int, weight_bits: int) -> int:
     return isqrt((1 << (2 * weight_bits)) // inputs)
 
 
-def error_max(circuit: Circuit) -> int:
-    """Largest ``|e|`` of the last layer, from signed 16-bit logits."""
-    if circuit.loss in ("cross_entropy", "binary_cross_entropy"):
-        return 1 << EXP_SCALE_BITS
-    fixed_point = circuit.fixed_point
-    up = fixed_point.error_bits - fixed_point.activation_bits
-    return (INT16_MAX << up) + (1 << fixed_point.error_bits)
-
-
 def no_wrap_bound_bits(circuit: Circuit) -> int:
-    """Smallest ``B`` with every |accumulator|, |weight| and |weight update| below ``2**B``.
-
-    Worst case over all steps and datasets, from the ranges that the lookups force: ``|x| <= 255``,
-    ``|a|, |q| <= 2^15``, ``|e|`` of the last layer as ``error_max`` says, and
-
-        |W_t| <= |W_0| + sum_t m_t * batch * |a| * |e|,
-
-    with the largest coefficient of a filter in the place of its ``m_t``.
+    """Smallest ``B`` with every tensor of a step, every accumulator, weight and weight update below
+    ``2**B`` in size: the largest of :func:`sizes`.
 
     Below 63 the arithmetic over ``F_p`` provably is that of plain integers. A larger value
     is allowed: it is then not statically guaranteed, and the trainer checks every value at
     run time.
     """
-    fixed_point = circuit.fixed_point
-    bias_scale = 1 << fixed_point.activation_bits
-    total_rate = _total_rate(circuit)
-    plan = geometry(circuit.layers)
-    errors = _error_bounds(circuit)
-    largest = 0
-    for index, layer in enumerate(circuit.layers, 1):
-        if not isinstance(layer, (Layer, Convolution)):
-            continue
-        source = plan.sources[index][0]
-        activation = _value_bound(circuit, source)
-        error, taps, places = errors[index], 1, 1
-        if isinstance(layer, Convolution):
-            taps, places = prod(layer.kernel), prod(plan.extents[index].grid)
+    return max(sizes(circuit).values()).bit_length()
+
+
+@lru_cache(maxsize=16)
+def sizes(circuit: Circuit) -> dict[str, int]:
+    """The largest magnitude of every tensor and parameter, over all steps, datasets and runs that
+    pass the lookups (``reach.sizes``)."""
+    return reach.sizes(
+        circuit.graph(), circuit.batch_size, _total_rate(circuit), _start_max(circuit)
+    )
+
+
+def _start_max(circuit: Circuit) -> dict[str, int]:
+    """The largest magnitude of the first weights, by parameter."""
+    out: dict[str, int] = {}
+    bits = circuit.fixed_point.weight_bits
+    for layer in circuit.trained:
+        most = FILE_WEIGHT_MAX
         if circuit.initialisation.kind == "seed":
-            start = seeded_weight_max(taps * layer.inputs, fixed_point.weight_bits)
-            start += (1 << START_BITS) * (circuit.momentum is not None)
-        else:
-            start = FILE_WEIGHT_MAX
-        rate = 0 if layer.name in circuit.frozen else total_rate
-        travelled = rate * circuit.batch_size * places * error
-        weight = start + travelled * activation
-        bias = start + travelled * bias_scale if layer.bias is not None else 0
-        rounding = 1 << (fixed_point.shift - 1)
-        forward = taps * layer.inputs * activation * weight + bias_scale * bias + rounding
-        backward = taps * layer.outputs * error * weight + rounding if source else 0
-        largest = max(largest, forward, backward, weight, bias)
-    return largest.bit_length()
+            taps = prod(layer.kernel) if isinstance(layer, Convolution) else 1
+            most = seeded_weight_max(taps * layer.inputs, bits)
+            most += (1 << START_BITS) * (circuit.momentum is not None)
+        out |= {name: most for name in (layer.weight, layer.bias) if name is not None}
+    return out
 
 
 def _total_rate(circuit: Circuit) -> int:
@@ -109,31 +88,3 @@ def _total_rate(circuit: Circuit) -> int:
         multiplier * (end - first)
         for (first, multiplier), end in zip(circuit.multipliers, starts, strict=True)
     )
-
-
-def _value_bound(circuit: Circuit, index: int) -> int:
-    """Largest magnitude of the output of layer ``index``: the input's bytes, however they are
-    arranged, or 16 bits."""
-    while index and isinstance(circuit.layers[index - 1], (Unflatten, Flatten, MaxPool)):
-        index = geometry(circuit.layers).sources[index][0]
-    return INT16_MAX if index else INPUT_MAX
-
-
-def _error_bounds(circuit: Circuit) -> list[int]:
-    """Largest error that reaches the output of each layer, by its index."""
-    plan, last = geometry(circuit.layers), len(circuit.layers)
-    bounds = [0] * (last + 1)
-    bounds[last] = error_max(circuit)
-    for index in range(last, 0, -1):
-        layer, sources = circuit.layers[index - 1], plan.sources[index]
-        for source in sources:
-            match layer:
-                case Layer() | Convolution() | AveragePool() | Activation():
-                    bounds[source] += INT16_MAX
-                case MaxPool():
-                    map_ = window(layer, plan.extents[source])
-                    both = map_.vertical.overlaps() * map_.horizontal.overlaps()
-                    bounds[source] += bounds[index] * both
-                case _:
-                    bounds[source] += bounds[index]
-    return bounds

@@ -21,21 +21,24 @@ def span(count: int, inputs: int, stride: int, shift: int) -> tuple[slice, slice
     return slice(first, stop), slice(start, start + stride * (stop - first), stride)
 
 
-def apply_map(map_: Map, cells: NDArray[Any], source: Tensor, output: Tensor) -> NDArray[np.int32]:
-    """``(..., *output.axes)`` from the real cells ``(..., *source.axes)`` of a tensor."""
+def apply_map(map_: Map, cells: NDArray[Any], source: Tensor, output: Tensor) -> NDArray[Any]:
+    """``(..., *output.axes)`` from the real cells ``(..., *source.axes)`` of a tensor; of 16 bits
+    in 32, which hold the sum of as many cells as a window can have, of others in 64."""
+    narrow = cells.dtype.itemsize == 1 or cells.dtype == np.int16
+    kind = np.int32 if narrow else np.int64
     lead = cells.shape[: cells.ndim - len(source.axes)]
     match map_:
         case Reorder():
-            return _reordered(cells.astype(np.int32), lead, source, output)
+            return _reordered(cells.astype(kind), lead, source, output)
         case Before():
             taps = source.taps or (source.width,)
             rest = (source.width,) if source.taps else ()
-            flat = cells.reshape(*lead, *source.grid, int(np.prod(taps)), *rest).astype(np.int32)
+            flat = cells.reshape(*lead, *source.grid, int(np.prod(taps)), *rest).astype(kind)
             axis = flat.ndim - 1 - len(rest)
-            before: NDArray[np.int32] = np.cumsum(flat, axis=axis, dtype=np.int32) - flat
+            before: NDArray[Any] = np.subtract(np.cumsum(flat, axis=axis, dtype=kind), flat)
             return before.reshape(cells.shape)
         case Window():
-            out = np.zeros((*lead, *output.axes), dtype=np.int32)
+            out = np.zeros((*lead, *output.axes), dtype=kind)
             for place, taken in window_moves(map_, source, output):
                 out[(..., *place, slice(None))] += cells[(..., *taken, slice(None))]
             return out
@@ -60,8 +63,8 @@ def window_moves(map_: Window, source: Tensor, output: Tensor) -> Iterator[tuple
 
 
 def _reordered(
-    cells: NDArray[np.int32], lead: tuple[int, ...], source: Tensor, output: Tensor
-) -> NDArray[np.int32]:
+    cells: NDArray[Any], lead: tuple[int, ...], source: Tensor, output: Tensor
+) -> NDArray[Any]:
     image = source if source.grid else output
     height, width = image.grid
     n = len(lead)

@@ -30,10 +30,15 @@ class Steps:
         inside = (i >= 0) & (i < self.inputs)
         return i[inside], o[inside], k[inside]
 
-    def overlaps(self) -> int:
-        """The largest number of windows that see one place."""
-        i, _, _ = self.relation()
-        return int(np.bincount(i, minlength=1).max())
+    def overlaps(self) -> tuple[int, int]:
+        """The smallest and the largest number of windows that see one place."""
+        counts = np.bincount(self.relation()[0], minlength=self.inputs)
+        return int(counts.min()), int(counts.max())
+
+    def seen(self) -> tuple[int, int]:
+        """The smallest and the largest number of places that one window sees."""
+        counts = np.bincount(self.relation()[1], minlength=self.outputs)
+        return int(counts.min()), int(counts.max())
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..circuit import bounds
 from ..circuit.circuit import Circuit
 from ..circuit.curves import curve
 from ..circuit.map_arrays import window_moves
@@ -53,6 +54,9 @@ from .arithmetic import (
 from .order import batch_indices
 from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT
 
+EXACT_BITS = 52
+EXACT = 1 << EXACT_BITS
+"""Sums of two such integers are exact in float64."""
 LIMB = 16
 _LIMB_MASK = (1 << LIMB) - 1
 _MOST_DISTANCE = (1 << 16) - 2
@@ -69,6 +73,7 @@ class Rules:
 
     def __init__(self, circuit: Circuit, graph: StepGraph | None = None) -> None:
         self.circuit = circuit
+        sizes = bounds.sizes(circuit) if graph is None else {}
         graph = graph or circuit.graph()
         self.tensors = {tensor.name: tensor for tensor in graph.tensors}
         self.definitions: dict[str, Linear | Product | UnitMap | Affine | AffineTransposed] = {}
@@ -110,6 +115,12 @@ class Rules:
             if isinstance(op, Lookup) and op.columns[0] in self.definitions
         }
         """Of tensors that are looked up although their values follow from others."""
+        self.wide = {
+            name
+            for name, op in self.definitions.items()
+            if isinstance(op, (Linear, Product, UnitMap)) and sizes.get(name, 0) >> EXACT_BITS
+        }
+        """Tensors that no lookup keeps within exact floating-point arithmetic."""
 
     def layer(self, name: str) -> str:
         """What an error calls the layer of a tensor; what has no number is about the logits."""
@@ -213,6 +224,8 @@ class Step:
                 found = self._product(self.value(op.source), matrix, name)
         if name in self._rules.ranges:
             self._check(found, *self._rules.ranges[name], name)
+        elif name in self._rules.wide:
+            self._check(found, -EXACT, EXACT, name)
         axes = self._rules.tensors[name].axes
         return found.reshape(len(self._values["x"]), *axes)
 
@@ -262,7 +275,12 @@ class Step:
     def _rescale(self, op: Linear) -> None:
         """``low`` is what the equation leaves when quotient and higher limbs are floors."""
         (factor, accumulator), (minus_unit, quotient), *high = op.terms
-        total = factor * self.value(accumulator).to(torch.int64) + op.constant
+        source = self.value(accumulator).to(torch.int64)
+        if factor != 1:
+            self._check(
+                source, -(ACCUMULATOR_LIMIT // factor), ACCUMULATOR_LIMIT // factor, quotient
+            )
+        total = factor * source + op.constant
         shift = (-minus_unit).bit_length() - 1
         found = total >> shift
         if self._number is not None:

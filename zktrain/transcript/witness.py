@@ -92,10 +92,11 @@ class SegmentWitness:
 
     def _mapped(self, op: UnitMap) -> NDArray[Any]:
         source, output = self._graph.tensor(op.source), self._graph.tensor(op.output)
-        out = np.zeros(self._shape.dims(output), dtype=np.int32)
         every = (slice(None), slice(None))  # padded steps and samples too
         cells = self.tensor(op.source)[every + self._shape.real(source)[2:]]
-        out[every + self._shape.real(output)[2:]] = apply_map(op.map, cells, source, output)
+        found = apply_map(op.map, cells, source, output)
+        out = np.zeros(self._shape.dims(output), dtype=found.dtype)
+        out[every + self._shape.real(output)[2:]] = found
         return out.astype(_smallest(int(out.min()), int(out.max())))
 
     def operand(self, name: str) -> Operand:
