@@ -20,6 +20,7 @@ from .errors import MalformedProof, Rejected, ZktrainError
 from .field.extension import Ext, reduced
 from .field.forms import Form, Scalar
 from .field.goldilocks import P
+from .spans import Bytes
 
 DIGEST_BYTES = 32
 
@@ -90,7 +91,7 @@ class VerifierChannel:
     hiding = False
     dry = False
 
-    def __init__(self, challenger: Challenger, proof: bytes) -> None:
+    def __init__(self, challenger: Challenger, proof: Bytes) -> None:
         self.challenger = challenger
         self._proof = proof
         self._at = 0

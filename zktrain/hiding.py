@@ -32,6 +32,7 @@ from .field import extension as ext
 from .field.extension import ONE, ZERO, Ext, ExtVec
 from .field.forms import Form, Scalar, gradient, product
 from .randomness import Randomness, system
+from .spans import Bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class HidingVerifier(VerifierChannel):
 
     hiding = True
 
-    def __init__(self, challenger: Challenger, proof: bytes, layout: Layout, bits: float) -> None:
+    def __init__(self, challenger: Challenger, proof: Bytes, layout: Layout, bits: float) -> None:
         super().__init__(challenger, proof)
         self._layout = layout
         self._parameters = ligero.parameters(layout.count, bits)
@@ -240,7 +241,7 @@ def prover_channel(
 
 
 def verifier_channel(
-    challenger: Challenger, proof: bytes, layout: Layout | None, bits: float
+    challenger: Challenger, proof: Bytes, layout: Layout | None, bits: float
 ) -> VerifierChannel:
     """The other end of :func:`prover_channel`."""
     if layout is None:

@@ -16,7 +16,7 @@ from .dataset.public_file import GivenDataset, given_dataset, header_of
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .training.initial import seeded_weights
 from .training.weights import digest, read_weights
-from .transcript.bundle import read_file
+from .transcript.bundle import read_circuit
 from .transcript.statement import MAX_SECURITY_BITS, MIN_SECURITY_BITS, Provable
 
 Weights = dict[str, NDArray[np.int64]]
@@ -125,7 +125,7 @@ def own_circuit(path: str | Path, data: bytes) -> Circuit:
 
 def check_circuit(theirs: bytes, path: str | Path) -> None:
     """Raise ``StatementMismatch`` unless the circuit of the proof is the one in ``path``."""
-    pinned = read_file(path, "circuit")
+    pinned = read_circuit(path)
     if pinned == theirs:
         return
     mine, other = own_circuit(path, pinned), Circuit.from_json(theirs)

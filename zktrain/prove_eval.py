@@ -191,10 +191,10 @@ def prove_eval(
 
 
 def _circuit(path: str | Path) -> Circuit:
-    from .transcript.bundle import read_file
+    from .transcript.bundle import read_circuit
 
     try:
-        return Circuit.from_json(read_file(path, "circuit"))
+        return Circuit.from_json(read_circuit(path))
     except MalformedProof as error:
         raise InputError(
             f"the circuit {str(path)!r:.200} cannot be used: {error.message}; give what zktrain "

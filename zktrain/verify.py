@@ -12,6 +12,7 @@ import numpy as np
 from .circuit.momentum import start_violation
 from .dataset.commitment import DatasetHeader, verify_certificate
 from .errors import StatementMismatch
+from .files import Opened, opened
 from .judging import (
     Weights,
     certificate_of,
@@ -23,9 +24,10 @@ from .judging import (
     weights_of,
 )
 from .progress import Progress, silent
+from .spans import whole
 from .training.weights import digest
 from .transcript import closing, segment
-from .transcript.bundle import check_chain, parse, parse_statement, read_file
+from .transcript.bundle import check_chain, parse, parse_statement
 from .transcript.statement import Statement
 
 
@@ -71,9 +73,25 @@ def verify(
     MalformedProof, Rejected
         The proof is not accepted; the subclass says why.
     """
+    with opened(proof, "proof") as file:
+        return _verify(
+            weights, file, dataset, circuit, initial, certificate, min_security_bits, progress
+        )
+
+
+def _verify(
+    weights: str | Path,
+    file: Opened,
+    dataset: str | Path,
+    circuit: str | Path | None,
+    initial: str | Path | None,
+    certificate: str | Path | None,
+    min_security_bits: int,
+    progress: Progress,
+) -> Verdict:
+    """Each proof is read when it is checked."""
     started = time.perf_counter()
-    data = read_file(proof, "proof")
-    bundle = parse(data)
+    bundle = parse(whole(file))
     header = DatasetHeader.from_json(bundle.dataset_json)
     given = check_dataset(header, dataset)
     if circuit is not None:
@@ -123,7 +141,7 @@ def verify(
         security_bits=statement.union_bits,
         zero_knowledge=statement.zero_knowledge,
         seconds=time.perf_counter() - started,
-        proof_bytes=len(data),
+        proof_bytes=file.size,
         dataset_root=header.root.hex(),
         statement_digest=statement.digest.hex(),
         warnings=_warnings(statement, pinned=circuit is not None),

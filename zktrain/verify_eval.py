@@ -11,6 +11,7 @@ from pathlib import Path
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader, verify_certificate
 from .errors import InputError
+from .files import Opened, opened
 from .judging import (
     check_bits,
     check_dataset,
@@ -21,9 +22,10 @@ from .judging import (
     weights_of,
 )
 from .progress import Progress, silent
+from .spans import whole
 from .training.weights import stated_scaling
 from .transcript import closing, segment
-from .transcript.bundle import read_file
+from .transcript.bundle import read_circuit
 from .transcript.evaluation import Counts, EvaluationStatement
 from .transcript.evaluation_bundle import EvaluationBundle, parse, parse_statement
 
@@ -77,9 +79,22 @@ def verify_eval(
     MalformedProof, Rejected
         The proof is not accepted; the subclass says why.
     """
+    with opened(proof, "proof") as file:
+        return _verify(weights, file, dataset, circuit, like, min_security_bits, progress)
+
+
+def _verify(
+    weights: str | Path,
+    file: Opened,
+    dataset: str | Path,
+    circuit: str | Path | None,
+    like: str | Path | None,
+    min_security_bits: int,
+    progress: Progress,
+) -> EvaluationVerdict:
+    """Each proof is read when it is checked."""
     started = time.perf_counter()
-    data = read_file(proof, "proof")
-    bundle = parse(data)
+    bundle = parse(whole(file))
     header = DatasetHeader.from_json(bundle.dataset_json)
     check_dataset(header, dataset)
     if like is not None:
@@ -115,7 +130,7 @@ def verify_eval(
         security_bits=statement.union_bits,
         zero_knowledge=statement.zero_knowledge,
         seconds=time.perf_counter() - started,
-        proof_bytes=len(data),
+        proof_bytes=file.size,
         statement_digest=statement.digest.hex(),
         warnings=_warnings(
             statement,
@@ -126,7 +141,7 @@ def verify_eval(
 
 
 def _check_network(bundle: EvaluationBundle, path: str | Path) -> None:
-    mine = own_circuit(path, read_file(path, "circuit"))
+    mine = own_circuit(path, read_circuit(path))
     theirs = Circuit.from_json(bundle.circuit_json)
     check_fields(mine, theirs, ("layers", "fixed_point"), "network")
 

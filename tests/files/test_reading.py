@@ -14,7 +14,7 @@ import pytest
 
 from zktrain.errors import InputError
 from zktrain.files import beginning, opened, read_bytes
-from zktrain.transcript.bundle import is_ezkl, read_file
+from zktrain.transcript.bundle import inspect_bundle, is_ezkl
 from zktrain.transcript.evaluation_bundle import is_evaluation
 
 
@@ -75,7 +75,7 @@ def test_only_regular_files_are_read(case: str, short: Path) -> None:
     with pytest.raises(InputError, match=f"the bundle .*{message}"), opened(path, "bundle"):
         pass
     with pytest.raises(InputError, match=message):
-        read_file(path, "bundle")
+        inspect_bundle(path)
     assert beginning(path, 7) == b"" and not is_ezkl(path) and not is_evaluation(path)
 
 

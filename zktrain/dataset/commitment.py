@@ -51,6 +51,7 @@ from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
 from ..parameters import parameter_digest
 from ..profile import mark
 from ..randomness import Randomness, expand
+from ..spans import Bytes
 from .scaling import BYTES, Scaling
 
 if TYPE_CHECKING:
@@ -501,7 +502,7 @@ def certify(
     return channel.proof()
 
 
-def verify_certificate(header: DatasetHeader, proof: bytes, *, trace: Trace | None = None) -> None:
+def verify_certificate(header: DatasetHeader, proof: Bytes, *, trace: Trace | None = None) -> None:
     """Raises unless the committed dataset is well formed."""
     challenger = _challenger(header, trace)
     channel = verifier_channel(challenger, proof, certificate_layout(header), query_bits())

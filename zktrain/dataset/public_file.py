@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, MalformedProof
+from ..files import read_bytes
 from ..training.weights import write_atomically
-from ..transcript.bundle import Reader, read_file
+from ..transcript.bundle import MAX_TEXT_BYTES, Reader
 from .commitment import DatasetHeader
 
 MAGIC = b"ZKTDATA\x01"
+MAX_FILE_BYTES = 1 << 24
+"""Far more than the largest header and certificate, which have less than 1 MiB."""
 
 
 def write_public(path: str | Path, header: DatasetHeader, certificate: bytes) -> None:
@@ -27,13 +30,13 @@ def write_public(path: str | Path, header: DatasetHeader, certificate: bytes) ->
 
 def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
     """Header and certificate, not verified. Raises InputError or MalformedProof."""
-    reader = Reader(read_file(path, "dataset file"), "dataset file")
+    reader = Reader(read_bytes(path, "dataset file", MAX_FILE_BYTES), "dataset file")
     if reader.take(len(MAGIC), "magic") != MAGIC:
         raise MalformedProof(
             f"{path} is not a zktrain dataset file of this version", stage="dataset"
         )
-    header = DatasetHeader.from_json(reader.section("header"))
-    certificate = reader.section("certificate")
+    header = DatasetHeader.from_json(reader.section("header", MAX_TEXT_BYTES))
+    certificate = reader.section("certificate", MAX_FILE_BYTES)
     reader.finish()
     return header, certificate
 

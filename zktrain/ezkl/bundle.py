@@ -14,11 +14,14 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, MalformedProof, RecipeError
+from ..files import opened
+from ..spans import Bytes, whole
 from ..srs.curve import R
-from ..transcript.bundle import EZKL_MAGIC, Reader, read_file
+from ..transcript.bundle import EZKL_MAGIC, MAX_TEXT_BYTES, Reader
 from .field import ELEMENT_BYTES
 from .statement import MAX_STEPS, EzklStatement
 from .step import require_supported
@@ -42,9 +45,7 @@ class StepProof:
         found = tuple(reader.take(ELEMENT_BYTES, f"instances of {name}") for _ in range(instances))
         if any(int.from_bytes(value, "little") >= R for value in found):
             raise MalformedProof(f"an instance of {name} is not below r", stage="bundle")
-        proof = reader.section(f"proof of {name}")
-        if len(proof) > MAX_PROOF_BYTES:
-            raise MalformedProof(f"the proof of {name} is longer than any", stage="bundle")
+        proof = reader.section(f"proof of {name}", MAX_PROOF_BYTES)
         return StepProof(found, proof)
 
 
@@ -70,7 +71,7 @@ class EzklBundle:
         return b"".join(parts)
 
 
-def parse(data: bytes) -> EzklBundle:
+def parse(data: Bytes) -> EzklBundle:
     """Raises ``MalformedProof`` and ``ChainBroken``."""
     reader = Reader(data, "bundle")
     magic = reader.take(len(EZKL_MAGIC), "magic")
@@ -80,9 +81,9 @@ def parse(data: bytes) -> EzklBundle:
         raise MalformedProof(
             "the bundle has another version of the format", stage="bundle", expected=1, got=magic[7]
         )
-    text, circuit_text, dataset_text = (
-        reader.section(name) for name in ("statement", "circuit", "dataset header")
-    )
+    text = reader.section("statement", MAX_TEXT_BYTES)
+    circuit_text = reader.section("circuit", MAX_CIRCUIT_BYTES)
+    dataset_text = reader.section("dataset header", MAX_TEXT_BYTES)
     circuit = Circuit.from_json(circuit_text)
     statement = EzklStatement.from_json(text, circuit, DatasetHeader.from_json(dataset_text))
     _require_provable(statement)
@@ -121,8 +122,8 @@ def _require_provable(statement: EzklStatement) -> None:
 
 def read(path: str | Path) -> tuple[EzklBundle, int]:
     """A bundle and its size. Raises ``InputError``, ``MalformedProof``, ``ChainBroken``."""
-    data = read_file(path, "proof")
-    return parse(data), len(data)
+    with opened(path, "proof") as file:
+        return parse(whole(file)), file.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,24 +19,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..arguments import lookup
+from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, MalformedProof
-from ..files import beginning, read_bytes
+from ..files import beginning, opened, read_bytes
+from ..spans import Bytes, cut, whole
 from .segment import HEADER_BYTES, SegmentHeader
 from .statement import MAX_SEGMENTS, NEWEST, Statement, lookup_entries
 
 MAGIC = b"ZKTRAIN"
 EVALUATION_MAGIC = b"ZKTEVAL\x01"
 EZKL_MAGIC = b"ZKTEZKL\x01"
-MAX_FILE_BYTES = 1 << 31
+MAX_TEXT_BYTES = 1 << 12
+"""Of statements and dataset headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentProof:
     header: SegmentHeader
-    proof: bytes
+    proof: Bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Bundle:
     circuit_json: bytes
     dataset_json: bytes
     segments: tuple[SegmentProof, ...]
-    closing: bytes
+    closing: Bytes
     certificate: bytes | None = None
     """Of bundles of version 1."""
 
@@ -67,21 +70,25 @@ class Bundle:
             parts += [
                 segment.header.to_bytes(),
                 struct.pack("<Q", len(segment.proof)),
-                segment.proof,
+                bytes(segment.proof),
             ]
-        parts += [struct.pack("<Q", len(self.closing)), self.closing]
+        parts += [struct.pack("<Q", len(self.closing)), bytes(self.closing)]
         return b"".join(parts)
 
 
 class Reader:
-    """Reads sections front to back; never asks for more bytes than there are."""
+    """Reads sections front to back; never asks for more bytes than there are, nor for more than a
+    section of that name may have."""
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: Bytes, what: str) -> None:
         self._data = data
         self._at = 0
         self._what = what
 
     def take(self, size: int, name: str) -> bytes:
+        return bytes(self._cut(size, name))
+
+    def _cut(self, size: int, name: str) -> Bytes:
         if size > len(self._data) - self._at:
             raise MalformedProof(
                 f"the {self._what} ends inside its {name}",
@@ -89,13 +96,29 @@ class Reader:
                 expected=f"{size} bytes",
                 got=len(self._data) - self._at,
             )
-        out = self._data[self._at : self._at + size]
+        out = cut(self._data, self._at, size)
         self._at += size
         return out
 
-    def section(self, name: str) -> bytes:
-        (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
+    def section(self, name: str, most: int) -> bytes:
+        """Its length and so many bytes, which are read."""
+        size = self._length(name)
+        if size > most:
+            raise MalformedProof(
+                f"the {name} of the {self._what} is longer than any",
+                stage="bundle",
+                expected=f"at most {most} bytes",
+                got=size,
+            )
         return self.take(size, name)
+
+    def proof(self, name: str) -> Bytes:
+        """Its length and so many bytes, which stay where they are until they are checked."""
+        return self._cut(self._length(name), name)
+
+    def _length(self, name: str) -> int:
+        (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
+        return int(size)
 
     def count(self, most: int) -> int:
         """A number of segments, compared with ``most`` before any is read."""
@@ -117,9 +140,9 @@ class Reader:
             )
 
 
-def read_file(path: str | Path, what: str) -> bytes:
-    """All bytes; :class:`InputError` when there is no such file or it is absurdly large."""
-    return read_bytes(path, what, MAX_FILE_BYTES)
+def read_circuit(path: str | Path) -> bytes:
+    """The text of a circuit file; :class:`InputError` when there is none or it is too long."""
+    return read_bytes(path, "circuit", MAX_CIRCUIT_BYTES)
 
 
 def is_ezkl(path: str | Path) -> bool:
@@ -127,8 +150,8 @@ def is_ezkl(path: str | Path) -> bool:
     return beginning(path, 7) == EZKL_MAGIC[:7]
 
 
-def parse(data: bytes) -> Bundle:
-    """Raises :class:`MalformedProof`."""
+def parse(data: Bytes) -> Bundle:
+    """Proofs of a file are not read yet. Raises :class:`MalformedProof`."""
     reader = Reader(data, "bundle")
     magic, version = reader.take(len(MAGIC), "magic"), reader.take(1, "version")[0]
     if magic == EVALUATION_MAGIC[:7]:
@@ -150,15 +173,16 @@ def parse(data: bytes) -> Bundle:
             expected=f"1 or {NEWEST}",
             got=version,
         )
-    names = ("statement", "circuit", "dataset header")
-    statement, circuit, dataset = (reader.section(name) for name in names)
-    certificate = reader.section("dataset certificate") if version == 1 else None
+    statement = reader.section("statement", MAX_TEXT_BYTES)
+    circuit = reader.section("circuit", MAX_CIRCUIT_BYTES)
+    dataset = reader.section("dataset header", MAX_TEXT_BYTES)
+    certificate = bytes(reader.proof("dataset certificate")) if version == 1 else None
     count = reader.count(MAX_SEGMENTS)
     segments = []
     for index in range(count):
         header = SegmentHeader.from_bytes(reader.take(HEADER_BYTES, f"header of segment {index}"))
-        segments.append(SegmentProof(header, reader.section(f"proof of segment {index}")))
-    closing = reader.section("closing proof")
+        segments.append(SegmentProof(header, reader.proof(f"proof of segment {index}")))
+    closing = reader.proof("closing proof")
     reader.finish()
     return Bundle(statement, circuit, dataset, tuple(segments), closing, certificate)
 
@@ -180,7 +204,8 @@ def parse_statement(bundle: Bundle) -> Statement:
 
 def statement_of(path: str | Path) -> Statement:
     """The statement of a bundle that is read for nothing else."""
-    return parse_statement(parse(read_file(path, "bundle")))
+    with opened(path, "bundle") as file:
+        return parse_statement(parse(whole(file)))
 
 
 def check_chain(statement: Statement, headers: list[SegmentHeader]) -> None:
@@ -274,8 +299,8 @@ class Inspection:
 
 def inspect_bundle(path: str | Path) -> Inspection:
     """Parse a bundle without verifying it."""
-    data = read_file(path, "bundle")
-    bundle = parse(data)
+    with opened(path, "bundle") as file:
+        size, bundle = file.size, parse(whole(file))
     statement = parse_statement(bundle)
     segments = bundle.segments[: len(statement.segments)]
     parts = _all_parts(statement, [len(s.proof) for s in segments])
@@ -302,4 +327,4 @@ def inspect_bundle(path: str | Path) -> Inspection:
     certificate = None if bundle.certificate is None else len(bundle.certificate)
     if certificate is not None:
         sections["dataset certificate"] = certificate
-    return Inspection(statement, len(data), summaries, len(bundle.closing), certificate, sections)
+    return Inspection(statement, size, summaries, len(bundle.closing), certificate, sections)

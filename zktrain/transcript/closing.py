@@ -12,6 +12,7 @@ from ..hiding import prover_channel, verifier_channel
 from ..parameters import parameter_digest
 from ..profile import mark
 from ..randomness import Randomness
+from ..spans import Bytes
 from .segment import SegmentHeader
 from .statement import Provable
 
@@ -79,7 +80,7 @@ def verify(
     statement: Provable,
     headers: list[SegmentHeader],
     claims: list[DatasetClaim],
-    proof: bytes,
+    proof: Bytes,
     *,
     trace: Trace | None = None,
 ) -> None:

@@ -14,12 +14,14 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
-from ..files import beginning
-from .bundle import EVALUATION_MAGIC, MAGIC, Reader, read_file
-from .evaluation import EvaluationStatement
+from ..files import beginning, opened
+from ..spans import Bytes, whole
+from .bundle import EVALUATION_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader
+from .evaluation import MAX_STATEMENT_BYTES, EvaluationStatement
 from .statement import MAX_SEGMENTS
 
 
@@ -30,18 +32,18 @@ class EvaluationBundle:
     statement_json: bytes
     circuit_json: bytes
     dataset_json: bytes
-    certificate: bytes
-    segments: tuple[bytes, ...]
-    closing: bytes
+    certificate: Bytes
+    segments: tuple[Bytes, ...]
+    closing: Bytes
 
     def to_bytes(self) -> bytes:
         parts = [EVALUATION_MAGIC]
         sections = (self.statement_json, self.circuit_json, self.dataset_json, self.certificate)
         for section in sections:
-            parts += [struct.pack("<Q", len(section)), section]
+            parts += [struct.pack("<Q", len(section)), bytes(section)]
         parts.append(struct.pack("<I", len(self.segments)))
         for section in (*self.segments, self.closing):
-            parts += [struct.pack("<Q", len(section)), section]
+            parts += [struct.pack("<Q", len(section)), bytes(section)]
         return b"".join(parts)
 
 
@@ -51,8 +53,8 @@ def is_evaluation(path: str | Path) -> bool:
     return beginning(path, 7) == EVALUATION_MAGIC[:7]
 
 
-def parse(data: bytes) -> EvaluationBundle:
-    """Raises :class:`MalformedProof`."""
+def parse(data: Bytes) -> EvaluationBundle:
+    """Proofs of a file are not read yet. Raises :class:`MalformedProof`."""
     reader = Reader(data, "proof")
     magic = reader.take(len(EVALUATION_MAGIC), "magic")
     if magic[:7] == MAGIC[:7]:
@@ -65,13 +67,15 @@ def parse(data: bytes) -> EvaluationBundle:
         raise MalformedProof(
             "the proof has another version of the format", stage="bundle", expected=1, got=magic[7]
         )
-    names = ("statement", "circuit", "dataset header", "dataset certificate")
-    statement, circuit, dataset, certificate = (reader.section(name) for name in names)
+    statement = reader.section("statement", MAX_STATEMENT_BYTES)
+    circuit = reader.section("circuit", MAX_CIRCUIT_BYTES)
+    dataset = reader.section("dataset header", MAX_TEXT_BYTES)
+    certificate = reader.proof("dataset certificate")
     count = reader.count(MAX_SEGMENTS)
     segments = []
     for index in range(count):
-        segments.append(reader.section(f"proof of segment {index}"))
-    closing = reader.section("closing proof")
+        segments.append(reader.proof(f"proof of segment {index}"))
+    closing = reader.proof("closing proof")
     reader.finish()
     return EvaluationBundle(statement, circuit, dataset, certificate, tuple(segments), closing)
 
@@ -102,8 +106,8 @@ class EvaluationInspection:
 
 def inspect_evaluation(path: str | Path) -> EvaluationInspection:
     """Parse a proof of an evaluation without verifying it."""
-    data = read_file(path, "proof")
-    bundle = parse(data)
+    with opened(path, "proof") as file:
+        size, bundle = file.size, parse(whole(file))
     sections = {
         "statement": len(bundle.statement_json),
         "circuit": len(bundle.circuit_json),
@@ -112,4 +116,4 @@ def inspect_evaluation(path: str | Path) -> EvaluationInspection:
         "segments": sum(map(len, bundle.segments)),
         "closing": len(bundle.closing),
     }
-    return EvaluationInspection(parse_statement(bundle), len(data), sections)
+    return EvaluationInspection(parse_statement(bundle), size, sections)

@@ -35,6 +35,7 @@ from ..parameters import parameter_digest
 from ..profile import mark
 from ..progress import Progress, silent
 from ..randomness import Randomness, system
+from ..spans import Bytes
 from . import relations as relation_proofs
 from .relations import BoundaryClaim, Relations
 from .statement import Provable, Statement, lookup_entries
@@ -263,7 +264,7 @@ def _lookup_values(witness: SegmentWitness, shape: Shape, entry: lookup.Entry) -
 def verify(
     statement: Provable,
     header: SegmentHeader,
-    proof: bytes,
+    proof: Bytes,
     start: dict[str, NDArray[np.int64]] | None,
     end: dict[str, NDArray[np.int64]] | None,
     *,
@@ -292,7 +293,7 @@ def verify(
 
 
 def _verifier(
-    statement: Provable, header: SegmentHeader, proof: bytes, trace: Trace | None
+    statement: Provable, header: SegmentHeader, proof: Bytes, trace: Trace | None
 ) -> VerifierChannel:
     return verifier_channel(
         _challenger(statement, header, trace),
