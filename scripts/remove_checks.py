@@ -102,7 +102,7 @@ def write_list(found: dict[str, str]) -> None:
         "# Every comparison of the verifier, and a test that fails when it alone is removed.\n"
         "# Made by scripts/remove_checks.py --all; reasons behind 'equivalent:' are kept.\n"
     )
-    lines = (f"{name} | {found[name]}\n" for name in sorted(found))
+    lines = sorted(f"{name} | {test}\n" for name, test in found.items())
     LIST.write_text(head + "".join(lines))
 
 

@@ -19,15 +19,26 @@ import harness as h
 import hiding_harness as hh
 import numpy as np
 import pytest
-from check_sites import find, refused_by, watched
+from check_sites import find, refused_by, removed, watched
 
 from zktrain import judging
+from zktrain.arguments.claims import Ledger
+from zktrain.challenger import Challenger
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import Flatten, Initialisation, Unflatten
 from zktrain.dataset import commitment
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.errors import InputError, MalformedProof, StatementMismatch, ZktrainError
+from zktrain.errors import (
+    HiddenMismatch,
+    InputError,
+    MalformedProof,
+    StatementMismatch,
+    SumcheckMismatch,
+    ZktrainError,
+)
+from zktrain.field.extension import ZERO, Ext
+from zktrain.hiding import HidingVerifier
 from zktrain.training.initial import seeded_weights
 from zktrain.training.weights import digest, write_weights
 from zktrain.transcript import evaluation, statement
@@ -64,6 +75,52 @@ def not_parsed(attack: Attack) -> Attack:
             attack()
 
     return guarded
+
+
+# Claims, and messages in clear
+
+
+def test_two_claims_at_one_point() -> None:
+    """The second one says something else of the same value."""
+    place = (Ext(3), Ext(4))
+
+    def attack() -> None:
+        ledger = Ledger()
+        ledger.add("z", place, Ext(5))
+        ledger.add("z", place, Ext(5))
+        ledger.add("z", place, Ext(6))
+
+    refused_by("arguments.claims.Ledger.add: self._check", attack, SumcheckMismatch)
+    refused_by("arguments.claims.judge: any(", attack, SumcheckMismatch)
+
+
+def test_public_difference_in_a_channel_that_hides() -> None:
+    """Nothing hidden is in it, so it is judged at once and not by the sum at the end."""
+    layout = hh.Toy().layout
+
+    def attack() -> None:
+        channel = HidingVerifier(Challenger("public"), bytes(32), layout, hh.BITS)
+        channel.check(lambda: ZERO, hh.SUM)
+        channel.check(lambda: [ZERO, Ext(0, 1)], hh.SUM)
+
+    refused_by("hiding.HidingVerifier.check: found", attack, SumcheckMismatch)
+
+
+HIDDEN_PRODUCT = {
+    "first - value": ((Ext(5), Ext(7), Ext(35), Ext(245)), (Ext(36), Ext(36).inverse())),
+    "second - ONE": ((Ext(0), Ext(12), Ext(0), Ext(0)), (ZERO, Ext(9))),
+}
+
+
+@pytest.mark.parametrize("part", HIDDEN_PRODUCT)
+def test_hidden_product_that_is_claimed_not_to_be_zero(part: str) -> None:
+    """The product is another one, or the inverse is none. Proofs are made for the same checks."""
+    site = find(f"hiding.HidingVerifier.check_nonzero: call self.check(lambda: {part}, error)")
+    values, nonzero = HIDDEN_PRODUCT[part]
+    toy = hh.Toy()
+    toy.refuse(toy.prove(values, nonzero), HiddenMismatch, hh.SLOT_SUM.message)
+    with removed(site):
+        toy.verify(toy.prove(values, nonzero))
 
 
 # Circuits
