@@ -424,10 +424,10 @@ class _Rewriter:
             case ast.Raise(exc=None):
                 return False
             case ast.Raise():
-                # errors of the programmer, unless they are caught here to be translated
+                # errors of the programmer, unless they are caught to be translated
                 name = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
                 programmer = isinstance(name, ast.Name) and name.id in _PROGRAMMER
-                return not programmer or bool(self._caught)
+                return not programmer or bool(self._caught) or bool(_READER.search(self.function))
             case ast.Return(value=None):
                 return False
             case ast.Return(value=ast.Constant(value=None)):
@@ -435,18 +435,30 @@ class _Rewriter:
             case ast.Return():
                 return sentence
             case ast.Expr(value=ast.Call() as call):
-                return _callee(call) in _SPEAKERS
+                return _callee(call) in _speakers()
         return False
 
     @property
     def _speaks(self) -> bool:
         """Functions that only raise: their callers have the conditions."""
-        return self.function in _SPEAKERS
+        return self.function in _speakers()
 
 
-_SPEAKERS = {"_malformed", "_refuse", "_reject", "_refused"}
+_READER = re.compile(r"(^|\.)(from_\w+|_?parse\w*|_?read\w*|integer|__post_init__)$")
 _PROGRAMMER = {"ValueError", "TypeError", "RuntimeError", "NotImplementedError", "KeyError",
                "LookupError", "IndexError", "AssertionError", "ZeroDivisionError"}  # fmt: skip
+
+
+@cache
+def _speakers() -> frozenset[str]:
+    """Functions that do nothing but raise."""
+    roots = [module for verbs in GROUPS.values() for module, _ in verbs]
+    return frozenset(
+        function.name
+        for module in modules_of(roots)
+        for function in _functions(module).values()
+        if function.returns is not None and ast.unparse(function.returns) == "NoReturn"
+    )
 
 
 def _callee(call: ast.Call) -> str:
