@@ -250,6 +250,17 @@ def test_a_trained_layer_without_gradient(monkeypatch: pytest.MonkeyPatch) -> No
     assert "no gradient reaches layer 'c1'" in str(canonical.violation(base))
 
 
+@pytest.mark.parametrize(("side", "fits"), [(256, True), (209, False), (128, True), (200, False)])
+def test_means_of_very_many_values(side: int, *, fits: bool) -> None:
+    """``2^16 / taps`` is rounded: of 40,000 values the mean would be 22 % too large."""
+    layers = (
+        Unflatten("i", 1, 256, 256), AveragePool("mean", (side, side), (side, side)),
+        Flatten("f"), Layer("fc", (256 // side) ** 2, 4, "fc.w", None, False),
+    )  # fmt: skip
+    problem = canonical.violation(circuit(layers))
+    assert problem is None if fits else "would be off by" in str(problem)
+
+
 def test_softmax_over_one_class() -> None:
     layers = (Layer("fc", 9, 1, "fc.w", None, False),)
     assert "a softmax over one class is constant" in str(canonical.violation(circuit(layers)))

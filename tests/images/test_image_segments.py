@@ -21,6 +21,7 @@ from zktrain.circuit.network import Add, AnyLayer, FixedPoint, Flatten, Initiali
 from zktrain.circuit.operations import Product
 from zktrain.commitment import opening
 from zktrain.dataset.commitment import DatasetHeader
+from zktrain.errors import ZktrainError
 from zktrain.field.extension import LOG2_SIZE
 from zktrain.transcript import segment
 from zktrain.transcript.statement import Statement
@@ -91,6 +92,7 @@ def test_claims_add_up_where_outputs_are_read_again_and_again() -> None:
     assert term.bits == pytest.approx(LOG2_SIZE - math.log2(exact))
 
 
+FROZEN = {"bypass": ("c1",), "mean": ("c2", "fc1"), "curves": ("fc1",)}
 MOMENTUM = Momentum(round(0.8 * 2**40), True, round(0.01 * 2**40), SEGMENT_STEPS)
 
 
@@ -116,3 +118,19 @@ def test_weights_that_were_not_decayed() -> None:
     with mock.patch.object(segment, "_time_filter", lie):
         proofs = attempt.prove()
     refused_by("arguments.weights.verify: does not match", lambda: attempt.verify(proofs))
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_garbage_in_the_place_of_a_hiding_proof(name: str) -> None:
+    """Checks wait for the end, so every relation is walked through with meaningless values; the
+    prefix up to the work is that of a true proof. Only errors of zktrain come out."""
+    attempt = Attempt(name, steps=3, hiding=True, frozen=FROZEN[name])
+    (proof, _), honest = attempt.prove(), attempt.statement()
+    start, fixed = segment.split_weights(attempt.circuit, attempt.start)
+    end, _ = segment.split_weights(attempt.circuit, attempt.end)
+    rng = np.random.default_rng(1)
+    for kept in (0, 32, 64, 72, 4096):
+        words = rng.integers(0, 1 << 62, len(proof) // 8 + 1, dtype=np.uint64).tobytes()
+        garbage = proof[:kept] + words[: len(proof) - kept]
+        with pytest.raises(ZktrainError):
+            segment.verify(honest, attempt.header(honest), garbage, start, end, fixed=fixed)

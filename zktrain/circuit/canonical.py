@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
 from . import momentum
+from .build import AVERAGE_BITS, mean_factor
 from .curves import CURVES
 from .geometry import GeometryError, geometry
 from .momentum import Momentum
@@ -49,6 +50,8 @@ MAX_BYTES = 1 << 20
 MAX_LAYERS = 64
 MAX_WIDTH = 1 << 16
 MAX_KERNEL = 256
+MEAN_PRECISION = 64
+"""A mean is off by at most one part in so many."""
 MAX_CLASSES = 1 << 14
 MAX_BATCH = 1 << 14
 MAX_STEPS = 1 << 24
@@ -432,6 +435,8 @@ def _layer_violation(layer: AnyLayer, position: int) -> str | None:
     windows = (*getattr(layer, "kernel", ()), *getattr(layer, "stride", ()))
     if not all(1 <= size <= MAX_KERNEL for size in windows):
         return f"kernel and stride of layer {layer.name!r} must be from 1 to {MAX_KERNEL}"
+    if isinstance(layer, AveragePool) and (problem := _mean_violation(layer)):
+        return problem
     if isinstance(layer, Activation) and layer.function not in CURVES:
         return f"the function of layer {layer.name!r} must be one of {', '.join(CURVES)}"
     if isinstance(layer, Convolution) and not all(
@@ -439,6 +444,19 @@ def _layer_violation(layer: AnyLayer, position: int) -> str | None:
     ):
         return f"the padding of layer {layer.name!r} must be at least 0 and below its kernel"
     return None
+
+
+def _mean_violation(layer: AveragePool) -> str | None:
+    """A mean is a sum times ``round(2^16 / taps)``, which for many taps is far from ``2^16 /
+    taps``."""
+    taps = layer.kernel[0] * layer.kernel[1]
+    off = abs(mean_factor(layer) * taps - (1 << AVERAGE_BITS))
+    if off * MEAN_PRECISION <= 1 << AVERAGE_BITS:
+        return None
+    return (
+        f"layer {layer.name!r} averages {taps} values, and would be off by "
+        f"{100 * off / (1 << AVERAGE_BITS):.1f} %; average in two layers, or over other windows"
+    )
 
 
 def _training_violation(circuit: Circuit) -> str | None:
