@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tiny_run import TinyBundle, write_data, write_recipe
 
 import zktrain
+from zktrain import files
 from zktrain.dataset import secret_file
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError, StatementMismatch
@@ -32,7 +34,7 @@ def run(tiny_bundle: TinyBundle, tmp_path: Path) -> Path:
 
 
 def _segments(run: Path) -> list[str]:
-    return sorted(path.name for path in (run / "segments").glob("*.bin"))
+    return sorted(path.name for path in (run / "segments").glob("segment-*.bin"))
 
 
 def _accepted(bundle: TinyBundle, proof: Path) -> Bundle:
@@ -105,17 +107,76 @@ def test_an_interruption_loses_one_segment_at_most(
     _accepted(tiny_bundle, zktrain.prove(run).path)
 
 
-def test_boundary_weights_are_not_opened_too_often(run: Path) -> None:
+def test_boundary_weights_are_not_opened_too_often(
+    tiny_bundle: TinyBundle, run: Path, proved: list[int]
+) -> None:
     """The weights between the two segments may be opened four times: twice for the first bundle,
-    and once for each time that one of the segments is proved anew."""
-    for _ in range(BOUNDARY_OPENINGS - 2):
+    and once for each time that one of the segments is proved anew. Then they get new randomness,
+    and both segments are proved with it."""
+    roots = []
+    for _ in range(BOUNDARY_OPENINGS - 1):
         (run / "segments" / "segment-00001.bin").unlink()
-        zktrain.prove(run)
+        roots.append(_accepted(tiny_bundle, zktrain.prove(run).path).segments[0].header.end)
+    assert proved == [1] * (BOUNDARY_OPENINGS - 2) + [0, 1]
+    assert roots[0] == roots[-2] != roots[-1]
+
+
+def _openings_of_the_boundary(run: Path) -> list[str]:
+    known = json.loads((run / "segments" / "secrets.json").read_text())
+    opened: list[str] = known["boundaries"]["1"][1]
+    return opened
+
+
+def test_what_was_interrupted_is_not_counted(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proof that was never finished has opened nothing, however often it is tried."""
+    before = _openings_of_the_boundary(run)
     (run / "segments" / "segment-00001.bin").unlink()
-    with pytest.raises(InputError, match=r"opened 4 times.*remove .*segments"):
-        zktrain.prove(run)
-    shutil.rmtree(run / "segments")
+
+    def stopped(*args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment, "prove", stopped)
+        for _ in range(BOUNDARY_OPENINGS + 1):
+            with pytest.raises(KeyboardInterrupt):
+                zktrain.prove(run)
+    assert _openings_of_the_boundary(run) == before
     zktrain.prove(run)
+    assert len(_openings_of_the_boundary(run)) == len(before) + 1
+
+
+def test_a_counted_segment_gets_its_name_later(
+    run: Path, monkeypatch: pytest.MonkeyPatch, proved: list[int]
+) -> None:
+    """Stopped when a segment was counted and had no name yet: the same bytes get it, and nothing
+    is counted twice."""
+    (run / "segments" / "segment-00001.bin").unlink()
+    honest = files.publish
+
+    def stopped(path: Path, data: bytes, count: Callable[[str], None], **rest: bool) -> None:
+        def count_and_stop(opened: str) -> None:
+            count(opened)
+            raise KeyboardInterrupt
+
+        honest(path, data, count_and_stop, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "publish", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            zktrain.prove(run)
+    assert proved == [1] and _segments(run) == ["segment-00000.bin"]
+    counted = _openings_of_the_boundary(run)
+    zktrain.prove(run)
+    assert proved == [1] and _openings_of_the_boundary(run) == counted
+
+
+def test_a_run_is_proved_once(tiny_bundle: TinyBundle, run: Path, proved: list[int]) -> None:
+    """The same command again gives the same bundle and opens nothing."""
+    path = secret_file.secret_path(tiny_bundle.dataset)
+    secret = secret_file.read(path)
+    made = zktrain.prove(run, out=run / "again.zkt").path.read_bytes()
+    assert made == tiny_bundle.proof.read_bytes() and proved == []
+    assert secret_file.read(path) == secret
 
 
 def test_a_lost_secret_of_a_boundary_costs_its_segments(run: Path, proved: list[int]) -> None:
@@ -125,8 +186,9 @@ def test_a_lost_secret_of_a_boundary_costs_its_segments(run: Path, proved: list[
     assert proved == [0, 1]
 
 
-def test_the_dataset_is_not_opened_too_often(tmp_path: Path) -> None:
-    """Sized for the certificate and one bundle; positions left over may do for another."""
+def test_the_dataset_is_not_opened_too_often(tmp_path: Path, proved: list[int]) -> None:
+    """Sized for the certificate and one bundle; positions left over may do for another. That it
+    cannot be opened any more is said before anything is proved."""
     data, recipe = write_data(tmp_path / "data.npz"), write_recipe(tmp_path)
     dataset, run = tmp_path / "data.zkd", tmp_path / "run"
     zktrain.commit(data, out=dataset, openings=1)
@@ -136,8 +198,11 @@ def test_the_dataset_is_not_opened_too_often(tmp_path: Path) -> None:
     assert spent.segments == 2 and spent.positions > 0
     with pytest.raises(InputError, match="is used up"):
         for _ in range(3):
+            shutil.rmtree(run / "segments")
+            proved.clear()
             zktrain.prove(run)
             spent = secret_file.read(secret_file.secret_path(dataset))
+    assert proved == []
     assert secret_file.read(secret_file.secret_path(dataset)) == spent
     assert spent.positions <= read_public(dataset)[0].tail
     assert first.path.is_file()
@@ -166,5 +231,5 @@ def test_bits_of_security_can_be_demanded(tiny_bundle: TinyBundle) -> None:
 
 def test_two_processes_do_not_prove_one_run(run: Path) -> None:
     """They would count openings of its boundaries apart."""
-    with locked(run / "segments"), pytest.raises(InputError, match="another process is proving"):
+    with locked(run), pytest.raises(InputError, match="another process trains or proves it"):
         zktrain.prove(run)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import files
 from .errors import InputError
 from .extras import require
 from .progress import Progress, silent
@@ -73,7 +74,7 @@ def bench(
     wanted = suite(plan, Setting()) if isinstance(plan, str) else plan
     if again:
         for setting in wanted.settings:
-            (folder / "runs" / f"{setting.name}.json").unlink(missing_ok=True)
+            files.remove(folder / "runs" / f"{setting.name}.json")
     result = run_plan(wanted, folder, command, progress)
     figures = draw(result, folder)
     return Benchmarked(folder / RESULT, folder / REPORT, tuple(figures), result)
@@ -82,7 +83,6 @@ def bench(
 def draw(result: dict[str, Any], folder: Path) -> list[Path]:
     """Figures and report of a result, in ``folder``; the same result gives the same files."""
     from .benchmarking import figures, report, series
-    from .training.weights import write_atomically
 
     images: dict[str, bytes] = {}
     paths = []
@@ -101,7 +101,7 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         figures.save(drawing, path)
         paths.append(path)
         images[caption if caption not in images else f"{caption} ({name})"] = path.read_bytes()
-    write_atomically(folder / REPORT, report.html(result, images).encode())
+    files.write(folder / REPORT, report.html(result, images).encode())
     return paths
 
 
@@ -125,11 +125,10 @@ def against_ezkl(
     require("demo", "reporting", "matplotlib")
     from .benchmarking import against
     from .benchmarking.runner import compact, header
-    from .training.weights import write_atomically
 
     folder, path = Path(out), Path(out) / against.RESULT
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         known = json.loads(path.read_text()) if path.exists() else {}
         kept = known["recipes"] if known.get("format") == against.FORMAT else {}
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -138,7 +137,7 @@ def against_ezkl(
     entry = against.measure(Path(recipe), data, Path(srs), scale=scale, progress=progress)
     entry["commit"] = top["commit"]
     result = {**top, "recipes": {**kept, Path(recipe).stem: entry}}
-    write_atomically(path, (compact(result) + "\n").encode())
+    files.write(path, (compact(result) + "\n").encode())
     draw_against(result, folder)
     return result
 

@@ -39,7 +39,8 @@ def check_dataset(header: DatasetHeader, dataset: str | Path) -> GivenDataset:
     given = given_dataset(dataset)
     if header.root != given.root:
         raise StatementMismatch(
-            "the proof is about another dataset",
+            "the proof is about another dataset; a run that was trained without --dataset has a "
+            "commitment of its own, the dataset.zkd in its folder",
             stage="dataset",
             expected=given.root.hex()[:16],
             got=header.root.hex()[:16],

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import files
 from .arguments.batches import DatasetClaim
 from .circuit.circuit import Circuit
 from .dataset import secret_file
@@ -26,18 +27,18 @@ from .dataset.commitment import (
     commit_columns,
     verify_certificate,
 )
-from .dataset.public_file import read_public, write_public
+from .dataset.public_file import encoded, parse_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
 from .fitting import AUTOMATIC, fit
 from .locks import locked
 from .profile import mark, span
 from .progress import Progress, silent
-from .training.run import Run
-from .training.weights import digest, write_atomically
+from .training.run import Run, run_folder
+from .training.weights import digest
 from .transcript import closing, segment
 from .transcript.boundary_secrets import BoundarySecrets
-from .transcript.bundle import Bundle, SegmentProof
+from .transcript.bundle import MAGICS, MAX_PROOF_BYTES, Bundle, SegmentProof
 from .transcript.segment import HEADER_BYTES, BoundaryWeights, SegmentHeader
 from .transcript.statement import Statement, auto_segment_steps, newest
 from .transcript.witness import SegmentWitness, batch_tensors
@@ -124,81 +125,144 @@ def prove(
     with clock.running(), kernels_on(device):
         clock("load", 0, 1)  # torch, above all
         require_device(device, kernels=True)
-        opened = Run.open(run)
-        circuit = opened.circuit
-        clock("read", 0, 1)
-        header, records = opened.header(), opened.records()
-        secret, seed = opened.dataset_secret, None
-        if secret is not None:
-            seed = secret_file.read_for(secret, header).seed
-        columns = columns_of(header, records, seed)
-        if zero_knowledge is None:
-            zero_knowledge = bool(opened.proof.get("zero_knowledge", True))
-        statement = Statement(
-            circuit,
-            header,
-            digest(opened.boundary(0)),
-            digest(opened.boundary(circuit.steps)),
-            segment_steps(opened.proof, circuit, header.records),
-            int(opened.proof.get("security_bits", 100)),
-            zero_knowledge,
-        )
-        statement = newest(statement)
-        statement.require_provable()
-        automatic = opened.proof.get(AUTOMATIC) is True
-        statement = fit(opened, records, statement, automatic, memory, device, clock)
-        folder = opened.path / "segments"
-        folder.mkdir(exist_ok=True)
-        busy = f"another process is proving {opened.path}; wait for it, or end it"
-        with locked(folder, busy=busy):
-            proofs, claims = _segments(opened, records, statement, columns, device, clock, folder)
-        clock("commit dataset", 0, 1)
-        dataset = commit_columns(header, columns.inputs, columns.labels, seed)
-        if dataset.header != header:
-            raise InputError(
-                f"{opened.path} or its secret file has changed: the dataset no longer has the "
-                "root that the run was trained for; train again"
+        busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
+        with locked(run_folder(run), busy=busy):
+            path, data, count, zero_knowledge = _proved(
+                run, out, device, zero_knowledge, memory, clock
             )
-        clock("certify dataset", 0, 1)
-        certificate = _certificate(opened.public_dataset, dataset, secret)
-        clock("closing", 0, 1)
-        if secret is not None:
-            secret_file.spend(secret, header, positions=statement.closing_plan.positions)
-        headers = [part.header for part in proofs]
-        closing_proof = closing.prove(statement, headers, claims, dataset.committed)
-        bundle = Bundle(
-            statement.to_json(),
-            circuit.canonical_json(),
-            header.to_json(),
-            tuple(proofs),
-            closing_proof,
-            certificate if statement.version == 1 else None,
-        )
-        path = Path(out) if out is not None else opened.path / "proof.zkt"
-        data = bundle.to_bytes()
-        write_atomically(path, data)
     scale = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
     seconds = time.perf_counter() - started
-    return Proved(path, seconds, len(proofs), len(data), peak, clock.stages, zero_knowledge)
+    return Proved(path, seconds, count, len(data), peak, clock.stages, zero_knowledge)
+
+
+def _proved(
+    run: str | Path,
+    out: str | Path | None,
+    device: str,
+    zero_knowledge: bool | None,
+    memory: int | None,
+    clock: _Clock,
+) -> tuple[Path, bytes, int, bool]:
+    """The bundle at its place, its bytes, segments, and whether it hides."""
+    opened = Run.open(run)
+    circuit = opened.circuit
+    clock("read", 0, 1)
+    path = Path(out) if out is not None else opened.path / "proof.zkt"
+    files.require_writable(path, "proof", *MAGICS)
+    header, records = opened.header(), opened.records()
+    secret, seed = opened.dataset_secret, None
+    if secret is not None:
+        seed = secret_file.read_for(secret, header).seed
+    columns = columns_of(header, records, seed)
+    if zero_knowledge is None:
+        zero_knowledge = bool(opened.proof.get("zero_knowledge", True))
+    statement = Statement(
+        circuit,
+        header,
+        digest(opened.boundary(0)),
+        digest(opened.boundary(circuit.steps)),
+        segment_steps(opened.proof, circuit, header.records),
+        int(opened.proof.get("security_bits", 100)),
+        zero_knowledge,
+    )
+    statement = newest(statement)
+    statement.require_provable()
+    automatic = opened.proof.get(AUTOMATIC) is True
+    statement = fit(opened, records, statement, automatic, memory, device, clock)
+    folder = opened.path / "segments"
+    files.make_folder(folder, private=True)
+    files.sweep(folder, again=True)
+    proofs, claims = _segments(opened, records, statement, columns, device, clock, folder)
+    clock("commit dataset", 0, 1)
+    dataset = commit_columns(header, columns.inputs, columns.labels, seed)
+    if dataset.header != header:
+        raise InputError(
+            f"{opened.path} or its secret file has changed: the dataset no longer has the "
+            "root that the run was trained for; train again"
+        )
+    clock("certify dataset", 0, 1)
+    certificate = _certificate(opened.public_dataset, dataset, secret)
+    clock("closing", 0, 1)
+    closing_proof = _closing(folder / "closing.bin", statement, proofs, claims, dataset, secret)
+    bundle = Bundle(
+        statement.to_json(),
+        circuit.canonical_json(),
+        header.to_json(),
+        tuple(proofs),
+        closing_proof,
+        certificate if statement.version == 1 else None,
+    )
+    data = bundle.to_bytes()
+    files.write(path, data)
+    return path, data, len(proofs), zero_knowledge
+
+
+def _certified(data: bytes | None, path: Path, dataset: CommittedDataset) -> bytes | None:
+    """The certificate in the bytes of a public file, if it is one of this dataset and good."""
+    try:
+        header, certificate = parse_public(data or b"", path)
+        if header == dataset.header:
+            verify_certificate(header, certificate)
+            return certificate
+    except ZktrainError:
+        pass  # made anew
+    return None
 
 
 def _certificate(path: Path, dataset: CommittedDataset, secret: Path | None) -> bytes:
     """The certificate kept in the run directory if it is good, else a new one, kept there."""
-    if path.exists():
-        try:
-            header, certificate = read_public(path)
-            if header == dataset.header:
-                verify_certificate(header, certificate)
-                return certificate
-        except ZktrainError:
-            pass  # made anew below
-    if secret is not None:
-        positions = certificate_plan(dataset.header).positions
-        secret_file.spend(secret, dataset.header, positions=positions)
-    certificate = certify(dataset)
-    write_public(path, dataset.header, certificate)
+    certificate = _certified(_kept(path), path, dataset)
+    if certificate is not None:
+        return certificate
+    positions = certificate_plan(dataset.header).positions
+    count = secret_file.spending(secret, dataset.header, positions=positions)
+    certificate = _certified(files.waiting(path, MAX_PROOF_BYTES), path, dataset)
+    if certificate is None:
+        if secret is not None:
+            secret_file.require_left(secret, dataset.header, positions=positions)
+        certificate = certify(dataset)
+    files.publish(path, encoded(dataset.header, certificate), count)
     return certificate
+
+
+def _closing(
+    path: Path,
+    statement: Statement,
+    proofs: list[SegmentProof],
+    claims: list[DatasetClaim],
+    dataset: CommittedDataset,
+    secret: Path | None,
+) -> bytes:
+    """The closing proof kept at ``path`` if it is one of these segments, else a new one, kept."""
+    headers = [part.header for part in proofs]
+
+    def good(data: bytes | None) -> bytes | None:
+        try:
+            closing.verify(statement, headers, claims, data or b"")
+        except ZktrainError:
+            return None
+        return data
+
+    if (kept := good(_kept(path))) is not None:
+        return kept
+    header, positions = statement.dataset, statement.closing_plan.positions
+    found = good(files.waiting(path, MAX_PROOF_BYTES))
+    if found is None:
+        if secret is not None:
+            secret_file.require_left(secret, header, positions=positions)
+        found = closing.prove(statement, headers, claims, dataset.committed)
+    count = secret_file.spending(secret, header, positions=positions)
+    files.publish(path, found, count, private=True)
+    return found
+
+
+def _kept(path: Path) -> bytes | None:
+    """A file that was written before."""
+    try:
+        return files.read_bytes(path, "file", MAX_PROOF_BYTES)
+    except InputError:
+        return None
 
 
 def _segments(
@@ -210,8 +274,33 @@ def _segments(
     clock: _Clock,
     folder: Path,
 ) -> tuple[list[SegmentProof], list[DatasetClaim]]:
+    secrets = BoundarySecrets(
+        folder / "secrets.json", statement.digest.hex(), len(statement.segments)
+    )
+    while True:
+        try:
+            return _chain(run, records, statement, columns, device, clock, folder, secrets)
+        except _Renewed:
+            continue  # proofs that open the boundary with its old randomness are made anew
+
+
+class _Renewed(Exception):
+    """A boundary before the segment that was reached has new randomness."""
+
+
+def _chain(
+    run: Run,
+    records: Records,
+    statement: Statement,
+    columns: DatasetColumns,
+    device: str,
+    clock: _Clock,
+    folder: Path,
+    secrets: BoundarySecrets,
+) -> tuple[list[SegmentProof], list[DatasetClaim]]:
     count = len(statement.segments)
-    secrets = BoundarySecrets(folder / "secrets.json", statement.digest.hex(), count)
+    paths = [folder / f"segment-{index:05d}.bin" for index in range(count)]
+    _require_openings(run.dataset_secret, statement, folder, paths)
     proofs: list[SegmentProof] = []
     claims: list[DatasetClaim] = []
     moving, fixed = segment.split_weights(statement.circuit, run.boundary(0))
@@ -231,37 +320,71 @@ def _segments(
                 raise TypeError("a boundary inside a run is committed")
             end_root = end.committed.root
         header = SegmentHeader(index, first, steps, root, end_root, previous)
-        path = folder / f"segment-{index:05d}.bin"
-        kept = _kept_segment(path, statement, header, start, end, fixed)
+        path = paths[index]
+        kept = _verified(_kept(path), statement, header, start, end, fixed)
         if kept is None:
-            secrets.spend(index, index + 1)
-            if run.dataset_secret is not None:
-                secret_file.spend(run.dataset_secret, statement.dataset, segments=1)
-            proof, found = _prove_segment(
-                run, records, statement, header, columns, start, end, fixed, device, clock
-            )
-            write_atomically(path, header.to_bytes() + proof)
-        else:
-            proof, found = kept
+            left = files.waiting(path, MAX_PROOF_BYTES) or b""
+            kept = _verified(left, statement, header, start, end, fixed)
+            made = files.digest(left) if kept is not None else ""
+            if secrets.renew_used_up(made, index, index + 1):
+                raise _Renewed
+            if kept is None:
+                _require_openings(run.dataset_secret, statement, folder, paths[index + 1 :], 1)
+                kept = _prove_segment(
+                    run, records, statement, header, columns, start, end, fixed, device, clock
+                )
+            _keep(path, header, kept[0], statement, secrets, run.dataset_secret)
+        proof, found = kept
         proofs.append(SegmentProof(header, proof))
         claims += found
         start, root, previous = end, end_root, header.digest
     return proofs, claims
 
 
-def _kept_segment(
+def _require_openings(
+    secret: Path | None, statement: Statement, folder: Path, later: list[Path], now: int = 0
+) -> None:
+    """Say before proving that the dataset cannot be opened as often as is still needed: for
+    ``now`` segments, for those of which there is no proof, and for the closing proof."""
+    if secret is None:
+        return
+    needed = now + sum(not (path.exists() or files.is_waiting(path)) for path in later)
+    first = files.beginning(folder / "segment-00000.bin", HEADER_BYTES)
+    if not now and first and first[-32:] != statement.digest:
+        needed = len(later)  # they are of another statement
+    closed = folder / "closing.bin"
+    done = not needed and (closed.exists() or files.is_waiting(closed))
+    positions = 0 if done else statement.closing_plan.positions
+    secret_file.require_left(secret, statement.dataset, positions=positions, segments=needed)
+
+
+def _keep(
     path: Path,
+    header: SegmentHeader,
+    proof: bytes,
+    statement: Statement,
+    secrets: BoundarySecrets,
+    dataset_secret: Path | None,
+) -> None:
+    """Write a proved segment, after what it opens was counted."""
+
+    def count(opened: str) -> None:
+        secrets.spend(opened, header.index, header.index + 1)
+        secret_file.spending(dataset_secret, statement.dataset, segments=1)(opened)
+
+    files.publish(path, header.to_bytes() + proof, count, private=True)
+
+
+def _verified(
+    data: bytes | None,
     statement: Statement,
     header: SegmentHeader,
     start: BoundaryWeights,
     end: BoundaryWeights,
     fixed: dict[str, NDArray[np.int64]],
 ) -> tuple[bytes, list[DatasetClaim]] | None:
-    """A segment proved before, if it is there and verifies."""
-    if not path.exists():
-        return None
-    data = path.read_bytes()
-    if data[:HEADER_BYTES] != header.to_bytes():
+    """A segment proved before, if there is one and it verifies."""
+    if data is None or data[:HEADER_BYTES] != header.to_bytes():
         return None
     try:
         claims = segment.verify(

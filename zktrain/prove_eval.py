@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import files
 from .circuit.circuit import Circuit
-from .errors import InputError, MalformedProof, StatementMismatch
+from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .extras import require
+from .locks import claimed
 from .progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -106,18 +109,81 @@ def prove_eval(
         These sizes cannot be proved.
     """
     require("prove", "proving an evaluation", "numba", "torch")
-    from .circuit.evaluation import Evaluation
-    from .dataset.commitment import certify, commit_records
-    from .dataset.readers import read_dataset
-    from .kernels.device import kernels_on, require_device
-    from .training.weights import digest, read_weights, write_atomically
-    from .transcript.evaluation import EvaluationStatement, auto_segment_records
-    from .transcript.evaluation_bundle import EvaluationBundle
-    from .transcript.statement import MAX_SEGMENT_SAMPLES
+    from .kernels.device import require_device
+    from .transcript.bundle import MAGICS
 
     started = time.perf_counter()
     progress("load", 0, 1)
     require_device(device, kernels=True)
+    busy = f"another process is writing {out}; wait for it, or end it"
+    with claimed(out, busy=busy):
+        files.require_writable(out, "proof", *MAGICS)
+        made = _written(
+            Path(out),
+            weights,
+            circuit,
+            data,
+            split,
+            dataset,
+            dataset_out,
+            like,
+            device,
+            zero_knowledge,
+            security_bits,
+            segment_records,
+            progress,
+        )
+    statement, size, source = made
+    scale = 1 if sys.platform == "darwin" else 1024
+    return ProvedEvaluation(
+        Path(out),
+        statement.dataset.records,
+        statement.correct,
+        statement.accuracy,
+        statement.matrix,
+        statement.weights,
+        statement.dataset.root.hex(),
+        None if dataset_out is None else Path(dataset_out),
+        source,
+        len(statement.segments),
+        zero_knowledge,
+        time.perf_counter() - started,
+        size,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
+    )
+
+
+def _written(
+    out: Path,
+    weights: str | Path,
+    circuit: str | Path,
+    data: str | Path,
+    split: str,
+    dataset: str | Path | None,
+    dataset_out: str | Path | None,
+    like: str | Path | None,
+    device: str,
+    zero_knowledge: bool,
+    security_bits: int,
+    segment_records: int | None,
+    progress: Progress,
+) -> tuple[EvaluationStatement, int, str]:
+    """Statement and size of the proof at ``out``, and where the records come from.
+
+    What the proof opens is counted when it waits, whole and on the disk, for its name.
+    """
+    from .circuit.evaluation import Evaluation
+    from .dataset import secret_file
+    from .dataset.commitment import certify, commit_records
+    from .dataset.readers import read_dataset
+    from .kernels.device import kernels_on
+    from .training.weights import digest, read_weights
+    from .transcript import closing
+    from .transcript.bundle import MAX_PROOF_BYTES
+    from .transcript.evaluation import EvaluationStatement, auto_segment_records
+    from .transcript.evaluation_bundle import EvaluationBundle
+    from .transcript.statement import MAX_SEGMENT_SAMPLES
+
     compiled = _circuit(circuit)
     fixed_point = compiled.fixed_point
     integers = read_weights(weights, compiled.parameter_shapes(), fixed_point.weight_bits)
@@ -134,7 +200,7 @@ def prove_eval(
     progress("evaluate", 0, 1)
     counts = _counts(compiled, integers, records, size, device)
     with kernels_on(device):
-        known = _known(data, split, dataset, dataset_out, training, zero_knowledge, progress)
+        known = _known(out, data, split, dataset, dataset_out, training, zero_knowledge, progress)
         progress("commit dataset", 0, 1)
         committed = commit_records(records, known.seed, known.openings)
         root = committed.header.root.hex()
@@ -152,42 +218,66 @@ def prove_eval(
             zero_knowledge,
         )
         statement.require_provable()
-        proofs, claims = _segments(
-            statement, integers, records, committed, known.secret, device, progress
-        )
+        opened = {
+            "positions": statement.closing_plan.positions,
+            "segments": len(statement.segments) if known.secret is not None else 0,
+        }
+        count = secret_file.spending(known.secret, statement.dataset, **opened)
+        found = None
+        if out.exists():
+            found = files.read_bytes(out, "proof", MAX_PROOF_BYTES)
+        for left in (found, files.waiting(out, MAX_PROOF_BYTES)):
+            if left is not None and _is_proof_of(left, statement, integers):
+                if left is not found:
+                    files.publish(out, left, count)
+                return statement, len(left), records.source
+        if known.secret is not None:
+            secret_file.require_left(known.secret, statement.dataset, **opened)
+        proofs, claims = _segments(statement, integers, records, committed, device, progress)
         progress("certify dataset", 0, 1)
         certificate = _certificate(dataset_out or dataset, committed)
         if certificate is None:
             certificate = certify(committed)
         progress("closing", 0, 1)
-        closing = _closing(statement, claims, committed, known.secret)
+        closing_proof = closing.prove(
+            statement, list(statement.headers), claims, committed.committed
+        )
     bundle = EvaluationBundle(
         statement.to_json(),
         compiled.canonical_json(),
         committed.header.to_json(),
         certificate,
         tuple(proofs),
-        closing,
+        closing_proof,
     )
-    path, written = Path(out), bundle.to_bytes()
-    write_atomically(path, written)
-    scale = 1 if sys.platform == "darwin" else 1024
-    return ProvedEvaluation(
-        path,
-        statement.dataset.records,
-        statement.correct,
-        statement.accuracy,
-        statement.matrix,
-        statement.weights,
-        root,
-        None if dataset_out is None else Path(dataset_out),
-        records.source,
-        len(proofs),
-        zero_knowledge,
-        time.perf_counter() - started,
-        len(written),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
-    )
+    written = bundle.to_bytes()
+    files.publish(out, written, count)
+    return statement, len(written), records.source
+
+
+def _is_proof_of(data: bytes, statement: EvaluationStatement, weights: IntegerWeights) -> bool:
+    """Whether these bytes are what proving would give: an accepted proof of the statement."""
+    from .dataset.commitment import verify_certificate
+    from .transcript import closing, segment
+    from .transcript.evaluation_bundle import parse
+
+    circuit, dataset = statement.circuit.circuit, statement.dataset
+    wanted = (statement.to_json(), circuit.canonical_json(), dataset.to_json())
+    headers, claims = list(statement.headers), []
+    fixed = segment.pad_weights(dict(weights))
+    try:
+        bundle = parse(data)
+        if (bundle.statement_json, bundle.circuit_json, bundle.dataset_json) != wanted:
+            return False
+        if len(bundle.segments) != len(headers):
+            return False
+        verify_certificate(dataset, bundle.certificate)
+        for header, proof in zip(headers, bundle.segments, strict=True):
+            claims += segment.verify(statement, header, proof, {}, {}, fixed=fixed)
+        closing.verify(statement, headers, claims, bundle.closing)
+    except ZktrainError:
+        return False
+    return True
 
 
 def _circuit(path: str | Path) -> Circuit:
@@ -215,6 +305,7 @@ def _training_data(weights: str | Path, like: str | Path | None, circuit: Circui
 
 
 def _known(
+    out: Path,
     data: str | Path,
     split: str,
     dataset: str | Path | None,
@@ -232,6 +323,8 @@ def _known(
             "--dataset names an existing commitment and --dataset-out makes a new one; give one"
         )
     if dataset_out is not None:
+        if os.path.realpath(dataset_out) == os.path.realpath(out):
+            raise InputError("--out and --dataset-out are one file; choose two names")
         commit_as(
             training,
             data,
@@ -270,11 +363,9 @@ def _segments(
     weights: IntegerWeights,
     records: Records,
     committed: CommittedDataset,
-    secret: Path | None,
     device: str,
     progress: Progress,
 ) -> tuple[list[bytes], list[DatasetClaim]]:
-    from .dataset import secret_file
     from .training.evaluation import evaluation_witness
     from .transcript import segment
     from .transcript.segment import BoundaryWeights
@@ -285,8 +376,6 @@ def _segments(
     proofs: list[bytes] = []
     claims: list[DatasetClaim] = []
     for header in statement.headers:
-        if secret is not None:
-            secret_file.spend(secret, statement.dataset, segments=1)
         progress("witness", 0, 1, segment=header.index)
         first, count = statement.segments[header.index]
         shape, order = statement.shape(header.index), statement.order(header.index)
@@ -321,20 +410,6 @@ def _certificate(path: str | Path | None, committed: CommittedDataset) -> bytes 
         raise InputError(f"{path} has changed meanwhile; prove again")
     verify_certificate(header, certificate)
     return certificate
-
-
-def _closing(
-    statement: EvaluationStatement,
-    claims: list[DatasetClaim],
-    committed: CommittedDataset,
-    secret: Path | None,
-) -> bytes:
-    from .dataset import secret_file
-    from .transcript import closing
-
-    if secret is not None:
-        secret_file.spend(secret, statement.dataset, positions=statement.closing_plan.positions)
-    return closing.prove(statement, list(statement.headers), claims, committed.committed)
 
 
 __all__ = ["ProvedEvaluation", "prove_eval"]

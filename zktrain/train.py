@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from . import files
 from .dataset.readers import Like, Records, read_dataset, read_test_split
 from .errors import StatementMismatch
 from .extras import require
+from .locks import locked
 from .progress import Progress, silent
 from .randomness import new_secret
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 OWN_SECRET = "dataset.zkd.secret"
 INITIAL_WEIGHTS = "initial.safetensors"
 WEIGHTS_FORMAT = "zktrain-weights-1"
+_LOSSES = ("losses", "float_losses")
+_SAID = ("changes", "warnings", "kept")
+"""Of a result, what is not kept."""
 _NO_DIGEST = "00" * 32
 
 _Weights = Mapping[str, npt.NDArray[np.int64]]
@@ -40,7 +45,8 @@ class TrainedRun:
     shares of the held-out records, and ``losses`` holds ``(step, mean loss of its batch)``. What
     belongs to the float32 comparison is ``None`` or empty unless it was asked for. ``changes``
     are sentences about what is trained otherwise than recipe and network file say, ``warnings``
-    about what may not be meant.
+    about what may not be meant. ``kept``: the run was there already, finished by the same command,
+    and nothing was trained.
     """
 
     path: Path
@@ -59,6 +65,7 @@ class TrainedRun:
     float_test_accuracy: float | None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    kept: bool = False
 
 
 def train(
@@ -81,7 +88,8 @@ def train(
     data
         The training records, as ``zktrain.commit`` takes them.
     out
-        The run directory: new, empty, or of an interrupted run, which begins again.
+        The run directory: new, empty, or of an interrupted run, which begins again. If the same
+        command has finished there, its result is given.
     device
         A torch device, such as ``cpu`` or ``cuda``.
     test
@@ -101,7 +109,8 @@ def train(
     Raises
     ------
     InputError
-        A file cannot be read or written, or the records do not fit the network.
+        A file cannot be read or written, ``out`` is something else or in use, or the records do
+        not fit the network.
     RecipeError
         The recipe cannot be trained, or what it trains could not be proved.
     RangeOverflow
@@ -130,43 +139,127 @@ def train(
 
     weights_0 = initial_weights(compiled)
     header = _committed(records, known, progress)
-    run = _create_run(out, compiled, records, header, weights_0, dataset, known)
-    trained = trainer.train(
-        circuit,
-        records,
-        weights_0,
-        device=device,
-        boundaries=run.boundaries,
-        on_boundary=run.write_boundary,
-        progress=progress,
-        test=held_out,
-    )
-    compared: FloatTrained | None = None
-    if compare_float:
-        compared = trainer.train_float32(
-            circuit, records, weights_0, held_out, device=device, progress=progress
+    files.make_folder(out, private=True)
+    busy = f"{out} is in use: another process trains or proves it; wait for it, or end it"
+    with locked(out, busy=busy):
+        done = _finished(out, compiled, records, known, dataset, held_out, compare_float)
+        if done is not None:
+            return done
+        run = _create_run(out, compiled, records, header, weights_0, dataset, known)
+        trained = trainer.train(
+            circuit,
+            records,
+            weights_0,
+            device=device,
+            boundaries=run.boundaries,
+            on_boundary=run.write_boundary,
+            progress=progress,
+            test=held_out,
         )
-    final = digest(trained.weights)
-    result = TrainedRun(
-        path=run.path,
-        weights=run.weights_path,
-        weights_digest=final,
-        dataset_root=run.dataset_root,
-        circuit_id=circuit.id,
-        statement_digest=_statement(compiled, header, digest(weights_0), final).digest.hex(),
-        steps=circuit.steps,
-        seconds=trained.seconds,
-        losses=tuple(trained.losses),
-        test_accuracy=trained.test_accuracy,
-        test_source=None if held_out is None else held_out.source,
-        float_seconds=None if compared is None else compared.seconds,
-        float_losses=() if compared is None else tuple(compared.losses),
-        float_test_accuracy=None if compared is None else compared.test_accuracy,
-        changes=compiled.changes,
-        warnings=(*compiled.warnings, *records.warnings),
-    )
-    run.finish(trained.weights, _results(result), _metadata(result, header))
+        compared: FloatTrained | None = None
+        if compare_float:
+            compared = trainer.train_float32(
+                circuit, records, weights_0, held_out, device=device, progress=progress
+            )
+        final = digest(trained.weights)
+        result = TrainedRun(
+            path=run.path,
+            weights=run.weights_path,
+            weights_digest=final,
+            dataset_root=run.dataset_root,
+            circuit_id=circuit.id,
+            statement_digest=_statement(compiled, header, digest(weights_0), final).digest.hex(),
+            steps=circuit.steps,
+            seconds=trained.seconds,
+            losses=tuple(trained.losses),
+            test_accuracy=trained.test_accuracy,
+            test_source=None if held_out is None else held_out.source,
+            float_seconds=None if compared is None else compared.seconds,
+            float_losses=() if compared is None else tuple(compared.losses),
+            float_test_accuracy=None if compared is None else compared.test_accuracy,
+            changes=compiled.changes,
+            warnings=_warnings(compiled, records, dataset, run),
+        )
+        run.finish(trained.weights, _results(result), _metadata(result, header))
     return result
+
+
+def _finished(
+    out: str | Path,
+    compiled: Compiled,
+    records: Records,
+    known: Owned,
+    dataset: str | Path | None,
+    held_out: Records | None,
+    compare_float: bool,
+) -> TrainedRun | None:
+    """The result of the same command, if it has finished in ``out``."""
+    from .errors import InputError
+    from .fitting import AUTOMATIC
+    from .training.run import Run, keyed_digest
+
+    try:
+        run = Run.open(out)
+        digest = keyed_digest(records, run.seed())
+    except InputError:
+        return None
+    options, kept = compiled.recipe.proof, run.results or {}
+    secret = _secret_name(known)
+    same = (
+        run.circuit.id == compiled.circuit.id
+        and run.dataset["digest"] == digest
+        and run.dataset["secret"] == secret
+        and (run.header().classes, run.header().scaling) == (records.classes, records.scaling)
+        and (dataset is None or run.dataset_root == known.root)
+        and run.proof.get("security_bits") == options.security_bits
+        and run.proof.get("zero_knowledge") == options.zero_knowledge
+        and (
+            run.proof.get(AUTOMATIC) is (compiled.circuit.momentum is None)
+            if options.segment_steps is None
+            else run.proof.get("segment_steps") == options.segment_steps
+        )
+        and kept.get("test_source") == (None if held_out is None else held_out.source)
+        and (kept.get("float_seconds") is not None or not compare_float)
+    )
+    if not same:
+        return None
+    figures: dict[str, Any] = {
+        name: tuple(map(tuple, value)) if name in _LOSSES else value for name, value in kept.items()
+    }
+    try:
+        return TrainedRun(
+            path=run.path,
+            weights=run.weights_path,
+            dataset_root=run.dataset_root,
+            circuit_id=run.circuit.id,
+            changes=compiled.changes,
+            warnings=_warnings(compiled, records, dataset, run),
+            kept=True,
+            **figures,
+        )
+    except TypeError:  # of another version
+        return None
+
+
+def _warnings(
+    compiled: Compiled, records: Records, dataset: str | Path | None, run: Run
+) -> tuple[str, ...]:
+    """What may not be meant, of the recipe, of the records, of their commitment."""
+    found = (*compiled.warnings, *records.warnings)
+    if dataset is not None:
+        return found
+    return (
+        *found,
+        "without --dataset the run has a commitment of its own, which zktrain prove writes to "
+        f"{run.public_dataset}; its proof is about that one and no other",
+    )
+
+
+def _secret_name(known: Owned) -> str:
+    """What a run directory says of where the secret is; empty if nothing hides."""
+    if known.seed is None:
+        return ""
+    return OWN_SECRET if known.secret is None else str(known.secret.resolve())
 
 
 def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:
@@ -234,21 +327,21 @@ def _create_run(
 ) -> Run:
     """The run directory with all that is known before training."""
     from .dataset import secret_file
+    from .dataset.public_file import MAX_FILE_BYTES
     from .fitting import AUTOMATIC
     from .training.run import Run
-    from .training.weights import write_atomically, write_weights
+    from .training.weights import write_weights
 
     circuit, options = compiled.circuit, compiled.recipe.proof
     statement = _statement(compiled, header, _NO_DIGEST, _NO_DIGEST)
-    secret = ""
-    if known.seed is not None:
-        secret = OWN_SECRET if known.secret is None else str(known.secret.resolve())
+    secret = _secret_name(known)
     run = Run.create(
         out,
         circuit,
         records,
         header=header,
         dataset_secret=secret,
+        seed=known.seed,
         proof={
             "security_bits": options.security_bits,
             "zero_knowledge": options.zero_knowledge,
@@ -258,15 +351,13 @@ def _create_run(
         boundaries=[*(first for first, _ in statement.segments), circuit.steps],
     )
     public, initial = run.public_dataset, run.path / INITIAL_WEIGHTS
-    for path in (public, initial, run.path / OWN_SECRET):
-        path.unlink(missing_ok=True)
     if secret == OWN_SECRET and known.seed is not None:
         own = secret_file.Secret(
             header.root.hex(), records.digest, known.seed.hex(), header.openings, 0, 0
         )
         secret_file.create(run.path / OWN_SECRET, own)
     if dataset is not None and Path(dataset).is_file():
-        write_atomically(public, Path(dataset).read_bytes())
+        files.write(public, files.read_bytes(dataset, "dataset file", MAX_FILE_BYTES))
     if circuit.initialisation.kind == "file":
         metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id}
         write_weights(initial, weights_0, circuit.fixed_point.weight_bits, metadata)
@@ -289,13 +380,6 @@ def _metadata(result: TrainedRun, header: DatasetHeader) -> dict[str, str]:
 def _results(result: TrainedRun) -> dict[str, Any]:
     """What ``run.json`` keeps of the outcome."""
     kept = asdict(result)
-    for name in (
-        "path",
-        "weights",
-        "losses",
-        "float_losses",
-        "dataset_root",
-        "circuit_id",
-    ):
+    for name in ("path", "weights", "dataset_root", "circuit_id", *_SAID):
         del kept[name]
     return kept

@@ -106,8 +106,10 @@ def test_commit_never_overwrites_a_secret(
     secret = tmp_path / "x.zkd.secret"
     assert zktrain("commit", tiny_bundle.data, "--out", tmp_path / "x.zkd").code == 0
     before = secret.read_bytes()
-    ended = zktrain("commit", tiny_bundle.data, "--out", tmp_path / "x.zkd")
+    ended = zktrain("commit", tiny_bundle.data, "--out", tmp_path / "x.zkd", "--openings", 3)
     assert ended.code == 2 and "earlier commitment" in ended.err
+    ended = zktrain("commit", tiny_bundle.data, "--out", tmp_path / "x.zkd")
+    assert ended.code == 0 and "was there already" in ended.out
     assert secret.read_bytes() == before
 
 

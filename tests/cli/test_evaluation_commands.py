@@ -166,7 +166,9 @@ def test_errors_in_one_sentence(
     files: dict[str, Path],
     tmp_path: Path,
 ) -> None:
-    arguments = prove_arguments(tiny_bundle, {**files, "eval.zkt": tmp_path / "x.zkt"})
+    other = write_data(tmp_path / "other.npz", seed=8, records=10)
+    changes = {"eval.zkt": tmp_path / "x.zkt", "test.npz": other}
+    arguments = prove_arguments(tiny_bundle, {**files, **changes})
     code, out, err = call(capsys, *arguments, "--json")
     assert code == 2 and "earlier commitment" in err and json.loads(out)["error"]
     bare = [a for a in arguments if a not in ("--dataset-out", files["test.zkd"])]

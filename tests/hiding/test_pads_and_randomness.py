@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import stat
 import struct
@@ -379,7 +380,9 @@ def test_secret_files_are_the_owners_alone(trained: Trained, proofs: tuple[Prove
     assert _mode(secret_file.secret_path(trained.public)) == 0o600
     assert _mode(trained.run / "segments" / "secrets.json") == 0o600
     before = trained.secret
-    secret_file.spend(secret_file.secret_path(trained.public), trained.dataset().header, segments=0)
+    secret_file.spend(
+        secret_file.secret_path(trained.public), trained.dataset().header, before.opened[0]
+    )
     assert trained.secret == before
     assert _mode(secret_file.secret_path(trained.public)) == 0o600
 
@@ -447,7 +450,8 @@ def test_no_secret_is_in_what_is_published(trained: Trained, proofs: tuple[Prove
 
 
 def test_openings_are_counted_before_they_are_made(trained: Trained, tmp_path: Path) -> None:
-    """A proof that fails half-way has spent what it may have revealed."""
+    """A proof has spent what it reveals when its bytes get a name that somebody may read, and
+    nothing when it fails before: its randomness never answered anybody."""
     owner, run = tmp_path / "owner", tmp_path / "run"
     owner.mkdir()
     public = owner / "data.zkd"
@@ -458,12 +462,25 @@ def test_openings_are_counted_before_they_are_made(trained: Trained, tmp_path: P
     header = secret_file.read_public(public)[0]
     assert committed.positions == dataset_module.certificate_plan(header).positions
     _interrupted(segment, run)
-    begun = secret_file.read(path)
-    assert begun.segments == committed.segments + 1 and begun.positions == committed.positions
-    boundaries = json.loads((run / "segments" / "secrets.json").read_bytes())["boundaries"]
-    assert [opened for _, opened in boundaries.values()] == [1]
-    _interrupted(closing, run)
-    assert secret_file.read(path).positions > begun.positions
+    assert secret_file.read(path) == committed
+    assert not list((run / "segments").glob("*.bin"))
+
+    seen: list[tuple[str, int, int, int]] = []
+    honest = os.replace
+
+    def renamed(source: str, target: str) -> None:
+        boundaries = json.loads((run / "segments" / "secrets.json").read_bytes())["boundaries"]
+        known = secret_file.read(path)
+        opened = sum(len(opened) for _, opened in boundaries.values())
+        seen.append((Path(target).name, known.segments, known.positions, opened))
+        honest(source, target)
+
+    with mock.patch.object(os, "replace", renamed):
+        zktrain.prove(run)
+    at = {name: counts for name, *counts in seen}
+    assert at["segment-00000.bin"] == [1, committed.positions, 1]
+    assert at["segment-00001.bin"] == [2, committed.positions, 2]
+    assert at["closing.bin"][1] > committed.positions and at["closing.bin"] == at["proof.zkt"]
 
 
 def _interrupted(part: ModuleType, run: Path) -> None:
@@ -588,8 +605,8 @@ def test_no_other_generator_is_in_the_package() -> None:
     found = {(m, name) for m, tree in _modules().items() for name in _used(tree)}
     assert ("randomness.py", "hashlib.shake_256") in found and len(found) > 300
     assert {use for use in found if _is_generator(use[1])} == {
-        ("circuit/compile.py", "secrets"),
-        ("circuit/compile.py", "secrets.token_hex"),
+        ("files.py", "secrets"),
+        ("files.py", "secrets.token_hex"),
         ("randomness.py", "os.urandom"),
         ("srs/checking.py", "secrets"),
         ("srs/checking.py", "secrets.randbelow"),

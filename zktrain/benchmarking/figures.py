@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from .. import files
 from .series import TITLES, Series, fitted_exponent
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -45,10 +46,8 @@ STYLE: dict[Any, Any] = {
 
 def save(draw: Callable[[], Figure], out: Path) -> None:
     """Draw to a file, whole or not at all."""
-    from ..training.weights import write_atomically
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, rendered(draw, out.suffix.lstrip(".")))
+    files.make_folder(out.parent)
+    files.write(out, rendered(draw, out.suffix.lstrip(".")))
 
 
 def rendered(draw: Callable[[], Figure], kind: str) -> bytes:

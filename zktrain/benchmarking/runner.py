@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, machine
+from .. import __version__, files, machine
 from ..cost import calibration
-from ..errors import InputError
 from ..locks import locked
 from ..progress import Progress, silent
-from ..training.weights import write_atomically
 from .settings import Plan, Setting, Sweep
 
 FORMAT = "zktrain-benchmark-2"
@@ -60,10 +58,7 @@ def run_plan(plan: Plan, folder: Path, command: str, progress: Progress = silent
 
     A run that fails has ``error`` instead of figures. Raises :class:`InputError`.
     """
-    try:
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); choose another") from None
+    files.make_folder(folder / "runs")
     busy = f"another process is measuring into {folder}; wait for it, or end it"
     with locked(folder / "runs", busy=busy):
         top = header(command)
@@ -152,7 +147,7 @@ def _reports(process: subprocess.Popen[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    write_atomically(path, (compact(result) + "\n").encode())
+    files.write(path, (compact(result) + "\n").encode())
 
 
 def compact(value: Any, depth: int = 0) -> str:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import machine
+from .. import files, machine
 from ..circuit.circuit import Circuit
 from ..cli import wording
 from ..cost.estimate import Estimate, estimate
@@ -27,7 +27,6 @@ from ..prove import Proved, prove
 from ..train import TrainedRun, train
 from ..training import trainer
 from ..training.run import Run
-from ..training.weights import write_atomically
 from ..transcript.bundle import statement_of
 from ..transcript.statement import Statement
 from ..verify import verify
@@ -239,7 +238,7 @@ def main(arguments: list[str]) -> int:
         result = {"name": setting.name, "setting": setting.to_json(), "error": str(error)}
         code = 1
     result["machine"] = machine.describe()
-    write_atomically(Path(arguments[1]), json.dumps(result).encode())
+    files.write(Path(arguments[1]), json.dumps(result).encode())
     return code
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from .. import files
 from ..errors import InputError, RecipeError
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
@@ -274,10 +275,8 @@ def initial_weights(compiled: Compiled) -> IntegerWeights:
 
 def compile_to_file(recipe_path: str | Path, out: str | Path) -> Compiled:
     """Compile the recipe and write the circuit's canonical text to ``out``, whole or not at all."""
-    from ..training.weights import write_atomically
-
     compiled = compile_recipe(recipe_path)
-    write_atomically(Path(out), compiled.circuit.canonical_json())
+    files.write(out, compiled.circuit.canonical_json())
     return compiled
 
 

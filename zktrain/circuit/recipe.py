@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, RecipeError
+from ..errors import RecipeError
+from ..files import read_bytes
 from .canonical import LOSSES, MAX_BATCH, MAX_BYTES, MAX_SCHEDULE, MAX_STEPS, text_violation
 
 OPTIMIZERS = ("sgd",)
@@ -83,12 +84,7 @@ def load_recipe(path: str | Path) -> Recipe:
     and remedy for everything that is wrong in it.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_BYTES:
-        raise RecipeError(f"{path} has more than {MAX_BYTES} bytes: it is not a recipe")
+    data = read_bytes(path, "recipe", MAX_BYTES)
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from . import stopped
 from .bars import bars, say_first_use
 from .judge_eval import judge_eval
 from .outcome import guarded, print_json
@@ -59,7 +61,9 @@ def prove_eval(
     as_json: _Json = False,
 ) -> None:
     """Prove accuracy and confusion matrix of a weight file on a committed dataset."""
-    with guarded(as_json, interrupted="no proof was written", less_memory=_LESS):
+    with guarded(
+        as_json, interrupted=partial(stopped.prove_eval, out, dataset_out), less_memory=_LESS
+    ):
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")

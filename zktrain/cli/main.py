@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from . import screens, wording
+from . import screens, stopped, wording
 from .bars import bars, lines, say_first_use
 from .evaluation import prove_eval, verify_eval
 from .evm import evm
@@ -60,7 +61,7 @@ def commit(
     from ..memory import keep_freed_memory
 
     judges = None if check is None else verdict_code
-    with guarded(as_json, interrupted="nothing was written", exit_code=judges):
+    with guarded(as_json, interrupted=partial(stopped.commit, out), exit_code=judges):
         with bars() as progress:
             keep_freed_memory()
             result = run_commit(
@@ -86,6 +87,7 @@ def commit(
                 "path": _text(result.path),
                 "openings": result.openings,
                 "secret": _text(result.secret),
+                "kept": result.kept,
                 "low": result.low,
                 "high": result.high,
                 "warnings": list(result.warnings),
@@ -174,8 +176,7 @@ def train(
     from ..memory import keep_freed_memory
     from ..train import train as run_train
 
-    kept = f"{out} holds an unfinished run; the same command begins it again"
-    with guarded(as_json, interrupted=kept):
+    with guarded(as_json, interrupted=partial(stopped.train, out)):
         with bars() as progress:
             keep_freed_memory()
             result = run_train(
@@ -203,6 +204,7 @@ def train(
                 "dataset_root": result.dataset_root,
                 "circuit_id": result.circuit_id,
                 "statement_digest": result.statement_digest,
+                "kept": result.kept,
                 "changes": list(result.changes),
                 "warnings": list(result.warnings),
             }
@@ -256,7 +258,7 @@ def prove(
             as_json=as_json,
         )
         return
-    kept = f"proved segments are kept in {run}; the same command goes on after the last of them"
+    kept = partial(stopped.prove, run)
     with guarded(as_json, interrupted=kept, less_memory="fewer segment_steps need less"):
         from ..errors import InputError
         from ..extras import require

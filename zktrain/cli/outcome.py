@@ -44,7 +44,7 @@ def error_fields(kind: str, message: str) -> dict[str, Any]:
 def guarded(
     as_json: bool,
     *,
-    interrupted: str,
+    interrupted: str | Callable[[], str],
     fields: Callable[[str, str], dict[str, Any]] = error_fields,
     exit_code: Callable[[BaseException], int] | None = None,
     show: Callable[[str, str, int], None] | None = None,
@@ -52,10 +52,10 @@ def guarded(
 ) -> Iterator[None]:
     """Turn every exception of the body into a sentence, a JSON object and an exit code.
 
-    ``interrupted`` says what is kept when the user stops the command, ``fields`` makes the JSON
-    object of kind and message, ``exit_code`` chooses the code, ``show`` prints kind, message
-    and code for people (on standard error with ``as_json``), and ``less_memory`` says what needs
-    less. A result that does not reach standard output is a failure.
+    ``interrupted`` says what is kept when the user stops the command, or looks it up; ``fields``
+    makes the JSON object of kind and message, ``exit_code`` chooses the code, ``show`` prints kind,
+    message and code for people (on standard error with ``as_json``), and ``less_memory`` says what
+    needs less. A result that does not reach standard output is a failure.
     """
     try:
         yield
@@ -94,12 +94,15 @@ def _lost(error: OutputLost) -> int:
     return FAILED
 
 
-def described(error: BaseException, interrupted: str, less_memory: str = "") -> tuple[str, str]:
+def described(
+    error: BaseException, interrupted: str | Callable[[], str], less_memory: str = ""
+) -> tuple[str, str]:
     """Kind and message of an error."""
     if isinstance(error, ZktrainError):
         return type(error).__name__, str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted", f"stopped; {interrupted}"
+        kept = interrupted if isinstance(interrupted, str) else interrupted()
+        return "Interrupted", f"stopped; {kept}"
     if isinstance(error, MemoryError):
         remedy = f"; {less_memory}" if less_memory else ""
         return "MemoryError", f"there is not enough memory{remedy}"

@@ -116,6 +116,8 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
     if checked:
         out.print("[bold green]The dataset has this root.[/]")
     _rows(out, rows)
+    if result.kept:
+        notes(out, ["this commitment was there already; nothing was written"])
     notes(out, result.warnings)
 
 
@@ -192,6 +194,8 @@ def trained(result: TrainedRun) -> None:
             )
         )
     _rows(out, rows)
+    if result.kept:
+        notes(out, ["the same command had finished here; nothing was trained"])
     changes(out, result.changes, result.warnings)
     out.print(f"Next: zktrain prove {result.path}", markup=False)
 

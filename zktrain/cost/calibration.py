@@ -13,15 +13,14 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import machine
+from .. import files, machine
 from ..errors import InputError
-from ..training.weights import write_atomically
 from .parts import Work
 
 FORMAT = "zktrain-calibration-1"
@@ -29,6 +28,7 @@ OVERRIDE = "ZKTRAIN_CALIBRATION"
 """Environment variable: the path of the file to use instead of that in the cache."""
 SHIPPED = "calibration.json"
 ONE_OFF = 0.1
+_MAX_BYTES = 1 << 20
 
 Observation = tuple[Mapping[str, float], float]
 """Amounts, and what was measured for them."""
@@ -105,12 +105,10 @@ def save(calibration: Calibration) -> Path:
     """Write to :func:`cache_path`; raises :class:`InputError`."""
     path = cache_path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}); set {OVERRIDE} to another path"
-        ) from None
+        files.make_folder(path.parent)
+        files.write(path, (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
+    except InputError as error:
+        raise InputError(f"{error.message}, set {OVERRIDE} to another path") from None
     return path
 
 
@@ -119,13 +117,14 @@ def load() -> Calibration:
     no calibration."""
     path = cache_path()
     if path.is_file():
-        return _parsed(path.read_text(), str(path))
+        text = files.read_bytes(path, "calibration", _MAX_BYTES).decode(errors="replace")
+        return _parsed(text, str(path))
     return shipped()
 
 
 def shipped() -> Calibration:
     """The calibration that comes with the package."""
-    return _parsed((files(__package__) / SHIPPED).read_text(), "shipped")
+    return _parsed((resources(__package__) / SHIPPED).read_text(), "shipped")
 
 
 def _parsed(text: str, source: str) -> Calibration:

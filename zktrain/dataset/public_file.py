@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from ..errors import InputError, MalformedProof
 from ..files import read_bytes
-from ..training.weights import write_atomically
 from ..transcript.bundle import MAX_TEXT_BYTES, Reader
 from .commitment import DatasetHeader
 
@@ -21,16 +21,26 @@ MAX_FILE_BYTES = 1 << 24
 """Far more than the largest header and certificate, which have less than 1 MiB."""
 
 
-def write_public(path: str | Path, header: DatasetHeader, certificate: bytes) -> None:
-    """Write atomically."""
+def encoded(header: DatasetHeader, certificate: bytes) -> bytes:
+    """The file's bytes."""
     text = header.to_json()
     data = MAGIC + struct.pack("<Q", len(text)) + text
-    write_atomically(Path(path), data + struct.pack("<Q", len(certificate)) + certificate)
+    return data + struct.pack("<Q", len(certificate)) + certificate
+
+
+def write_public(path: str | Path, header: DatasetHeader, certificate: bytes) -> None:
+    """Write durably and all at once. Raises InputError."""
+    files.write(path, encoded(header, certificate))
 
 
 def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
     """Header and certificate, not verified. Raises InputError or MalformedProof."""
-    reader = Reader(read_bytes(path, "dataset file", MAX_FILE_BYTES), "dataset file")
+    return parse_public(read_bytes(path, "dataset file", MAX_FILE_BYTES), path)
+
+
+def parse_public(data: bytes, path: str | Path) -> tuple[DatasetHeader, bytes]:
+    """Header and certificate of the bytes of ``path``, not verified. Raises MalformedProof."""
+    reader = Reader(data, "dataset file")
     if reader.take(len(MAGIC), "magic") != MAGIC:
         raise MalformedProof(
             f"{path} is not a zktrain dataset file of this version", stage="dataset"

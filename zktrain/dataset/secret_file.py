@@ -1,33 +1,43 @@
 """The owner's secret file beside a public one: what hides the dataset, and how much is used up.
 
-    format        "zktrain-secret-2"
+    format        "zktrain-secret-3"
     root          the dataset's root, 64 hexadecimal digits
     records       digest of the records, 64 hexadecimal digits: training need not commit again
     secret        32 bytes in hexadecimal digits; all randomness of the commitment follows from them
     openings      how many openings the randomness was sized for
     positions     code word positions opened so far
     segments      segments proved so far
+    opened        digests of what these were counted for: 32 hexadecimal digits each
 
 It is JSON, readable by its owner alone (mode 0600). Whoever has it and the public file can test
-guesses about the dataset. The counters are written before anything is opened, and nothing is
-opened beyond what the randomness allows.
+guesses about the dataset. The counters are on the disk before anything that opens the dataset gets
+its name, and nothing is opened beyond what the randomness allows. What was counted is not counted
+again, so that a command that was stopped in between goes on with the same bytes.
+
+Counters are those of one file: symbolic links lead to it, hard links are refused. A copy counts for
+itself, which nothing here can see: do not prove with copies.
 """
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from .. import files
 from ..errors import InputError
-from ..locks import locked
+from ..locks import held, require_one_name
 from ..randomness import SECRET_BYTES
-from ..training.weights import write_atomically
 from .commitment import MAX_OPENINGS, DatasetHeader
 from .public_file import given_dataset, read_public
 from .readers import Records
 
-FORMAT = "zktrain-secret-2"
+FORMAT = "zktrain-secret-3"
+_WHAT = "secret file"
+_MAX_BYTES = 1 << 22
+_DIGEST_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,7 @@ class Secret:
     openings: int
     positions: int
     segments: int
+    opened: tuple[str, ...] = ()
 
     @property
     def seed(self) -> bytes:
@@ -82,40 +93,56 @@ def owned(given: str | Path) -> Owned:
 
 
 def secret_path(public: str | Path) -> Path:
-    """Where the secret file of a public file is: ``fashion.zkd.secret`` beside ``fashion.zkd``."""
-    return Path(f"{public}.secret")
+    """Where the secret file of a public file is: ``fashion.zkd.secret`` beside ``fashion.zkd``.
+
+    Beside the file that a symbolic link leads to, or beside the link if it is only there. Raises
+    ``InputError`` where both exist and are two files.
+    """
+    beside_link = Path(f"{public}.secret")
+    beside = Path(f"{os.path.realpath(public)}.secret")
+    if not beside.exists():
+        return beside_link if beside_link.exists() else beside
+    if beside_link.exists() and not os.path.samefile(beside, beside_link):
+        raise InputError(
+            f"{public} has two secret files, {beside_link} and {beside}, whose counts go apart; "
+            "keep the one with the higher counts"
+        )
+    return beside
 
 
 def create(path: Path, secret: Secret) -> None:
-    """Write a new secret file. Raises ``InputError`` where there is one already: it may be needed
-    to open another commitment."""
-    if path.exists():
-        raise InputError(
-            f"{path} exists and opens an earlier commitment; choose another name, or remove it if "
-            "that commitment is not needed any more"
-        )
-    _write(path, secret)
+    """Write a secret file, durably. Raises ``InputError``."""
+    files.write(path, _text(secret), private=True)
 
 
 def read(path: Path, root: str | None = None) -> Secret:
     """The secret of the commitment ``root``, None: of any. Raises ``InputError`` for a file
     that is missing, damaged or another commitment's."""
     try:
-        fields = json.loads(path.read_bytes())
+        require_one_name(path, _WHAT)
+        data = files.read_bytes(path, _WHAT, _MAX_BYTES)
+    except InputError as error:
+        raise InputError(
+            f"{error.message}; it is written beside the public file, and without it nobody can "
+            "prove on this commitment"
+        ) from None
+    return _parsed(data, path, root)
+
+
+def _parsed(data: bytes, path: Path, root: str | None) -> Secret:
+    try:
+        fields = json.loads(data)
         if fields.pop("format") != FORMAT:
             raise ValueError("another format")
-        secret = Secret(**fields)
+        secret = Secret(**{**fields, "opened": tuple(fields["opened"])})
         counts = (secret.openings, secret.positions, secret.segments)
         if any(type(n) is not int or n < 0 for n in counts) or secret.openings > MAX_OPENINGS:
             raise ValueError("a count is out of range")
         digests = (bytes.fromhex(secret.root), bytes.fromhex(secret.records))
         if len(secret.seed) != SECRET_BYTES or any(len(digest) != 32 for digest in digests):
             raise ValueError("a value has the wrong length")
-    except OSError as error:
-        raise InputError(
-            f"the secret file {path} cannot be read: {error.strerror or error}; it is written "
-            "beside the public file, and without it nobody can prove on this commitment"
-        ) from None
+        if any(len(bytes.fromhex(digest)) != _DIGEST_DIGITS // 2 for digest in secret.opened):
+            raise ValueError("a digest has the wrong length")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"{path} is no secret file of this version, or is damaged; commit again"
@@ -130,7 +157,10 @@ def read(path: Path, root: str | None = None) -> Secret:
 
 def read_for(path: Path, header: DatasetHeader) -> Secret:
     """The secret of the commitment that ``header`` describes. Raises ``InputError``."""
-    secret = read(path, header.root.hex())
+    return _suits(read(path, header.root.hex()), path, header)
+
+
+def _suits(secret: Secret, path: Path, header: DatasetHeader) -> Secret:
     if secret.openings != header.openings:
         raise InputError(
             f"{path} says {secret.openings} openings where the commitment is made for "
@@ -139,22 +169,55 @@ def read_for(path: Path, header: DatasetHeader) -> Secret:
     return secret
 
 
-def spend(path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0) -> None:
-    """Count what is about to be opened. Raises ``InputError`` when the randomness is used up."""
-    with locked(path.parent):
-        known = read_for(path, header)
-        after = replace(
-            known, positions=known.positions + positions, segments=known.segments + segments
+def require_left(
+    path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0
+) -> None:
+    """Say before proving that so much more cannot be opened. Raises ``InputError``."""
+    _with(read_for(path, header), path, header, positions, segments)
+
+
+def spend(
+    path: Path, header: DatasetHeader, opened: str, *, positions: int = 0, segments: int = 0
+) -> None:
+    """Count, durably, what is about to be opened, of which ``opened`` is the digest: once.
+
+    Raises ``InputError`` when the randomness is used up.
+    """
+    with held(path, _WHAT, _MAX_BYTES) as file:
+        known = _suits(_parsed(file.read(), path, header.root.hex()), path, header)
+        mark = opened[:_DIGEST_DIGITS]
+        if mark not in known.opened:
+            after = _with(known, path, header, positions, segments)
+            file.write(_text(replace(after, opened=(*known.opened, mark))))
+
+
+def spending(
+    path: Path | None, header: DatasetHeader, *, positions: int = 0, segments: int = 0
+) -> Callable[[str], None]:
+    """``spend`` as ``files.publish`` wants it; nothing is counted where nothing hides."""
+
+    def count(opened: str) -> None:
+        if path is not None:
+            spend(path, header, opened, positions=positions, segments=segments)
+
+    return count
+
+
+def _with(
+    known: Secret, path: Path, header: DatasetHeader, positions: int, segments: int
+) -> Secret:
+    after = replace(
+        known, positions=known.positions + positions, segments=known.segments + segments
+    )
+    if after.positions > header.tail or after.segments > header.segment_limit:
+        raise InputError(
+            f"the randomness in {path} is used up: {known.segments} of {header.segment_limit} "
+            f"segments and {known.positions} of {header.tail} positions are opened, and "
+            f"{segments} and {positions} more are needed; commit to the dataset again, with a "
+            "larger --openings if it is proved on often"
         )
-        if after.positions > header.tail or after.segments > header.segment_limit:
-            raise InputError(
-                f"the randomness in {path} is used up ({known.segments} segments proved, "
-                f"{known.positions} positions opened); commit to the dataset again, with a larger "
-                "--openings if it is proved on often"
-            )
-        _write(path, after)
+    return after
 
 
-def _write(path: Path, secret: Secret) -> None:
-    text = json.dumps({"format": FORMAT, **asdict(secret)}, indent=2) + "\n"
-    write_atomically(path, text.encode(), mode=0o600)
+def _text(secret: Secret) -> bytes:
+    return (json.dumps({"format": FORMAT, **asdict(secret)}, indent=2) + "\n").encode()

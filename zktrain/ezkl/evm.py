@@ -28,11 +28,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
 from ..srs import checked
-from ..training.weights import write_atomically
 from . import bundle as wire
 from .calldata import WORD, register_call, verify_call
 from .keys import stated
@@ -112,16 +112,13 @@ def export(
     verify_call(proof, instances)  # raises before ezkl is asked
     source, key = _written_by_ezkl(Path(settings), Path(vk), known.path, shared=shared)
     folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
-    write_atomically(folder / CONTRACT, source)
-    write_atomically(folder / VERIFY, _hex(verify_call(proof, instances, key)))
+    files.make_folder(folder)
+    files.write(folder / CONTRACT, source)
+    files.write(folder / VERIFY, _hex(verify_call(proof, instances, key)))
     register = None
     if key is not None:
         register = folder / REGISTER
-        write_atomically(register, _hex(register_call(key)))
+        files.write(register, _hex(register_call(key)))
     return Exported(folder / CONTRACT, folder / VERIFY, register, known.insecure)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import files
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 from ..locks import locked
 from ..progress import Progress, silent
 from ..training.run import Run
-from ..training.weights import write_atomically, write_weights
+from ..training.weights import write_weights
 from ..transcript.bundle import Reader
 from . import keys as key_store
 from . import values
@@ -139,7 +140,7 @@ def prove_ezkl(
     weights = path.with_suffix(".weights.safetensors")
     metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id, "scale": str(scale)}
     write_weights(weights, found.weights[-1], scale, metadata)
-    write_atomically(path, data)
+    files.write(path, data)
     return ProvedEzkl(
         path=path,
         weights=weights,
@@ -190,7 +191,7 @@ def _step(
     made = StepProof(instances, bytes.fromhex(proof))
     if not keys.accept(made.instances, made.proof, native):
         raise InputError(f"ezkl made a proof of step {index} that does not verify; report this")
-    write_atomically(path, made.to_bytes())
+    files.write(path, made.to_bytes())
     progress("prove", index + 1, circuit.steps)
     return made
 

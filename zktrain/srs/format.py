@@ -22,6 +22,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
+from .. import files
 from ..errors import InputError, SrsRefused
 from .curve import TWO_ADICITY, Affine, Q, on_curve
 
@@ -70,19 +71,12 @@ def opened(path: Path) -> Iterator[SrsReader]:
 @contextmanager
 def readable(path: Path) -> Iterator[BufferedReader]:
     """The file's bytes. Raises ``InputError`` if there is no such file or it cannot be opened."""
-    try:
-        if not path.is_file():
-            raise InputError(f"the SRS {str(path)!r:.200} is no file; give the path of one")
-        file = path.open("rb")
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise _unreadable(path, error) from None
-    with file:
-        yield file
+    with files.opened(path, "SRS") as file:
+        yield file.stream
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> InputError:
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"the SRS {str(path)!r:.200} cannot be read: {reason}")
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"the SRS {str(path)!r:.200} cannot be read: {error.strerror or error}")
 
 
 class SrsReader:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .. import files
 from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
@@ -39,35 +38,15 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
         raise InputError(f"logrows is {logrows}; it must be from 1 to {MAX_LOGROWS}")
     if path.exists():
         raise InputError(f"{path} exists; remove it, or choose another name for an insecure SRS")
-    try:
-        descriptor, name = _temporary(path)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(logrows.to_bytes(HEADER_BYTES, "little"))
-                for data in _points(logrows, progress):
-                    file.write(data)
-                file.write(encoded((*generator(), *S_H)))
-            found = examine(temporary, progress=progress)
-            made = CheckedSrs(path, found.logrows, found.digest, found.insecure)
-            write_record(made)
-            os.chmod(temporary, 0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; choose another place"
-        ) from None
+    with files.writing(path) as part:
+        part.write(logrows.to_bytes(HEADER_BYTES, "little"))
+        for data in _points(logrows, progress):
+            part.write(data)
+        part.write(encoded((*generator(), *S_H)))
+        found = examine(Path(part.path), progress=progress)
+        made = CheckedSrs(path, found.logrows, found.digest, found.insecure)
+        write_record(made)
     return made
-
-
-def _temporary(path: Path) -> tuple[int, str]:
-    """A new file beside ``path``."""
-    try:
-        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except ValueError as error:  # a null byte in the name
-        raise InputError(f"{str(path)!r:.200} cannot be written: {error}") from None
 
 
 def _points(logrows: int, progress: Progress) -> Iterator[bytes]:

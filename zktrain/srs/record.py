@@ -16,7 +16,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..training.weights import write_atomically
+from .. import files
+from ..errors import InputError
 from .format import G2_BYTES, MAX_LOGROWS, encoded, file_bytes, readable
 from .insecure import S_H
 
@@ -46,7 +47,7 @@ def record_path(path: str | Path) -> Path:
 def write_record(found: CheckedSrs) -> None:
     """Write the record of a file that was checked, atomically. Raises ``InputError``."""
     text = json.dumps(_fields(found), indent=2) + "\n"
-    write_atomically(record_path(found.path), text.encode())
+    files.write(record_path(found.path), text.encode())
 
 
 def checked(path: str | Path) -> CheckedSrs | None:
@@ -62,10 +63,9 @@ def checked(path: str | Path) -> CheckedSrs | None:
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        with record_path(path).open("rb") as record:
-            fields = json.loads(record.read(_MAX_RECORD_BYTES))
+        fields = json.loads(files.read_bytes(record_path(path), "record", _MAX_RECORD_BYTES))
         found = CheckedSrs(path, fields["logrows"], digest, insecure)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (InputError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if type(found.logrows) is not int or not 1 <= found.logrows <= MAX_LOGROWS:
         return None

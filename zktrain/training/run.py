@@ -9,14 +9,19 @@
     weights.safetensors    the trained weights
 
 Each file appears complete or not at all. ``results`` are written last: a directory without them
-holds an interrupted run.
+holds an interrupted run. ``digest`` of the dataset in ``run.json`` tells nothing of the records to
+those who do not have the secret of a commitment that hides: it is keyed by it. The folder and all
+in it but weights, circuit, and the public files of the dataset are for their owner alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import json
+import os
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -27,13 +32,15 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from .. import files
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
-from ..dataset.readers import Records, digest_of
+from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
-from .weights import WEIGHT_LIMIT, write_atomically, write_weights
+from .weights import WEIGHT_LIMIT, write_weights
 
 FORMAT = "zktrain-run-4"
+_MAX_BYTES = 1 << 34
 _DATASET_KEYS = dict.fromkeys(("root", "header", "digest", "source", "secret"), str)
 _TRAIN_AGAIN = "run zktrain train again"
 
@@ -64,6 +71,7 @@ class Run:
         *,
         header: DatasetHeader,
         dataset_secret: str = "",
+        seed: bytes | None = None,
         proof: Mapping[str, Any],
         boundaries: Sequence[int],
     ) -> Run:
@@ -73,12 +81,8 @@ class Run:
         written.
         """
         folder = Path(path)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            occupied = next(folder.iterdir(), None) is not None
-        except OSError as error:
-            raise InputError(f"{folder} cannot be made: {error}; choose another place") from None
-        if occupied and not _interrupted(folder):
+        files.make_folder(folder, private=True)
+        if not _free(folder):
             raise InputError(
                 f"{folder} is not empty and not an interrupted run; choose another directory "
                 f"or remove it"
@@ -86,7 +90,7 @@ class Run:
         dataset = {
             "root": header.root.hex(),
             "header": header.to_json().decode(),
-            "digest": records.digest,
+            "digest": keyed_digest(records, seed),
             "source": records.source,
             "secret": dataset_secret,
         }
@@ -94,7 +98,10 @@ class Run:
             raise InputError(f"boundaries must increase from 0 to {circuit.steps}")
         run = cls(folder, circuit, dataset, dict(proof), tuple(boundaries), None)
         run._write_description()
-        write_atomically(folder / "circuit.json", circuit.canonical_json())
+        for old in sorted(folder.iterdir()):
+            if old.name != "run.json" and _is_of_a_run(old):
+                files.remove(old)
+        files.write(folder / "circuit.json", circuit.canonical_json())
         _write_array(folder / "dataset-inputs.npy", records.inputs)
         _write_array(folder / "dataset-labels.npy", records.labels)
         return run
@@ -173,13 +180,13 @@ class Run:
             "results": self.results,
         }
         text = json.dumps(description, indent=2) + "\n"
-        write_atomically(self.path / "run.json", text.encode())
+        files.write(self.path / "run.json", text.encode(), private=True)
 
     def write_boundary(self, step: int, weights: IntegerWeights) -> None:
         """Keep the weights before ``step``; suits ``train``'s ``on_boundary``."""
         buffer = io.BytesIO()
         np.savez(buffer, *(weights[name] for name in self.circuit.parameter_shapes()))
-        write_atomically(self._boundary_path(step), buffer.getbuffer())
+        files.write(self._boundary_path(step), buffer.getbuffer(), private=True)
 
     def recut(self, segment_steps: int, boundaries: Sequence[int]) -> None:
         """Prove in segments of so many steps; the weights at all ``boundaries`` are kept."""
@@ -207,8 +214,16 @@ class Run:
             _unusable(path, "has weights that are not below 2^52")
         return dict(zip(shapes, arrays, strict=True))
 
+    def seed(self) -> bytes | None:
+        """What hides the dataset, None if nothing does. Raises ``InputError``."""
+        from ..dataset import secret_file
+
+        secret = self.dataset_secret
+        return None if secret is None else secret_file.read(secret, self.dataset_root).seed
+
     def records(self) -> Records:
-        """The records that the run was trained on. Raises ``InputError``."""
+        """The records that the run was trained on. Raises ``InputError``, also where the secret of
+        their commitment is missing."""
         inputs_path = self.path / "dataset-inputs.npy"
         labels_path = self.path / "dataset-labels.npy"
         inputs, labels = _read_array(inputs_path), _read_array(labels_path)
@@ -221,12 +236,13 @@ class Run:
         header = self.header()
         if int(labels.max()) >= min(header.classes, self.circuit.classes):
             _unusable(labels_path, "has a label that the dataset or the network does not have")
-        if digest_of(inputs, labels) != self.dataset["digest"]:
+        found = Records(inputs, labels, header.classes, self.dataset["source"], header.scaling)
+        if keyed_digest(found, self.seed()) != self.dataset["digest"]:
             raise InputError(
                 f"the records in {self.path} are not those that the run was trained on; "
                 f"{_TRAIN_AGAIN}"
             )
-        return Records(inputs, labels, header.classes, self.dataset["source"], header.scaling)
+        return found
 
     def finish(
         self, weights: IntegerWeights, results: Mapping[str, Any], metadata: Mapping[str, str]
@@ -243,15 +259,15 @@ def _unusable(path: Path, problem: str) -> NoReturn:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        _unusable(path, f"cannot be read: {error.strerror or error}")
+        return files.read_bytes(path, "file", _MAX_BYTES)
+    except InputError as error:
+        raise InputError(f"{error.message}; {_TRAIN_AGAIN}") from None
 
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    write_atomically(path, buffer.getbuffer())
+    files.write(path, buffer.getbuffer(), private=True)
 
 
 def _read_array(path: Path) -> npt.NDArray[Any]:
@@ -273,11 +289,39 @@ def _are_boundaries(values: Sequence[int], steps: int) -> bool:
     )
 
 
-def _interrupted(folder: Path) -> bool:
+def keyed_digest(records: Records, seed: bytes | None) -> str:
+    """Tells other records from these, but not to who does not know ``seed``."""
+    state = hashlib.sha256(b"zktrain run records v1\0" + (seed or b""))
+    state.update(bytes.fromhex(records.digest))
+    return state.hexdigest()
+
+
+def run_folder(path: str | Path) -> Path:
+    """The folder of a run, for whoever wants its lock. Raises ``InputError``."""
+    folder = Path(path)
+    if not os.path.isdir(folder):
+        _unusable(folder, "is no run directory: it has no run.json")
+    return folder
+
+
+def _free(folder: Path) -> bool:
+    """Whether a run may begin here: in an empty folder, or in place of an interrupted run."""
+    if not any(folder.iterdir()):
+        return True
     try:
         return _read_description(folder)["results"] is None
     except InputError:
         return False
+
+
+_OF_A_RUN = re.compile(
+    r"boundary-\d{8}\.npz|dataset-(inputs|labels)\.npy|circuit\.json|(weights|initial)\.safetensors"
+    r"|dataset\.zkd(\.secret)?"
+)
+
+
+def _is_of_a_run(path: Path) -> bool:
+    return _OF_A_RUN.fullmatch(path.name) is not None and path.is_file()
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import tensor_file
+from .. import files, tensor_file
 from ..dataset.scaling import Scaling
 from ..errors import InputError, StatementMismatch
 
@@ -76,26 +74,7 @@ def write_weights(
         if values.size and max(-int(values.min()), int(values.max())) >= WEIGHT_LIMIT:
             raise InputError(f"{name}: a weight is not below 2^52 and has no exact float64 form")
         tensors[name] = np.ldexp(as_torch(values).astype(np.float64), -weight_bits)
-    write_atomically(Path(path), tensor_file.encoded(tensors, metadata))
-
-
-def write_atomically(path: Path, data: bytes | memoryview, *, mode: int = 0o644) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it.
-
-    Raises ``InputError`` when the folder cannot be written.
-    """
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}; choose another place") from None
+    files.write(path, tensor_file.encoded(tensors, metadata))
 
 
 def read_weights(

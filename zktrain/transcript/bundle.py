@@ -32,8 +32,11 @@ from .statement import MAX_SEGMENTS, NEWEST, Statement, lookup_entries
 MAGIC = b"ZKTRAIN"
 EVALUATION_MAGIC = b"ZKTEVAL\x01"
 EZKL_MAGIC = b"ZKTEZKL\x01"
+MAGICS = (MAGIC, EVALUATION_MAGIC[:7], EZKL_MAGIC[:7])
 MAX_TEXT_BYTES = 1 << 12
 """Of statements and dataset headers."""
+MAX_PROOF_BYTES = 1 << 31
+"""Of what a prover keeps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,153 @@
+"""The commands that leave files, each with what must be there when it has ended well, and what has
+been opened so far."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from disk import State
+from tiny_run import write_data, write_recipe
+
+import zktrain
+from zktrain.dataset import secret_file
+from zktrain.training.run import Run
+from zktrain.training.weights import digest, read_weights
+from zktrain.transcript import evaluation_bundle
+from zktrain.transcript.bundle import parse
+
+
+def prepare(root: Path) -> None:
+    """Everything that the commands start from; the smallest networks there are."""
+    write_data(root / "data.npz", records=8)
+    write_data(root / "test.npz", seed=9, records=5)
+    recipe = write_recipe(root, steps=2, batch_size=2, segment_steps="1")
+    zktrain.compile(recipe, out=root / "tiny.circuit.json")
+    zktrain.commit(root / "data.npz", out=root / "data.zkd")
+    zktrain.train(recipe, data=root / "data.npz", out=root / "run", dataset=root / "data.zkd")
+
+
+def commit(root: Path) -> None:
+    zktrain.commit(root / "data.npz", out=root / "new.zkd")
+
+
+def train(root: Path) -> None:
+    zktrain.train(root / "tiny.toml", data=root / "data.npz", out=root / "again")
+
+
+def prove(root: Path) -> None:
+    zktrain.prove(root / "run")
+
+
+def prove_eval(root: Path) -> None:
+    zktrain.prove_eval(
+        root / "run" / "weights.safetensors",
+        circuit=root / "tiny.circuit.json",
+        data=root / "test.npz",
+        dataset_out=root / "test.zkd",
+        out=root / "eval.zkt",
+    )
+
+
+def _committed(root: Path) -> None:
+    root_ = zktrain.commit(root / "data.npz", check=root / "new.zkd").root
+    assert len(root_) == 64
+
+
+def _trained(root: Path) -> None:
+    run, first = Run.open(root / "again"), Run.open(root / "run")
+    run.records()
+    for step in run.boundaries:
+        run.boundary(step)
+    assert run.results is not None and first.results is not None
+    assert run.results["weights_digest"] == first.results["weights_digest"]
+    shapes, bits = run.circuit.parameter_shapes(), run.circuit.fixed_point.weight_bits
+    assert digest(read_weights(run.weights_path, shapes, bits)) == run.results["weights_digest"]
+    secret = secret_file.read_for(run.path / "dataset.zkd.secret", run.header())
+    assert secret.positions == 0
+
+
+def _proved(root: Path) -> None:
+    run = root / "run"
+    zktrain.verify(run / "weights.safetensors", proof=run / "proof.zkt", dataset=root / "data.zkd")
+
+
+def _evaluated(root: Path) -> None:
+    zktrain.verify_eval(
+        root / "run" / "weights.safetensors", proof=root / "eval.zkt", dataset=root / "test.zkd"
+    )
+
+
+@dataclass(frozen=True)
+class Command:
+    """``run`` it in a folder, then ``check`` that it has ended well."""
+
+    run: Callable[[Path], None]
+    check: Callable[[Path], None]
+
+
+COMMANDS = {
+    "commit": Command(commit, _committed),
+    "train": Command(train, _trained),
+    "prove": Command(prove, _proved),
+    "prove-eval": Command(prove_eval, _evaluated),
+}
+
+
+def _mark(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def opened(state: State) -> Iterator[tuple[str, str]]:
+    """The secret file and the digest of everything visible that opens what it hides."""
+    for name in ("new.zkd", "test.zkd", "data.zkd"):
+        if data := state.files.get(name):
+            yield f"{name}.secret", _mark(data)
+    bundle = state.files.get("run/proof.zkt")
+    if bundle:
+        parts = parse(bundle)
+        for part in parts.segments:
+            yield "data.zkd.secret", _mark(part.header.to_bytes() + part.proof)
+            yield "run/segments/secrets.json", _mark(part.header.to_bytes() + part.proof)
+        yield "data.zkd.secret", _mark(parts.closing)
+    if bundle := state.files.get("eval.zkt"):
+        evaluation_bundle.parse(bundle)
+        yield "test.zkd.secret", _mark(bundle)
+    for name, data in state.files.items():
+        folder, file = os.path.split(name)
+        if folder == "run/segments" and file.endswith(".bin") and data:
+            yield "data.zkd.secret", _mark(data)
+
+
+def counted(state: State) -> dict[str, tuple[set[str], list[int]]]:
+    """By secret file: the digests that are counted, and the counters."""
+    found: dict[str, tuple[set[str], list[int]]] = {}
+    for name, data in state.files.items():
+        if name.endswith(".zkd.secret") and data:
+            fields = json.loads(data)
+            counters = [fields["positions"], fields["segments"]]
+            found[name] = (set(fields["opened"]), counters)
+        if name == "run/segments/secrets.json" and data:
+            boundaries = json.loads(data)["boundaries"].values()
+            marks = [mark[:32] for _, marks in boundaries for mark in marks]
+            found[name] = (set(marks), [len(marks)])
+    return found
+
+
+def require_counted(visible: State, left: State) -> None:
+    """Everything that was visible is counted in what is left."""
+    known = counted(left)
+    for secret, mark in opened(visible):
+        assert mark in known.get(secret, (set(), []))[0], f"{secret} is behind what was opened"
+
+
+def require_no_less(before: State, after: State) -> None:
+    """No counter has decreased."""
+    known = counted(after)
+    for secret, (marks, counters) in counted(before).items():
+        assert secret in known and marks <= known[secret][0], f"{secret} has forgotten something"
+        assert all(old <= new for old, new in zip(counters, known[secret][1], strict=True))
