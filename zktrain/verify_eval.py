@@ -171,6 +171,11 @@ def _warnings(statement: EvaluationStatement, *, pinned: bool, said: str | None)
         )
     if not statement.zero_knowledge:
         out.append("this proof does not hide the dataset")
+        if statement.dataset.hiding:
+            out.append(
+                "the dataset's commitment hides, but not what this proof has revealed: proofs on "
+                "it that hide cannot take that back"
+            )
     return tuple(out)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import screens, wording
+from . import screens, stated, wording
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,13 +25,14 @@ def statement_fields(statement: EvaluationStatement) -> dict[str, Any]:
     return {
         "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
-        "layers": [asdict(layer) for layer in circuit.layers],
+        "layers": stated.plain(circuit.layers),
         "parameters": circuit.parameters,
         "weights_digest": statement.weights,
         "dataset": wording.dataset_fields(dataset),
         "segment_records": statement.segment_records,
         "segments": len(statement.segments),
         "segment_confusion": statement.confusion,
+        "stated": stated.plain(statement),
     }
 
 
@@ -113,14 +114,26 @@ def _rows(statement: EvaluationStatement) -> list[tuple[str, str]]:
         ("accuracy", _accuracy(statement.correct, dataset.records)),
         ("weights", statement.weights),
         ("network", wording.network(circuit)),
+        *stated.layer_rows(circuit),
+        ("arithmetic", stated.arithmetic(circuit)),
         ("circuit", circuit.id),
         ("dataset", wording.dataset_text(dataset)),
         ("inputs", dataset.scaling.text),
+        ("commitment", stated.commitment(dataset)),
         ("root", dataset.root.hex()),
+        ("segments", f"{len(statement.segments):,} of up to {statement.segment_records:,} records"),
+        ("asked for", f"{statement.security_bits} bits of security"),
+        ("hides data", "yes" if statement.zero_knowledge else "no"),
+        ("statement", statement.digest.hex()),
     ]
     if len(statement.segments) > 1:
         parts = wording.several(len(statement.segments), "part")
-        rows.append(("published", f"the counts of {parts} of the dataset, not only their sum"))
+        rows.append(
+            (
+                "published",
+                f"the counts of {parts} of the dataset, not only their sum; --json has them",
+            )
+        )
     return rows
 
 
@@ -183,7 +196,6 @@ def accepted(verdict: EvaluationVerdict, weights: str) -> None:
         out,
         [
             ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
-            ("hides data", "yes" if verdict.zero_knowledge else "no"),
             (
                 "proof",
                 f"{wording.size(verdict.proof_bytes)}, "
@@ -199,13 +211,6 @@ def inspected(found: EvaluationInspection) -> None:
     out, statement = screens.console(), found.statement
     out.print("[bold]Statement[/] as the proof of an evaluation claims it; nothing is verified")
     screens._rows(out, _rows(statement))
-    screens._rows(
-        out,
-        [
-            ("asked for", f"{statement.security_bits} bits of security"),
-            ("hides data", "yes" if statement.zero_knowledge else "no"),
-        ],
-    )
     _matrix(out, statement.matrix)
     out.print("\n[bold]Sizes[/]")
     sizes = {**found.sections, "file": found.proof_bytes}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from . import screens, wording
+from . import screens, stated, wording
 
 if TYPE_CHECKING:
     from ..ezkl.bundle import EzklInspection
@@ -21,6 +21,7 @@ def statement_rows(statement: EzklStatement) -> list[tuple[str, str]]:
     origin = f'the seed "{start.value}"' if start.kind == "seed" else "the file with this digest"
     return [
         ("network", wording.network(circuit)),
+        *stated.layer_rows(circuit),
         ("dataset", wording.dataset_text(dataset)),
         ("inputs", dataset.scaling.text),
         ("root", dataset.root.hex()),
@@ -49,7 +50,7 @@ def statement_fields(statement: EzklStatement) -> dict[str, Any]:
     return {
         "digest": statement.digest,
         "circuit_id": circuit.id,
-        "layers": [{"kind": type(layer).__name__, **asdict(layer)} for layer in circuit.layers],
+        "layers": stated.plain(circuit.layers),
         "parameters": circuit.parameters,
         "loss": circuit.loss,
         "optimizer": "sgd",
@@ -66,6 +67,7 @@ def statement_fields(statement: EzklStatement) -> dict[str, Any]:
         "lookup_log": statement.parameters.lookup_log,
         "verifying_key": statement.verifying_key,
         "set_up": statement.srs,
+        "stated": stated.plain(statement),
     }
 
 

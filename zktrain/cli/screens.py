@@ -284,7 +284,6 @@ def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
         out,
         [
             ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
-            ("hides data", "yes" if verdict.zero_knowledge else "no"),
             ("proof", f"{wording.size(verdict.proof_bytes)}, {segments}"),
             ("verified in", wording.span(verdict.seconds)),
         ],
@@ -306,13 +305,6 @@ def inspected(found: Inspection) -> None:
     out, statement = console(), found.statement
     out.print("[bold]Statement[/] as the bundle claims it; nothing has been verified")
     _rows(out, wording.statement_rows(statement))
-    _rows(
-        out,
-        [
-            ("asked for", f"{statement.security_bits} bits of security"),
-            ("hides data", "yes" if statement.zero_knowledge else "no"),
-        ],
-    )
     out.print("\n[bold]Segments[/]")
     _table(
         out,

@@ -19,6 +19,7 @@ from ..circuit.network import (
     MaxPool,
     Unflatten,
 )
+from . import stated
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
@@ -34,7 +35,6 @@ LOSSES = {
 PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
 
-_MANY = 4
 _UNIT = float(1 << COEFFICIENT_BITS)
 
 
@@ -50,8 +50,11 @@ def size(count: int) -> str:
 
 def span(seconds: float) -> str:
     """A time, readable."""
-    if seconds >= 120:
-        return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+    whole = round(seconds)
+    if whole >= 120:
+        return f"{whole // 60} min {whole % 60} s"
+    if seconds >= 99.95:
+        return f"{whole} s"
     return f"{seconds:.1f} s" if seconds >= 9.95 else f"{seconds:.2f} s"
 
 
@@ -99,37 +102,43 @@ def learning_rate(circuit: Circuit) -> str:
     shown = [(first, _rate(circuit, rate)) for first, rate in circuit.effective_learning_rate]
     if len(shown) == 1:
         return shown[0][1]
-    parts = [f"{rate} from step {first:,}" for first, rate in shown]
-    if len(parts) > _MANY:
-        parts = [*parts[:2], f"... ({len(parts) - 3} more)", parts[-1]]
-    return ", ".join(parts)
+    return stated.shortened([f"{rate} from step {first:,}" for first, rate in shown])
 
 
 def _rate(circuit: Circuit, rate: float) -> str:
     """All digits where there are few; a filter's rates are near what was asked for."""
-    return repr(rate) if circuit.momentum is None else f"{rate:.6g}"
+    return repr(rate) if circuit.momentum is None else _near(rate)
+
+
+def _near(value: float) -> str:
+    """Six digits, and whether there are more."""
+    text = f"{value:.6g}"
+    return text if float(text) == value else f"about {text}"
 
 
 def optimizer(circuit: Circuit) -> str:
     """``SGD``, or ``SGD with momentum 0.9 (Nesterov), weight decay 0.0005``."""
-    stated = circuit.momentum
-    if stated is None:
+    filtered = circuit.momentum
+    if filtered is None:
         return "SGD"
     parts = []
-    if stated.momentum:
-        nesterov = " (Nesterov)" if stated.nesterov else ""
-        parts.append(f"momentum {stated.momentum / _UNIT:.6g}{nesterov}")
-    if stated.weight_decay:
-        parts.append(f"weight decay {stated.weight_decay / _UNIT:.6g}")
+    if filtered.momentum:
+        nesterov = " (Nesterov)" if filtered.nesterov else ""
+        parts.append(f"momentum {_near(filtered.momentum / _UNIT)}{nesterov}")
+    if filtered.weight_decay:
+        parts.append(f"weight decay {_near(filtered.weight_decay / _UNIT)}")
     return f"SGD with {', '.join(parts)}"
 
 
 def restarts(circuit: Circuit) -> str:
     """When velocities become zero; empty where they never do."""
-    stated = circuit.momentum
-    if stated is None or not stated.momentum or circuit.steps <= stated.restart_steps:
+    filtered = circuit.momentum
+    if filtered is None:
         return ""
-    return f", velocity zero again every {several(stated.restart_steps, 'step')}"
+    every = several(filtered.restart_steps, "step")
+    if not filtered.momentum or circuit.steps <= filtered.restart_steps:
+        return f", in one stretch of up to {every}"
+    return f", velocity zero again every {every}"
 
 
 def order(circuit: Circuit) -> str:
@@ -140,14 +149,14 @@ def order(circuit: Circuit) -> str:
 
 def filter_fields(circuit: Circuit) -> dict[str, Any]:
     """Momentum and weight decay as a JSON object's keys; none for plain SGD."""
-    stated = circuit.momentum
-    if stated is None:
+    filtered = circuit.momentum
+    if filtered is None:
         return {}
     return {
-        "momentum": stated.momentum / _UNIT,
-        "nesterov": stated.nesterov,
-        "weight_decay": stated.weight_decay / _UNIT,
-        "restart_steps": stated.restart_steps,
+        "momentum": filtered.momentum / _UNIT,
+        "nesterov": filtered.nesterov,
+        "weight_decay": filtered.weight_decay / _UNIT,
+        "restart_steps": filtered.restart_steps,
     }
 
 
@@ -172,13 +181,17 @@ def dataset_fields(header: DatasetHeader) -> dict[str, Any]:
 
 
 def statement_rows(statement: Statement) -> list[tuple[str, str]]:
-    """Label and value of everything that a bundle states; values may come from a proof."""
+    """Label and value of everything that a bundle states, see ``stated``; values may come from a
+    proof."""
     circuit, dataset = statement.circuit, statement.dataset
     start = circuit.initialisation
     return [
         ("network", network(circuit)),
+        *stated.layer_rows(circuit),
+        ("arithmetic", stated.arithmetic(circuit)),
         ("dataset", dataset_text(dataset)),
         ("inputs", dataset.scaling.text),
+        ("commitment", stated.commitment(dataset)),
         ("root", dataset.root.hex()),
         (
             "training",
@@ -197,6 +210,9 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
         ("", statement.initial),
         ("end", "the weight file with this digest"),
         ("", statement.final),
+        ("segments", stated.segments(statement)),
+        ("asked for", f"{statement.security_bits} bits of security"),
+        ("hides data", "yes" if statement.zero_knowledge else "no"),
         ("circuit", circuit.id),
         ("statement", statement.digest.hex()),
     ]
@@ -204,8 +220,15 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
 
 def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
     """What nobody may read into an accepted proof."""
+    used, records = stated.distinct_records(statement), statement.dataset.records
+    which = (
+        f"only that batches were drawn from these records, and no more than {used:,} of "
+        f"the {records:,} in all"
+        if used < records
+        else "only that these records were used"
+    )
     out = [
-        "that the dataset is good, lawful or free of poison: only that these records were used",
+        f"that the dataset is good, lawful or free of poison: {which}",
         "that bytes were made of numbers in the stated range: bytes are what is committed",
         "that the seeds were drawn at random, or that this run was the only one tried",
         "that a floating-point model or its training behaves the same bit for bit: the run is "
@@ -232,8 +255,10 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
     return {
         "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
-        "layers": [{"kind": type(layer).__name__, **asdict(layer)} for layer in circuit.layers],
+        "layers": stated.plain(circuit.layers),
         "parameters": circuit.parameters,
+        "trained_parameters": stated.trained_parameters(circuit),
+        "frozen": list(circuit.frozen),
         "loss": circuit.loss,
         "optimizer": "sgd",
         **filter_fields(circuit),
@@ -249,6 +274,8 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
         "weights_digest": statement.final,
         "segments": len(statement.segments),
         "segment_steps": statement.segment_steps,
+        "distinct_records_at_most": stated.distinct_records(statement),
+        "stated": stated.plain(statement),
     }
 
 
