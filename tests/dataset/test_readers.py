@@ -163,7 +163,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "label range": ({"inputs": _X, "labels": _Y, "classes": 1}, "must be 0 to 0"),
     "huge label": ({"inputs": _X, "labels": np.array([0, 1 << 40])}, "must be 0 to 65535"),
     "classes": ({"inputs": _X, "labels": _Y, "classes": 2.5}, "one integer"),
-    "objects": ({"inputs": np.array([{}, {}]), "labels": _Y}, "plain arrays"),
+    "objects": ({"inputs": np.array([{}, {}]), "labels": _Y}, "holds objects, not plain numbers"),
 }
 
 
@@ -180,7 +180,9 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     np.savez(tmp_path / "good.npz", inputs=_X, labels=_Y)
     for name, message in (
-        ("bad.npz", "cannot be read as an .npz"),
+        ("bad.npz", "is no zip file"),
+        ("x" * 5000, "does not exist"),
+        ("a\0b.npz", "does not exist"),
         ("notes.txt", "neither an .npz file nor a folder"),
         ("none", "does not exist"),
         ("good.npz:test", "has no splits"),

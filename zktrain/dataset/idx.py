@@ -6,13 +6,16 @@ import gzip
 import re
 import struct
 import zlib
+from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..files import opened
+from .arrays import Unreadable, require_room
 
 _IMAGES = re.compile(r"images[-.]idx3-ubyte(\.gz)?$")
 _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
@@ -25,13 +28,19 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     Raises ``InputError`` for another type, shape or length than the header says.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return _parse(file, path, dimensions)
-    except (OSError, EOFError, zlib.error) as error:
+        with opened(path, "IDX file") as file:
+            if path.suffix != ".gz":
+                return _parse(file.stream, path, dimensions, file.size, file.size)
+            with gzip.GzipFile(fileobj=file.stream) as unpacked:
+                return _parse(unpacked, path, dimensions, file.size, None)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path} cannot be read: {error}; get the file again") from None
 
 
-def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
+def _parse(
+    file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, packed: int, size: int | None
+) -> npt.NDArray[np.uint8]:
+    """``packed`` bytes are in the file, ``size`` unpacked if that is known."""
     header = file.read(4 + 4 * dimensions)
     if len(header) < 4 + 4 * dimensions or header[:4] != bytes([0, 0, 8, dimensions]):
         raise InputError(
@@ -39,21 +48,33 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> npt.N
             f"begins with {header[:4].hex() or 'nothing'}; get the file again"
         )
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    expected = int(np.prod([int(size) for size in shape], dtype=object))
-    # Read in pieces: a forged header must not make us allocate what the file does not have.
-    data = bytearray()
-    while len(data) <= expected:
-        piece = file.read(min(_CHUNK, expected + 1 - len(data)))
-        if not piece:
-            break
-        data += piece
-    if len(data) != expected:
-        found = f"only {len(data)}" if len(data) < expected else "more"
+    expected = prod(shape)
+    if size is not None and size != expected + len(header):
+        _wrong_length(path, expected, size - len(header), more=size > expected + len(header))
+    try:
+        require_room(expected, packed)
+    except Unreadable as problem:
         raise InputError(
-            f"{path}: the header announces {expected} bytes of data and there are {found}; "
-            f"get the file again"
-        )
-    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+            f"{path}: the header announces {expected} bytes of data: {problem}"
+        ) from None
+    values = np.empty(expected, dtype=np.uint8)
+    done = 0
+    while done < expected:
+        piece = file.read(min(_CHUNK, expected - done))
+        if not piece:
+            _wrong_length(path, expected, done, more=False)
+        values[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        done += len(piece)
+    if file.read(1):
+        _wrong_length(path, expected, done, more=True)
+    return values.reshape(shape)
+
+
+def _wrong_length(path: Path, expected: int, found: int, *, more: bool) -> NoReturn:
+    raise InputError(
+        f"{path}: the header announces {expected} bytes of data and there are "
+        f"{'more' if more else f'only {found}'}; get the file again"
+    )
 
 
 def find_pair(folder: Path, split: str) -> tuple[Path, Path]:
@@ -61,7 +82,10 @@ def find_pair(folder: Path, split: str) -> tuple[Path, Path]:
 
     Raises ``InputError`` when there is none or more than one.
     """
-    names = {entry.name for entry in folder.iterdir() if entry.is_file()}
+    try:
+        names = {entry.name for entry in folder.iterdir() if entry.is_file()}
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be read: {error.strerror}") from None
     stems = {
         name.removesuffix(".gz")
         for name in names
@@ -69,7 +93,7 @@ def find_pair(folder: Path, split: str) -> tuple[Path, Path]:
     }
     words = " or ".join(_SPLIT_WORDS[split])
     if len(stems) != 1:
-        found = f"several ({', '.join(sorted(stems))})" if stems else "none"
+        found = f"several ({', '.join(sorted(stems)[:8])})" if stems else "none"
         raise InputError(
             f"{folder} should have one file *{words}*images-idx3-ubyte (or .gz) for the "
             f"{split} split and has {found}; give a folder with one dataset of the MNIST family"

@@ -14,8 +14,8 @@ Every input becomes a byte by its range (``scaling``), and training takes the 25
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from .arrays import read_npz
 from .idx import find_pair, read_idx
 from .scaling import BYTES, Scaling
 
@@ -103,15 +104,16 @@ def _read(data: str, split: str, like: Like | None) -> Records:
     if source == "digits":
         return _read_digits(split)
     path = Path(source)
-    if path.is_dir():
+    if _is(path, os.path.isdir):
         return _read_folder(path, split)
-    if path.is_file() and path.suffix == ".npz":
+    if _is(path, os.path.isfile) and path.suffix == ".npz":
         if suffix is not None:
             raise InputError(f"{source} has no splits; leave out :{suffix}")
         return _read_npz(path, like)
-    what = "is neither an .npz file nor a folder" if path.exists() else "does not exist"
+    exists = _is(path, os.path.exists)
+    what = "is neither an .npz file nor a folder" if exists else "does not exist"
     raise InputError(
-        f"{source} {what}; give an .npz file, a folder of IDX files, or the name digits"
+        f"{source!r:.200} {what}; give an .npz file, a folder of IDX files, or the name digits"
     )
 
 
@@ -124,13 +126,21 @@ def read_test_split(data: str, like: Like | None = None) -> Records | None:
     path = Path(source)
     if source == "digits":
         return read_dataset(source, "test", like)
-    if path.is_dir():
+    if _is(path, os.path.isdir):
         try:
             find_pair(path, "test")
         except InputError:
             return None
         return read_dataset(source, "test", like)
     return None
+
+
+def _is(path: Path, told: Callable[[Path], bool]) -> bool:
+    """What ``os.path`` tells of any name, also of one that no file can have."""
+    try:
+        return told(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _without_suffix(data: str) -> tuple[str, str | None]:
@@ -203,17 +213,7 @@ def _read_digits(split: str) -> Records:
 
 
 def _read_npz(path: Path, like: Like | None) -> Records:
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for name in ("inputs", "labels", "classes", "low", "high"):
-                if name in file.files:
-                    arrays[name] = np.asarray(file[name])
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as an .npz file of plain arrays: {error}; "
-            f"write it with numpy.savez(path, inputs=..., labels=...)"
-        ) from None
+    arrays, _ = read_npz(path, ".npz file", ("inputs", "labels", "classes", "low", "high"))
     for name in ("inputs", "labels"):
         if name not in arrays:
             raise InputError(f"{path} has no array {name!r}; add it with numpy.savez")
