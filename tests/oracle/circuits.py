@@ -35,7 +35,7 @@ from zktrain.training.weights import digest
 
 from .interpreter import Extent, Network, Vector, Weights, seeded
 
-MOST_CELLS, MOST_LAYERS = 60, 16
+MOST_CELLS, MOST_LAYERS, LONG = 60, 16, 16
 CURVES = ("sigmoid", "tanh", "gelu")
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 ONE = 1 << 40
@@ -380,7 +380,7 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
     wished = [loss for loss in LOSSES if loss in wishes]
     loss = random.choice(wished or LOSSES)
     momentum = _momentum(random, wishes)
-    batch = random.choice((1, 2, 2, 3, 3, 4, 5))
+    batch = random.choice((1, 2, 2, 3, 3, 4, 5, random.choice((7, 12, 17))))
     if "batch of one" in wishes:
         batch = 1
     steps = random.randint(1, 6)
@@ -390,6 +390,14 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
         steps = segment_steps + random.randint(1, 3)
     elif random.random() < 0.6:
         segment_steps = 1 << (steps - 1).bit_length()
+    dense = all(isinstance(layer, Layer) for layer in layers)
+    long = "long run" in wishes or random.random() < (0.3 if dense else 0.03)
+    if long:  # longer than the windows of steps in which dense networks are trained
+        batch = min(batch, 4)
+        steps = random.randint(LONG + 1, 40)
+        segment_steps = random.choice((8, 16, 32, 64))
+        if "several segments" in wishes or "several restarts" in wishes:
+            segment_steps = random.choice((8, 16))
     if momentum is not None:
         if momentum.weight_decay:
             segment_steps = 1 << (steps - 1).bit_length() << random.randint(0, 1)
@@ -398,7 +406,8 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
     if "schedule" in wishes:
         steps = max(steps, 2) if segment_steps > 1 or momentum is None else steps
     firsts = sorted(random.sample(range(1, steps), min(entries, steps) - 1)) if steps > 1 else []
-    rates = [random.choice((0.01, 0.05, 0.1, 0.3, 1.0)) for _ in range(1 + len(firsts))]
+    sizes = (0.01, 0.05) if long else (0.01, 0.05, 0.1, 0.3, random.choice((0.1, 1.0)))
+    rates = [random.choice(sizes) for _ in range(1 + len(firsts))]
     bits = 10 if momentum is None else 32
     share = 1.0 if momentum is None else 1 - momentum.momentum / ONE
     schedule = tuple(
@@ -625,6 +634,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "schedule": lambda c: len(c.circuit.multipliers) > 1,
     "frozen": lambda c: bool(c.circuit.frozen),
     "frozen first layers": _frozen_first,
+    "long run": lambda c: c.circuit.steps > LONG,
     "several segments": lambda c: c.segments > 1,
     "short last segment": lambda c: c.circuit.steps % c.segment_steps > 0,
     "last batch dropped": lambda c: (
