@@ -20,7 +20,8 @@ from zktrain.circuit.operations import (
     Lookup,
     StepGraph,
 )
-from zktrain.transcript.relations import Relations, claim_order, layout, name_of
+from zktrain.transcript import dry
+from zktrain.transcript.relations import Relations, claim_order, name_of
 from zktrain.transcript.statement import lookup_entries
 from zktrain.transcript.witness import SegmentWitness
 
@@ -144,4 +145,4 @@ def test_weights_that_nothing_checks_are_a_mistake() -> None:
         assert len(kept) == len(graph.operations) - 1
         partial = StepGraph(graph.tensors, kept)
         with pytest.raises(ValueError, match="claims on weights"):
-            layout(Relations(partial, Shape(1, 2), entries, none, RecordAxis(1), ()))
+            dry.count(Relations(partial, Shape(1, 2), entries, none, RecordAxis(1), ()))
