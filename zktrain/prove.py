@@ -55,6 +55,7 @@ class Proved:
     peak_rss_bytes: int
     stages: dict[str, float]
     zero_knowledge: bool
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -127,13 +128,13 @@ def prove(
         require_device(device, kernels=True)
         busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
         with locked(run_folder(run), busy=busy):
-            path, data, count, zero_knowledge = _proved(
+            path, data, count, zero_knowledge, warnings = _proved(
                 run, out, device, zero_knowledge, memory, clock
             )
     scale = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
     seconds = time.perf_counter() - started
-    return Proved(path, seconds, count, len(data), peak, clock.stages, zero_knowledge)
+    return Proved(path, seconds, count, len(data), peak, clock.stages, zero_knowledge, warnings)
 
 
 def _proved(
@@ -143,8 +144,8 @@ def _proved(
     zero_knowledge: bool | None,
     memory: int | None,
     clock: _Clock,
-) -> tuple[Path, bytes, int, bool]:
-    """The bundle at its place, its bytes, segments, and whether it hides."""
+) -> tuple[Path, bytes, int, bool, tuple[str, ...]]:
+    """The bundle at its place, its bytes, segments, whether it hides, and warnings."""
     opened = Run.open(run)
     circuit = opened.circuit
     clock("read", 0, 1)
@@ -168,6 +169,7 @@ def _proved(
     )
     statement = newest(statement)
     statement.require_provable()
+    warnings = secret_file.hidden_warnings(secret, header, zero_knowledge)
     automatic = opened.proof.get(AUTOMATIC) is True
     statement = fit(opened, records, statement, automatic, memory, device, clock)
     folder = opened.path / "segments"
@@ -195,7 +197,7 @@ def _proved(
     )
     data = bundle.to_bytes()
     files.write(path, data)
-    return path, data, len(proofs), zero_knowledge
+    return path, data, len(proofs), zero_knowledge, warnings
 
 
 def _certified(data: bytes | None, path: Path, dataset: CommittedDataset) -> bytes | None:

@@ -540,6 +540,8 @@ SECRET_FILE: dict[str, list[Any]] = {
     "openings": [-1, 63, 1 << 13],
     "positions": [-1, 1 << 40],
     "segments": [-1, 1 << 40],
+    "opened": [["00"], ["zz" * 16], 7],
+    "clear": [0, "no"],
 }
 """Values that a prover refuses with ``InputError``. Counters that are too small cannot be told from
 those of a copy."""
