@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import files
+from .checked import checked
 from .errors import InputError
 from .extras import require
 from .progress import Progress, silent
@@ -36,6 +37,7 @@ class Benchmarked:
         return [run["name"] for run in self.result["runs"] if "error" in run]
 
 
+@checked
 def bench(
     plan: Plan | str = "quick",
     *,

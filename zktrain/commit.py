@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
+from .checked import checked
 from .dataset.public_file import header_of
 from .dataset.readers import Like, Records, read_dataset
 from .errors import InputError, MalformedProof, Rejected, StatementMismatch
@@ -45,6 +46,7 @@ class DatasetCommitment:
     kept: bool = False
 
 
+@checked
 def commit(
     data: str | Path,
     *,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checked import checked
 from .circuit.circuit import Circuit
 from .errors import InputError
 from .extras import require
@@ -31,6 +32,7 @@ class CompiledRecipe:
         return self.circuit.id
 
 
+@checked
 def compile(recipe: str | Path, *, out: str | Path | None = None) -> CompiledRecipe:
     """Compile the recipe with its ONNX graph to a circuit.
 
@@ -56,6 +58,7 @@ def compile(recipe: str | Path, *, out: str | Path | None = None) -> CompiledRec
     return CompiledRecipe(found.circuit, path, found.changes, found.warnings)
 
 
+@checked
 def estimate(
     recipe: str | Path, *, dataset: str | Path | None = None, records: int | None = None
 ) -> Estimate:

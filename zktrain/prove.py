@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from . import files
 from .arguments.batches import DatasetClaim
+from .checked import checked
 from .circuit.circuit import Circuit
 from .dataset import secret_file
 from .dataset.commitment import (
@@ -100,6 +101,7 @@ def segment_steps(options: dict[str, Any], circuit: Circuit, records: int) -> in
     return wanted if isinstance(wanted, int) else auto_segment_steps(circuit, records)
 
 
+@checked
 def prove(
     run: str | Path,
     *,

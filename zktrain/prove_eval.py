@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import files
+from .checked import checked
 from .circuit.circuit import Circuit
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .extras import require
@@ -49,6 +50,7 @@ class ProvedEvaluation:
     warnings: tuple[str, ...] = ()
 
 
+@checked
 def prove_eval(
     weights: str | Path,
     *,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import files
+from .checked import checked
 from .dataset.readers import Like, Records, read_dataset, read_test_split
 from .errors import StatementMismatch
 from .extras import require
@@ -68,6 +69,7 @@ class TrainedRun:
     kept: bool = False
 
 
+@checked
 def train(
     recipe: str | Path,
     *,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .checked import checked
 from .circuit.momentum import start_violation
 from .dataset.commitment import DatasetHeader, verify_certificate
 from .errors import StatementMismatch
@@ -46,6 +47,7 @@ class Verdict:
     warnings: tuple[str, ...]
 
 
+@checked
 def verify(
     weights: str | Path,
     *,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from .checked import checked
 from .circuit.circuit import Circuit
 from .dataset.commitment import DatasetHeader, verify_certificate
 from .errors import InputError
@@ -54,6 +55,7 @@ class EvaluationVerdict:
     warnings: tuple[str, ...]
 
 
+@checked
 def verify_eval(
     weights: str | Path,
     *,

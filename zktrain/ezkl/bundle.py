@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checked import checked
 from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
@@ -135,6 +136,7 @@ class EzklInspection:
     steps: tuple[int, ...]
 
 
+@checked
 def inspect_ezkl(path: str | Path) -> EzklInspection:
     """Parse a bundle without verifying it."""
     bundle, size = read(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
+from ..checked import checked
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
@@ -58,6 +59,7 @@ class ProvedEzkl:
     insecure_srs: bool
 
 
+@checked
 def prove_ezkl(
     run: str | Path,
     *,

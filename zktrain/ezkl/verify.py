@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checked import checked
 from ..dataset.readers import Records, read_dataset
 from ..errors import ChainBroken, InputError, MalformedProof, Rejected, StatementMismatch
 from ..judging import check_circuit, check_dataset, initial_weights
@@ -45,6 +46,7 @@ class EzklVerdict:
     warnings: tuple[str, ...]
 
 
+@checked
 def verify_ezkl(
     weights: str | Path,
     *,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..arguments import lookup
+from ..checked import checked
 from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..commitment import opening
@@ -300,6 +301,7 @@ class Inspection:
     sections: dict[str, int]
 
 
+@checked
 def inspect_bundle(path: str | Path) -> Inspection:
     """Parse a bundle without verifying it."""
     with opened(path, "bundle") as file:

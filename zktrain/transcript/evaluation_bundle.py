@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checked import checked
 from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
@@ -104,6 +105,7 @@ class EvaluationInspection:
     sections: dict[str, int]
 
 
+@checked
 def inspect_evaluation(path: str | Path) -> EvaluationInspection:
     """Parse a proof of an evaluation without verifying it."""
     with opened(path, "proof") as file:
