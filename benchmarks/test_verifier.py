@@ -24,11 +24,9 @@ from zktrain.transcript import closing, segment
 from zktrain.transcript.bundle import parse, parse_statement
 from zktrain.verify import verify
 
-PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "v3"
+PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "accepted"
 GIVEN = os.environ.get("ZKTRAIN_VERIFIED")
-FOLDERS = (
-    [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-small-two-segments", PROOFS / "mse-one-segment"]
-)
+FOLDERS = [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-two-segments", PROOFS / "mse-batch-of-five"]
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)

@@ -1,10 +1,9 @@
 """Make the example proofs again: ``python proofs/make.py``, with the extra ``prove`` installed.
 
-``v1/<name>/``, ``v2/<name>/`` and ``v3/<name>/``, by version of the circuit or, if that is newer,
-of the statement, hold a proof that is accepted, with the weights, the public dataset file and the
-circuit that it is about, and ``expected.json`` with what the verifier finds. ``rejected/`` holds
-forged proofs; its ``expected.json`` says which weights, dataset and circuit to judge each of them
-with and which error it has to meet. Everything is derived from the constants below, so that a
+``accepted/<name>/`` holds a proof that is accepted, with the weights, the public dataset file and
+the circuit that it is about, and ``expected.json`` with what the verifier finds. ``rejected/``
+holds forged proofs; its ``expected.json`` says which weights, dataset and circuit to judge each of
+them with and which error it has to meet. Everything is derived from the constants below, so that a
 second run writes the same bytes.
 """
 
@@ -48,7 +47,7 @@ from zktrain.dataset.commitment import (
     certify,
     commit_records,
 )
-from zktrain.dataset.public_file import write_public
+from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import Ext
@@ -78,8 +77,6 @@ class Example:
     records: int
     segment_steps: int
     hiding: bool = False
-    stated: int = 1
-    """Version of the statement."""
 
     @property
     def secret(self) -> bytes | None:
@@ -89,11 +86,6 @@ class Example:
     def random(self, label: str) -> Randomness:
         """The same every time, which a real proof must never have."""
         return expand(hashlib.sha256(f"masks of {self.name}".encode()).digest(), label)
-
-    @property
-    def version(self) -> str:
-        """The folder."""
-        return f"v{max(self.circuit.version, self.stated)}"
 
     def data(self) -> Records:
         """Bytes and labels from a hash, the same everywhere."""
@@ -125,8 +117,8 @@ HIDING_MSE = Example(
 )
 
 
-def _second(name: str, hiding: bool, **changes: Any) -> Example:
-    """A run that version 1 cannot state."""
+def _other(name: str, hiding: bool, **changes: Any) -> Example:
+    """The network of ``CROSS_ENTROPY``, with changes."""
     circuit = replace(_circuit((6, 5, 3), "cross_entropy", 4, 7, f"example {name}"), **changes)
     return Example(name, circuit, 13, 4, hiding)
 
@@ -136,7 +128,7 @@ def _conv(name: str, inputs: int, outputs: int, kernel: int, **more: Any) -> Con
     return Convolution(name, inputs, outputs, *pairs, f"{name}.weight", f"{name}.bias", **more)
 
 
-IMAGE = _second(
+IMAGE = _other(
     "image-one-segment",
     False,
     steps=4,
@@ -151,18 +143,27 @@ IMAGE = _second(
         Layer("fc", 8, 3, "fc.weight", "fc.bias", False),
     ),
 )
-MOMENTUM = _second(
+MOMENTUM = _other(
     "momentum-two-segments",
     False,
     momentum=Momentum(round(0.9 * 2**40), True, 0, 4),
     multipliers=((0, 1_200_000),),
     fixed_point=FixedPoint(rate_bits=12),
 )
-FROZEN = _second("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
-SIGMOID = _second("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
-SMALL_MSE = replace(MSE, name="mse-one-segment", stated=3)
-SMALL_HIDING = replace(HIDING, name="hiding-small-two-segments", stated=3)
-SMALL_IMAGE = replace(IMAGE, name="hiding-image-one-segment", hiding=True, stated=3)
+FROZEN = _other("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
+SIGMOID = _other("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
+HIDING_IMAGE = replace(IMAGE, name="hiding-image-one-segment", hiding=True)
+EXAMPLES = (
+    CROSS_ENTROPY,
+    MSE,
+    HIDING,
+    HIDING_MSE,
+    IMAGE,
+    MOMENTUM,
+    FROZEN,
+    SIGMOID,
+    HIDING_IMAGE,
+)
 OPENINGS = 4
 """For which the datasets of hiding examples are committed."""
 
@@ -208,8 +209,7 @@ class Prover:
             boundaries.append(after)
         ends = digest(boundaries[0]), digest(boundaries[-1])
         steps, hiding = self.example.segment_steps, self.example.hiding
-        version = self.example.stated
-        statement = Statement(stated, public.header, *ends, steps, 100, hiding, version)
+        statement = Statement(stated, public.header, *ends, steps, 100, hiding)
         statement.require_provable()
         parts, claims = self._segments(statement, boundaries, witnesses, records, dataset, trained)
         headers = [part.header for part in parts]
@@ -223,7 +223,6 @@ class Prover:
             public.header.to_json(),
             tuple(parts),
             proof,
-            certificate if version == 1 else None,
         )
         return Published(bundle, boundaries[-1], public.header, certificate)
 
@@ -396,13 +395,6 @@ FORGED_HIDING: dict[str, tuple[str, Prover]] = {
             trains=replace(HIDING_MSE.circuit, multipliers=((0, 3), (2, 0), (3, 3))),
         ),
     ),
-    "hiding-small-skipped-update": (
-        "HiddenMismatch",
-        Prover(
-            SMALL_HIDING,
-            trains=replace(SMALL_HIDING.circuit, multipliers=((0, 3), (2, 0), (3, 3))),
-        ),
-    ),
 }
 """The same for proofs that hide."""
 
@@ -462,12 +454,12 @@ def _false_work() -> Bundle:
 
     lied: list[str] = []
     with mock.patch.object(ProverChannel, "send_work", lie):
-        part = Prover(SMALL_MSE).prove().bundle.segments[0]
-    return replace(Prover(SMALL_MSE).prove().bundle, segments=(part,))
+        part = Prover(MSE).prove().bundle.segments[0]
+    return replace(Prover(MSE).prove().bundle, segments=(part,))
 
 
 def _accepted(out: Path, example: Example) -> Published:
-    folder = out / example.version / example.name
+    folder = out / "accepted" / example.name
     published = Prover(example).prove()
     _write(folder / "proof.zkt", published.bundle.to_bytes())
     _write(folder / "circuit.json", example.circuit.canonical_json())
@@ -494,13 +486,11 @@ def _accepted(out: Path, example: Example) -> Published:
     return published
 
 
-def _rejected(
-    out: Path, two_segments: Bundle, one_segment: Bundle, small: Published, other: Published
-) -> None:
+def _rejected(out: Path, two: Published, one: Published) -> None:
     cases: dict[str, dict[str, str]] = {}
 
     def case(name: str, error: str, example: Example, data: bytes | None, **files: str) -> None:
-        base = f"{example.version}/{example.name}"
+        base = f"accepted/{example.name}"
         entry = {
             "proof": f"{base}/proof.zkt" if data is None else f"rejected/{name}.zkt",
             "weights": f"{base}/weights.safetensors",
@@ -514,10 +504,10 @@ def _rejected(
 
     for name, (error, prover) in {**FORGED, **FORGED_HIDING}.items():
         found, example = prover.prove(), prover.example
-        file, dataset = f"rejected/{name}.safetensors", found.dataset.root.hex()
+        file, dataset = f"rejected/{name}.safetensors", f"accepted/{example.name}/dataset.zkd"
         (out / "rejected").mkdir(exist_ok=True)
         write_weights(out / file, found.weights, example.circuit.fixed_point.weight_bits, {})
-        if found.bundle.certificate is None:
+        if found.dataset != read_public(out / dataset)[0]:
             dataset = f"rejected/{name}.zkd"
             write_public(out / dataset, found.dataset, found.certificate)
         case(name, error, example, found.bundle.to_bytes(), weights=file, dataset=dataset)
@@ -525,23 +515,25 @@ def _rejected(
     case("hiding-another-pad", "HiddenMismatch", HIDING_MSE, _false_pad().to_bytes())
     forged = _clear_vector_forged().to_bytes()
     case("clear-vector-forged", "OpeningMismatch", MSE, forged)
-    data = one_segment.to_bytes()
+    data = one.bundle.to_bytes()
     case("truncated", "MalformedProof", MSE, data[: len(data) // 3])
-    proof = one_segment.segments[0].proof
+    proof = one.bundle.segments[0].proof
     changed = bytearray(data)
     changed[data.index(proof) + len(proof) // 2] ^= 1
     case("byte-flipped", "CommitmentMismatch", MSE, bytes(changed))
-    swapped = replace(two_segments, segments=two_segments.segments[::-1])
+    swapped = replace(two.bundle, segments=two.bundle.segments[::-1])
     case("segments-swapped", "ChainBroken", CROSS_ENTROPY, swapped.to_bytes())
 
-    case("work-not-done", "Rejected", SMALL_MSE, _false_work().to_bytes())
-    reframed = replace(small.bundle, certificate=small.certificate)
-    case("statement-of-another-version", "MalformedProof", SMALL_MSE, reframed.to_bytes())
+    case("work-not-done", "Rejected", MSE, _false_work().to_bytes())
+    case("bundle-of-another-version", "MalformedProof", MSE, b"ZKTRAIN\3" + data[8:])
+    text = one.bundle.statement_json.replace(b"zktrain-statement-4", b"zktrain-statement-3")
+    reframed = replace(one.bundle, statement_json=text)
+    case("statement-of-another-version", "MalformedProof", MSE, reframed.to_bytes())
     file = "rejected/certificate-of-another-dataset.zkd"
-    write_public(out / file, small.dataset, other.certificate)
-    case("certificate-of-another-dataset", "Rejected", SMALL_MSE, None, dataset=file)
-    root = small.dataset.root.hex()
-    case("certificate-not-given", "InputError", SMALL_MSE, None, dataset=root)
+    write_public(out / file, one.dataset, two.certificate)
+    case("certificate-of-another-dataset", "SumcheckMismatch", MSE, None, dataset=file)
+    root = one.dataset.root.hex()
+    case("certificate-not-given", "InputError", MSE, None, dataset=root)
 
     weights = Prover(MSE).prove().weights
     weights["fc1.weight"] = weights["fc1.weight"] + np.eye(5, 4, dtype=np.int64)[::-1]
@@ -551,7 +543,7 @@ def _rejected(
     file = "rejected/another-learning-rate.json"
     _write(out / file, _scheduled((0, 4)).canonical_json())
     case("another-learning-rate", "StatementMismatch", MSE, None, circuit=file)
-    file = f"v1/{CROSS_ENTROPY.name}/dataset.zkd"
+    file = f"accepted/{CROSS_ENTROPY.name}/dataset.zkd"
     case("another-dataset", "StatementMismatch", MSE, None, dataset=file)
     _write(out / "rejected" / "expected.json", _text(cases))
 
@@ -577,15 +569,9 @@ def main() -> None:
     """Write everything to a folder beside them first, then replace the folders."""
     with tempfile.TemporaryDirectory(dir=HERE) as folder:
         out = Path(folder)
-        two = _accepted(out, CROSS_ENTROPY)
-        one = _accepted(out, MSE)
-        _accepted(out, HIDING)
-        _accepted(out, HIDING_MSE)
-        for example in (IMAGE, MOMENTUM, FROZEN, SIGMOID, SMALL_HIDING, SMALL_IMAGE):
-            _accepted(out, example)
-        small = _accepted(out, SMALL_MSE)
-        _rejected(out, two.bundle, one.bundle, small, two)
-        for name in ("v1", "v2", "v3", "rejected"):
+        made = {example: _accepted(out, example) for example in EXAMPLES}
+        _rejected(out, made[CROSS_ENTROPY], made[MSE])
+        for name in ("accepted", "rejected"):
             shutil.rmtree(HERE / name, ignore_errors=True)
             (out / name).replace(HERE / name)
     size = sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file())

@@ -139,7 +139,7 @@ def change_value(rng: random.Random, value: Any) -> Any:
     """The value with a place in it changed, kept apart or doubled."""
     inner = isinstance(value, (dict, list)) and value
     if not inner or rng.random() < 0.1:
-        if type(value) is int and abs(value) < 1 << 64 and rng.random() < 0.5:
+        if isinstance(value, int) and not isinstance(value, bool) and rng.random() < 0.5:
             return rng.choice([value + 1, value - 1, -value, 2 * value, float(value), str(value)])
         if isinstance(value, str) and rng.random() < 0.5:
             return rng.choice([value + "x", value[:-1], value.upper(), [value], value * 100])

@@ -31,34 +31,21 @@ TOLERANCE, SURPLUS = 0.01, 1e-6
 """Bits by which a term may differ, and by which it may be larger than it should be."""
 TABLES = {"range16": (0, 16), "relu": (1, 16), "exp": (2, 16), "byte": (3, 9), "sigmoid": (5, 16)}
 """Number of a lookup table, and log2 of its rows."""
-CLAIMS = 16
-"""Claims on one tensor that the terms allow for."""
-CERTIFICATE_CLAIMS = 32
 DATASET_BITS = 112 + 4
 RECORDS_PER_SEGMENT, SPARE_RECORDS, SEGMENTS_PER_OPENING = 2, 16, 8
 BOUNDARY_OPENINGS = 4
-FORMATS = {"zktrain-statement-1": 1, "zktrain-statement-3": 3}
+SEGMENT_RATE, DATASET_RATE, DEEPER_RATES = 2, 1, (3, 4)
+"""log2 of the inverse rates of segments, of datasets, and of levels 1 and the ones after it."""
+CLEAR = 9
+"""log2 of the elements sent in the end."""
+WORK = 20
+"""Bits of work before every draw of positions."""
 HIDDEN_WORK = 12
 """Bits of work before points of the hidden scalars are drawn."""
 
 Json = dict[str, Any]
 Bits = int | Fraction
 """Security wanted: multiples of a quarter of a bit."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a version says of openings: log2 of the inverse rates of segments and of levels 1, 2,
-    and so on; elements sent in the end; bits of work before every draw of positions."""
-
-    segments: int
-    deeper: tuple[int, ...]
-    clear: int
-    work: int
-
-
-FIRST = Rule(1, tuple(range(2, 32)), 8, 0)
-RULES = {1: FIRST, 3: Rule(2, (3, 4), 9, 20)}
 
 
 def clog(n: int) -> int:
@@ -98,14 +85,10 @@ def fewest_drawn(n: int, good: int, target: Bits) -> int:
     return drawn
 
 
-def gamma(n: int, dimension: int) -> Fraction:
-    """Relative distance up to which a word counts as close, ``rho = dimension / n``."""
-    rho = Fraction(dimension, n)
-    return (1 - rho) / 2 - 3 / ((1 - rho) * n)
-
-
 def agreeing(n: int, dimension: int) -> int:
-    return math.floor((1 - gamma(n, dimension)) * n)
+    """Positions where a word may agree with a code word from which it differs in more than half the
+    distance."""
+    return n - (n - dimension) // 2 - 1
 
 
 @dataclass(frozen=True)
@@ -134,10 +117,14 @@ class Code:
         """A word that is not close passes all queries."""
         return all_good(self.points, agreeing(self.points, self.dimension), self.queries)
 
-    def folding(self, variables: int) -> Fraction:
-        """A matrix that is not close folds to a close word."""
-        exceptions = max(Fraction(2), gamma(self.points, self.dimension) * self.points + 1)
-        return max(1, variables) * exceptions / E
+    def folding(self, variables: int, target: Bits) -> Fraction:
+        """A matrix that is not close folds to a close word: ``n`` challenges of each variable, at
+        most 28 bits of work before each, as few as leave two bits to spare."""
+        error = max(1, variables) * Fraction(self.points, E)
+        if not variables:
+            return error
+        wanted = Fraction(1, 2 ** int(4 * (target + 2)))
+        return error / 2 ** next((w for w in range(28) if (error / 2**w) ** 4 <= wanted), 28)
 
 
 @lru_cache(maxsize=4096)
@@ -182,19 +169,18 @@ class Opening:
     target: Bits
     tail: int
     masked: bool
-    rate: int = 1
-    rule: Rule = FIRST
+    rate: int
 
     def levels(self) -> Iterator[tuple[Code, int]]:
         """Codes, and variables that are folded at each."""
-        target, clear = self.target - self.rule.work, self.rule.clear
+        target = self.target - WORK
         yield code(self.lane, self.rate, self.tail, target), self.rows
         message = self.lane
         for number in count():
-            if message <= clear + 2:
+            if message <= CLEAR + 2:
                 return
-            rate = self.rule.deeper[min(number, len(self.rule.deeper) - 1)]
-            fold = min(4, message - clear)
+            rate = DEEPER_RATES[min(number, 1)]
+            fold = min(4, message - CLEAR)
             message -= fold
             if self.masked and number == 0:
                 yield masked_code(message, rate, target), fold
@@ -214,9 +200,11 @@ class Opening:
             # one variable chooses between message and tail of the level above
             variables = fold + carries
             rate = f"1/{1 << (level.length - level.message)}"
-            yield Named(part, f"queries at rate {rate}", level.survival / 2**self.rule.work)
+            yield Named(part, f"queries at rate {rate}", level.survival / 2**WORK)
             # the mask is one more summand with a factor of its own
-            yield Named(part, f"folding at rate {rate}", level.folding(variables + masked))
+            yield Named(
+                part, f"folding at rate {rate}", level.folding(variables + masked, self.target)
+            )
             if number:
                 rows = before + 2 * variables + masked
                 if carries and self.tail < 1 << level.message:
@@ -377,6 +365,11 @@ class Relations:
         for op in self._order():
             getattr(self, "_" + op["kind"].lower())(op)
 
+    def dataset_claims(self) -> int:
+        """One for every claim on a batch."""
+        batches = [op["output"] for op in self._operations if op["kind"] == "Batch"]
+        return sum(len(self._on(name)) for name in batches)
+
     def _fresh(self, variables: int) -> Point:
         return tuple(next(self._names) for _ in range(variables))
 
@@ -531,7 +524,7 @@ class Dataset:
         self.covered: int = min(1 << features, -(-self.features // whole) * whole)
 
     def _tail(self) -> int:
-        return committed_tail(self.lane, 1, DATASET_BITS, self.openings + 1)
+        return committed_tail(self.lane, DATASET_RATE, DATASET_BITS - WORK, self.openings + 1)
 
     @property
     def leaves(self) -> int:
@@ -542,15 +535,16 @@ class Dataset:
         """Runs of covered columns and the labels: one column of lookups each."""
         return self.covered.bit_count() + 1
 
-    def opening(self, target: Bits, masked: bool, rule: Rule = FIRST) -> Opening:
+    def opening(self, target: Bits, masked: bool) -> Opening:
         rows = max(0, self.cells - self.lane)
-        return Opening(self.lane, rows, target, self.tail, masked, rule=rule)
+        return Opening(self.lane, rows, target, self.tail, masked, DATASET_RATE)
 
     def certificate(self) -> Iterator[Named]:
         part, opening = "dataset certificate", self.opening(DATASET_BITS, self.tail > 0)
         yield from lookup_terms(part, self.leaves, DATASET_BITS)
         yield Named(part, "label sums", over_field(self.records))
-        yield from opening.terms(part, CERTIFICATE_CLAIMS)
+        # a column of every block, multiplicities, sums of labels
+        yield from opening.terms(part, self.blocks + 2)
         if self.tail:
             yield from self.hidden().terms(part, DATASET_BITS)
 
@@ -571,21 +565,12 @@ class Bundle:
         self.hiding: bool = statement["zero_knowledge"]
         k, total = statement["segment_steps"], circuit["steps"]
         self.steps = [min(k, total - first) for first in range(0, total, k)]
-        version = FORMATS[statement["format"]]
-        self.rule, segments = RULES[version], len(self.steps)
-        self.target: Bits
-        if version == 1:
-            kinds = 8 if self.hiding else 6  # of query terms, and a margin of two bits
-            self.target = self.security + 2 + clog(kinds * (segments + 2))
-            self.closing_target: Bits = max(self.target, DATASET_BITS)
-        else:  # the terms rounded up to a quarter of a bit, and two bits more
-            quarters = clog((6 * (segments + 1)) ** 4)
-            self.target = self.security + 2 + Fraction(quarters, 4)
-            self.closing_target = self.target
+        # the query terms rounded up to a quarter of a bit, and two bits more
+        quarters = clog((6 * (len(self.steps) + 1)) ** 4)
+        self.target: Bits = self.security + 2 + Fraction(quarters, 4)
         least = 12 if self.hiding else 10
         self.lane = max(least, cells_log(self._committed(0)) - 6)
-        rate, drawn = self.rule.segments, self.target - self.rule.work
-        tail = committed_tail(self.lane, rate, drawn, BOUNDARY_OPENINGS)
+        tail = committed_tail(self.lane, SEGMENT_RATE, self.target - WORK, BOUNDARY_OPENINGS)
         self.tail = tail if self.hiding else 0
 
     def _committed(self, segment: int) -> list[int]:
@@ -607,16 +592,9 @@ class Bundle:
         return Relations(self.circuit, self.steps[segment], sides, records)
 
     def relations(self, segment: int) -> Relations:
-        """All claims of a segment. Raises ValueError if there are more than the terms allow."""
+        """All claims of a segment."""
         found = self._relations(segment)
         found.run()
-        boundary = Counter((side, name) for side, name, _ in found.boundary)
-        most = max([*map(len, found.claims.values()), *boundary.values()])
-        if most > CLAIMS:
-            raise ValueError(f"segment {segment} has {most} claims on one tensor")
-        for name, numerator in found.reductions.items():
-            if Fraction(numerator, E) > self._sumchecks(segment)[name]:
-                raise ValueError(f"segment {segment} has more {name} than are accounted for")
         return found
 
     def opening(self, segment: int) -> Opening:
@@ -624,44 +602,27 @@ class Bundle:
         inner = (segment > 0) + (segment + 1 < len(self.steps))
         own, boundary = cells_log(self._committed(segment)), cells_log(self._parameters())
         lanes = [1 << max(0, cells - self.lane) for cells in (own, *([boundary] * inner))]
-        rows, rate = clog(sum(lanes)), self.rule.segments
-        return Opening(self.lane, rows, self.target, self.tail, self.hiding, rate, self.rule)
-
-    def _sumchecks(self, segment: int) -> dict[str, Fraction]:
-        relations = self._relations(segment)
-        t, b = clog(self.steps[segment]), clog(self.circuit["batch_size"])
-        numerators = dict.fromkeys(
-            ("element-wise products", "matrix products", "weight updates", "batches"), 0
-        )
-        for op in self.circuit["operations"]:
-            match op["kind"]:
-                case "Product":
-                    variables = relations.log_size(op["output"])
-                    numerators["element-wise products"] += CLAIMS + 3 * variables
-                case "Affine" | "AffineTransposed":
-                    numerators["matrix products"] += 3 * (relations.width(op["source"]) + t)
-                case "Accumulate":
-                    ends = relations.width(op["activation"]) + relations.width(op["error"])
-                    numerators["weight updates"] += CLAIMS + 3 * (b + t) + ends
-                case "Batch":
-                    numerators["batches"] += CLAIMS + 2 * self.dataset.record_variables
-        return {name: over_field(numerator) for name, numerator in numerators.items()}
+        rows = clog(sum(lanes))
+        return Opening(self.lane, rows, self.target, self.tail, self.hiding, SEGMENT_RATE)
 
     def _segment(self, segment: int) -> Iterator[Named]:
         part, relations = f"segment {segment}", self.relations(segment)
         yield from lookup_terms(part, relations.leaves(), self.target)
-        for name, error in self._sumchecks(segment).items():
-            yield Named(part, name, error)
-        tensors = len(self._committed(segment)) + 2 * len(self._parameters())
-        yield from self.opening(segment).terms(part, CLAIMS * tensors)
+        for name in ("element-wise products", "matrix products", "weight updates", "batches"):
+            yield Named(part, name, over_field(relations.reductions[name]))
+        committed = [t["name"] for t in self.circuit["tensors"] if t["committed"]]
+        committed += [f"multiplicity.{name}" for name in relations.lookups()[1]]
+        claims = sum(len(relations.claims.get(name, {})) for name in committed)
+        yield from self.opening(segment).terms(part, claims + len(relations.boundary))
         if self.hiding:
             scalars = relations.scalars
             scalars.sent += self.opening(segment).scalars()
             yield from scalars.terms(part, self.target)
 
     def _closing(self) -> Iterator[Named]:
-        opening = self.dataset.opening(self.closing_target, self.hiding, self.rule)
-        yield from opening.terms("closing", 2 * CLAIMS * len(self.steps))
+        opening = self.dataset.opening(self.target, self.hiding)
+        claims = sum(self.relations(i).dataset_claims() for i in range(len(self.steps)))
+        yield from opening.terms("closing", claims)
         if self.hiding:
             yield from Scalars(opening.scalars()).terms("closing", opening.target)
 
@@ -674,7 +635,7 @@ class Bundle:
 
 def read_bundle(data: bytes) -> Bundle:
     """The three JSON texts at the start of a bundle."""
-    if data[:7] != b"ZKTRAIN" or data[7] not in (1, 3):
+    if data[:7] != b"ZKTRAIN" or data[7] != 4:
         raise ValueError("not a bundle")
     texts, at = [], 8
     for _ in range(3):

@@ -33,19 +33,19 @@ from zktrain.transcript.bundle import parse, parse_statement, statement_of
 from zktrain.transcript.statement import Statement
 
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"
-GOLDEN = sorted(str(path.parent.relative_to(PROOFS)) for path in PROOFS.glob("v[13]/*/proof.zkt"))
+GOLDEN = sorted(
+    str(path.parent.relative_to(PROOFS)) for path in PROOFS.glob("accepted/*/proof.zkt")
+)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_predicted_bytes_are_the_real_ones(name: str) -> None:
-    """Within one and a half per cent: Merkle paths depend on the positions opened. What is to be
-    predicted are new bundles, which have no certificate."""
+    """Within one and a half per cent: Merkle paths depend on the positions opened."""
     data = (PROOFS / name / "proof.zkt").read_bytes()
     bundle = parse(data)
     statement = parse_statement(bundle)
     parts = sizes.bundle_parts(statement)
-    new = len(data) if bundle.certificate is None else len(data) - 8 - len(bundle.certificate)
-    assert sum(parts.values()) == pytest.approx(new, rel=0.015)
+    assert sum(parts.values()) == pytest.approx(len(data), rel=0.015)
     assert parts["closing proof"] == pytest.approx(len(bundle.closing), rel=0.03)
     for number, segment in enumerate(bundle.segments):
         predicted = sum(sizes.segment_parts(statement, number).values())
@@ -179,8 +179,8 @@ def test_fit_finds_rates_and_none_is_negative() -> None:
 def test_the_shipped_calibration_says_so() -> None:
     shipped = calibration.shipped()
     assert "another machine" in shipped.remark() and "--calibrate" in shipped.remark()
-    newest = PROOFS / "v3" / "hiding-small-two-segments" / "proof.zkt"
-    kinds = {work.kind for work in prover_work(statement_of(newest))}
+    proof = PROOFS / "accepted" / "hiding-two-segments" / "proof.zkt"
+    kinds = {work.kind for work in prover_work(statement_of(proof))}
     assert kinds <= set(shipped.seconds) and "verify" in shipped.seconds
 
 

@@ -354,7 +354,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no digest": (_set("weights", "AB" * 32), "not valid"),
     "another circuit": (_set("circuit", "00" * 32), "another circuit"),
     "another dataset": (_set("dataset", "00" * 32), "another circuit or dataset"),
-    "another format": (_set("format", "zktrain-evaluation-2"), "not canonical"),
+    "another format": (_set("format", "zktrain-evaluation-1"), "not canonical"),
     "one field more": (_set("accuracy", 1), "not canonical"),
     "one field less": (lambda f: f.pop("weights"), "not valid"),
 }

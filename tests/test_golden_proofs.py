@@ -12,7 +12,7 @@ import pytest
 
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"
 ACCEPTED = sorted(
-    str(path.parent.relative_to(PROOFS)) for path in PROOFS.glob("v*/*/expected.json")
+    str(path.parent.relative_to(PROOFS)) for path in PROOFS.glob("accepted/*/expected.json")
 )
 REJECTED: dict[str, dict[str, str]] = json.loads((PROOFS / "rejected/expected.json").read_text())
 

@@ -11,7 +11,7 @@ import pytest
 from zktrain import soundness
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-from zktrain.dataset.commitment import DatasetHeader
+from zktrain.dataset.commitment import DatasetHeader, certificate_plan
 from zktrain.soundness import Term
 from zktrain.transcript.statement import Statement
 
@@ -37,20 +37,10 @@ def bits(error: Fraction) -> float:
 Terms = list[tuple[str, str, Fraction]]
 
 
-@dataclass(frozen=True)
-class Version:
-    """Rates of segments and of levels 1, 2, 3, ... as log2 of the inverse; where folding stops;
-    bits of work before positions are drawn."""
-
-    number: int
-    rate: int
-    deeper: tuple[int, ...]
-    clear: int
-    work: int
-
-
-FIRST = Version(1, 1, tuple(range(2, 20)), 8, 0)
-THIRD = Version(3, 2, (3, *[4] * 18), 9, 20)
+RATE, DATASET_RATE, DEEPER = 2, 1, (3, *[4] * 18)
+"""log2 of the inverse rates of segments, datasets, and levels 1, 2, 3, ..."""
+CLEAR, WORK = 9, 20
+"""Where folding stops; bits of work before positions are drawn."""
 
 
 def misses(error: Fraction, target: Fraction) -> bool:
@@ -59,15 +49,18 @@ def misses(error: Fraction, target: Fraction) -> bool:
 
 
 def survivors(code_log: int, rate_log: int, queries: int) -> Fraction:
-    n, rho = 1 << code_log, Fraction(1, 1 << rate_log)
-    gamma = (1 - rho) / 2 - 3 / ((1 - rho) * n)
-    return Fraction(math.comb(math.floor((1 - gamma) * n), queries), math.comb(n, queries))
+    """A word that differs in more than half the distance from every code word."""
+    n = 1 << code_log
+    agreeing = n - (n - (n >> rate_log)) // 2 - 1
+    return Fraction(math.comb(agreeing, queries), math.comb(n, queries))
 
 
-def folding(code_log: int, rate_log: int, variables: int) -> Fraction:
-    n, rho = 1 << code_log, Fraction(1, 1 << rate_log)
-    gamma = (1 - rho) / 2 - 3 / ((1 - rho) * n)
-    return max(Fraction(2), gamma * n + 1) * max(1, variables) / E_SIZE
+def folding(code_log: int, variables: int, target: Fraction) -> Fraction:
+    """``n`` of all challenges for each variable, and the least work that leaves two bits."""
+    error, work = Fraction(max(1, variables) << code_log, E_SIZE), 0
+    while variables and misses(error / 2**work, target + 2):
+        work += 1
+    return error / 2**work
 
 
 def opening_terms(
@@ -76,8 +69,7 @@ def opening_terms(
     row_log: int,
     claims: int,
     target: Fraction,
-    version: Version = FIRST,
-    rate_log: int = 1,
+    rate_log: int,
 ) -> Terms:
     """Batching of the claims, then per level queries, folding and the batch of opened rows."""
     out = [(part, "claim batching", Fraction(claims + 2 * (lane_log + row_log), E_SIZE))]
@@ -85,19 +77,19 @@ def opening_terms(
     while True:
         code = message + rate_log
         queries = 1
-        while misses(survivors(code, rate_log, queries) / 2**version.work, target):
+        while misses(survivors(code, rate_log, queries) / 2**WORK, target):
             queries += 1
         rate = f"1/{1 << rate_log}"
-        found = survivors(code, rate_log, queries) / 2**version.work
+        found = survivors(code, rate_log, queries) / 2**WORK
         out.append((part, f"queries at rate {rate}", found))
-        out.append((part, f"folding at rate {rate}", folding(code, rate_log, fold)))
+        out.append((part, f"folding at rate {rate}", folding(code, fold, target)))
         if level:
             rows = Fraction(before + 2 * fold, E_SIZE)
             out.append((part, f"opened rows batched, level {level}", rows))
-        if message <= version.clear + 2:
+        if message <= CLEAR + 2:
             return out
-        fold = min(4, message - version.clear)
-        message, rate_log, before = message - fold, version.deeper[level], queries
+        fold = min(4, message - CLEAR)
+        message, rate_log, before = message - fold, DEEPER[level], queries
         level += 1
 
 
@@ -128,7 +120,6 @@ class Sizes:
     cross_entropy: bool = True
     binary: bool = False
     security: int = 100
-    version: Version = THIRD
     lane_log: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,10 +133,8 @@ class Sizes:
 
     @property
     def target(self) -> Fraction:
-        """Of version 3, the least multiple of a quarter of a bit that has ``6 (S + 1)`` times the
-        error below a target of two bits more than asked for."""
-        if self.version is FIRST:
-            return Fraction(self.security + 2 + log2(6 * (len(self.segments) + 2)))
+        """The least multiple of a quarter of a bit that has ``6 (S + 1)`` times the error below a
+        target of two bits more than asked for."""
         quarters = 0
         while 1 << quarters < (6 * (len(self.segments) + 1)) ** 4:
             quarters += 1
@@ -225,7 +214,7 @@ class Sizes:
         lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
         claims = self.opened(t) + 9 * (number > 0) + 4 * (number + 1 < len(self.segments))
         sizes = self.lane_log, log2(lanes), claims, self.target
-        return out + opening_terms(part, *sizes, self.version, self.version.rate)
+        return out + opening_terms(part, *sizes, RATE)
 
     def dataset_terms(self) -> Terms:
         """The closing proof of inputs and labels, and the certificate of 112 bits."""
@@ -237,14 +226,11 @@ class Sizes:
         assert lane_log - n >= f  # all columns stand in one lane
         leaves = (1 << n + f) + (1 << n + c) + 512
         claims = sum(sum(self.batch_claims(log2(steps))) for steps in self.segments)
-        target = self.target
-        if self.version is FIRST:
-            target = max(target, Fraction(116))
-        out = opening_terms("closing", lane_log, row_log, claims, target, self.version)
+        out = opening_terms("closing", lane_log, row_log, claims, self.target, DATASET_RATE)
         part = "dataset certificate"
         out += lookup_terms(part, leaves, Fraction(116))
         out.append((part, "label sums", Fraction(max(1, n), E_SIZE)))
-        return out + opening_terms(part, lane_log, row_log, 4, Fraction(116))
+        return out + opening_terms(part, lane_log, row_log, 4, Fraction(116), DATASET_RATE)
 
     def terms(self) -> Terms:
         out: Terms = []
@@ -265,8 +251,8 @@ class Sizes:
             Initialisation("seed", "weights"),
         )  # fmt: skip
         header = DatasetHeader(self.records, self.inputs, self.classes, bytes(32))
-        ends, number = ("00" * 32, "00" * 32), self.version.number
-        return Statement(circuit, header, *ends, self.segment_steps, self.security, False, number)
+        ends = "00" * 32, "00" * 32
+        return Statement(circuit, header, *ends, self.segment_steps, self.security)
 
 
 CASES = {
@@ -279,7 +265,6 @@ CASES = {
     "one of everything": Sizes(1, 1, 1, 1, 1, 1, 1),
     "many segments": Sizes(4, 2, 2, 2, 40, 1, 30, security=98),
 }
-CASES |= {f"{name}, version 1": replace(case, version=FIRST) for name, case in CASES.items()}
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -315,23 +300,32 @@ def test_union_of_the_proven_terms(case: Sizes) -> None:
     assert total < Fraction(1, 2**case.security)
 
 
-def test_bits_of_version_3_by_the_rule() -> None:
+def test_bits_by_the_rule() -> None:
     """``s + 2 + ceil(4 log2(6 (S + 1))) / 4``, in floating point as it is written down."""
     for case in CASES.values():
-        if case.version is THIRD:
-            count = 6 * (len(case.segments) + 1)
-            rule = case.security + 2 + math.ceil(4 * math.log2(count)) / 4
-            assert case.statement().query_bits == case.statement().closing_bits == rule
+        count = 6 * (len(case.segments) + 1)
+        rule = case.security + 2 + math.ceil(4 * math.log2(count)) / 4
+        assert case.statement().query_bits == rule
     exact = replace(CASES["one segment"], steps=7, segment_steps=1)  # 48 terms: no power of two
     assert exact.statement().query_bits == 102 + 5.75
 
 
-def test_work_is_twenty_bits_of_every_query_term_of_version_3() -> None:
+def test_work_is_twenty_bits_of_every_query_term() -> None:
     """And of no other term: without them each of these misses what the statement asks for."""
     case = CASES["three segments, the last shorter"]
     for term in case.statement().soundness_terms:
         if "queries" in term.name and term.part != "dataset certificate":
             assert case.target <= term.bits < case.target + 1 and term.bits - 20 < case.security
+
+
+def test_folding_has_two_bits_more_than_queries() -> None:
+    """By work before every challenge, as little as will do."""
+    plan, bits = certificate_plan(CASES["many steps"].statement().dataset), 116
+    assert any(level.fold_work_bits for level in plan.levels)
+    for level in plan.levels:
+        error = Fraction(max(1, level.folds) << level.code_log, E_SIZE)
+        left = -math.log2(error / 2**level.fold_work_bits)
+        assert left >= bits + 2 and (not level.fold_work_bits or left < bits + 3)
 
 
 def test_union() -> None:

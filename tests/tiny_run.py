@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
 import zktrain
-from zktrain.transcript.statement import NEWEST, Statement
 
 WIDTHS = (8, 4, 3)
 RECORDS = 24
@@ -104,19 +100,6 @@ def write_data(path: Path, *, seed: int = 0, records: int = RECORDS) -> Path:
     labels = np.argmax(groups, axis=0).astype(np.uint8)
     np.savez(path, inputs=inputs, labels=labels, classes=WIDTHS[-1])
     return path
-
-
-@contextmanager
-def first_version() -> Iterator[None]:
-    """Whatever trains and proves meanwhile makes a statement and a bundle of version 1, as if the
-    run were too long for the newest one."""
-    honest = Statement.problem
-
-    def problem(statement: Statement) -> str | None:
-        return honest(statement) or ("too long" if statement.version == NEWEST else None)
-
-    with mock.patch.object(Statement, "problem", problem):
-        yield
 
 
 def make_bundle(folder: Path, *, data_seed: int = 0, **changes: str | int) -> TinyBundle:

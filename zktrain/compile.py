@@ -85,7 +85,7 @@ def estimate(
     from .cost.estimate import NO_DIGEST, header_to_be
     from .cost.estimate import estimate as price
     from .dataset.public_file import read_public
-    from .transcript.statement import Statement, auto_segment_steps, newest
+    from .transcript.statement import Statement, auto_segment_steps
 
     compiled = compile_recipe(recipe)
     circuit, options = compiled.circuit, compiled.recipe.proof
@@ -108,6 +108,5 @@ def estimate(
         options.security_bits,
         options.zero_knowledge,
     )
-    statement = newest(statement)
     statement.require_provable()
     return price(statement, certified=dataset is not None)

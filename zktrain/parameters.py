@@ -12,64 +12,50 @@ from .circuit.curves import CURVES, curve
 from .circuit.exp_table import exp_table
 from .circuit.sigmoid_table import sigmoid_table
 from .commitment import ligero, merkle, packing, parameters
-from .commitment.parameters import FIRST_SCHEME, SMALL_SCHEME
+from .commitment.parameters import SCHEME
 from .field.extension import NON_RESIDUE
 from .field.goldilocks import GENERATOR, P
 
-_TABLES = {
-    1: ("range16", "relu", "exp", "byte"),
-    2: ("winner", "sigmoid", "range18", *(f"curve.{name}" for name in CURVES)),
-}
-"""The lookup tables that each version adds."""
-SCHEMES = {1: FIRST_SCHEME, 2: FIRST_SCHEME, 3: SMALL_SCHEME}
-"""What openings are like."""
+VERSION = 4
+"""Of bundles, statements, dataset files and transcripts."""
 
 
-@lru_cache(maxsize=4)
-def parameter_digest(hiding: bool = False, version: int = 1) -> bytes:
-    """SHA-256 of the canonical JSON of all constants: a version with other constants has another
-    digest. Proofs that hide have some more.
-
-    A table added later is one of a later version.
-    """
-    scheme = SCHEMES[version]
+@lru_cache(maxsize=2)
+def parameter_digest(hiding: bool = False) -> bytes:
+    """SHA-256 of the canonical JSON of all constants. Proofs that hide have some more."""
     at, before = exp_table()
     exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
+    sigmoid = hashlib.sha256(sigmoid_table().astype("<i8").tobytes()).hexdigest()
     fields: dict[str, object] = {
-        "protocol": f"zktrain-{version}",
+        "protocol": f"zktrain-{VERSION}",
         "field": P,
         "generator": GENERATOR,
         "non_residue": NON_RESIDUE,
         "hash": "sha256",
         "leaf": merkle.LEAF.rstrip(b"\0").decode(),
         "node": merkle.NODE.rstrip(b"\0").decode(),
-        "rate_log": scheme.rate_log,
-        "clear_log": scheme.clear_log,
+        "rate_log": SCHEME.rate_log,
+        "dataset_rate_log": SCHEME.dataset_rate_log,
+        "deeper_rate_logs": SCHEME.deeper,
+        "clear_log": SCHEME.clear_log,
+        "opening_work_bits": SCHEME.work_bits,
         "fold_log": parameters.FOLD_LOG,
         "lane_log_min": parameters.LANE_LOG_MIN,
         "row_log": parameters.ROW_LOG,
-        "max_work_bits": soundness.MAX_WORK_BITS,
+        "max_work_bits": parameters.MAX_WORK_BITS,
         "margin_bits": soundness.MARGIN_BITS,
+        "fold_margin_bits": parameters.FOLD_MARGIN_BITS,
         "certificate_bits": soundness.CERTIFICATE_BITS,
         "block_log_min": packing.BLOCK_LOG_MIN,
-        "tables": {
-            name: [table.number, table.log_size]
-            for name, table in TABLES.items()
-            if any(name in _TABLES[known] for known in range(1, version + 1))
-        },
+        "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
         "max_columns": MAX_COLUMNS,
         "exp_table": exp,
+        "sigmoid_table": sigmoid,
     }
-    if version > 1:
-        sigmoid = sigmoid_table().astype("<i8").tobytes()
-        fields["sigmoid_table"] = hashlib.sha256(sigmoid).hexdigest()
-        for name in CURVES:
-            known = curve(name)
-            both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
-            fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
-    if version > 2:
-        fields["deeper_rate_logs"] = scheme.deeper
-        fields["opening_work_bits"] = scheme.work_bits
+    for name in CURVES:
+        known = curve(name)
+        both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
+        fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
     if hiding:
         fields["hiding"] = {
             "lane_log_min": parameters.HIDING_LANE_LOG_MIN,

@@ -41,7 +41,7 @@ from .transcript import closing, segment
 from .transcript.boundary_secrets import BoundarySecrets
 from .transcript.bundle import MAGICS, MAX_PROOF_BYTES, Bundle, SegmentProof
 from .transcript.segment import HEADER_BYTES, BoundaryWeights, SegmentHeader
-from .transcript.statement import Statement, auto_segment_steps, newest
+from .transcript.statement import Statement, auto_segment_steps
 from .transcript.witness import SegmentWitness, batch_tensors
 
 
@@ -56,7 +56,6 @@ class Proved:
     peak_rss_bytes: int
     stages: dict[str, float]
     zero_knowledge: bool
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -130,13 +129,13 @@ def prove(
         require_device(device, kernels=True)
         busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
         with locked(run_folder(run), busy=busy):
-            path, data, count, zero_knowledge, warnings = _proved(
+            path, data, count, zero_knowledge = _proved(
                 run, out, device, zero_knowledge, memory, clock
             )
     scale = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
     seconds = time.perf_counter() - started
-    return Proved(path, seconds, count, len(data), peak, clock.stages, zero_knowledge, warnings)
+    return Proved(path, seconds, count, len(data), peak, clock.stages, zero_knowledge)
 
 
 def _proved(
@@ -146,8 +145,8 @@ def _proved(
     zero_knowledge: bool | None,
     memory: int | None,
     clock: _Clock,
-) -> tuple[Path, bytes, int, bool, tuple[str, ...]]:
-    """The bundle at its place, its bytes, segments, whether it hides, and warnings."""
+) -> tuple[Path, bytes, int, bool]:
+    """The bundle at its place, its bytes, segments, and whether it hides."""
     opened = Run.open(run)
     circuit = opened.circuit
     clock("read", 0, 1)
@@ -169,9 +168,7 @@ def _proved(
         int(opened.proof.get("security_bits", 100)),
         zero_knowledge,
     )
-    statement = newest(statement)
     statement.require_provable()
-    warnings = secret_file.hidden_warnings(secret, header, zero_knowledge)
     automatic = opened.proof.get(AUTOMATIC) is True
     statement = fit(opened, records, statement, automatic, memory, device, clock)
     folder = opened.path / "segments"
@@ -186,7 +183,7 @@ def _proved(
             "root that the run was trained for; train again"
         )
     clock("certify dataset", 0, 1)
-    certificate = _certificate(opened.public_dataset, dataset, secret)
+    _certify(opened.public_dataset, dataset, secret)
     clock("closing", 0, 1)
     closing_proof = _closing(folder / "closing.bin", statement, proofs, claims, dataset, secret)
     bundle = Bundle(
@@ -195,11 +192,10 @@ def _proved(
         header.to_json(),
         tuple(proofs),
         closing_proof,
-        certificate if statement.version == 1 else None,
     )
     data = bundle.to_bytes()
     files.write(path, data)
-    return path, data, len(proofs), zero_knowledge, warnings
+    return path, data, len(proofs), zero_knowledge
 
 
 def _certified(data: bytes | None, path: Path, dataset: CommittedDataset) -> bytes | None:
@@ -214,11 +210,10 @@ def _certified(data: bytes | None, path: Path, dataset: CommittedDataset) -> byt
     return None
 
 
-def _certificate(path: Path, dataset: CommittedDataset, secret: Path | None) -> bytes:
-    """The certificate kept in the run directory if it is good, else a new one, kept there."""
-    certificate = _certified(_kept(path), path, dataset)
-    if certificate is not None:
-        return certificate
+def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None:
+    """Keep the certificate in the run directory if it is good, else put a new one there."""
+    if _certified(_kept(path), path, dataset) is not None:
+        return
     positions = certificate_plan(dataset.header).positions
     count = secret_file.spending(secret, dataset.header, positions=positions)
     certificate = _certified(files.waiting(path, MAX_PROOF_BYTES), path, dataset)
@@ -227,7 +222,6 @@ def _certificate(path: Path, dataset: CommittedDataset, secret: Path | None) -> 
             secret_file.require_left(secret, dataset.header, positions=positions)
         certificate = certify(dataset)
     files.publish(path, encoded(dataset.header, certificate), count)
-    return certificate
 
 
 def _closing(

@@ -47,7 +47,6 @@ class ProvedEvaluation:
     seconds: float
     proof_bytes: int
     peak_rss_bytes: int
-    warnings: tuple[str, ...] = ()
 
 
 @checked
@@ -136,7 +135,7 @@ def prove_eval(
             segment_records,
             progress,
         )
-    statement, size, source, warnings = made
+    statement, size, source = made
     scale = 1 if sys.platform == "darwin" else 1024
     return ProvedEvaluation(
         Path(out),
@@ -153,7 +152,6 @@ def prove_eval(
         time.perf_counter() - started,
         size,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
-        warnings,
     )
 
 
@@ -171,8 +169,8 @@ def _written(
     security_bits: int,
     segment_records: int | None,
     progress: Progress,
-) -> tuple[EvaluationStatement, int, str, tuple[str, ...]]:
-    """Statement and size of the proof at ``out``, where the records come from, and warnings.
+) -> tuple[EvaluationStatement, int, str]:
+    """Statement and size of the proof at ``out``, and where the records come from.
 
     What the proof opens is counted when it waits, whole and on the disk, for its name.
     """
@@ -222,7 +220,6 @@ def _written(
             zero_knowledge,
         )
         statement.require_provable()
-        warnings = secret_file.hidden_warnings(known.secret, statement.dataset, zero_knowledge)
         opened = {
             "positions": statement.closing_plan.positions,
             "segments": len(statement.segments) if known.secret is not None else 0,
@@ -235,7 +232,7 @@ def _written(
             if left is not None and _is_proof_of(left, statement, integers):
                 if left is not found:
                     files.publish(out, left, count)
-                return statement, len(left), records.source, warnings
+                return statement, len(left), records.source
         if known.secret is not None:
             secret_file.require_left(known.secret, statement.dataset, **opened)
         proofs, claims = _segments(statement, integers, records, committed, device, progress)
@@ -257,7 +254,7 @@ def _written(
     )
     written = bundle.to_bytes()
     files.publish(out, written, count)
-    return statement, len(written), records.source, warnings
+    return statement, len(written), records.source
 
 
 def _is_proof_of(data: bytes, statement: EvaluationStatement, weights: IntegerWeights) -> bool:

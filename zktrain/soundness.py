@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from .arguments.tables import MAX_COLUMNS
 from .commitment import ligero
-from .commitment.parameters import Plan, fold_bits, query_bits
+from .commitment.parameters import MAX_WORK_BITS, Plan, fold_bits, query_bits
 from .field.extension import LOG2_SIZE
 from .field.multilinear import log2_ceil
 from .hiding import Layout
 
-MAX_WORK_BITS = 28
 MARGIN_BITS = 2
 """Query terms of a run get the bits asked for, these, and log2 of how many there are."""
 CERTIFICATE_BITS = 112
@@ -70,18 +69,8 @@ def opening_terms(part: str, plan: Plan, claims: int) -> list[Term]:
         rate = f"1/{1 << (level.code_log - level.message_log)}"
         queries = query_bits(level.code_log, level.message_log, level.queries, level.tail)
         terms.append(Term(part, f"queries at rate {rate}", queries + level.work_bits))
-        terms.append(
-            Term(
-                part,
-                f"folding at rate {rate}",
-                fold_bits(
-                    level.code_log,
-                    level.message_log,
-                    level.variables + level.masked,
-                    level.tail,
-                ),
-            )
-        )
+        folding = fold_bits(level.code_log, level.folds) + level.fold_work_bits
+        terms.append(Term(part, f"folding at rate {rate}", folding))
         if number:
             terms.append(
                 Term(

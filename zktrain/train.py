@@ -265,20 +265,18 @@ def _secret_name(known: Owned) -> str:
 
 
 def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:
-    from .transcript.statement import Statement, auto_segment_steps, newest
+    from .transcript.statement import Statement, auto_segment_steps
 
     options = compiled.recipe.proof
     segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit, header.records)
-    return newest(
-        Statement(
-            compiled.circuit,
-            header,
-            initial,
-            final,
-            segment_steps,
-            options.security_bits,
-            options.zero_knowledge,
-        )
+    return Statement(
+        compiled.circuit,
+        header,
+        initial,
+        final,
+        segment_steps,
+        options.security_bits,
+        options.zero_knowledge,
     )
 
 

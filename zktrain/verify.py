@@ -65,8 +65,8 @@ def verify(
     ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled
     circuit; without it the verdict's statement says which network and recipe were proven.
     ``initial`` is the file of first weights for runs that do not start from a seed. Bundles do not
-    repeat the dataset's certificate (those of version 1 do): where ``dataset`` is a root,
-    ``certificate`` is the public dataset file that holds it.
+    repeat the dataset's certificate: where ``dataset`` is a root, ``certificate`` is the public
+    dataset file that holds it.
 
     Raises
     ------
@@ -104,9 +104,7 @@ def _verify(
     first = _initial_weights(statement, initial)
     headers = [s.header for s in bundle.segments]
     check_chain(statement, headers)
-    certified = bundle.certificate
-    if certified is None:
-        certified = certificate_of(given, certificate)
+    certified = certificate_of(given, certificate)
 
     total = len(headers) + 2
     progress("dataset certificate", 0, total)

@@ -57,7 +57,7 @@ def test_all_keys(folder: Path) -> None:
     circuit = compiled(folder, ALL)
     unit = 1 << 40
     assert circuit.momentum == Momentum(round(0.9 * unit), True, round(5e-4 * unit), 32)
-    assert circuit.drop_last and circuit.version == 2
+    assert circuit.drop_last
     assert circuit.fixed_point == FORMAT == FixedPoint(8, 14, 12)
     assert circuit.multipliers == ((0, 1 << 27), (5, round(Fraction(0.1) * (1 << 29))))
     rates = circuit.effective_learning_rate
@@ -68,7 +68,7 @@ def test_plain_recipes_compile_to_what_they_were(folder: Path) -> None:
     plain = compiled(folder)
     for same in ("momentum = 0", "momentum = 0.0\nweight_decay = 0", 'last_batch = "wrap"'):
         assert compiled(folder, same) == plain
-    assert plain.momentum is None and plain.version == 1
+    assert plain.momentum is None
     assert compiled(folder, "nesterov = false").id == plain.id
 
 

@@ -481,7 +481,7 @@ def test_an_interrupted_training_is_one_line_and_can_begin_again(
 
 
 def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
-    proof = Path(__file__).resolve().parents[2] / "proofs/v1/mse-batch-of-five/proof.zkt"
+    proof = Path(__file__).resolve().parents[2] / "proofs/accepted/mse-batch-of-five/proof.zkt"
     for options in ("", "--json"):
         command = f"'{sys.executable}' -m zktrain inspect '{proof}' {options} | true"
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ from zktrain.field.extension import ZERO, Ext
 from zktrain.hiding import Layout, prover_channel, verifier_channel
 from zktrain.randomness import system
 
-BITS = 40.0
+BITS = 60.0
 TENSORS = [("a", 14, 9000), ("b", 12, 4096), ("c", 3, 8)]
 
 
@@ -94,7 +94,7 @@ def _judge(case: Case, proof: bytes, claims: Sequence[Claim] | None = None) -> N
 
 
 @pytest.mark.parametrize("lane_log", [12, 13, 15, 17])
-@pytest.mark.parametrize(("commitments", "openings"), [(1, 1), (3, 4), (1, 30)])
+@pytest.mark.parametrize(("commitments", "openings"), [(1, 1), (3, 4), (1, 20)])
 def test_true_claims_are_accepted(lane_log: int, commitments: int, openings: int) -> None:
     """With carried tails shorter and longer than a lane of level 1, and with one or more levels."""
     case = make(lane_log, commitments, openings)

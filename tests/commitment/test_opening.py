@@ -23,7 +23,7 @@ from zktrain.errors import (
 )
 from zktrain.field.extension import Ext
 
-BITS = 25.0
+BITS = 45.0
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64]
 
 
@@ -96,7 +96,7 @@ def check(
 @pytest.fixture(scope="module")
 def case() -> Case:
     """Two commitments, three levels of folding."""
-    return random_case(1, 11, [[12, 11, 5, 0], [10, 3]])
+    return random_case(1, 12, [[13, 12, 5, 0], [10, 3]])
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_changed_bit_anywhere_is_rejected(case: Case) -> None:
     kinds = {label for label, _, _ in parts}
     assert kinds == {
         f"opening/{name}"
-        for name in ("batch/round", "value", "root", "rows", "path", "fold/round", "clear")
+        for name in ("batch/round", "value", "root", "work", "rows", "path", "fold/round", "clear")
     }
     chosen = [p for p in parts if not p[0].endswith("/path")]
     chosen += [p for p in parts if p[0].endswith("/path")][::40]

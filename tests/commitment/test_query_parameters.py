@@ -9,42 +9,29 @@ import pytest
 
 from zktrain.commitment import ligero
 from zktrain.commitment.parameters import (
-    FIRST_SCHEME,
     RATE_SLACK,
-    SMALL_SCHEME,
-    Level,
-    Scheme,
+    SCHEME,
+    _agreeing,
     carried_tail_for,
-    distance,
     fold_bits,
     plan,
     query_bits,
+    radius,
 )
 
 P = 2**64 - 2**32 + 1
 SIZES = [(10, 0), (10, 6), (11, 3), (12, 6), (13, 1), (16, 6), (18, 6), (19, 7), (22, 6), (26, 6)]
 
 
-SCHEMES = {"first": FIRST_SCHEME, "small": SMALL_SCHEME}
-schemes = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-
-
-def rates(scheme: Scheme, rate_log: int, levels: int) -> list[int]:
-    """As docs/protocol.md has them: 1/2, 1/4, 1/8, ...; or 1/4 (a dataset 1/2), 1/8, 1/16, 1/16."""
-    deeper = [3, *[4] * levels] if scheme is SMALL_SCHEME else list(range(2, levels + 2))
-    return [rate_log, *deeper][:levels]
-
-
-def gamma(code_log: int, message_log: int) -> Fraction:
-    """``(1 - rho)/2 - 3/((1 - rho) n)``."""
-    rho = Fraction(1, 1 << (code_log - message_log))
-    return (1 - rho) / 2 - 3 / ((1 - rho) * (1 << code_log))
+def rates(rate_log: int, levels: int) -> list[int]:
+    """As docs/protocol.md has them: 1/4 (a dataset 1/2), 1/8, 1/16, 1/16."""
+    return [rate_log, 3, *[4] * levels][:levels]
 
 
 def survivors(code_log: int, message_log: int, queries: int) -> Fraction:
     """Chance that distinct queries all hit the positions where a far word agrees."""
-    n = 1 << code_log
-    agreeing = math.floor((1 - gamma(code_log, message_log)) * n)
+    n, k = 1 << code_log, 1 << message_log
+    agreeing = n - (n - k) // 2 - 1  # more than half the distance n - k + 1 away
     return Fraction(math.comb(agreeing, queries), math.comb(n, queries))
 
 
@@ -52,11 +39,16 @@ def exact_bits(value: Fraction) -> float:
     return math.log2(value.denominator) - math.log2(value.numerator)
 
 
-@pytest.mark.parametrize("rate_log", range(1, 7))
-@pytest.mark.parametrize("message_log", [8, 10, 14, 20, 26])
-def test_distance(message_log: int, rate_log: int) -> None:
-    exact = gamma(message_log + rate_log, message_log)
-    assert abs(Fraction(distance(message_log + rate_log, message_log)) - exact) < Fraction(1, 2**50)
+@pytest.mark.parametrize("code_log", [9, 10, 12])
+@pytest.mark.parametrize("tail", [0, 1, 2, 51])
+def test_radius_is_the_largest_at_which_decoding_is_unique(code_log: int, tail: int) -> None:
+    """Balls of this radius around code words do not meet, those of the next one may; a word outside
+    of one is farther from the code word than from any other that it may be close to."""
+    distance = (1 << code_log) - (1 << 8) - tail + 1
+    e = radius(code_log, 8, tail)
+    assert 2 * e < distance <= 2 * (e + 1)
+    assert distance - e >= e + 1
+    assert _agreeing(code_log, 8, tail) == (1 << code_log) - (e + 1)
 
 
 @pytest.mark.parametrize("rate_log", range(1, 7))
@@ -69,30 +61,28 @@ def test_query_bits(message_log: int, rate_log: int, queries: int) -> None:
 
 
 def test_more_queries_than_agreeing_positions_leave_no_chance() -> None:
-    agreeing = math.floor((1 - gamma(9, 8)) * 512)
+    agreeing = 512 - 128 - 1
     assert query_bits(9, 8, agreeing) < math.inf
     assert query_bits(9, 8, agreeing + 1) == math.inf
 
 
 @pytest.mark.parametrize("bits", [21, 30, 80, 100, 104, 112, 128])
 @pytest.mark.parametrize(("lane_log", "row_log"), SIZES)
-@schemes
 def test_every_level_meets_the_bits_and_no_query_is_to_spare(
-    lane_log: int, row_log: int, bits: int, scheme: Scheme
+    lane_log: int, row_log: int, bits: int
 ) -> None:
-    """With its work, which is twenty bits or none."""
+    """With its work, which is twenty bits."""
     bound = Fraction(1, 2**bits)
-    for level in plan(lane_log, row_log, bits, rate_log=scheme.rate_log, scheme=scheme).levels:
-        assert level.work_bits == (20 if scheme is SMALL_SCHEME else 0)
+    for level in plan(lane_log, row_log, bits, rate_log=SCHEME.rate_log).levels:
+        assert level.work_bits == 20
         work = 2**level.work_bits
         assert survivors(level.code_log, level.message_log, level.queries) / work <= bound
         assert survivors(level.code_log, level.message_log, level.queries - 1) / work > bound
 
 
-@schemes
-def test_fractions_of_a_bit_count(scheme: Scheme) -> None:
+def test_fractions_of_a_bit_count() -> None:
     for bits in (104.25, 104.5, 104.75):
-        for level in plan(18, 6, bits, rate_log=scheme.rate_log, scheme=scheme).levels:
+        for level in plan(18, 6, bits, rate_log=SCHEME.rate_log).levels:
             sizes = level.code_log, level.message_log
             left = exact_bits(survivors(*sizes, level.queries)) + level.work_bits
             short = exact_bits(survivors(*sizes, level.queries - 1)) + level.work_bits
@@ -101,59 +91,53 @@ def test_fractions_of_a_bit_count(scheme: Scheme) -> None:
 
 @pytest.mark.parametrize(("lane_log", "row_log"), SIZES)
 @pytest.mark.parametrize("rate_log", [1, 2])
-@schemes
-def test_levels_fit_together(lane_log: int, row_log: int, rate_log: int, scheme: Scheme) -> None:
-    made = plan(lane_log, row_log, 104, rate_log=rate_log, scheme=scheme)
+def test_levels_fit_together(lane_log: int, row_log: int, rate_log: int) -> None:
+    made = plan(lane_log, row_log, 104, rate_log=rate_log)
     assert made.levels[0].message_log == lane_log and made.levels[0].fold_log == row_log
     assert made.positions == made.levels[0].queries
     found = [level.code_log - level.message_log for level in made.levels]
-    assert found == rates(scheme, rate_log, len(found))
+    assert found == rates(rate_log, len(found))
     for number, level in enumerate(made.levels):
         assert level.queries <= 1 << level.code_log
         if number:
             assert level.message_log + level.fold_log == made.levels[number - 1].message_log
             assert 1 <= level.fold_log <= 4
     assert made.clear_log == made.levels[-1].message_log
-    end = 9 if scheme is SMALL_SCHEME else 8
-    assert end <= made.clear_log <= end + 2
+    assert 9 <= made.clear_log <= 11
 
 
 @pytest.mark.parametrize("lane_log", [12, 13, 16, 20])
 @pytest.mark.parametrize("bits", [83.0, 104.25, 113.5])
-@schemes
 def test_a_tail_is_as_long_as_what_is_opened_and_its_code_as_short_as_may_be(
-    lane_log: int, bits: float, scheme: Scheme
+    lane_log: int, bits: float
 ) -> None:
     """Four openings, of a commitment and as its plan has them, in exact numbers."""
-    bits_drawn = bits - scheme.work_bits
-    tail = carried_tail_for(lane_log, bits_drawn, 4, scheme.rate_log)
-    made = plan(lane_log, 3, bits, tail, True, scheme.rate_log, scheme)
+    bits_drawn = bits - SCHEME.work_bits
+    tail = carried_tail_for(lane_log, bits_drawn, 4, SCHEME.rate_log)
+    made = plan(lane_log, 3, bits, tail, True, SCHEME.rate_log)
     level = made.levels[0]
     assert tail & (tail - 1) == 0 and level.tail == tail
-    half = plan(lane_log, 3, bits, tail // 2, True, scheme.rate_log, scheme)
+    half = plan(lane_log, 3, bits, tail // 2, True, SCHEME.rate_log)
     assert 4 * made.positions <= tail and 4 * half.positions > tail // 2
     rho = Fraction((1 << lane_log) + tail, 1 << level.code_log)
-    allowed = Fraction(11, 10) / 2**scheme.rate_log
+    allowed = Fraction(11, 10) / 2**SCHEME.rate_log
     assert RATE_SLACK == 1.1 and rho <= allowed < 2 * rho
     masked = made.levels[1]
     assert masked.masked and masked.tail >= masked.queries
 
 
-def test_a_scheme_without_work_at_few_bits_is_not_taken_for_one_with_it() -> None:
-    """Where work alone is enough, nothing is drawn; no statement asks for so few bits."""
-    made = plan(12, 3, 15.0, rate_log=2, scheme=SMALL_SCHEME)
+def test_work_alone_may_be_enough() -> None:
+    """Then nothing is drawn; no statement asks for so few bits."""
+    made = plan(12, 3, 15.0, rate_log=2)
     assert [level.queries for level in made.levels] == [0] * len(made.levels)
 
 
 @pytest.mark.parametrize(("lane_log", "row_log"), [(20, 6), (22, 6), (24, 7), (26, 7)])
 def test_published_query_counts_of_large_sizes(lane_log: int, row_log: int) -> None:
-    """104 bits at rates 1/2, 1/4, 1/8 while the code is long; the table's 1/16 has one to spare."""
-    levels = plan(lane_log, row_log, 104).levels
-    assert [level.queries for level in levels[:2]] == [251, 154]
-    assert levels[2].queries == 126
-    assert levels[3].queries <= 115
-    fourth: Level = levels[3]
-    assert survivors(fourth.code_log, fourth.message_log, 115) <= Fraction(1, 2**104)
+    """84 bits and 20 of work at rates 1/4, 1/8, 1/16 while the code is long."""
+    levels = plan(lane_log, row_log, 104, rate_log=2).levels
+    assert [level.queries for level in levels[:2]] == [124, 102]
+    assert levels[2].queries in (92, 93)
 
 
 @pytest.mark.parametrize("bits", [20.0, 104.0])
@@ -163,15 +147,35 @@ def test_plans_do_not_depend_on_earlier_calls(bits: float) -> None:
     assert plan(14, 6, bits) == first
 
 
-@pytest.mark.parametrize("rate_log", range(1, 6))
-@pytest.mark.parametrize("message_log", [8, 10, 18])
-@pytest.mark.parametrize("fold_log", [0, 1, 4, 7])
-def test_fold_bits(message_log: int, rate_log: int, fold_log: int) -> None:
-    code_log = message_log + rate_log
-    n = 1 << code_log
-    per_variable = max(Fraction(2), gamma(code_log, message_log) * n + 1)
-    expected = exact_bits(per_variable * max(1, fold_log) / P**2)
-    assert fold_bits(code_log, message_log, fold_log) == pytest.approx(expected, abs=1e-8)
+@pytest.mark.parametrize("code_log", [9, 14, 20, 28])
+@pytest.mark.parametrize("variables", [0, 1, 4, 7])
+def test_fold_bits(code_log: int, variables: int) -> None:
+    expected = exact_bits(Fraction(max(1, variables) << code_log, P**2))
+    assert fold_bits(code_log, variables) == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("bits", [80, 104.25, 116, 138.75])
+@pytest.mark.parametrize(("lane_log", "row_log"), SIZES)
+@pytest.mark.parametrize("hiding", [False, True])
+def test_folding_work_is_as_little_as_will_do(
+    lane_log: int, row_log: int, bits: float, hiding: bool
+) -> None:
+    """Two bits more than queries, or 28 bits of work; none where nothing is folded."""
+    if hiding and lane_log < 12:
+        pytest.skip("lanes of hiding commitments are longer")
+    made = plan(lane_log, row_log, bits, hiding=hiding, rate_log=2)
+    nonces = len(made.levels)
+    for level in made.levels:
+        work, error = level.fold_work_bits, Fraction(max(1, level.folds) << level.code_log, P**2)
+        assert 0 <= work <= 28
+        nonces += level.folds if work else 0
+        if not level.folds:
+            assert work == 0
+            continue
+        wanted = Fraction(1, 2 ** int(4 * (bits + 2)))
+        assert (error / 2**work) ** 4 <= wanted or work == 28
+        assert work == 0 or (error / 2 ** (work - 1)) ** 4 > wanted
+    assert made.nonces == nonces
 
 
 @pytest.mark.parametrize("bits", [84.0, 107.0, 116.0])

@@ -41,7 +41,7 @@ def fields(**changes: Any) -> bytes:
     document = {
         "classes": 3,
         "features": 17,
-        "format": "zktrain-dataset-2",
+        "format": "zktrain-dataset-4",
         "high": "406fe00000000000",
         "low": "0000000000000000",
         "merkle_root": bytes(range(32)).hex(),
@@ -55,7 +55,7 @@ def fields(**changes: Any) -> bytes:
 def test_header_text() -> None:
     assert HEADER.to_json() == fields()
     assert DatasetHeader.from_json(fields()) == HEADER
-    root = hashlib.sha256(b"zktrain dataset root v1\0" + fields()).digest()
+    root = hashlib.sha256(b"zktrain dataset root v4\0" + fields()).digest()
     assert HEADER.root == root
 
 
@@ -65,7 +65,7 @@ MALFORMED: dict[str, bytes] = {
     "no object": b"[100,17,3]",
     "a number": b"7",
     "null": b"null",
-    "text": b'"zktrain-dataset-2"',
+    "text": b'"zktrain-dataset-4"',
     "no UTF-8": b"\xff\xfe{}",
     "UTF-16": fields().decode().encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + fields(),

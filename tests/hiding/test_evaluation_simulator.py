@@ -85,7 +85,7 @@ def _dataset(circuit: Circuit) -> tuple[SimulatedTree, DatasetHeader]:
     """A commitment to no dataset, that the certificate and the closing proof open."""
     blank = DatasetHeader(RECORDS, circuit.features, circuit.classes, bytes(32), OPENINGS)
     bits = {"certificate": query_bits()}
-    bits["closing"] = _statement(circuit, blank, "0" * 64).closing_bits
+    bits["closing"] = _statement(circuit, blank, "0" * 64).query_bits
     plans = {n: opening.level_plan([blank.packing()], b, hiding=True) for n, b in bits.items()}
     at = [index for name, plan in plans.items() for index in positions(name, plan)]
     depth = plans["closing"].levels[0].code_log
@@ -124,7 +124,7 @@ def simulate(folder: Path, circuit: Circuit) -> tuple[Path, Path, str]:
         channel.close()
         proofs.append(channel.proof())
 
-    bits = statement.closing_bits
+    bits = statement.query_bits
     plan = opening.level_plan([header.packing()], bits, hiding=True)
     planned = plan_opening("closing", plan, [dataset])
     last = Simulator(Frozen("closing"), statement.closing_layout(), bits, planned)

@@ -46,7 +46,7 @@ from zktrain.transcript import closing, segment
 from zktrain.transcript.bundle import Bundle, parse, parse_statement
 from zktrain.transcript.statement import Statement
 
-BITS = 20.0
+BITS = 40.0
 PACKAGE = Path(zktrain.__file__).parent
 OPENINGS = 4
 
@@ -342,7 +342,7 @@ def test_a_proof_draws_all_its_randomness_from_the_system(proofs: tuple[Proved, 
         expected = SECRET_BYTES
         layouts = {
             "certificate": (dataset_module.certificate_layout(statement.dataset), query_bits()),
-            "closing": (statement.closing_layout(), statement.closing_bits),
+            "closing": (statement.closing_layout(), statement.query_bits),
         }
         for k in range(2):
             layouts[f"segment {k}"] = (statement.layout(k), statement.query_bits)

@@ -150,7 +150,7 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
         previous = head.digest
 
     planned = plan_opening("closing", statement.closing_plan, [dataset])
-    layout, bits = statement.closing_layout(), statement.closing_bits
+    layout, bits = statement.closing_layout(), statement.query_bits
     last = Simulator(Frozen("closing"), layout, bits, planned)
     closing._check(last, statement, claims)
     last.close()
@@ -216,7 +216,7 @@ def test_without_the_programmed_oracle_a_simulated_bundle_is_refused(
 # an opening with levels in clear
 
 
-BITS = 24.0
+BITS = 44.0
 SIZES = [("a", 16, 1 << 16), ("b", 10, 1000)]
 
 

@@ -48,7 +48,7 @@ from zktrain.training.order import batch_indices
 from zktrain.training.weights import digest
 from zktrain.transcript import closing, segment
 from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import NEWEST, Statement, lookup_entries
+from zktrain.transcript.statement import Statement, lookup_entries
 from zktrain.transcript.witness import SegmentWitness
 
 Tensors = dict[str, NDArray[Any]]
@@ -231,13 +231,11 @@ class Run:
         return {name: _compact(tensor) for name, tensor in copy.items()}
 
 
-def publish(
-    loss: str, weights_: list[Weights], tensors: list[Tensors], version: int = NEWEST
-) -> Run:
+def publish(loss: str, weights_: list[Weights], tensors: list[Tensors]) -> Run:
     """State the first and last weights, commit to the others, chain the headers."""
     start, end = digest(weights_[0]), digest(weights_[-1])
     header = dataset().header
-    statement = Statement(circuit(loss), header, start, end, SEGMENT_STEPS, 100, False, version)
+    statement = Statement(circuit(loss), header, start, end, SEGMENT_STEPS, 100, False)
     inner = [segment.commit_boundary(statement, w) for w in weights_[1:-1]]
     ends = [BoundaryWeights(segment.pad_weights(w)) for w in (weights_[0], weights_[-1])]
     return chain(statement, [ends[0], *inner, ends[1]], weights_, tensors)
@@ -269,7 +267,6 @@ def train(
     loss: str,
     lies: Mapping[str, Lie] | None = None,
     steps_done: int = STEPS,
-    version: int = NEWEST,
 ) -> Run:
     """Train with the given lies and publish the result; further steps go into the padding."""
     training = Training(loss, lies or {})
@@ -282,13 +279,13 @@ def train(
     padded = [steps[first : first + SEGMENT_STEPS] for first in firsts]
     parts = [_stack(part, SEGMENT_STEPS, 1 << (BATCH - 1).bit_length()) for part in padded]
     weights_ = [*(training.past[first] for first in firsts), training.past[-1]]
-    return publish(loss, weights_, parts, version)
+    return publish(loss, weights_, parts)
 
 
 @cache
-def honest(loss: str, version: int = NEWEST) -> Run:
+def honest(loss: str) -> Run:
     """The honest run; no test may change it."""
-    return train(loss, version=version)
+    return train(loss)
 
 
 def forged_counts(run: Run, number: int, tensors: Tensors) -> dict[str, NDArray[np.int64]]:

@@ -32,7 +32,7 @@ from zktrain.hiding import DryChannel, HidingProver, HidingVerifier, Layout
 from zktrain.randomness import expand
 from zktrain.transcript import closing, segment
 from zktrain.transcript.segment import BoundaryWeights
-from zktrain.transcript.statement import NEWEST, Statement
+from zktrain.transcript.statement import Statement
 
 SECRET = bytes(range(32))
 OPENINGS = 2
@@ -50,7 +50,7 @@ def dataset() -> CommittedDataset:
     return commit_records(h.records(), SECRET, OPENINGS)
 
 
-def conceal(run: Run, version: int = NEWEST) -> Run:
+def conceal(run: Run) -> Run:
     """The run as its author would publish it with zero knowledge."""
     old = run.statement
     statement = Statement(
@@ -61,7 +61,6 @@ def conceal(run: Run, version: int = NEWEST) -> Run:
         old.segment_steps,
         SECURITY_BITS,
         True,
-        version,
     )
     inner = [
         segment.commit_boundary(statement, weights, expand(SECRET, f"boundary {number}"))

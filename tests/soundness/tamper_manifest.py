@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from zktrain.errors import (
@@ -49,22 +49,26 @@ WORK = (Rejected, *PATHS)
 MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
     "hiding": {
         "certificate": {
-            "hidden/root": Entry("hash", CommitmentMismatch, WORK),
+            "hidden/root": Entry("hash", CommitmentMismatch, Rejected),
             "work": Entry("nonce", Rejected, Rejected),
-            "lookup/root": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/nonzero": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/layer/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/children": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "lookup/columns": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/batch/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/value": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/root": Entry("hash", CommitmentMismatch, CommitmentMismatch),
+            "lookup/root": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/nonzero": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/layer/round": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/children": Entry("elements", HiddenMismatch, Rejected),
+            "lookup/columns": Entry("elements", HiddenMismatch, Rejected),
+            "opening/batch/round": Entry("elements", HiddenMismatch, Rejected),
+            "opening/batch/work": Entry("nonce", Rejected, Rejected),
+            "opening/fold/work": Entry("nonce", Rejected, Rejected),
+            "opening/epsilon/work": Entry("nonce", Rejected, Rejected),
+            "opening/value": Entry("elements", HiddenMismatch, Rejected),
+            "opening/work": Entry("nonce", Rejected, Rejected),
+            "opening/root": Entry("hash", CommitmentMismatch, Rejected),
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "opening/fold/round": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/mask": Entry("elements", HiddenMismatch, CommitmentMismatch),
-            "opening/tail": Entry("cells", HiddenMismatch, CommitmentMismatch),
-            "opening/clear": Entry("cells", OpeningMismatch, CommitmentMismatch),
+            "opening/fold/round": Entry("elements", HiddenMismatch, Rejected),
+            "opening/mask": Entry("elements", HiddenMismatch, Rejected),
+            "opening/tail": Entry("cells", OpeningMismatch, Rejected),
+            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
             "hidden/openings": Entry("elements", HiddenMismatch, WORK),
             "hidden/proximity": Entry("cells", HiddenMismatch, WORK),
             "hidden/relation": Entry("cells", HiddenMismatch, WORK),
@@ -137,9 +141,11 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "lookup/layer/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "lookup/children": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "lookup/columns": Entry("elements", LookupMismatch, LookupMismatch),
-            "opening/batch/round": Entry("elements", OpeningMismatch, OpeningMismatch),
+            "opening/batch/round": Entry("elements", OpeningMismatch, (OpeningMismatch, Rejected)),
+            "opening/batch/work": Entry("nonce", Rejected, Rejected),
             "opening/value": Entry("elements", OpeningMismatch, OpeningMismatch),
-            "opening/clear": Entry("cells", OpeningMismatch, PATHS),
+            "opening/work": Entry("nonce", Rejected, Rejected),
+            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
@@ -184,23 +190,6 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
 }
 
 
-def _without_work(label: str, entry: Entry) -> Entry:
-    """Of version 1: positions are drawn from changed bytes, and no nonce is in the way."""
-    drawn: Errors = CommitmentMismatch if entry.drawn is Rejected else entry.drawn
-    return entry if label.endswith("work") else replace(entry, drawn=drawn)
-
-
-MESSAGES["first"] = {
-    part: {
-        label: _without_work(label, entry)
-        for label, entry in entries.items()
-        if label != "opening/work"
-    }
-    for part, entries in MESSAGES["hiding"].items()
-}
-MESSAGES["first"]["closing"]["opening/tail"] = MESSAGES["hiding"]["certificate"]["opening/tail"]
-"""``hiding``, in version 1. Its closing proof has the levels of a certificate."""
-
 BUNDLE: dict[str, Errors] = {
     "magic": MalformedProof,
     "version": MalformedProof,
@@ -218,12 +207,6 @@ BUNDLE: dict[str, Errors] = {
     "closing proof": CommitmentMismatch,
 }
 """Sections and numbers in the order of the file."""
-
-BUNDLE_OF_VERSION_1: dict[str, Errors] = {
-    "dataset certificate length": MalformedProof,
-    "dataset certificate": CommitmentMismatch,
-}
-"""More of them, after the dataset header."""
 
 DATASET_FILE: dict[str, Errors] = {
     "magic": MalformedProof,
@@ -276,13 +259,14 @@ JSON: dict[str, dict[str, Errors]] = {
             "initialisation.kind",
             "initialisation.value",
             "layers",
-            "layers[]",
-            "layers[].bias",
-            "layers[].inputs",
-            "layers[].name",
-            "layers[].outputs",
-            "layers[].relu",
-            "layers[].weight",
+            "layers[Layer]",
+            "layers[Layer].bias",
+            "layers[Layer].inputs",
+            "layers[Layer].kind",
+            "layers[Layer].name",
+            "layers[Layer].outputs",
+            "layers[Layer].relu",
+            "layers[Layer].weight",
             "lookups_per_step",
             "loss",
             "no_wrap_bound_bits",
@@ -343,9 +327,11 @@ JSON: dict[str, dict[str, Errors]] = {
             "tensors",
             "tensors[]",
             "tensors[].committed",
+            "tensors[].grid",
             "tensors[].high",
             "tensors[].low",
             "tensors[].name",
+            "tensors[].taps",
             "tensors[].width",
         ],
         MalformedProof,
@@ -361,7 +347,8 @@ FIXED = {
     "fixed_point.activation_bits",
     "fixed_point.error_bits",
     "format",
-    "layers[].relu",
+    "layers[Layer].kind",
+    "layers[Layer].relu",
     "optimizer.kind",
     "optimizer.rate_bits",
 }
@@ -397,11 +384,11 @@ FITTED: dict[str, dict[str, tuple[Callable[[dict[str, Any]], None], Errors]]] = 
             InputError,
         ),
         "initialisation.value": (_set("initialisation", "value", to="x"), StatementMismatch),
-        "layers[].bias": (_without_biases, StatementMismatch),
-        "layers[].inputs": (_set("layers", 0, "inputs", to=7), MalformedProof),
-        "layers[].name": (_set("layers", 0, "name", to="first"), Rejected),
-        "layers[].outputs": (_wider, StatementMismatch),
-        "layers[].weight": (_set("layers", 0, "weight", to="w"), StatementMismatch),
+        "layers[Layer].bias": (_without_biases, StatementMismatch),
+        "layers[Layer].inputs": (_set("layers", 0, "inputs", to=7), MalformedProof),
+        "layers[Layer].name": (_set("layers", 0, "name", to="first"), Rejected),
+        "layers[Layer].outputs": (_wider, StatementMismatch),
+        "layers[Layer].weight": (_set("layers", 0, "weight", to="w"), StatementMismatch),
         "loss": (_set("loss", to="mse"), Rejected),
         "optimizer.multipliers[][]": (
             _set("optimizer", "multipliers", 0, 1, to=33),
@@ -533,15 +520,14 @@ WEIGHT_FILE: dict[tuple[str, str], tuple[WeightChange, Errors | None]] = {
 """Field and change. ``None``: metadata are for readers, and the file is accepted."""
 
 SECRET_FILE: dict[str, list[Any]] = {
-    "format": ["zktrain-secret-1", "zktrain-dataset-1"],
+    "format": ["zktrain-secret-1", "zktrain-dataset-4"],
     "root": ["00" * 31, "00" * 32, "00" * 33, "zz" * 32],
     "records": ["", "00" * 31, "zz" * 32],
     "secret": ["00" * 31, "00" * 32, "zz" * 32],
+    "opened": [["zz" * 16], ["00" * 15]],
     "openings": [-1, 63, 1 << 13],
     "positions": [-1, 1 << 40],
     "segments": [-1, 1 << 40],
-    "opened": [["00"], ["zz" * 16], 7],
-    "clear": [0, "no"],
 }
 """Values that a prover refuses with ``InputError``. Counters that are too small cannot be told from
 those of a copy."""

@@ -30,13 +30,8 @@ RUNS = (
     "hiding",
     "evaluation",
     "hiding evaluation",
-    "cross_entropy v1",
-    "mse v1",
-    "binary_cross_entropy v1",
-    "hiding v1",
 )
-"""In clear by loss; the hiding one has cross entropy. Evaluations have one segment. Those of
-version 1 are as they were before version 3, without work before positions are drawn."""
+"""In clear by loss; the hiding one has cross entropy. Evaluations have one segment."""
 
 
 @cache
@@ -44,12 +39,10 @@ def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
     """What prover and verifier did, for the certificate, each segment and the closing proof."""
     if "evaluation" in name:
         return evaluation_traces(hiding="hiding" in name)
-    kind, version = name.removesuffix(" v1"), 1 if name.endswith(" v1") else 3
-    if kind == "hiding":
-        run = hidden.conceal(h.honest("cross_entropy"), version)
-        data = hidden.dataset()
+    if name == "hiding":
+        run, data = hidden.conceal(h.honest("cross_entropy")), hidden.dataset()
     else:
-        run, data = h.honest(kind, version), h.dataset()
+        run, data = h.honest(name), h.dataset()
     graph = run.statement.circuit.graph()
     mine: Trace = []
     yours: Trace = []
@@ -110,13 +103,18 @@ def evaluation_traces(*, hiding: bool) -> dict[str, tuple[Trace, Trace]]:
 
 
 def entries(trace: Trace) -> Iterator[str]:
-    """A message and the challenge after it are one entry where they make a sumcheck round."""
+    """A message and the challenge after it are one entry where they make a sumcheck round; one with
+    work between them is ``worked``."""
     rest = list(trace)
     while rest:
         action, label, size = rest.pop(0)
         if label.endswith("/round"):
+            action, work = "round", label.replace("/round", "/work")
+            if rest[0] == ("work", work, 0):
+                del rest[0]
+                assert rest.pop(0) == ("absorb", work, 8)
+                action = "worked"
             assert rest.pop(0) == ("challenge", label.replace("/round", "/point"), 1)
-            action = "round"
         yield f"{action:9s} {label}  {size}"
 
 
@@ -162,7 +160,7 @@ def test_nothing_is_absorbed_after_the_last_challenge_but_openings(loss: str) ->
         assert {label for _, label, _ in trace[last + 1 :]} == opened, part
 
 
-@pytest.mark.parametrize("name", ["hiding", "hiding evaluation", "hiding v1"])
+@pytest.mark.parametrize("name", ["hiding", "hiding evaluation"])
 def test_pads_are_committed_before_everything_else(name: str) -> None:
     """The first message of every hiding proof is the root of its pads, before any challenge."""
     for part, (_, trace) in traces(name).items():

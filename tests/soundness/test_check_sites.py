@@ -65,7 +65,7 @@ def _frame() -> bytes:
 
 def test_a_site_is_removed_and_comes_back() -> None:
     """The function is the same one before, meanwhile and after; others are as they were."""
-    site = find("transcript.bundle.parse: magic != MAGIC")
+    site = find("transcript.bundle.parse: magic[:7] != MAGIC[:7]")
     function, code = bundle.parse, bundle.parse.__code__
     with watched(site) as fired, pytest.raises(MalformedProof, match="not a zktrain bundle"):
         bundle.parse(b"x" * 60)
@@ -80,13 +80,17 @@ def test_a_site_is_removed_and_comes_back() -> None:
 def test_refused_by_knows_the_wrong_check() -> None:
     """An attack that something else refuses is no attack on this check."""
     with pytest.raises(AssertionError, match="another check"):
-        refused_by("transcript.bundle.parse: magic != MAGIC", lambda: bundle.parse(_frame()))
+        refused_by(
+            "transcript.bundle.parse: magic[:7] != MAGIC[:7]", lambda: bundle.parse(_frame())
+        )
 
 
 def test_refused_by_knows_the_second_check() -> None:
     """An attack that is refused again when its check is gone is none either."""
     with pytest.raises(MalformedProof):
-        refused_by("transcript.bundle.parse: magic != MAGIC", lambda: bundle.parse(b"x" * 60))
+        refused_by(
+            "transcript.bundle.parse: magic[:7] != MAGIC[:7]", lambda: bundle.parse(b"x" * 60)
+        )
 
 
 def test_names_are_unique_and_say_where() -> None:

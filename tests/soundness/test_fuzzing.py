@@ -260,13 +260,12 @@ def test_changed_weight_files(seeds: Seeds, change: Callable[[bytes], bytes]) ->
 @given(
     order=st.lists(
         st.sampled_from(["statement", "circuit", "dataset", "certificate", "segment", "closing"]),
-        min_size=6,
-        max_size=6,
+        min_size=5,
+        max_size=5,
     ),
-    certified=st.booleans(),
 )
-def test_sections_in_each_others_places(seeds: Seeds, order: list[str], certified: bool) -> None:
-    """Doubled, lost and swapped, with the right lengths, in frames of both versions."""
+def test_sections_in_each_others_places(seeds: Seeds, order: list[str]) -> None:
+    """Doubled, lost and swapped, with the right lengths."""
     mine = seeds.bundle
     sections = {
         "statement": mine.statement_json,
@@ -276,9 +275,9 @@ def test_sections_in_each_others_places(seeds: Seeds, order: list[str], certifie
         "segment": mine.segments[0].proof,
         "closing": mine.closing,
     }
-    a, b, c, d, e, f = (sections[name] for name in order)
-    parts = (replace(mine.segments[0], proof=e), *mine.segments[1:])
-    bundle = Bundle(a, b, c, parts, f, d if certified else None)
+    a, b, c, d, e = (sections[name] for name in order)
+    parts = (replace(mine.segments[0], proof=d), *mine.segments[1:])
+    bundle = Bundle(a, b, c, parts, e)
     _bounded(seeds.verify, bundle.to_bytes())
 
 
@@ -444,14 +443,11 @@ def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:
     bits=st.sampled_from([80, 100, 120]),
     zero_knowledge=st.booleans(),
     loss=st.sampled_from(["cross_entropy", "mse", "binary_cross_entropy"]),
-    version=st.sampled_from([1, 3]),
 )
-@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse", 1)
-@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse", 3)
-@example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1 << 13, 1, 1, 80, True, "cross_entropy", 3)
-@example(2, MAX_WIDTH, 1, 1, 2, 1, 1, 1, 80, False, "mse", 3)
-@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy", 1)
-@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy", 3)
+@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse")
+@example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1 << 13, 1, 1, 80, True, "cross_entropy")
+@example(2, MAX_WIDTH, 1, 1, 2, 1, 1, 1, 80, False, "mse")
+@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy")
 def test_statements_of_every_size(
     seeds: Seeds,
     layers: int,
@@ -465,17 +461,16 @@ def test_statements_of_every_size(
     bits: int,
     zero_knowledge: bool,
     loss: str,
-    version: int,
 ) -> None:
     """A bundle of such a size, read and inspected: texts, sizes, soundness."""
     circuit = _circuit([*[width] * layers, classes], batch, steps, loss)
     header = DatasetHeader(records, width, classes, bytes(32), openings)
     ends = "00" * 32, "00" * 32
-    blank = Statement(circuit, header, *ends, segment_steps, bits, zero_knowledge, version)
+    blank = Statement(circuit, header, *ends, segment_steps, bits, zero_knowledge)
     few = -(-steps // segment_steps) <= 1 << 14
     parts = _chain(blank, b"") if few else ()
     texts = blank.to_json(), circuit.canonical_json(), header.to_json()
-    bundle = Bundle(*texts, parts, b"", b"" if version == 1 else None)
+    bundle = Bundle(*texts, parts, b"")
     _bounded(seeds.inspect, bundle.to_bytes())
     _bounded(seeds.verify, bundle.to_bytes())
 

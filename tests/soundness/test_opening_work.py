@@ -1,16 +1,18 @@
-"""Provers who save the work before positions are drawn, or do other work than they are asked for.
+"""Provers who save the work before positions or challenges of folding are drawn, or do other work
+than they are asked for.
 
 Positions that cost nothing can be drawn again until the false rows of a commitment are not among
-them. The opening is that of version 3 with ten bits of work instead of twenty.
+them. The opening is the usual one with ten bits of work instead of twenty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
+from typing import Any
 from unittest import mock
 
 import harness as h
@@ -25,12 +27,15 @@ from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
-from zktrain.commitment.parameters import FIRST_SCHEME, SMALL_SCHEME, Scheme
+from zktrain.commitment.parameters import SCHEME as FULL
+from zktrain.commitment.parameters import Plan, Scheme
+from zktrain.dataset.commitment import certificate_plan, certify, verify_certificate
 from zktrain.errors import CommitmentMismatch, MalformedProof, Rejected, ZktrainError
 from zktrain.field import multilinear as ml
 from zktrain.kernels import work
+from zktrain.randomness import expand
 
-SCHEME = replace(SMALL_SCHEME, work_bits=10)
+SCHEME = replace(FULL, work_bits=10)
 LANE_LOG, BITS = 16, 60.0
 SIZES = {"a": 17, "b": 14}
 LEVELS = 3
@@ -156,7 +161,7 @@ def test_one_bit_less_work(level: int) -> None:
 
 
 def test_one_bit_less_work_in_a_whole_segment() -> None:
-    """Version 3 in full: a segment whose nonces prove 19 bits."""
+    """In full: a segment whose nonces prove 19 bits."""
     run, true = h.honest("mse"), work.find_work
     with mock.patch.object(work, "find_work", lambda seed, bits: true(seed, bits - 1)):
         proof, _ = h.prove(run, FIRST)
@@ -265,9 +270,9 @@ def test_prover_of_another_scheme(work_bits: int) -> None:
 
 
 def test_commitment_of_another_rate() -> None:
-    """A code word of rate 1/2, as in version 1, under the root that is opened at rate 1/4."""
+    """A code word of rate 1/2, as of a dataset, under the root that is opened at rate 1/4."""
     tensors = {name: _committed().tensors[name] for name in SIZES}
-    other = commit(_packing(FIRST_SCHEME.rate_log), tensors)
+    other = commit(_packing(FULL.dataset_rate_log), tensors)
     channel = ProverChannel(Challenger("work test"))
     opening.prove(channel, "opening", [other], _claims(), BITS, scheme=SCHEME)
     judge = VerifierChannel(Challenger("work test"), channel.proof())
@@ -275,21 +280,161 @@ def test_commitment_of_another_rate() -> None:
         opening.verify(judge, "opening", [other.root], [_packing()], _claims(), BITS, scheme=SCHEME)
 
 
-# segments of one version under statements of the other
+# work before the challenges that fold
+
+FOLD_BITS = 118.0
+"""So many that every level asks for work before its challenges."""
+FOLDING = ("opening/batch/work", "opening/fold/work", "opening/epsilon/work")
 
 
-@pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
-@pytest.mark.parametrize(("made", "judged"), [(1, 3), (3, 1)])
-def test_segment_of_another_version(made: int, judged: int, hiding: bool) -> None:
-    """The proof of a run that differs in nothing but the version of its statement."""
-    runs = {version: h.honest("mse", version) for version in (made, judged)}
-    if hiding:
-        runs = {version: hh.conceal(h.honest("mse"), version) for version in runs}
-        proof = hh.prove(runs[made], FIRST)
-    else:
-        proof, _ = h.prove(runs[made], FIRST)
-    h.verify(runs[made], FIRST, proof)
-    mixed = replace(runs[made], statement=runs[judged].statement)
-    for run, header in ((runs[judged], None), (mixed, runs[made].headers[FIRST])):
-        with pytest.raises((Rejected, MalformedProof)):
-            h.verify(run, FIRST, proof, header)
+@dataclass(frozen=True)
+class Folded:
+    """A proof whose challenges of folding all have work before them; ``prove`` under patches."""
+
+    prove: Callable[[], bytes]
+    judge: Callable[[bytes], None]
+    plan: Plan
+    lanes: int
+    """Variables of the lanes of level 0, and those before them."""
+    before: int
+
+
+def _clear() -> Folded:
+    def prove() -> bytes:
+        channel = ProverChannel(Challenger("fold test"))
+        opening.prove(channel, "opening", [_committed()], _claims(), FOLD_BITS, scheme=SCHEME)
+        return channel.proof()
+
+    def judge(proof: bytes) -> None:
+        channel = VerifierChannel(Challenger("fold test"), proof)
+        known = [_committed().root], [_packing()], _claims(), FOLD_BITS
+        opening.verify(channel, "opening", *known, scheme=SCHEME)
+        channel.finish()
+
+    plan = opening.level_plan([_packing()], FOLD_BITS, hiding=False, scheme=SCHEME)
+    return Folded(prove, judge, plan, plan.levels[0].fold_log, LANE_LOG)
+
+
+def _hiding() -> Folded:
+    """The certificate of a dataset that hides: its opening is masked."""
+    data = hh.dataset()
+    plan, header = certificate_plan(data.header), data.header
+    return Folded(
+        lambda: certify(data, random=expand(bytes(32), "fold test")),
+        lambda proof: verify_certificate(header, proof),
+        plan,
+        plan.levels[0].fold_log,
+        header.lane_log,
+    )
+
+
+@cache
+def _folded(kind: str) -> tuple[Folded, tuple[str, ...]]:
+    """Labels of the nonces that an honest prover sends before challenges of folding, in order."""
+    folded, asked = {"clear": _clear, "hiding": _hiding}[kind](), []
+    send = ProverChannel.send_work
+
+    def note(channel: ProverChannel, label: str, bits: int) -> None:
+        if label in FOLDING and bits:
+            asked.append(label)
+        send(channel, label, bits)
+
+    with mock.patch.object(ProverChannel, "send_work", note):
+        folded.judge(folded.prove())
+    return folded, tuple(asked)
+
+
+kinds = pytest.mark.parametrize("kind", ["clear", "hiding"])
+
+
+@kinds
+def test_every_challenge_that_folds_has_work_of_its_own(kind: str) -> None:
+    """Each lane variable of the batch, each round of a level, the factor of the mask."""
+    folded, asked = _folded(kind)
+    assert all(level.fold_work_bits > 0 for level in folded.plan.levels)
+    expected = [FOLDING[0]] * folded.lanes
+    for level in folded.plan.levels[1:]:
+        expected += [FOLDING[1]] * level.variables + [FOLDING[2]] * level.masked
+    assert list(asked) == expected
+    assert (FOLDING[2] in asked) == (kind == "hiding")
+
+
+@kinds
+def test_work_stands_between_the_message_and_the_challenge(kind: str) -> None:
+    """A nonce that were drawn for before the message is bound would protect another challenge."""
+    folded, asked = _folded(kind)
+    proof, trace = folded.prove(), []
+    init = Challenger.__init__
+
+    def start(self: Challenger, protocol: str, given: Any = None) -> None:
+        init(self, protocol, trace if given is None else given)
+
+    with mock.patch.object(Challenger, "__init__", start):
+        trace.clear()
+        folded.judge(proof)
+    found = [i for i, (action, label, _) in enumerate(trace) if action == "work"]
+    found = [i for i in found if trace[i][1] in FOLDING]
+    assert [trace[i][1] for i in found] == list(asked)
+    for i in found:
+        part = trace[i][1].rpartition("/")[0]
+        challenge = part if part.endswith("epsilon") else f"{part}/point"
+        message = "opening/mask" if part.endswith("epsilon") else f"{part}/round"
+        assert trace[i - 1][:2] == ("absorb", message)
+        assert trace[i + 1 : i + 3] == [("absorb", trace[i][1], 8), ("challenge", challenge, 1)]
+    points = [i for i, (_, label, _) in enumerate(trace) if label == "opening/batch/point"]
+    assert all(trace[i - 1][1] == "opening/batch/round" for i in points[: folded.before])
+
+
+def _lazy(number: int) -> Any:
+    """A prover who does no work before one of those challenges; all that follows is made to fit."""
+    send, seen = ProverChannel.send_work, count()
+
+    def lie(channel: ProverChannel, label: str, bits: int) -> None:
+        if label not in FOLDING or not bits or next(seen) != number:
+            return send(channel, label, bits)
+        seed = channel.challenger.work_seed(label)
+        nonce = next(n for n in count() if not work_done(seed, n, 1))
+        return channel._append(label, nonce.to_bytes(8, "little"))
+
+    return mock.patch.object(ProverChannel, "send_work", lie)
+
+
+@kinds
+def test_no_work_before_a_single_challenge(kind: str) -> None:
+    """For each of them: only the missing work speaks against the proof."""
+    folded, asked = _folded(kind)
+    for number, label in enumerate(asked):
+        with _lazy(number), _unchecked():  # a hiding prover judges its own messages
+            proof = folded.prove()
+        with pytest.raises(Rejected, match=f"proof of work '{label}' has fewer") as caught:
+            folded.judge(proof)
+        assert type(caught.value) is Rejected
+        with _unchecked():
+            folded.judge(proof)
+
+
+@kinds
+@pytest.mark.parametrize("label", FOLDING)
+def test_nonces_left_out(kind: str, label: str) -> None:
+    """All those of one kind: what follows is read in their place."""
+    folded, asked = _folded(kind)
+    if label not in asked:
+        return
+    send, receive = ProverChannel.send_work, VerifierChannel.receive_work
+
+    def none(channel: ProverChannel, given: str, bits: int) -> None:
+        if given != label:
+            send(channel, given, bits)
+
+    def replayed(channel: VerifierChannel, given: str, bits: int) -> None:
+        if given != label:
+            receive(channel, given, bits)
+
+    with (
+        mock.patch.object(ProverChannel, "send_work", none),
+        mock.patch.object(VerifierChannel, "receive_work", replayed),
+    ):
+        proof = folded.prove()
+        folded.judge(proof)
+    with pytest.raises((Rejected, MalformedProof)):
+        folded.judge(proof)

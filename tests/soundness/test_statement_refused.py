@@ -15,7 +15,6 @@ from unittest import mock
 import harness as h
 import numpy as np
 import pytest
-from tiny_run import first_version
 
 from zktrain.channel import VerifierChannel
 from zktrain.circuit.circuit import Circuit
@@ -100,24 +99,6 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     made = _prove(tmp_path_factory.mktemp("a") / "run", _circuit(), h.records())
     assert made.judge(made.data).segments == 2
     return made
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Proven:
-    """The same of version 1, whose bundle has the certificate in it."""
-    folder = tmp_path_factory.mktemp("first") / "run"
-    with first_version():
-        made = _prove(folder, _circuit(), h.records())
-    assert made.bundle.certificate is not None
-    assert made.judge(made.data, dataset=made.root).segments == 2
-    return made
-
-
-@pytest.fixture(params=["proven", "first"])
-def written(request: pytest.FixtureRequest) -> Proven:
-    """Of both versions, for what is done to bytes."""
-    found: Proven = request.getfixturevalue(request.param)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -307,49 +288,21 @@ def test_parts_of_another_bundle(proven: Proven, blank: Proven, reordered: Prove
         _refuse(proven, bundle.to_bytes())
 
 
-def test_parts_of_another_bundle_of_version_1(first: Proven, blank: Proven) -> None:
-    """Certificate taken from elsewhere; the right one beside the bundle is not read instead."""
-    mine = first.bundle
-    for certificate in (read_public(blank.dataset)[1], mine.closing):
-        data = replace(mine, certificate=certificate).to_bytes()
-        for asked in ({"dataset": first.root}, {"certificate": first.dataset}):
-            _refuse(first, data, **asked)
-
-
 # The version
 
 
-def _bodies(new: Bundle, old: Bundle) -> Iterator[tuple[bytes, bytes]]:
-    """A bundle in the frame of the other version, and its statement in the other's place."""
-    certificate = old.certificate
-    yield new.statement_json, replace(new, certificate=certificate).to_bytes()
-    yield old.statement_json, replace(old, certificate=None).to_bytes()
-    yield old.statement_json, replace(new, statement_json=old.statement_json).to_bytes()
-    yield new.statement_json, replace(old, statement_json=new.statement_json).to_bytes()
-
-
-def test_statement_in_the_frame_of_another_version(proven: Proven, first: Proven) -> None:
-    """Version 3 in a frame of version 1 with a certificate, version 1 in a frame of version 3."""
-    for statement, data in _bodies(proven.bundle, first.bundle):
-        assert parse(data).statement_json == statement
-        error = _refuse(proven, data, MalformedProof)
-        assert "another version than the bundle" in str(error)
-
-
-def test_version_byte_alone_changed(proven: Proven, first: Proven) -> None:
-    """The other version's byte, and those of no bundle."""
-    for made in (proven, first):
-        for version in {0, 1, 2, 3, 4, 255} - {made.data[7]}:
-            data = made.data[:7] + bytes([version]) + made.data[8:]
-            _refuse(made, data, MalformedProof)
-            if version not in (1, 3):
-                with pytest.raises(MalformedProof, match="another version of the format"):
-                    parse(data)
+def test_version_byte_alone_changed(proven: Proven) -> None:
+    """Those of versions before, and of none."""
+    for version in {0, 1, 2, 3, 5, 255}:
+        data = proven.data[:7] + bytes([version]) + proven.data[8:]
+        _refuse(proven, data, MalformedProof)
+        with pytest.raises(MalformedProof, match=f"of version {version} of the format.*make it"):
+            parse(data)
 
 
 def test_format_of_the_statement_that_is_none(proven: Proven) -> None:
-    """Version 2 is one of circuits; no statement has it."""
-    for text in ("zktrain-statement-2", "zktrain-statement-4", "zktrain-statement-"):
+    """In a frame of this version."""
+    for text in ("zktrain-statement-3", "zktrain-statement-5", "zktrain-statement-"):
         fields = {**json.loads(proven.bundle.statement_json), "format": text}
         _refuse(
             proven, replace(proven.bundle, statement_json=_json(fields)).to_bytes(), MalformedProof
@@ -374,12 +327,6 @@ def test_root_and_certificate(proven: Proven) -> None:
     for dataset in (proven.root, proven.root.upper(), proven.dataset):
         verdict = proven.judge(proven.data, dataset=dataset, certificate=path)
         assert verdict.dataset_root == proven.root
-
-
-def test_first_version_needs_a_root_only(first: Proven) -> None:
-    """Its certificate is in the bundle; what else is given is not read."""
-    assert first.judge(first.data, dataset=first.root).segments == 2
-    assert first.judge(first.data, dataset=first.dataset).segments == 2
 
 
 def test_certificate_of_another_dataset(proven: Proven, blank: Proven) -> None:
@@ -460,10 +407,7 @@ class Field:
     size: int
 
 
-def _sections(bundle: Bundle) -> list[str]:
-    """Texts and proofs apart from segments."""
-    certificate = ["certificate"] if bundle.certificate is not None else []
-    return ["statement_json", "circuit_json", "dataset_json", *certificate, "closing"]
+SECTIONS = ("statement_json", "circuit_json", "dataset_json", "closing")
 
 
 def _fields(bundle: Bundle) -> Iterator[Field]:
@@ -477,7 +421,7 @@ def _fields(bundle: Bundle) -> Iterator[Field]:
 
     yield field("magic", 7)
     yield field("version", 1)
-    for name in _sections(bundle)[:-1]:
+    for name in SECTIONS[:-1]:
         yield field(f"{name} length", 8)
         yield field(name, len(getattr(bundle, name)))
     yield field("segment count", 4)
@@ -495,13 +439,13 @@ def _places(proven: Proven) -> dict[str, Field]:
     return {field.name: field for field in _fields(proven.bundle)}
 
 
-def test_the_fields_are_the_whole_format(written: Proven) -> None:
+def test_the_fields_are_the_whole_format(proven: Proven) -> None:
     """They cover the file without gap or overlap."""
-    fields = list(_fields(written.bundle))
-    assert sum(field.size for field in fields) == len(written.data)
-    assert written.data.startswith(MAGIC)
+    fields = list(_fields(proven.bundle))
+    assert sum(field.size for field in fields) == len(proven.data)
+    assert proven.data.startswith(MAGIC)
     assert sum(f.size for f in fields if f.name.startswith("segment 0 ")) == (
-        HEADER_BYTES + 8 + len(written.bundle.segments[0].proof)
+        HEADER_BYTES + 8 + len(proven.bundle.segments[0].proof)
     )
 
 
@@ -524,12 +468,9 @@ def _messages(proven: Proven) -> list[Field]:
     with mock.patch.object(VerifierChannel, "_take", record):
         proven.judge(proven.data)
     places = _places(proven)
-    if proven.bundle.certificate is None:
-        streams = streams[1:]
     names = [f"segment {number} proof" for number in range(len(proven.bundle.segments))]
-    names = [*_sections(proven.bundle)[3:-1], *names, "closing"]
     out = []
-    for name, stream in zip(names, streams, strict=True):
+    for name, stream in zip([*names, "closing"], streams[1:], strict=True):
         base = places[name].offset
         for label, found in stream.items():
             for message in {found[0], found[-1]}:
@@ -543,78 +484,78 @@ def _flipped(data: bytes, place: int, mask: int) -> bytes:
     return bytes(out)
 
 
-def test_one_byte_of_every_header_field_flipped(written: Proven) -> None:
+def test_one_byte_of_every_header_field_flipped(proven: Proven) -> None:
     """First, last and a middle byte of everything that is no proof; every byte of short fields."""
     chance = random.Random(1)
-    for field in _fields(written.bundle):
+    for field in _fields(proven.bundle):
         if "proof" in field.name.split()[-1:] or field.name in ("certificate", "closing"):
             continue
         inside = range(field.offset, field.offset + field.size)
         places = inside if field.size <= 32 else [inside[0], inside[-1], *chance.sample(inside, 20)]
         for place in places:
-            _refuse(written, _flipped(written.data, place, 1 << chance.randrange(8)))
+            _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
 
 
-def test_one_byte_of_every_message_flipped(written: Proven) -> None:
+def test_one_byte_of_every_message_flipped(proven: Proven) -> None:
     """Every labelled message of the certificate, the segments and the closing proof."""
     chance = random.Random(2)
-    messages = _messages(written)
+    messages = _messages(proven)
     assert len(messages) > 100
     for message in messages:
         place = message.offset + chance.randrange(message.size)
-        _refuse(written, _flipped(written.data, place, 1 << chance.randrange(8)))
+        _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
 
 
-def test_one_byte_anywhere_flipped(written: Proven) -> None:
+def test_one_byte_anywhere_flipped(proven: Proven) -> None:
     """A hundred and fifty random positions of each file."""
     chance = random.Random(3)
-    for place in chance.sample(range(len(written.data)), 150):
-        _refuse(written, _flipped(written.data, place, chance.randrange(1, 256)))
+    for place in chance.sample(range(len(proven.data)), 150):
+        _refuse(proven, _flipped(proven.data, place, chance.randrange(1, 256)))
 
 
-def test_truncated(written: Proven) -> None:
+def test_truncated(proven: Proven) -> None:
     """At the start and the end of every field, one byte before, and at random places."""
     chance = random.Random(4)
-    cuts = {0, 1, len(written.data) - 1, *chance.sample(range(len(written.data)), 50)}
-    for field in _fields(written.bundle):
+    cuts = {0, 1, len(proven.data) - 1, *chance.sample(range(len(proven.data)), 50)}
+    for field in _fields(proven.bundle):
         cuts |= {field.offset, field.offset + field.size - 1}
-    for cut in sorted(cuts - {len(written.data)}):
-        _refuse(written, written.data[:cut], MalformedProof)
+    for cut in sorted(cuts - {len(proven.data)}):
+        _refuse(proven, proven.data[:cut], MalformedProof)
 
 
-def test_padded(written: Proven) -> None:
+def test_padded(proven: Proven) -> None:
     """Bytes after the file, and after each part with its length adjusted."""
-    for tail in (b"\0", b"\n", bytes(16), written.data):
-        _refuse(written, written.data + tail, MalformedProof)
-    bundle = written.bundle
-    for name in _sections(bundle):
+    for tail in (b"\0", b"\n", bytes(16), proven.data):
+        _refuse(proven, proven.data + tail, MalformedProof)
+    bundle = proven.bundle
+    for name in SECTIONS:
         for tail in (b" ", b"\0", bytes(16)):
             longer = replace(bundle, **{name: getattr(bundle, name) + tail})
-            _refuse(written, longer.to_bytes(), MalformedProof)
+            _refuse(proven, longer.to_bytes(), MalformedProof)
     for place in (0, 1):
         parts = list(bundle.segments)
         parts[place] = replace(parts[place], proof=parts[place].proof + bytes(16))
-        _refuse(written, _segments(written, *parts), MalformedProof)
+        _refuse(proven, _segments(proven, *parts), MalformedProof)
 
 
-def test_proof_streams_cut(written: Proven) -> None:
+def test_proof_streams_cut(proven: Proven) -> None:
     """Each proof without its last byte or its last hash, or empty, with its length adjusted."""
-    bundle = written.bundle
+    bundle = proven.bundle
     for cut in (-1, -32, 0):
-        for name in _sections(bundle)[3:]:
+        for name in ("closing",):
             data = getattr(bundle, name)
             stream = data[:cut] if cut else b""
-            _refuse(written, replace(bundle, **{name: stream}).to_bytes(), MalformedProof)
+            _refuse(proven, replace(bundle, **{name: stream}).to_bytes(), MalformedProof)
         for place, part in enumerate(bundle.segments):
             parts = list(bundle.segments)
             parts[place] = replace(part, proof=part.proof[:cut] if cut else b"")
-            _refuse(written, _segments(written, *parts), MalformedProof)
+            _refuse(proven, _segments(proven, *parts), MalformedProof)
 
 
-def test_huge_lengths_and_counts(written: Proven) -> None:
+def test_huge_lengths_and_counts(proven: Proven) -> None:
     """Refused before anything of that size is allocated, and quickly."""
     cases = []
-    for field in _fields(written.bundle):
+    for field in _fields(proven.bundle):
         if field.name.endswith(("length", "count")):
             sizes = (
                 [0xFFFFFFFF, 0x80000000, 3]
@@ -622,7 +563,7 @@ def test_huge_lengths_and_counts(written: Proven) -> None:
                 else [(1 << 64) - 1, 1 << 63, 1 << 40]
             )
             for size in sizes:
-                data = bytearray(written.data)
+                data = bytearray(proven.data)
                 struct.pack_into("<I" if field.size == 4 else "<Q", data, field.offset, size)
                 cases.append(bytes(data))
     cases.append(MAGIC + b"\xff" * 64)
@@ -633,16 +574,16 @@ def test_huge_lengths_and_counts(written: Proven) -> None:
         for data in cases:
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
-            _refuse(written, data, MalformedProof)
+            _refuse(proven, data, MalformedProof)
             peak = tracemalloc.get_traced_memory()[1] - before
-            assert peak < 3 * len(written.data) + (1 << 20)
+            assert peak < 3 * len(proven.data) + (1 << 20)
     finally:
         tracemalloc.stop()
     assert time.perf_counter() - started < 10
 
 
 def test_field_element_not_reduced(blank: Proven) -> None:
-    """``0`` written as ``p``: the same element, another encoding."""
+    """``0`` proven as ``p``: the same element, another encoding."""
     zeros = [
         message
         for message in _messages(blank)
@@ -656,17 +597,17 @@ def test_field_element_not_reduced(blank: Proven) -> None:
         assert "not below p" in str(error)
 
 
-def test_largest_words_as_field_elements(written: Proven) -> None:
+def test_largest_words_as_field_elements(proven: Proven) -> None:
     """``2^64 - 1`` in every message of scalars or cells; the segments have the same ones."""
     count = 0
-    for message in _messages(written):
+    for message in _messages(proven):
         if message.name.startswith("segment 1"):
             continue
         if message.name.endswith(("/path", "/root", "commitment", "work")) and message.size < 64:
             continue
-        data = bytearray(written.data)
+        data = bytearray(proven.data)
         data[message.offset : message.offset + 8] = b"\xff" * 8
-        _refuse(written, bytes(data), MalformedProof)
+        _refuse(proven, bytes(data), MalformedProof)
         count += 1
     assert count > 50
 

@@ -11,6 +11,7 @@ that hold disjoint parts of the cube add up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import mul
 from typing import Protocol
@@ -86,13 +87,36 @@ def next_claim(claim: Scalar, message: Sequence[Scalar], challenge: Ext) -> Scal
     return combine(weights, [message[0], claim, *message[1:]])
 
 
-def prove(channel: ProverChannel, label: str, machine: Machine, *, clear: bool = False) -> Point:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Proofs of work of ``bits`` before every challenge but the first ``free`` ones."""
+
+    bits: int = 0
+    free: int = 0
+
+    def before(self, number: int) -> int:
+        """Bits of work before the challenge with this number."""
+        return self.bits if number >= self.free else 0
+
+
+NO_WORK = Work()
+
+
+def prove(
+    channel: ProverChannel,
+    label: str,
+    machine: Machine,
+    *,
+    clear: bool = False,
+    work: Work = NO_WORK,
+) -> Point:
     """Run the machine to its end; returns the point, lowest variable first. ``clear``: the messages
     depend on nothing that is to be hidden."""
     send = channel.send_clear if clear else channel.send
     point: list[Ext] = []
-    for _ in range(machine.rounds):
+    for number in range(machine.rounds):
         send(f"{label}/round", machine.message())  # P -> V
+        channel.send_work(f"{label}/work", work.before(number))  # P -> V
         challenge = channel.challenger.element(f"{label}/point")  # V -> P
         machine.bind(challenge)
         point.append(challenge)
@@ -107,6 +131,7 @@ def verify(
     degree: int,
     *,
     clear: bool = False,
+    work: Work = NO_WORK,
 ) -> tuple[Scalar, Point]:
     """Returns ``(v', r)``; the caller must check ``g(r) = v'``."""
     if channel.dry:
@@ -114,11 +139,12 @@ def verify(
         return claim, tuple(channel.challenger.elements(f"{label}/point", rounds))
     point: list[Ext] = []
     message: Sequence[Scalar]
-    for _ in range(rounds):
+    for number in range(rounds):
         if clear:
             message = channel.receive_clear(f"{label}/round", degree)  # P -> V
         else:
             message = channel.receive(f"{label}/round", degree)  # P -> V
+        channel.receive_work(f"{label}/work", work.before(number))  # P -> V
         challenge = channel.challenger.element(f"{label}/point")  # V -> P
         claim = next_claim(claim, message, challenge)
         point.append(challenge)

@@ -33,16 +33,15 @@ from .network import (
     MaxPool,
     Unflatten,
 )
-from .operations import Accumulate, Fixed, Tensor
+from .operations import Accumulate, Fixed
 
 if TYPE_CHECKING:
     from .circuit import Circuit
 
 _T = TypeVar("_T")
 
-FORMATS = {1: "zktrain-circuit-1", 2: "zktrain-circuit-2"}
+FORMAT = "zktrain-circuit-3"
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
-_FIRST_LOSSES = ("cross_entropy", "mse")
 FILTERED = "filtered_sgd"
 """Kind of the optimizer of a circuit with momentum or weight decay."""
 
@@ -83,20 +82,13 @@ _DERIVED = (
 )
 
 
-def version(circuit: Circuit) -> int:
-    """The first version of the text that can state ``circuit``."""
-    plain = circuit.momentum is None and not circuit.drop_last and not circuit.frozen
-    first = circuit.loss in _FIRST_LOSSES and circuit.is_dense and plain
-    return 1 if first else 2
-
-
 def encode(circuit: Circuit) -> bytes:
     """The canonical text of ``circuit``."""
     graph = circuit.graph()
     fixed_point = circuit.fixed_point
     document = {
-        "format": FORMATS[circuit.version],
-        "layers": [_stated_layer(layer, circuit.version) for layer in circuit.layers],
+        "format": FORMAT,
+        "layers": [_kind(layer) for layer in circuit.layers],
         "loss": circuit.loss,
         "optimizer": _optimizer(circuit),
         "fixed_point": {
@@ -107,7 +99,7 @@ def encode(circuit: Circuit) -> bytes:
         "steps": circuit.steps,
         "order_seed": circuit.order_seed,
         "initialisation": _plain(circuit.initialisation),
-        "tensors": [_tensor(tensor, circuit.version) for tensor in graph.tensors],
+        "tensors": [_plain(tensor) for tensor in graph.tensors],
         "operations": [_kind(operation) for operation in graph.operations],
         "shifts": {"forward": fixed_point.shift, "backward": fixed_point.shift},
         "cells_per_step": circuit.cells_per_step,
@@ -142,17 +134,6 @@ def _plain(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _tensor(tensor: Tensor, version: int) -> dict[str, Any]:
-    fields = _plain(tensor)
-    if version == 1:  # knows no images
-        del fields["grid"], fields["taps"]
-    return fields
-
-
-def _stated_layer(layer: AnyLayer, version: int) -> dict[str, Any]:
-    return _plain(layer) if version == 1 else _kind(layer)  # version 1 knows one kind
-
-
 def _kind(record: Any) -> dict[str, Any]:
     """The fields of an operation, a map or a layer, and which one it is."""
     plain = {
@@ -170,14 +151,13 @@ def decode(data: bytes) -> dict[str, Any]:
     known = document if isinstance(document, dict) else {}
     sometimes = tuple(key for key in ("last_batch", "frozen") if key in known)
     document = _object(document, "the circuit", _STATED + _DERIVED + sometimes)
-    if document["format"] not in FORMATS.values():
-        _malformed(f"the format is none of {', '.join(FORMATS.values())}")
+    if document["format"] != FORMAT:
+        _malformed(f"the format is not {FORMAT}: compile the circuit again")
     optimizer, filtered = _read_optimizer(document["optimizer"])
     fixed_point = _object(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
     initialisation = _object(document["initialisation"], "initialisation", ("kind", "value"))
-    layer = _layer if document["format"] == FORMATS[1] else _any_layer
     return {
-        "layers": _list(document["layers"], "layers", MAX_LAYERS, layer),
+        "layers": _list(document["layers"], "layers", MAX_LAYERS, _layer),
         "loss": _string(document["loss"], "loss"),
         "fixed_point": FixedPoint(
             _integer(fixed_point["activation_bits"], "activation_bits"),
@@ -288,19 +268,14 @@ def _entry(value: Any) -> tuple[int, int]:
     return _integer(value[0], "a first step"), _integer(value[1], "a multiplier")
 
 
-def _layer(value: Any) -> AnyLayer:
-    """A layer of version 1: dense, and nothing says so."""
-    return _record(Layer, value)
-
-
 _KINDS: dict[str, type[AnyLayer]] = {
     kind.__name__: kind
     for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add, Activation)
 }
 
 
-def _any_layer(value: Any) -> AnyLayer:
-    """A layer of version 2: its kind, and the fields of that kind."""
+def _layer(value: Any) -> AnyLayer:
+    """Its kind, and the fields of that kind."""
     kind = value.get("kind") if isinstance(value, dict) else None
     known = _KINDS.get(kind) if isinstance(kind, str) else None
     if known is None:

@@ -38,12 +38,6 @@ class Circuit:
     drop_last: bool = False
     frozen: tuple[str, ...] = ()
 
-    @property
-    def version(self) -> int:
-        """Of the canonical text and of the protocol's constants: 1 wherever version 1 can state
-        this circuit, so that old proofs and pinned circuits stay what they are."""
-        return canonical.version(self)
-
     def graph(self) -> StepGraph:
         """The operations of one training step, backward pass and update included."""
         return _graph(self.layers, self.loss, self.fixed_point, self.frozen)

@@ -64,11 +64,6 @@ class Evaluation:
 
     circuit: Circuit
 
-    @property
-    def version(self) -> int:
-        """Evaluations came with the second version of the protocol's constants."""
-        return 2
-
     def graph(self) -> StepGraph:
         """See ``build_evaluation``."""
         return _graph(self.circuit.layers, self.circuit.fixed_point)

@@ -72,7 +72,6 @@ def proved_fields(result: ProvedEvaluation) -> dict[str, Any]:
         "seconds": result.seconds,
         "proof_bytes": result.proof_bytes,
         "peak_rss_bytes": result.peak_rss_bytes,
-        "warnings": list(result.warnings),
         "path": str(result.path),
     }
 
@@ -156,7 +155,6 @@ def proved(result: ProvedEvaluation, weights: str) -> None:
     if result.dataset is not None:
         rows.append(("commitment", str(result.dataset)))
     screens._rows(out, rows)
-    screens.notes(out, result.warnings)
     command = f"zktrain verify-eval {weights} --proof {result.path} --dataset {result.dataset_root}"
     out.print(f"Next: {command}", markup=False)
 

@@ -312,7 +312,6 @@ def prove(
                 "peak_rss_bytes": result.peak_rss_bytes,
                 "zero_knowledge": result.zero_knowledge,
                 "stages": result.stages,
-                "warnings": list(result.warnings),
                 "path": str(result.path),
                 **({} if tree is None else {"profile": tree.to_json()}),
             }

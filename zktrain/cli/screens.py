@@ -214,7 +214,6 @@ def proved(result: Proved, dataset: Path, weights: Path) -> None:
             ("peak memory", wording.size(result.peak_rss_bytes)),
         ],
     )
-    notes(out, result.warnings)
     command = f"zktrain verify {weights} --proof {result.path} --dataset {dataset}"
     out.print(f"Next: {command}", markup=False)
 

@@ -2,10 +2,10 @@
 
 Level 0 folds the lanes of ``F`` with the lane coordinates of ``z``, which were drawn after the
 commitment: ``f_1 = sum_l eq(z_row, l) F_l`` and ``<f_1, eq(z_col)> = v``. Level ``l``: commit
-``f_l`` at a lower rate, only then, after the work that a version may ask for, draw the positions
-of the previous level to open; a row opened at ``x`` folds to ``y`` and becomes the claim
-``<(1, x, x^2, ...), f_l> = y``, added to the running claim with powers of ``beta``; a sumcheck
-over the lowest variables gives ``f_{l+1}``. The last vector goes in clear, and the last
+``f_l`` at a lower rate, only then, after some work, draw the positions of the previous level to
+open; a row opened at ``x`` folds to ``y`` and becomes the claim ``<(1, x, x^2, ...), f_l> = y``,
+added to the running claim with powers of ``beta``; a sumcheck over the lowest variables, with work
+before each challenge, gives ``f_{l+1}``. The last vector goes in clear, and the last
 commitment's rows are checked against it. [NA25]
 
 Where commitments hide, their lanes have random *tails* above the message, so ``f_1`` has a
@@ -130,10 +130,12 @@ def prove(
             machine.rounds = following.variables
         clear = not following.masked
         with span("rounds"):
-            bound = sumcheck.prove(channel, f"{label}/fold", machine, clear=clear)
+            work = sumcheck.Work(following.fold_work_bits)
+            bound = sumcheck.prove(channel, f"{label}/fold", machine, clear=clear, work=work)
         f, w = machine.terms[0]
         if following.masked:
             channel.send(f"{label}/mask", [kf.total(kf.product(mask, w))])  # P -> V
+            channel.send_work(f"{label}/epsilon/work", following.fold_work_bits)  # P -> V
             epsilon = channel.challenger.element(f"{label}/epsilon")  # V -> P
             kf.add_scaled(f, epsilon, mask)
             weights = _level_weights(following, bound, epsilon)
@@ -384,7 +386,13 @@ def verify(
         if following.zeros:
             zero_point = _zero_point(channel, label, following)  # V -> P
         running, bound = sumcheck.verify(
-            channel, f"{label}/fold", running, following.variables, 2, clear=not following.masked
+            channel,
+            f"{label}/fold",
+            running,
+            following.variables,
+            2,
+            clear=not following.masked,
+            work=sumcheck.Work(following.fold_work_bits),
         )
         own = bound[: following.fold_log]
         eqs = [(x[len(own) :], f * ml.eq(x[: len(own)], own)) for x, f in eqs]
@@ -412,6 +420,7 @@ def verify(
         epsilon = ONE
         if following.masked:
             (mask,) = channel.receive(f"{label}/mask", 1)  # P -> V
+            channel.receive_work(f"{label}/epsilon/work", following.fold_work_bits)  # P -> V
             epsilon = channel.challenger.element(f"{label}/epsilon")  # V -> P
             running = running + epsilon * mask
         weights = [_level_weights(following, bound, epsilon)]

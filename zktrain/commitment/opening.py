@@ -3,8 +3,8 @@
 All commitments have lanes of one length and stand side by side in one polynomial ``F``
 (``packing.arrange``). With ``omega = sum_k gamma^k eq(prefix_k) eq(z_k)``, one sumcheck over
 ``sum_x F(x) omega(x) = sum_k gamma^k v_k`` ends in one claim ``F(z) = v``; the lane coordinates
-of ``z`` fold the lanes and Ligerito proves the rest. Error: ``(#claims + 2 n) / |E|`` besides
-Ligerito's.
+of ``z``, each drawn after work of its own, fold the lanes and Ligerito proves the rest. Error:
+``(#claims + 2 n) / |E|`` besides Ligerito's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..randomness import Randomness
 from . import ligerito
 from .commit import Committed
 from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, Term, arrange, extend
-from .parameters import FIRST_SCHEME, Plan, Scheme, plan
+from .parameters import SCHEME, Plan, Scheme, plan
 
 LOW = BLOCK_LOG_MIN
 """Variables bound on per-claim tables, before one small dense table remains."""
@@ -43,7 +43,7 @@ def prove(
     bits: float,
     random: Randomness | None = None,
     *,
-    scheme: Scheme = FIRST_SCHEME,
+    scheme: Scheme = SCHEME,
 ) -> None:
     """Claims are absorbed already; ``bits`` is the security of every query term. ``random`` is for
     the masks of a channel that hides, and otherwise the operating system's."""
@@ -53,6 +53,9 @@ def prove(
     lane_log = packings[0].lane_log
     offsets, row_log = arrange(packings)
     n = lane_log + row_log
+
+    levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
+    lanes = sumcheck.Work(levels.levels[0].fold_work_bits, lane_log - LOW)
 
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weights = ext.powers(gamma, len(claims))
@@ -98,10 +101,9 @@ def prove(
             np.ascontiguousarray(omega[:, at : at + table.shape[1]]), table
         )
     machine = sumcheck.ProductMachine([(f, omega)])
-    z = low_point + sumcheck.prove(channel, f"{label}/batch", machine)
+    z = low_point + sumcheck.prove(channel, f"{label}/batch", machine, work=lanes)
     value = machine.finals()[0][0]
     channel.send(f"{label}/value", [value])  # P -> V
-    levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
     ligerito.prove(channel, label, committed, offsets, levels, z, random)
 
 
@@ -130,18 +132,21 @@ def verify(
     claims: Sequence[Claim],
     bits: float,
     *,
-    scheme: Scheme = FIRST_SCHEME,
+    scheme: Scheme = SCHEME,
 ) -> None:
     """Raises unless every claim holds for the polynomials committed under ``roots``."""
     lane_log = packings[0].lane_log
     offsets, row_log = arrange(packings)
     n = lane_log + row_log
 
+    levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
+    lanes = sumcheck.Work(levels.levels[0].fold_work_bits, lane_log)
+
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weights = ext.powers(gamma, len(claims))
     target = combine(weights, [claim.value for claim in claims])
 
-    reduced, z = sumcheck.verify(channel, f"{label}/batch", target, n, 2)
+    reduced, z = sumcheck.verify(channel, f"{label}/batch", target, n, 2, work=lanes)
     (value,) = channel.receive(f"{label}/value", 1)  # P -> V
     omega = ZERO
     for term, weight in _weighted(claims, weights):
@@ -156,12 +161,11 @@ def verify(
             "the batched evaluation claims do not reduce to the opened value", stage=label
         ),
     )
-    levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
     ligerito.verify(channel, label, roots, packings, offsets, levels, z, value)
 
 
 def level_plan(
-    packings: Sequence[Packing], bits: float, *, hiding: bool, scheme: Scheme = FIRST_SCHEME
+    packings: Sequence[Packing], bits: float, *, hiding: bool, scheme: Scheme = SCHEME
 ) -> Plan:
     """The levels of a joint opening of commitments that have one rate."""
     _, row_log = arrange(packings)
@@ -178,9 +182,8 @@ def proof_sizes(packings: Sequence[Packing], levels: Plan) -> dict[str, int]:
     for level in levels.levels[1:]:
         rows += level.queries * (2 * level.lanes + level.salt_cells)
         scalars += 2 * 2 * level.variables + 4 + 2 * level.tail + 2 * level.masked
-    nonces = sum(level.work_bits > 0 for level in levels.levels)
     return {
         "opened rows": 8 * rows,
         "clear vector": 16 << levels.clear_log,
-        "opening's scalars and roots": 8 * (scalars + nonces),
+        "opening's scalars and roots": 8 * (scalars + levels.nonces),
     }

@@ -1,15 +1,17 @@
 """Rates, folds and query counts of the commitment, derived from the security wanted.
 
-Unique-decoding regime: a word is accepted as close within relative distance
-``gamma = (1 - rho)/2 - 3/((1 - rho) n)`` [BCHKS25, DG25, NA25]; a word farther away survives ``t``
-distinct queries with probability at most ``C((1 - gamma) n, t) / C(n, t)``. ``rho`` counts the
-random coefficients too (``tail``), if there are any.
+Unique-decoding regime: a word is close if it differs from a code word in at most ``e = floor((n -
+k) / 2)`` of ``n`` positions, where ``k``, the coefficients of a lane, counts the random ones too
+(``tail``), if there are any. Folding one variable takes a line through two words (of an interleaved
+code, hence of one over a larger field): a pair that is not close on one set of positions gives a
+close word for at most ``n`` challenges [BCIKS20, Theorem 4.1]. A word farther away survives ``t``
+distinct queries with probability at most ``C(n - e - 1, t) / C(n, t)``.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..field.extension import LOG2_SIZE
@@ -23,21 +25,27 @@ HIDING_LANE_LOG_MIN = 12
 """Lanes with random coefficients are long enough for a level in which the fold is masked."""
 ROW_LOG = 6
 """A commitment is cut in about ``2^6`` lanes."""
+FOLD_MARGIN_BITS = 2
+"""Folding gets so many bits more than queries, so that it hardly counts beside them: its work costs
+next to nothing."""
+MAX_WORK_BITS = 28
 RATE_SLACK = 1.1
 """A tail may raise the rate of a level by a tenth; else the code word is twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What a version of the protocol says of openings.
+    """What openings are like.
 
-    A segment's commitments have rate ``2^-rate_log``, levels 1, 2, ... of an opening the rates
-    ``2^-deeper[0]``, ``2^-deeper[1]``, ..., and all after those the last of them. Folding stops at
-    ``2^clear_log`` elements of E, or two variables earlier if that saves a level. Every draw of
-    positions costs ``2^work_bits`` hashes, and so many bits less need to come from the positions.
+    A segment's commitments have rate ``2^-rate_log``, a dataset's ``2^-dataset_rate_log``, levels
+    1, 2, ... of an opening the rates ``2^-deeper[0]``, ``2^-deeper[1]``, ..., and all after those
+    the last of them. Folding stops at ``2^clear_log`` elements of E, or two variables earlier if
+    that saves a level. Every draw of positions costs ``2^work_bits`` hashes, and so many bits less
+    need to come from the positions.
     """
 
     rate_log: int
+    dataset_rate_log: int
     deeper: tuple[int, ...]
     clear_log: int
     work_bits: int
@@ -47,10 +55,8 @@ class Scheme:
         return self.deeper[min(level, len(self.deeper)) - 1]
 
 
-FIRST_SCHEME = Scheme(rate_log=1, deeper=tuple(range(2, 32)), clear_log=8, work_bits=0)
-"""Versions 1 and 2, certificates of datasets, and evaluations."""
-SMALL_SCHEME = Scheme(rate_log=2, deeper=(3, 4), clear_log=9, work_bits=20)
-"""Version 3."""
+SCHEME = Scheme(rate_log=2, dataset_rate_log=1, deeper=(3, 4), clear_log=9, work_bits=20)
+"""Of all proofs. A dataset's code words are made again by every proof, so they are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Level:
     Hiding adds: ``tail`` random coefficients above each lane's message, as many as positions are
     ever opened; ``carried_tail``, the length of the folded tail that the level before had (0:
     none); ``masked``, one more lane of random E coefficients. ``work_bits`` are those of the proof
-    of work before its positions are drawn.
+    of work before its positions are drawn, ``fold_work_bits`` before each challenge that folds it.
     """
 
     message_log: int
@@ -72,6 +78,7 @@ class Level:
     carried_tail: int = 0
     masked: bool = False
     work_bits: int = 0
+    fold_work_bits: int = 0
 
     @property
     def carried(self) -> int:
@@ -89,6 +96,11 @@ class Level:
     def variables(self) -> int:
         """Lane variables of the level's matrix: one more where a folded tail is carried."""
         return self.fold_log + (self.carried >= 0)
+
+    @property
+    def folds(self) -> int:
+        """Challenges that fold the level: its lane variables, and the factor of the mask."""
+        return self.variables + self.masked
 
     @property
     def salt_cells(self) -> int:
@@ -110,6 +122,12 @@ class Plan:
     clear_log: int
 
     @property
+    def nonces(self) -> int:
+        """Proofs of work of an opening."""
+        drawn = sum(level.work_bits > 0 for level in self.levels)
+        return drawn + sum(level.folds for level in self.levels if level.fold_work_bits)
+
+    @property
     def positions(self) -> int:
         """Code word positions of each commitment that an opening reveals."""
         return self.levels[0].queries
@@ -128,11 +146,9 @@ def rate(code_log: int, message_log: int, tail: int = 0) -> float:
     return float(((1 << message_log) + tail) / (1 << code_log))
 
 
-def distance(code_log: int, message_log: int, tail: int = 0) -> float:
-    """``gamma``."""
-    n = 1 << code_log
-    rho = rate(code_log, message_log, tail)
-    return (1 - rho) / 2 - 3 / ((1 - rho) * n)
+def radius(code_log: int, message_log: int, tail: int = 0) -> int:
+    """``e``: less than half the distance ``n - k + 1`` of the code."""
+    return ((1 << code_log) - (1 << message_log) - tail) // 2
 
 
 def subset_bits(total: int, good: int, drawn: int) -> float:
@@ -154,7 +170,8 @@ def subset_size(total: int, good: int, bits: float) -> int:
 
 
 def _agreeing(code_log: int, message_log: int, tail: int) -> int:
-    return math.floor((1 - distance(code_log, message_log, tail)) * (1 << code_log))
+    """Positions where a word that is not close may agree with a code word."""
+    return (1 << code_log) - radius(code_log, message_log, tail) - 1
 
 
 def query_bits(code_log: int, message_log: int, queries: int, tail: int = 0) -> float:
@@ -162,11 +179,18 @@ def query_bits(code_log: int, message_log: int, queries: int, tail: int = 0) -> 
     return subset_bits(1 << code_log, _agreeing(code_log, message_log, tail), queries)
 
 
-def fold_bits(code_log: int, message_log: int, fold_log: int, tail: int = 0) -> float:
-    """``-log2`` of the proximity-gap error of folding ``fold_log`` variables."""
-    n = 1 << code_log
-    per_variable = max(2.0, distance(code_log, message_log, tail) * n + 1)
-    return LOG2_SIZE - math.log2(per_variable * max(1, fold_log))
+def fold_bits(code_log: int, variables: int) -> float:
+    """``-log2`` of the error of folding so many variables, without work: ``n / |E|`` each [BCIKS20,
+    Theorem 4.1]."""
+    return LOG2_SIZE - code_log - math.log2(max(1, variables))
+
+
+def _with_fold_work(level: Level, bits: float) -> Level:
+    """Work before each of its challenges that lifts folding to ``bits``, and the margin."""
+    if not level.folds:
+        return level
+    missing = bits + FOLD_MARGIN_BITS - fold_bits(level.code_log, level.folds)
+    return replace(level, fold_work_bits=max(0, min(MAX_WORK_BITS, math.ceil(missing))))
 
 
 def _queries(code_log: int, message_log: int, bits: float, tail: int = 0) -> int:
@@ -213,9 +237,10 @@ def plan(
     tail: int = 0,
     hiding: bool = False,
     rate_log: int = 1,
-    scheme: Scheme = FIRST_SCHEME,
+    scheme: Scheme = SCHEME,
 ) -> Plan:
-    """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits``.
+    """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits`` and
+    folding a little more.
 
     The lanes are committed at rate ``2^-rate_log``. ``tail`` is the number of random coefficients
     per committed lane, 0 or a power of two; with ``hiding`` the opening itself is masked.
@@ -241,4 +266,4 @@ def plan(
         remaining = message
     if (tail or hiding) and (len(levels) == 1 or log2_ceil(max(1, tail)) > lane_log):
         raise ValueError("lanes with random coefficients must be longer")
-    return Plan(tuple(levels), remaining)
+    return Plan(tuple(_with_fold_work(level, bits) for level in levels), remaining)

@@ -283,7 +283,7 @@ def _size(dims: tuple[int, ...]) -> int:
 
 
 def _closing(statement: Statement) -> Iterator[Work]:
-    header, bits = statement.dataset, statement.closing_bits
+    header, bits = statement.dataset, statement.query_bits
     cells = wide = terms = 0
     for segment in range(len(statement.segments)):
         for source, many in statement.claims(segment).dataset.items():

@@ -186,7 +186,9 @@ def joint_opening(
             else 2 * level.lanes + level.salt_cells
         )
         if level.work_bits:
-            yield Work((*place, "work"), "work", {"hashes": 2.0**level.work_bits})
+            folding = level.folds * 2.0**level.fold_work_bits if level.fold_work_bits else 0.0
+            hashes = 2.0**level.work_bits + folding
+            yield Work((*place, "work"), "work", {"hashes": hashes})
         yield Work(place, "open rows", {"cells": level.queries * width, "calls": 1})
         if number + 1 == len(levels.levels):
             return

@@ -85,7 +85,7 @@ def bundle_parts(statement: Statement) -> dict[str, float]:
     for segment in range(len(statement.segments)):
         for name, count in segment_parts(statement, segment).items():
             total[name] = total.get(name, 0.0) + count
-    bits = statement.closing_bits
+    bits = statement.query_bits
     closing = opening_parts([statement.dataset.packing()], statement.closing_plan)
     return {
         "statement, circuit, dataset": FRAMES

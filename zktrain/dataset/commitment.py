@@ -40,6 +40,7 @@ from ..commitment.parameters import (
     HIDING_LANE_LOG_MIN,
     LANE_LOG_MIN,
     ROW_LOG,
+    SCHEME,
     Plan,
     carried_tail_for,
 )
@@ -48,7 +49,7 @@ from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
 from ..field.goldilocks import P
 from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
-from ..parameters import parameter_digest
+from ..parameters import VERSION, parameter_digest
 from ..profile import mark
 from ..randomness import Randomness, expand
 from ..spans import Bytes
@@ -57,8 +58,12 @@ from .scaling import BYTES, Scaling
 if TYPE_CHECKING:
     from .readers import Records
 
-FORMAT = {False: "zktrain-dataset-2", True: "zktrain-dataset-hiding-2"}
-PROTOCOL = {False: "zktrain dataset certificate v1", True: "zktrain hiding certificate v1"}
+FORMAT = {False: f"zktrain-dataset-{VERSION}", True: f"zktrain-dataset-hiding-{VERSION}"}
+PROTOCOL = {
+    False: f"zktrain dataset certificate v{VERSION}",
+    True: f"zktrain hiding certificate v{VERSION}",
+}
+_ROOT = f"zktrain dataset root v{VERSION}\0".encode()
 MAX_RECORDS = 1 << 24
 MAX_CLASSES = 1 << 14
 MAX_CELLS_LOG = 30
@@ -153,7 +158,9 @@ class DatasetHeader:
         return min(1 << self.log_features, -(-self.features // whole) * whole)
 
     def packing(self) -> Packing:
-        return pack(self._tensors(self.covered_features), self.lane_log, self.tail)
+        return pack(
+            self._tensors(self.covered_features), self.lane_log, self.tail, SCHEME.dataset_rate_log
+        )
 
     def to_json(self) -> bytes:
         fields: dict[str, Any] = {
@@ -199,7 +206,7 @@ class DatasetHeader:
     @property
     def root(self) -> bytes:
         """What the world calls the dataset: 32 bytes."""
-        return hashlib.sha256(b"zktrain dataset root v1\0" + self.to_json()).digest()
+        return hashlib.sha256(_ROOT + self.to_json()).digest()
 
 
 @lru_cache(maxsize=64)
@@ -209,7 +216,8 @@ def _lanes(header: DatasetHeader) -> tuple[int, int]:
     if not header.hiding:
         return max(LANE_LOG_MIN, lane_log), 0
     lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
-    while (tail := carried_tail_for(lane_log, query_bits(), header.openings + 1)) > 1 << lane_log:
+    bits, openings, rate_log = _positions_bits(), header.openings + 1, SCHEME.dataset_rate_log
+    while (tail := carried_tail_for(lane_log, bits, openings, rate_log)) > 1 << lane_log:
         lane_log += 1
     return lane_log, tail
 
@@ -431,6 +439,11 @@ def _label_sums(header: DatasetHeader, record: Point) -> Claim:
 def query_bits() -> float:
     """Security of each query term of the certificate and of openings of the dataset."""
     return soundness.CERTIFICATE_BITS + 4.0
+
+
+def _positions_bits() -> float:
+    """Of those, what the positions of a code word give."""
+    return query_bits() - SCHEME.work_bits
 
 
 def certificate_plan(header: DatasetHeader) -> Plan:

@@ -1,7 +1,7 @@
 """The public file of a committed dataset (``.zkd``): header and certificate, nothing of the
 records.
 
-magic "ZKTDATA" and the version byte 1; header, certificate: each u64 length, bytes
+magic "ZKTDATA" and the version byte; header, certificate: each u64 length, bytes
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from pathlib import Path
 from .. import files
 from ..errors import InputError, MalformedProof
 from ..files import read_bytes
-from ..transcript.bundle import MAX_TEXT_BYTES, Reader
+from ..parameters import VERSION
+from ..transcript.bundle import MAX_TEXT_BYTES, Reader, refuse_version
 from .commitment import DatasetHeader
 
-MAGIC = b"ZKTDATA\x01"
+MAGIC = b"ZKTDATA" + bytes([VERSION])
 MAX_FILE_BYTES = 1 << 24
 """Far more than the largest header and certificate, which have less than 1 MiB."""
 
@@ -41,10 +42,11 @@ def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:
 def parse_public(data: bytes, path: str | Path) -> tuple[DatasetHeader, bytes]:
     """Header and certificate of the bytes of ``path``, not verified. Raises MalformedProof."""
     reader = Reader(data, "dataset file")
-    if reader.take(len(MAGIC), "magic") != MAGIC:
-        raise MalformedProof(
-            f"{path} is not a zktrain dataset file of this version", stage="dataset"
-        )
+    magic = reader.take(len(MAGIC), "magic")
+    if magic[:7] != MAGIC[:7]:
+        raise MalformedProof(f"{path} is not a zktrain dataset file", stage="dataset")
+    if magic != MAGIC:
+        refuse_version(f"dataset file {path}", magic[7])
     header = DatasetHeader.from_json(reader.section("header", MAX_TEXT_BYTES))
     certificate = reader.section("certificate", MAX_FILE_BYTES)
     reader.finish()

@@ -8,7 +8,6 @@
     positions     code word positions opened so far
     segments      segments proved so far
     opened        digests of what these were counted for: 32 hexadecimal digits each
-    clear         whether a proof that does not hide was begun: what it reveals stays revealed
 
 It is JSON, readable by its owner alone (mode 0600). Whoever has it and the public file can test
 guesses about the dataset. The counters are on the disk before anything that opens the dataset gets
@@ -52,7 +51,6 @@ class Secret:
     positions: int
     segments: int
     opened: tuple[str, ...] = ()
-    clear: bool = False
 
     @property
     def seed(self) -> bytes:
@@ -138,8 +136,6 @@ def _parsed(data: bytes, path: Path, root: str | None) -> Secret:
             raise ValueError("another format")
         secret = Secret(**{**fields, "opened": tuple(fields["opened"])})
         counts = (secret.openings, secret.positions, secret.segments)
-        if type(secret.clear) is not bool:
-            raise ValueError("wrong type")
         if any(type(n) is not int or n < 0 for n in counts) or secret.openings > MAX_OPENINGS:
             raise ValueError("a count is out of range")
         digests = (bytes.fromhex(secret.root), bytes.fromhex(secret.records))
@@ -193,32 +189,6 @@ def spend(
         if mark not in known.opened:
             after = _with(known, path, header, positions, segments)
             file.write(_text(replace(after, opened=(*known.opened, mark))))
-
-
-def record_clear(path: Path, header: DatasetHeader) -> None:
-    """Keep, durably, that a proof in clear is about to reveal something of the dataset."""
-    with held(path, _WHAT, _MAX_BYTES) as file:
-        known = _suits(_parsed(file.read(), path, header.root.hex()), path, header)
-        if not known.clear:
-            file.write(_text(replace(known, clear=True)))
-
-
-def hidden_warnings(path: Path | None, header: DatasetHeader, hiding: bool) -> tuple[str, ...]:
-    """What the owner must hear before or after proving; a proof in clear is kept in mind."""
-    if path is None:
-        return ()
-    if not hiding:
-        record_clear(path, header)
-        return (
-            "this proof does not hide the dataset, though its commitment does: whatever it "
-            "reveals, no later proof on this commitment can hide",
-        )
-    if not read_for(path, header).clear:
-        return ()
-    return (
-        "a proof in clear was made on this commitment before, and whatever it revealed of the "
-        "dataset this proof cannot hide; commit to the dataset anew if the other one is public",
-    )
 
 
 def spending(

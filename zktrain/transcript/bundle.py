@@ -1,14 +1,14 @@
 """The wire format of a bundle: everything a verifier needs besides the weights and the dataset's
 root.
 
-    magic "ZKTRAIN" and the version byte: 3
+    magic "ZKTRAIN" and the version byte
     statement, circuit, dataset header    each: u64 length, bytes
     u32 number of segments; each: header (108 bytes), u64 length, proof
     closing proof: u64 length, bytes
 
 Integers are little-endian. Nothing may follow. Lengths are checked against the bytes that are
-there. Version 1 has the dataset's certificate after the header; since then it stays in the
-dataset's own file, which is published once for all that is trained on it.
+there. The dataset's certificate is in the dataset's own file, which is published once for all that
+is trained on it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from ..arguments import lookup
 from ..checked import checked
@@ -26,12 +27,13 @@ from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, MalformedProof
 from ..files import beginning, opened, read_bytes
+from ..parameters import VERSION
 from ..spans import Bytes, cut, whole
 from .segment import HEADER_BYTES, SegmentHeader
-from .statement import MAX_SEGMENTS, NEWEST, Statement, lookup_entries
+from .statement import MAX_SEGMENTS, Statement, lookup_entries
 
-MAGIC = b"ZKTRAIN"
-EVALUATION_MAGIC = b"ZKTEVAL\x01"
+MAGIC = b"ZKTRAIN" + bytes([VERSION])
+EVALUATION_MAGIC = b"ZKTEVAL" + bytes([VERSION])
 EZKL_MAGIC = b"ZKTEZKL\x01"
 MAGICS = (MAGIC, EVALUATION_MAGIC[:7], EZKL_MAGIC[:7])
 MAX_TEXT_BYTES = 1 << 12
@@ -55,19 +57,10 @@ class Bundle:
     dataset_json: bytes
     segments: tuple[SegmentProof, ...]
     closing: Bytes
-    certificate: bytes | None = None
-    """Of bundles of version 1."""
-
-    @property
-    def version(self) -> int:
-        return NEWEST if self.certificate is None else 1
 
     def to_bytes(self) -> bytes:
-        sections = [self.statement_json, self.circuit_json, self.dataset_json]
-        if self.certificate is not None:
-            sections.append(self.certificate)
-        parts = [MAGIC, bytes([self.version])]
-        for section in sections:
+        parts = [MAGIC]
+        for section in (self.statement_json, self.circuit_json, self.dataset_json):
             parts += [struct.pack("<Q", len(section)), section]
         parts.append(struct.pack("<I", len(self.segments)))
         for segment in self.segments:
@@ -154,33 +147,36 @@ def is_ezkl(path: str | Path) -> bool:
     return beginning(path, 7) == EZKL_MAGIC[:7]
 
 
+def refuse_version(what: str, found: int) -> NoReturn:
+    """Raises :class:`MalformedProof` for a file of another version."""
+    raise MalformedProof(
+        f"the {what} is of version {found} of the format and this zktrain reads version {VERSION}: "
+        "make it again, or use the release that made it",
+        stage="bundle",
+    )
+
+
 def parse(data: Bytes) -> Bundle:
     """Proofs of a file are not read yet. Raises :class:`MalformedProof`."""
     reader = Reader(data, "bundle")
-    magic, version = reader.take(len(MAGIC), "magic"), reader.take(1, "version")[0]
-    if magic == EVALUATION_MAGIC[:7]:
+    magic = reader.take(len(MAGIC), "magic")
+    if magic[:7] == EVALUATION_MAGIC[:7]:
         raise MalformedProof(
             "this is a proof of an evaluation, not of training: use zktrain verify-eval",
             stage="bundle",
         )
-    if magic == EZKL_MAGIC[:7]:
+    if magic[:7] == EZKL_MAGIC[:7]:
         raise MalformedProof(
             "this is a proof by ezkl, not by the native backend: use zktrain.verify_ezkl",
             stage="bundle",
         )
-    if magic != MAGIC:
+    if magic[:7] != MAGIC[:7]:
         raise MalformedProof("this is not a zktrain bundle", stage="bundle")
-    if version not in (1, NEWEST):
-        raise MalformedProof(
-            "the bundle has another version of the format",
-            stage="bundle",
-            expected=f"1 or {NEWEST}",
-            got=version,
-        )
+    if magic != MAGIC:
+        refuse_version("bundle", magic[7])
     statement = reader.section("statement", MAX_TEXT_BYTES)
     circuit = reader.section("circuit", MAX_CIRCUIT_BYTES)
     dataset = reader.section("dataset header", MAX_TEXT_BYTES)
-    certificate = bytes(reader.proof("dataset certificate")) if version == 1 else None
     count = reader.count(MAX_SEGMENTS)
     segments = []
     for index in range(count):
@@ -188,22 +184,14 @@ def parse(data: Bytes) -> Bundle:
         segments.append(SegmentProof(header, reader.proof(f"proof of segment {index}")))
     closing = reader.proof("closing proof")
     reader.finish()
-    return Bundle(statement, circuit, dataset, tuple(segments), closing, certificate)
+    return Bundle(statement, circuit, dataset, tuple(segments), closing)
 
 
 def parse_statement(bundle: Bundle) -> Statement:
     """Circuit, dataset header and statement, each strictly; raises :class:`MalformedProof`."""
     circuit = Circuit.from_json(bundle.circuit_json)
     dataset = DatasetHeader.from_json(bundle.dataset_json)
-    statement = Statement.from_json(bundle.statement_json, circuit, dataset)
-    if statement.version != bundle.version:
-        raise MalformedProof(
-            "the statement is of another version than the bundle",
-            stage="statement",
-            expected=bundle.version,
-            got=statement.version,
-        )
-    return statement
+    return Statement.from_json(bundle.statement_json, circuit, dataset)
 
 
 def statement_of(path: str | Path) -> Statement:
@@ -297,7 +285,6 @@ class Inspection:
     proof_bytes: int
     segments: tuple[SegmentSummary, ...]
     closing_bytes: int
-    certificate_bytes: int | None
     sections: dict[str, int]
 
 
@@ -329,7 +316,4 @@ def inspect_bundle(path: str | Path) -> Inspection:
         "segments": sum(len(s.proof) + HEADER_BYTES for s in bundle.segments),
         "closing": len(bundle.closing),
     }
-    certificate = None if bundle.certificate is None else len(bundle.certificate)
-    if certificate is not None:
-        sections["dataset certificate"] = certificate
-    return Inspection(statement, size, summaries, len(bundle.closing), certificate, sections)
+    return Inspection(statement, size, summaries, len(bundle.closing), sections)

@@ -24,7 +24,7 @@ def _challenger(
     trace: Trace | None,
 ) -> Challenger:
     challenger = Challenger(f"{statement.protocol} closing", trace)
-    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge, statement.constants))
+    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
     challenger.absorb("statement", statement.digest)
     challenger.absorb("segments", b"".join(header.digest for header in headers))
     for claim in claims:
@@ -43,8 +43,7 @@ def _check(channel: VerifierChannel, statement: Provable, claims: list[DatasetCl
         [dataset.merkle_root],
         [dataset.packing()],
         opening_claims(dataset, claims),
-        statement.closing_bits,
-        scheme=statement.scheme,
+        statement.query_bits,
     )
 
 
@@ -58,13 +57,12 @@ def prove(
     random: Randomness | None = None,
 ) -> bytes:
     """One opening of the dataset's commitment."""
-    bits, layout = statement.closing_bits, statement.closing_layout()
+    bits, layout = statement.query_bits, statement.closing_layout()
     challenger = _challenger(statement, headers, claims, trace)
     mark("pads")
     channel = prover_channel(challenger, layout, bits, random)
     left = opening_claims(statement.dataset, claims)
-    scheme = statement.scheme
-    opening.prove(channel, "opening", [committed], left, bits, random, scheme=scheme)
+    opening.prove(channel, "opening", [committed], left, bits, random)
     if channel.hiding:
         mark("hiding: replay")
         again = _challenger(statement, headers, claims, None)
@@ -87,7 +85,7 @@ def verify(
     """Raises unless every claim holds for the dataset of the statement."""
     challenger = _challenger(statement, headers, claims, trace)
     layout = statement.closing_layout()
-    channel = verifier_channel(challenger, proof, layout, statement.closing_bits)
+    channel = verifier_channel(challenger, proof, layout, statement.query_bits)
     _check(channel, statement, claims)
     channel.close()
     channel.finish()

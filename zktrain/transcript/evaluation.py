@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..circuit.evaluation import Evaluation
 from ..commitment.packing import Packing, total_log
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
+from ..parameters import VERSION
 from .segment import SegmentHeader
 from .statement import (
     AUTO_SEGMENT_LOG,
@@ -31,9 +32,13 @@ from .statement import (
     segment_tensors,
 )
 
-FORMAT = "zktrain-evaluation-1"
-PROTOCOL = {False: "zktrain evaluation v1", True: "zktrain hiding evaluation v1"}
+FORMAT = f"zktrain-evaluation-{VERSION}"
+PROTOCOL = {
+    False: f"zktrain evaluation v{VERSION}",
+    True: f"zktrain hiding evaluation v{VERSION}",
+}
 """Protocol string without and with zero knowledge."""
+_STATEMENT = f"zktrain evaluation statement v{VERSION}\0".encode()
 MAX_COUNTS = 1 << 20
 """Numbers in all matrices of a statement together."""
 MAX_STATEMENT_BYTES = 1 << 22
@@ -157,7 +162,7 @@ class EvaluationStatement(Provable):
                 f"a segment of {size} records has more than 2^{MAX_SEGMENT_LOG} cells; "
                 "use fewer records"
             )
-        return self._miscount() or self._weakness()
+        return self._miscount() or self.weakness()
 
     def _miscount(self) -> str | None:
         classes = self.circuit.circuit.classes
@@ -174,13 +179,8 @@ class EvaluationStatement(Provable):
                 return f"the counts of segment {number} do not add up to its {records} records"
         return None
 
-    def _weakness(self) -> str | None:
-        if self.union_bits < self.security_bits:
-            return (
-                f"these sizes reach {self.union_bits:.1f} bits of security, "
-                f"{self.security_bits} are asked; evaluate fewer records, or ask for fewer bits"
-            )
-        return None
+    def _with_bits(self, bits: int) -> EvaluationStatement:
+        return replace(self, security_bits=bits)
 
     @property
     def protocol(self) -> str:
@@ -188,7 +188,7 @@ class EvaluationStatement(Provable):
 
     @cached_property
     def digest(self) -> bytes:
-        return hashlib.sha256(b"zktrain evaluation statement v1\0" + self.to_json()).digest()
+        return hashlib.sha256(_STATEMENT + self.to_json()).digest()
 
     @cached_property
     def segments(self) -> tuple[tuple[int, int], ...]:

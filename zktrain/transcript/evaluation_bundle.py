@@ -1,6 +1,6 @@
 """The wire format of a proof of an evaluation.
 
-    magic "ZKTEVAL" and the version byte 1
+    magic "ZKTEVAL" and the version byte
     statement, circuit, dataset header, dataset certificate    each: u64 length, bytes
     u32 number of segments; each: u64 length, proof
     closing proof: u64 length, bytes
@@ -21,7 +21,7 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from ..files import beginning, opened
 from ..spans import Bytes, whole
-from .bundle import EVALUATION_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader
+from .bundle import EVALUATION_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader, refuse_version
 from .evaluation import MAX_STATEMENT_BYTES, EvaluationStatement
 from .statement import MAX_SEGMENTS
 
@@ -65,9 +65,7 @@ def parse(data: Bytes) -> EvaluationBundle:
     if magic[:7] != EVALUATION_MAGIC[:7]:
         raise MalformedProof("this is not a zktrain proof of an evaluation", stage="bundle")
     if magic != EVALUATION_MAGIC:
-        raise MalformedProof(
-            "the proof has another version of the format", stage="bundle", expected=1, got=magic[7]
-        )
+        refuse_version("proof", magic[7])
     statement = reader.section("statement", MAX_STATEMENT_BYTES)
     circuit = reader.section("circuit", MAX_CIRCUIT_BYTES)
     dataset = reader.section("dataset header", MAX_TEXT_BYTES)

@@ -131,7 +131,7 @@ def _time_filter(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
 
 def _challenger(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(f"{statement.protocol} segment", trace)
-    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge, statement.constants))
+    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
     challenger.absorb("statement", statement.digest)
     challenger.absorb("header", header.to_bytes())
     return challenger
@@ -226,8 +226,7 @@ def prove(
     claims = _opening_claims(graph, ledger, list(counts), open_claims.boundaries, sides)
     commitments = [committed]
     commitments += [both[side].committed for side in sides]  # type: ignore[misc]
-    bits, scheme = statement.query_bits, statement.scheme
-    opening.prove(channel, "opening", commitments, claims, bits, random, scheme=scheme)
+    opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
     if channel.hiding:
         mark("hiding: replay")
         replay = _verifier(statement, header, channel.proof(), None)
@@ -334,6 +333,6 @@ def _check(
     sides = _committed_sides(statement, segment)
     claims = _opening_claims(relations.graph, ledger, counts, open_claims.boundaries, sides)
     roots = [root] + [{"start": header.start, "end": header.end}[side] for side in sides]
-    packings, bits = statement.packings(segment), statement.query_bits
-    opening.verify(channel, "opening", roots, packings, claims, bits, scheme=statement.scheme)
+    packings = statement.packings(segment)
+    opening.verify(channel, "opening", roots, packings, claims, statement.query_bits)
     return open_claims.dataset

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -40,25 +40,25 @@ from ..commitment.parameters import (
     HIDING_LANE_LOG_MIN,
     LANE_LOG_MIN,
     ROW_LOG,
+    SCHEME,
     Plan,
-    Scheme,
     carried_tail_for,
 )
 from ..dataset.commitment import DatasetHeader, certificate_terms
-from ..dataset.commitment import query_bits as dataset_query_bits
 from ..errors import MalformedProof, RecipeError
 from ..hiding import Layout
-from ..parameters import SCHEMES
+from ..parameters import VERSION
 from ..training.order import batch_indices, permuted
 from . import dry
 from .dry import SegmentClaims
 from .relations import Relations
 
-FORMAT = {1: "zktrain-statement-1", 3: "zktrain-statement-3"}
-NEWEST = 3
-"""What new proofs are of."""
-PROTOCOL = {False: "zktrain proof", True: "zktrain hiding proof"}
-"""Protocol string without and with zero knowledge; the version follows."""
+FORMAT = f"zktrain-statement-{VERSION}"
+PROTOCOL = {
+    False: f"zktrain proof v{VERSION}",
+    True: f"zktrain hiding proof v{VERSION}",
+}
+"""Protocol string without and with zero knowledge."""
 QUERY_TERMS = 6
 """Terms of an opening that need about the same bits: those of its levels, pads, lookup keys."""
 BOUNDARY_OPENINGS = 4
@@ -73,6 +73,18 @@ MAX_SEGMENT_EPOCHS = 1 << 14
 MAX_PERMUTED = 1 << 34
 """Records of all permutations of a run together. Each is drawn once, however a run is cut, so this
 bounds what the order costs a verifier."""
+
+
+def _largest(first: int, last: int, good: Callable[[int], bool]) -> int | None:
+    """The largest number of ``first..last`` that is good, if those up to one are; None if none."""
+    found = None
+    while first <= last:
+        middle = (first + last) // 2
+        if good(middle):
+            found, first = middle, middle + 1
+        else:
+            last = middle - 1
+    return found
 
 
 def segment_tensors(circuit: Program, shape: Shape) -> list[tuple[str, int, int]]:
@@ -143,11 +155,6 @@ def auto_segment_steps(circuit: Circuit, records: int) -> int:
 class Program(Hashable, Protocol):
     """What a segment proves, besides data and weights: a graph with its parameters."""
 
-    @property
-    def version(self) -> int:
-        """Of the protocol's constants."""
-        ...
-
     def graph(self) -> StepGraph:
         """Of one step."""
         ...
@@ -174,16 +181,6 @@ class Provable(ABC):
     @abstractmethod
     def protocol(self) -> str:
         """Protocol string; the kind of proof follows it."""
-
-    @property
-    def constants(self) -> int:
-        """Version of the protocol's constants."""
-        return self.circuit.version
-
-    @property
-    def scheme(self) -> Scheme:
-        """Of all openings."""
-        return SCHEMES[self.constants]
 
     @property
     @abstractmethod
@@ -223,9 +220,33 @@ class Provable(ABC):
         """Why this cannot be proved, or None."""
         return None
 
+    def weakness(self) -> str | None:
+        """The target that these sizes miss, or None."""
+        if self.union_bits >= self.security_bits:
+            return None
+        return (
+            f"these sizes reach {self.union_bits:.1f} bits of security, "
+            f"{self.security_bits} are asked"
+        )
+
+    @abstractmethod
+    def _with_bits(self, bits: int) -> Provable:
+        """The same with another target."""
+
+    def remedies(self) -> list[str]:
+        """Which number to lower, and how far, where the target is missed."""
+        bits = _largest(
+            MIN_SECURITY_BITS,
+            self.security_bits - 1,
+            lambda bits: self._with_bits(bits).weakness() is None,
+        )
+        return [] if bits is None else [f"set security_bits to at most {bits}"]
+
     def require_provable(self) -> None:
-        """Raises :class:`RecipeError` with the problem."""
+        """Raises :class:`RecipeError` with the problem, and with what helps if bits are missing."""
         problem = self.problem()
+        if problem is not None and problem == self.weakness():
+            problem = ": ".join([problem, *filter(None, [", or ".join(self.remedies())])])
         if problem is not None:
             raise RecipeError(problem)
 
@@ -240,9 +261,8 @@ class Provable(ABC):
         """Random coefficients per lane of all segments and boundaries."""
         if not self.zero_knowledge:
             return 0
-        scheme = self.scheme
-        bits = self.query_bits - scheme.work_bits
-        return carried_tail_for(self.lane_log, bits, BOUNDARY_OPENINGS, scheme.rate_log)
+        bits = self.query_bits - SCHEME.work_bits
+        return carried_tail_for(self.lane_log, bits, BOUNDARY_OPENINGS, SCHEME.rate_log)
 
     def packing(self, segment: int) -> Packing:
         return self._pack(segment_tensors(self.circuit, self.shape(segment)))
@@ -256,7 +276,7 @@ class Provable(ABC):
         return self._pack(tensors)
 
     def _pack(self, tensors: list[tuple[str, int, int]]) -> Packing:
-        return pack(tensors, self.lane_log, self.tail, self.scheme.rate_log)
+        return pack(tensors, self.lane_log, self.tail, SCHEME.rate_log)
 
     def packings(self, segment: int) -> list[Packing]:
         """All commitments that a segment opens: its own, then those of its committed boundaries."""
@@ -281,18 +301,13 @@ class Provable(ABC):
     def opening_plan(self, segment: int) -> Plan:
         """The levels of a segment's opening."""
         packings, hiding = self.packings(segment), self.zero_knowledge
-        return opening.level_plan(packings, self.query_bits, hiding=hiding, scheme=self.scheme)
+        return opening.level_plan(packings, self.query_bits, hiding=hiding)
 
     @property
     def closing_plan(self) -> Plan:
         """The levels of the closing proof's opening."""
         packings, hiding = [self.dataset.packing()], self.zero_knowledge
-        return opening.level_plan(packings, self.closing_bits, hiding=hiding, scheme=self.scheme)
-
-    @property
-    def closing_bits(self) -> float:
-        """Security of each query term of the closing proof."""
-        return max(self.query_bits, dataset_query_bits())
+        return opening.level_plan(packings, self.query_bits, hiding=hiding)
 
     def closing_layout(self) -> Layout | None:
         """The padded scalars of the closing proof."""
@@ -302,14 +317,11 @@ class Provable(ABC):
 
     @cached_property
     def query_bits(self) -> float:
-        """Security of each query term, so that all of them together keep the target with a bit
-        to spare."""
-        terms = 8 if self.zero_knowledge else 6
-        return (
-            self.security_bits
-            + soundness.MARGIN_BITS
-            + math.ceil(math.log2(terms * (len(self.segments) + 2)))
-        )
+        """Security of each query term, by their number, rounded up to a quarter of a bit: all of
+        them together keep the target with a bit to spare."""
+        terms = QUERY_TERMS * (len(self.segments) + 1)
+        quarters = math.ceil(4 * math.log2(terms))
+        return self.security_bits + soundness.MARGIN_BITS + quarters / 4
 
     def work_bits(self, segment: int) -> int:
         leaves = lookup.leaf_count(lookup_entries(self.circuit, self.shape(segment)))
@@ -330,7 +342,7 @@ class Provable(ABC):
             terms += [soundness.Term(part, t.name, t.bits, t.basis) for t in alike[kind]]
         header = self.dataset
         terms += soundness.opening_terms("closing", self.closing_plan, closing)
-        terms += soundness.hidden_terms("closing", self.closing_layout(), self.closing_bits)
+        terms += soundness.hidden_terms("closing", self.closing_layout(), self.query_bits)
         terms += certificate_terms(header)
         terms.append(soundness.hash_term())
         return terms
@@ -397,11 +409,10 @@ class Statement(Provable):
     segment_steps: int
     security_bits: int
     zero_knowledge: bool = False
-    version: int = NEWEST
 
     def to_json(self) -> bytes:
         fields: dict[str, Any] = {
-            "format": FORMAT[self.version],
+            "format": FORMAT,
             "circuit": self.circuit.id,
             "dataset": self.dataset.root.hex(),
             "initial": self.initial,
@@ -427,7 +438,6 @@ class Statement(Provable):
                 fields["segment_steps"],
                 fields["security_bits"],
                 fields["zero_knowledge"],
-                {text: version for version, text in FORMAT.items()}[fields["format"]],
             )
             numbers = (statement.segment_steps, statement.security_bits)
             if (
@@ -508,16 +518,25 @@ class Statement(Provable):
         most = _most_samples(self.dataset.records)
         if shape.steps * shape.batch > most:
             return f"a segment of {k} steps draws more than {most} samples; {fewer}"
-        if self.union_bits < self.security_bits:
-            return (
-                f"these sizes reach {self.union_bits:.1f} bits of security, "
-                f"{self.security_bits} are asked; train on fewer samples, or ask for fewer bits"
-            )
-        return None
+        return self.weakness()
+
+    def _with_bits(self, bits: int) -> Statement:
+        return replace(self, security_bits=bits)
+
+    def remedies(self) -> list[str]:
+        def reached(segments: int) -> bool:
+            shorter = replace(self.circuit, steps=segments * self.segment_steps)
+            return replace(self, circuit=shorter).weakness() is None
+
+        segments = _largest(1, len(self.segments) - 1, reached)
+        if segments is None:
+            return super().remedies()
+        steps = segments * self.segment_steps
+        return [*super().remedies(), f"train at most {steps} steps of {self.circuit.batch_size}"]
 
     @property
     def digest(self) -> bytes:
-        prefix = f"zktrain statement v{self.version}\0".encode()
+        prefix = f"zktrain statement v{VERSION}\0".encode()
         return hashlib.sha256(prefix + self.to_json()).digest()
 
     @cached_property
@@ -536,24 +555,7 @@ class Statement(Provable):
 
     @property
     def protocol(self) -> str:
-        return f"{PROTOCOL[self.zero_knowledge]} v{self.version}"
-
-    @property
-    def constants(self) -> int:
-        return max(self.version, self.circuit.version)
-
-    @cached_property
-    def query_bits(self) -> float:
-        """From version 3 on by the number of terms, rounded up to a quarter of a bit."""
-        if self.version < NEWEST:
-            return super().query_bits
-        terms = QUERY_TERMS * (len(self.segments) + 1)
-        quarters = math.ceil(4 * math.log2(terms))
-        return self.security_bits + soundness.MARGIN_BITS + quarters / 4
-
-    @property
-    def closing_bits(self) -> float:
-        return super().closing_bits if self.version < NEWEST else self.query_bits
+        return PROTOCOL[self.zero_knowledge]
 
     def order(self, segment: int) -> NDArray[np.int64]:
         """The batches of the public order."""
@@ -575,13 +577,3 @@ class Statement(Provable):
 
     def multipliers(self, segment: int) -> list[int]:
         return self.circuit.multipliers_at(*self.segments[segment])
-
-
-def newest(statement: Statement) -> Statement:
-    """The statement in the newest version that can be proved, or as it is if none can.
-
-    Version 3 has longer code words than version 1, and so a larger error of folding: runs of more
-    than about 16 segments of the largest size reach 100 bits only in version 1.
-    """
-    versions = (replace(statement, version=version) for version in sorted(FORMAT, reverse=True))
-    return next((found for found in versions if found.problem() is None), statement)
