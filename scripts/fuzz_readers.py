@@ -132,7 +132,7 @@ def any_value(rng: random.Random, depth: int = 0) -> Any:
             keys = [rng.choice([*TEXTS, "kind", "name"]) for _ in range(rng.randrange(4))]
             return {key: any_value(rng, depth + 1) for key in keys}
         case _:
-            return [any_value(rng, 3)] * rng.choice([2, 3, 100, 5000])
+            return [any_value(rng, 3)] * rng.choice([2, 3, 100, 1000])
 
 
 def change_value(rng: random.Random, value: Any) -> Any:
@@ -142,7 +142,8 @@ def change_value(rng: random.Random, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool) and rng.random() < 0.5:
             return rng.choice([value + 1, value - 1, -value, 2 * value, float(value), str(value)])
         if isinstance(value, str) and rng.random() < 0.5:
-            return rng.choice([value + "x", value[:-1], value.upper(), [value], value * 100])
+            long = (value * 100)[:10_000]
+            return rng.choice([value + "x", value[:-1], value.upper(), [value], long])
         return any_value(rng)
     out = value.copy()
     keys = list(out) if isinstance(out, dict) else list(range(len(out)))
@@ -155,7 +156,7 @@ def change_value(rng: random.Random, value: Any) -> Any:
         case 1:
             out.insert(key, any_value(rng))
         case 2 if isinstance(out, list):
-            out *= rng.choice([2, 50, 5000])
+            out *= min(rng.choice([2, 50, 5000]), max(1, 5000 // len(out)))
         case 3:
             other = rng.choice(keys)
             out[key], out[other] = out[other], out[key]

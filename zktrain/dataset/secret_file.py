@@ -24,6 +24,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
 from .. import files
@@ -134,6 +135,8 @@ def _parsed(data: bytes, path: Path, root: str | None) -> Secret:
         fields = json.loads(data)
         if fields.pop("format") != FORMAT:
             raise ValueError("another format")
+        if set(fields) != {field.name for field in dataclass_fields(Secret)}:
+            raise ValueError("other keys")
         secret = Secret(**{**fields, "opened": tuple(fields["opened"])})
         counts = (secret.openings, secret.positions, secret.segments)
         if any(type(n) is not int or n < 0 for n in counts) or secret.openings > MAX_OPENINGS:
