@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .cost.calibration import Calibration
 
 REPORT, FIGURES = "report.html", "figures"
+_MAX_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         path = folder / FIGURES / f"{name}.png"
         figures.save(drawing, path)
         paths.append(path)
-        images[caption if caption not in images else f"{caption} ({name})"] = path.read_bytes()
+        images[caption if caption not in images else f"{caption} ({name})"] = files.read_bytes(
+            path, "figure", _MAX_BYTES
+        )
     files.write(folder / REPORT, report.html(result, images).encode())
     return paths
 
@@ -131,7 +134,7 @@ def against_ezkl(
     folder, path = Path(out), Path(out) / against.RESULT
     try:
         files.make_folder(folder)
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = json.loads(files.read_bytes(path, "result", _MAX_BYTES)) if path.exists() else {}
         kept = known["recipes"] if known.get("format") == against.FORMAT else {}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{path} cannot be added to ({error}); choose another --out") from None

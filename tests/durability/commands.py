@@ -151,3 +151,22 @@ def require_no_less(before: State, after: State) -> None:
     for secret, (marks, counters) in counted(before).items():
         assert secret in known and marks <= known[secret][0], f"{secret} has forgotten something"
         assert all(old <= new for old, new in zip(counters, known[secret][1], strict=True))
+
+
+def finished(state: State) -> set[tuple[str, str]]:
+    """Files that are the outcome of work, by name and digest: none may be lost or change."""
+    return {
+        (name, _mark(data))
+        for name, data in state.files.items()
+        if data
+        and (
+            name.endswith((".zkd", ".zkt"))
+            or (name.startswith("run/segments/") and name.endswith(".bin"))
+            or (name.endswith("/weights.safetensors") and _has_results(state, name))
+        )
+    }
+
+
+def _has_results(state: State, weights: str) -> bool:
+    description = state.files.get(f"{os.path.dirname(weights)}/run.json")
+    return bool(description) and json.loads(description or b"")["results"] is not None

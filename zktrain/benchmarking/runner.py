@@ -13,12 +13,14 @@ from typing import Any
 
 from .. import __version__, files, machine
 from ..cost import calibration
+from ..errors import InputError
 from ..locks import locked
 from ..progress import Progress, silent
 from .settings import Plan, Setting, Sweep
 
 FORMAT = "zktrain-benchmark-2"
 RESULT = "bench.json"
+_MAX_BYTES = 1 << 26
 MEASURED = ("zktrain", ":!zktrain/cost/calibration.json")
 """Files that a measurement depends on; prices of predictions do not matter."""
 _ROOT = Path(__file__).resolve().parents[2]
@@ -88,8 +90,10 @@ def _path(folder: Path, setting: Setting) -> Path:
 def _known(folder: Path, setting: Setting, top: dict[str, Any]) -> dict[str, Any] | None:
     """A finished run of the same setting, commit and machine."""
     try:
-        kept: dict[str, Any] = json.loads(_path(folder, setting).read_text())
-    except (OSError, ValueError):
+        kept: dict[str, Any] = json.loads(
+            files.read_bytes(_path(folder, setting), "result", _MAX_BYTES)
+        )
+    except (InputError, ValueError):
         return None
     same = (
         isinstance(kept, dict)

@@ -275,6 +275,7 @@ def initial_weights(compiled: Compiled) -> IntegerWeights:
 
 def compile_to_file(recipe_path: str | Path, out: str | Path) -> Compiled:
     """Compile the recipe and write the circuit's canonical text to ``out``, whole or not at all."""
+    files.require_writable(out, "circuit", b"{")
     compiled = compile_recipe(recipe_path)
     files.write(out, compiled.circuit.canonical_json())
     return compiled
