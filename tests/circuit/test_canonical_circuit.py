@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import subprocess
 import sys
@@ -10,16 +11,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from circuit_networks import circuit_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zktrain.circuit import canonical
 from zktrain.circuit.canonical import MAX_BYTES
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import Initialisation
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import MalformedProof
+from zktrain.transcript.statement import Statement
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
 PINNED = {
@@ -274,9 +279,52 @@ def test_other_json_is_refused(document: Any) -> None:
                 Circuit.from_json(encoded(stated | {key: {"x": document}}))
 
 
-def test_largest_circuit_is_accepted() -> None:
-    circuit = circuit_of(1 << 16, 1 << 16, 1 << 14, batch_size=1 << 14, steps=1 << 24)
+LARGE = {
+    "widths": circuit_of(1 << 16, 1 << 16, 1 << 14, batch_size=1, steps=1 << 14),
+    "batch": circuit_of(1, 1, batch_size=1 << 14, steps=1 << 20, loss="mse"),
+    "steps": circuit_of(1, 1, batch_size=1 << 10, steps=1 << 24, loss="mse"),
+}
+"""Each is as large as circuits get somewhere, and can still be cut in segments."""
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_large_circuits_are_accepted(what: str) -> None:
+    circuit = LARGE[what]
     assert Circuit.from_json(circuit.canonical_json()) == circuit
+
+
+@pytest.mark.parametrize(
+    ("circuit", "problem"),
+    [
+        (
+            circuit_of(1 << 16, 1 << 16, 1 << 14, batch_size=1 << 10, steps=1),
+            "the shortest segment, of 1 steps",
+        ),
+        (replace(LARGE["batch"], steps=(1 << 20) + 1), "more than 16384 segments"),
+        (replace(LARGE["steps"], batch_size=(1 << 10) + 1), "more than 16384 segments"),
+        (replace(LARGE["widths"], steps=1 << 24), "more than 16384 segments"),
+    ],
+    ids=["one step", "batch", "steps", "widths"],
+)
+def test_what_no_segments_can_hold_is_refused(circuit: Circuit, problem: str) -> None:
+    """No dataset makes it provable, so nothing would train it."""
+    assert problem in str(canonical.violation(circuit))
+    with pytest.raises(MalformedProof, match=problem):
+        Circuit.from_json(circuit.canonical_json())
+
+
+def test_sizes_are_refused_where_every_statement_is() -> None:
+    """The clause of circuits and the limits of statements are the same: some length of segments
+    passes one where it passes the other."""
+    for batch, steps in itertools.product((1, 1 << 10, 1 << 12, 1 << 14), (1, 1 << 17, 1 << 22)):
+        circuit = circuit_of(600, 4000, 10, batch_size=batch, steps=steps)
+        header = DatasetHeader(1 << 10, 600, 10, bytes(32), 0)
+        with mock.patch.object(Statement, "union_bits", 200.0):
+            problems = [
+                Statement(circuit, header, "0" * 64, "0" * 64, 1 << k, 80).problem()
+                for k in range(25)
+            ]
+        assert (canonical.violation(circuit) is None) == (None in problems), (batch, steps)
 
 
 def test_decoding_needs_only_the_standard_library_and_numpy() -> None:

@@ -14,6 +14,10 @@ from .operations import Lookup, StepGraph, Tensor
 if TYPE_CHECKING:
     from .circuit import Circuit
 
+MAX_SEGMENT_LOG = 28
+"""No segment has more cells than two to this power."""
+MAX_SEGMENTS = 1 << 14
+MAX_SEGMENT_SAMPLES = 1 << 20
 FILE_WEIGHT_MAX = (1 << 52) - 1
 """Largest integer of a weight file, as ``training.weights`` reads it."""
 
@@ -26,6 +30,34 @@ def padded(size: int) -> int:
 def cells_per_step(graph: StepGraph, batch_size: int) -> int:
     """Committed field elements per training step, padding included."""
     return padded(batch_size) * sum(_padded_cells(t) for t in graph.tensors if t.committed)
+
+
+def size_violation(circuit: Circuit) -> str | None:
+    """Why no cut of the run in segments can be proved, whatever the dataset, as a clause. The
+    multiplicities of tables, a few more cells, are not counted."""
+    cells, batch, steps = circuit.cells_per_step, circuit.batch_size, circuit.steps
+    if circuit.momentum is not None:
+        lengths = [circuit.momentum.restart_steps]
+    else:
+        lengths = [1 << k for k in range((steps - 1).bit_length() + 1)]
+    fitting = [
+        length
+        for length in lengths
+        if padded(min(length, steps)) * cells < 1 << MAX_SEGMENT_LOG
+        and min(length, steps) * batch <= MAX_SEGMENT_SAMPLES
+    ]
+    if not fitting:
+        return (
+            f"even the shortest segment, of {min(lengths[0], steps)} steps, has more than "
+            f"2^{MAX_SEGMENT_LOG} cells or {MAX_SEGMENT_SAMPLES} samples; lower batch_size, or "
+            "take a smaller network"
+        )
+    if -(-steps // max(fitting)) > MAX_SEGMENTS:
+        return (
+            f"{steps} steps in segments of {max(fitting)}, the longest that can be proved, are "
+            f"more than {MAX_SEGMENTS} segments; train fewer steps, or lower batch_size"
+        )
+    return None
 
 
 def lookups_per_step(graph: StepGraph, batch_size: int) -> int:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
-from . import momentum
+from . import bounds, momentum
 from .build import AVERAGE_BITS, mean_factor
 from .curves import CURVES
 from .geometry import GeometryError, geometry
@@ -331,7 +331,7 @@ def violation(circuit: Circuit) -> str | None:
     problem = _network_violation(circuit) or _training_violation(circuit)
     if problem is not None:
         return problem
-    if problem := _update_violation(circuit):
+    if problem := _update_violation(circuit) or bounds.size_violation(circuit):
         return problem
     clash = set(circuit.parameter_shapes()) & {tensor.name for tensor in circuit.graph().tensors}
     if clash:

@@ -20,6 +20,9 @@ from ..arguments.batches import RecordAxis
 from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..arguments.tables import TABLES
 from ..arguments.time_filter import PlainSteps
+from ..circuit.bounds import MAX_SEGMENT_LOG as MAX_SEGMENT_LOG
+from ..circuit.bounds import MAX_SEGMENT_SAMPLES as MAX_SEGMENT_SAMPLES
+from ..circuit.bounds import MAX_SEGMENTS as MAX_SEGMENTS
 from ..circuit.circuit import Circuit
 from ..circuit.momentum import Coefficients, coefficients_of
 from ..circuit.operations import (
@@ -65,10 +68,7 @@ BOUNDARY_OPENINGS = 4
 """Openings that the randomness of a segment's own commitments allows: a boundary is opened by two
 segments, and again by each that is proved anew."""
 MIN_SECURITY_BITS, MAX_SECURITY_BITS = 80, 120
-MAX_SEGMENT_LOG = 28
 AUTO_SEGMENT_LOG = 26
-MAX_SEGMENTS = 1 << 14
-MAX_SEGMENT_SAMPLES = 1 << 20
 MAX_SEGMENT_EPOCHS = 1 << 14
 MAX_PERMUTED = 1 << 34
 """Records of all permutations of a run together. Each is drawn once, however a run is cut, so this
