@@ -548,7 +548,7 @@ REFUSED: dict[str, tuple[Graph, str]] = {
         other("BatchNormalization", "ones", "ones", "ones", "ones"),
         r"'node-other' \(BatchNormalization\).*fuse_conv_bn_eval.* or remove it",
     ),
-    "scaling": (other("Mul", "k"), "operator Mul is not supported; build the network from"),
+    "scaling": (other("Mul", "k"), "operator Mul is not supported; gates such as torch.nn.SiLU"),
     "transposed convolution": (other("ConvTranspose", "conv.weight"), "use convolutions"),
     "pad": (other("Pad", "k"), r"pad in the convolution instead"),
     "transpose": (other("Transpose", perm=[0, 2, 3, 1]), "in the order channels, height, width"),

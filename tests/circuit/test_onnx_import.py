@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -356,3 +358,81 @@ def test_embedded_data_cut_short(tmp_path: Path) -> None:
     path.write_bytes(model.SerializeToString())
     with pytest.raises(RecipeError, match=r"'fc1\.weight' cannot be read|cut short"):
         import_onnx(path)
+
+
+@pytest.mark.parametrize("location", ["a\0b", "x" * 5000, "."])
+def test_external_data_that_no_file_is_called(tmp_path: Path, location: str) -> None:
+    with pytest.raises(RecipeError, match=r"which is not there|outside the folder"):
+        import_onnx(external(tmp_path, location))
+
+
+def test_external_data_read_again_and_again(tmp_path: Path) -> None:
+    """Tensors have no more bytes together than the files that they are in."""
+    (tmp_path / "data.bin").write_bytes(values(5, 6, seed=1).tobytes())
+    path = external(tmp_path, "data.bin")
+    model = onnx.load(str(path), load_external_data=False)
+    for number in range(3):
+        model.graph.initializer.add().CopyFrom(model.graph.initializer[0])
+        model.graph.initializer[-1].name = f"again{number}"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(RecipeError, match="that other tensors have read"):
+        import_onnx(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("offset", "-1"), ("offset", "1e3"), ("length", "9" * 30), ("offset", "999")]
+)
+def test_external_data_beyond_the_file(tmp_path: Path, key: str, value: str) -> None:
+    (tmp_path / "data.bin").write_bytes(values(5, 6, seed=1).tobytes())
+    path = external(tmp_path, "data.bin")
+    model = onnx.load(str(path), load_external_data=False)
+    entry = model.graph.initializer[0].external_data.add()
+    entry.key, entry.value = key, value
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(RecipeError, match=r"no usable|beyond the end"):
+        import_onnx(path)
+
+
+def test_a_shape_that_is_no_number(tmp_path: Path) -> None:
+    nodes = [node("ConstantOfShape", ["sizes"], ["fc1.weight"]), *two_layer_nodes()]
+    stored = two_layers()
+    del stored["fc1.weight"]
+    stored["sizes"] = np.array([np.nan, 6.0], np.float32)
+    with pytest.raises(RecipeError, match="a shape has at most 8 integers"):
+        import_onnx(save_onnx(tmp_path / "n.onnx", nodes, stored))
+
+
+def test_declared_sizes_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    path = save_onnx(tmp_path / "net.onnx", two_layer_nodes(), two_layers())
+    model = onnx.load(str(path))
+    model.graph.initializer[0].dims[0] = 1 << 40
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(RecipeError, match="cut short"):
+        import_onnx(path)
+
+
+def test_chains_of_transposes_copy_nothing(tmp_path: Path) -> None:
+    """3,000 of 16 MB took minutes."""
+    stored = two_layers()
+    stored["large"] = np.zeros((2048, 2048), np.float32)
+    names = ["large", *(f"t{number}" for number in range(3000))]
+    chain = [node("Transpose", [a], [b]) for a, b in itertools.pairwise(names)]
+    path = save_onnx(tmp_path / "n.onnx", chain + two_layer_nodes(), stored)
+    started = time.process_time()
+    check_weights(import_onnx(path)[1], two_layers())
+    assert time.process_time() - started < 3
+
+
+def test_sizes_do_not_double_without_end(tmp_path: Path) -> None:
+    nodes = [node("Shape", ["x"], ["s0"])]
+    nodes += [
+        node("Concat", [f"s{n}", f"s{n}"], [f"s{n + 1}"], axis=0) for n in range(60)
+    ]  # fmt: skip
+    path = save_onnx(tmp_path / "n.onnx", nodes + two_layer_nodes(), two_layers())
+    check_weights(import_onnx(path)[1], two_layers())
+
+
+def test_graphs_with_too_many_nodes(tmp_path: Path) -> None:
+    nodes = [node("Identity", ["x"], [f"i{number}"]) for number in range((1 << 14) + 1)]
+    with pytest.raises(RecipeError, match="has 16,385 nodes"):
+        import_onnx(save_onnx(tmp_path / "n.onnx", nodes, two_layers()))

@@ -56,6 +56,13 @@ _REMEDIES = {
     "GlobalMaxPool": "use the average of the image (torch.nn.AdaptiveAvgPool2d(1))",
     "Pad": "pad in the convolution instead (padding= of torch.nn.Conv2d)",
     "Transpose": "keep the samples' axes in the order channels, height, width",
+    "Mul": (
+        "gates such as torch.nn.SiLU, and products with a constant, are not proved: use ReLU, "
+        "Sigmoid, Tanh or GELU as the activation, and put a constant factor into the weights"
+    ),
+    "Sub": "give its negative as the layer's bias, or prepare the inputs before the commitment",
+    "Div": "put the factor into the weights, or prepare the inputs before the commitment",
+    "LayerNormalization": "its statistics over a sample are not proved: remove it",
     "Concat": "add images instead of joining them",
 } | dict.fromkeys(
     (
@@ -173,6 +180,16 @@ class _Graph:
                 )
         layer = drafts[value.draft].layer
         if not isinstance(layer, Layer) or len(value.shape) != 1:
+            if isinstance(layer, Activation):
+                raise RecipeError(
+                    f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; remove "
+                    "it from the exported module, so that the network ends in its logits"
+                    + (
+                        ': loss = "binary_cross_entropy" contains the sigmoid, one for every class'
+                        if layer.function == "sigmoid"
+                        else ""
+                    )
+                )
             raise RecipeError(
                 f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; "
                 "end the network in a dense layer (torch.nn.Linear) that gives one row of logits "
