@@ -16,6 +16,7 @@ their number alone.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -477,7 +478,146 @@ def weights(folder: Path) -> Reader:
     return Reader([parts], lambda data: read_weights(write(data), shapes, bits), join)
 
 
+def arrays(folder: Path) -> Reader:
+    """Data in ``.npz`` files, with a range and without."""
+    import io
+
+    import numpy as np
+
+    from zktrain.dataset.readers import Like, read_dataset
+    from zktrain.dataset.scaling import Scaling
+
+    write, inputs = _written(folder, "data.npz"), []
+    labels = np.arange(6) % 3
+    for save in (np.savez, np.savez_compressed):
+        for given in (
+            {"inputs": np.arange(24, dtype=np.uint8).reshape(6, 4), "classes": 3},
+            {"inputs": np.linspace(-1, 1, 24).reshape(6, 2, 2), "low": -1.0, "high": 1.0},
+        ):
+            file = io.BytesIO()
+            save(file, labels=labels, **given)
+            data = file.getvalue()
+            cuts = [0, *(at for at in range(1, len(data)) if data[at : at + 2] == b"PK"), len(data)]
+            ends = itertools.pairwise(cuts)
+            inputs.append([Part(data[first:last]) for first, last in ends])
+
+    def read(data: bytes) -> object:
+        path = str(write(data))
+        with suppress(ZktrainError):
+            read_dataset(path, "test", Like(Scaling(-1, 1), 3))
+        return read_dataset(path)
+
+    return Reader(inputs, read)
+
+
+def idx(folder: Path) -> Reader:
+    """Folders of IDX files; the first byte says which of the files is another, and whether it is
+    gzipped."""
+    import gzip
+
+    from zktrain.dataset.readers import read_dataset
+
+    images = b"\0\0\x08\3" + struct.pack(">3I", 6, 2, 3) + bytes(range(36))
+    labels = b"\0\0\x08\1" + struct.pack(">I", 6) + bytes([0, 1, 2, 0, 1, 2])
+    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+    honest = [[bytes([kind]), (images, labels)[kind & 1]] for kind in range(4)]
+    for made in honest[2:]:
+        made[1] = gzip.compress(made[1], mtime=0)
+
+    def read(data: bytes) -> object:
+        kind = data[0] & 3 if data else 0
+        for number, (name, whole) in enumerate(zip(names, (images, labels), strict=True)):
+            other = number == kind & 1
+            (folder / f"{name}.gz").unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            path = folder / (f"{name}.gz" if other and kind & 2 else name)
+            path.write_bytes(data[1:] if other else whole)
+        return read_dataset(str(folder))
+
+    return Reader([[Part(part) for part in made] for made in honest], read)
+
+
+def _cut(data: bytes, size: int) -> list[Part]:
+    return [Part(data[at : at + size]) for at in range(0, len(data), size)]
+
+
+def network(folder: Path) -> Reader:
+    """ONNX files, the smallest of ``models``."""
+    from zktrain.circuit.onnx_import import read_network
+
+    write = _written(folder, "net.onnx")
+    files = sorted((ROOT / "models").glob("*.onnx"), key=lambda path: path.stat().st_size)
+    inputs = [_cut(path.read_bytes(), 200) for path in files[:6]]
+    return Reader(inputs, lambda data: read_network(write(data)))
+
+
+def recipe(folder: Path) -> Reader:
+    """Recipes, of a network of ``models``, compiled where they can be read."""
+    import shutil
+
+    from zktrain.circuit.compile import compile_recipe
+
+    shutil.copytree(ROOT / "models", folder / "models")
+    (folder / "circuits").mkdir()
+    write = _written(folder / "circuits", "recipe.toml")
+    inputs = []
+    for name in ("iris-mlp-8", "digits-mlp-16", "fashion-mlp-128-momentum"):
+        text = (ROOT / "circuits" / f"{name}.toml").read_bytes()
+        inputs.append([Part(line) for line in text.splitlines(keepends=True)])
+    return Reader(inputs, lambda data: compile_recipe(write(data)))
+
+
+def secret(folder: Path) -> Reader:
+    """Secret files of a commitment."""
+    import numpy as np
+
+    import zktrain
+    from zktrain.dataset import secret_file
+
+    data, public = folder / "data.npz", folder / "data.zkd"
+    np.savez(data, inputs=np.zeros((6, 4), np.uint8), labels=np.arange(6) % 3)
+    if not public.exists():
+        zktrain.commit(data, out=public)
+    write = _written(folder, "data.zkd.secret")
+    honest = (folder / "data.zkd.secret").read_bytes()
+    return Reader([[Part(honest, "json")]], lambda data: secret_file.read(write(data)))
+
+
+def run_directory(folder: Path) -> Reader:
+    """``run.json`` of a finished run, and what it makes of the other files."""
+    import numpy as np
+
+    import zktrain
+    from zktrain.training.run import Run
+
+    data, place = folder / "data.npz", folder / "run"
+    np.savez(data, inputs=np.zeros((6, 4), np.uint8), labels=np.arange(6) % 3)
+    text = (ROOT / "circuits" / "iris-mlp-8.toml").read_text().replace("../models", "models")
+    (folder / "recipe.toml").write_text(text)
+    if not place.exists():
+        (folder / "models").symlink_to(ROOT / "models")
+        zktrain.train(folder / "recipe.toml", data=data, out=place)
+    honest, write = (place / "run.json").read_bytes(), _written(place, "run.json")
+
+    def read(data: bytes) -> object:
+        write(data)
+        found = Run.open(place)
+        found.header()
+        found.records()
+        for step in found.boundaries:
+            found.boundary(step)
+        return found
+
+    return Reader([[Part(honest, "json")]], read)
+
+
 READERS: dict[str, Callable[[Path], Reader]] = {
+    "npz": arrays,
+    "idx": idx,
+    "onnx": network,
+    "recipe": recipe,
+    "secret": secret,
+    "run": run_directory,
     "bundle": bundle,
     "inspect": inspected,
     "evaluation": evaluation,
