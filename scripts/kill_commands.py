@@ -2,11 +2,12 @@
 
     python scripts/kill_commands.py --moments 200
 
-Half of the moments are points in time, half are calls that change a disk, counted by the command
-itself. After each kill the same command is run again until it ends, some of the times killed once
-more. It has to end accepted; nothing finished may be lost, and no counter may decrease or be behind
-what was opened. Prints one line per moment and a summary as JSON; the exit code is 1 if anything
-was wrong.
+Commands run in forks of one process that has loaded everything, on one thread, so that most moments
+are moments of work. Half of the moments are points in time, half are calls that change a disk,
+counted by the command itself. After each kill the same command is run again until it ends, some of
+the times killed once more. It has to end accepted; nothing finished may be lost, and no counter may
+decrease or be behind what was opened. Prints one line per moment and a summary as JSON; the exit
+code is 1 if anything was wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "durability")]
 
-_TIMEOUT = 600
+_TIMEOUT = 600.0
+os.environ.update(ZKTRAIN_THREADS="1", OMP_NUM_THREADS="1")  # threads do not survive a fork
 
 
 def arguments(name: str, root: Path) -> list[str]:
@@ -50,12 +51,18 @@ def arguments(name: str, root: Path) -> list[str]:
 NAMES = ("commit", "compile", "train", "prove", "prove-eval")
 
 
-def child(name: str, root: Path, number: int) -> None:
-    """Run a command that kills itself at the call ``number`` (0: never, but say how many)."""
+def _child(name: str, root: Path, number: int, said: Path) -> int:
+    """Run a command that kills itself at the call ``number`` (0: never); its exit code. What it
+    prints, and then the number of its calls, goes to ``said``."""
     from disk import watched
 
+    from zktrain import files
     from zktrain.cli.entry import run
 
+    files._swept.clear()  # as in a process that has just begun
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
     calls = 0
 
     def before(call: str, path: str) -> None:
@@ -64,27 +71,50 @@ def child(name: str, root: Path, number: int) -> None:
         if calls == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    code = 1
     try:
         with watched(root, before):
             run(arguments(name, root))
-    finally:
-        if not number:
-            print(f"calls {calls}", file=sys.stderr)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    sys.stdout.flush()
+    os.write(1, f"\ncalls {calls}\n".encode())
+    return code
 
 
-def _start(name: str, root: Path, number: int) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, "--child", name, str(root), str(number)]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=root
-    )
+def _run(
+    name: str, root: Path, number: int = 0, seconds: float = _TIMEOUT
+) -> tuple[int | None, str]:
+    """Fork a command, and kill it after so many seconds: its exit code, None if it was killed, and
+    what it has said."""
+    said = root.with_name("said")
+    sys.stdout.flush()
+    process = os.fork()
+    if not process:
+        code = 1
+        try:
+            code = _child(name, root, number, said)
+        finally:
+            os._exit(code)
+    ends = time.perf_counter() + seconds
+    while True:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            break
+        if time.perf_counter() >= ends:
+            os.kill(process, signal.SIGKILL)
+            _, status = os.waitpid(process, 0)
+            break
+        time.sleep(0.002)
+    text = said.read_text() if said.exists() else ""
+    return (None if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)), text
 
 
 def _finish(name: str, root: Path) -> str:
-    """Standard error of the command run to its end. Raises if it fails."""
-    with _start(name, root, 0) as process:
-        _, said = process.communicate(timeout=_TIMEOUT)
-    if process.returncode:
-        raise AssertionError(f"the same command failed ({process.returncode}): {said[-500:]}")
+    """What the command says, run to its end. Raises if it fails."""
+    code, said = _run(name, root)
+    if code != 0:
+        raise AssertionError(f"the same command failed ({code}): {said[-500:]}")
     return said
 
 
@@ -108,18 +138,11 @@ def kill_once(name: str, root: Path, cost: Cost, chance: random.Random) -> str:
     """Begin the command and kill it; says when, and whether it was still running."""
     if chance.random() < 0.5:
         number = chance.randint(1, cost.calls)
-        with _start(name, root, number) as process:
-            process.communicate(timeout=_TIMEOUT)
-        return f"call {number} of {cost.calls}" + ("" if process.returncode else " (had ended)")
+        code, _ = _run(name, root, number)
+        return f"call {number} of {cost.calls}" + ("" if code is None else " (had ended)")
     seconds = chance.uniform(0, cost.seconds * 1.05)
-    with _start(name, root, 0) as process:
-        try:
-            process.communicate(timeout=seconds)
-            return f"{seconds:.2f} s of {cost.seconds:.2f} (had ended)"
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-    return f"{seconds:.2f} s of {cost.seconds:.2f}"
+    code, _ = _run(name, root, seconds=seconds)
+    return f"{seconds:.2f} s of {cost.seconds:.2f}" + ("" if code is None else " (had ended)")
 
 
 def kill_commands(moments: int, seed: int, folder: Path) -> dict[str, object]:
@@ -130,6 +153,9 @@ def kill_commands(moments: int, seed: int, folder: Path) -> dict[str, object]:
     chance = random.Random(seed)
     commands.prepare(folder)
     start = state_of(folder)
+    for command in commands.COMMANDS.values():  # everything is loaded
+        command.run(folder)
+        command.check(folder)
     costs = {}
     for name in NAMES:
         start.write(folder)
@@ -175,15 +201,14 @@ def kill_commands(moments: int, seed: int, folder: Path) -> dict[str, object]:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
-        return 0
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--moments", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zktrain-kill-") as name:
-        found = kill_commands(asked.moments, asked.seed, Path(name))
+        folder = Path(name) / "work"
+        folder.mkdir()
+        found = kill_commands(asked.moments, asked.seed, folder)
     print(json.dumps(found, indent=1))
     return 1 if found["problems"] else 0
 

@@ -13,7 +13,7 @@ from .checking import examine
 from .curve import Multiples, R, geometric, inverses, omega
 from .format import HEADER_BYTES, MAX_LOGROWS, encoded
 from .insecure import S_H, TAU
-from .record import CheckedSrs, write_record
+from .record import CheckedSrs, checked, write_record
 
 _STAGE = "make SRS"
 _BLOCK = 1 << 12
@@ -23,7 +23,7 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
     """Write the string of ``2^logrows`` powers of the public tau, for tests only.
 
     The file is the same on every machine, appears complete or not at all, and is checked before it
-    does; its record says that it is insecure.
+    does; its record says that it is insecure. The same file that is there already is kept.
 
     Raises
     ------
@@ -36,6 +36,8 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
     path = Path(path)
     if not 1 <= logrows <= MAX_LOGROWS:
         raise InputError(f"logrows is {logrows}; it must be from 1 to {MAX_LOGROWS}")
+    if path.is_file() and (known := checked(path)) and known.insecure and known.logrows == logrows:
+        return known  # the very same file, and whole
     if path.exists():
         raise InputError(f"{path} exists; remove it, or choose another name for an insecure SRS")
     with files.writing(path) as part:
