@@ -221,11 +221,12 @@ def test_a_proof_cut_short(
     reverts(verify_call(product.proof[:-32], product.instances, chain.key))
 
 
-def test_an_srs_that_is_not_checked(product: Product, tmp_path: Path) -> None:
-    srs = tmp_path / "other.srs"
-    srs.write_bytes((product.folder / "test.srs").read_bytes())
+def test_an_srs_that_is_not_checked(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match="is not checked; run: zktrain srs check"):
-        product.export(tmp_path, srs=srs)
+        product.export(tmp_path)
 
 
 def test_a_crash_after_the_contract_is_written(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,11 +90,12 @@ def test_another_set_up(iris: IrisProof, tmp_path: Path) -> None:
         export_step(iris.proved.path, step=0, srs=srs, out=tmp_path / "out")
 
 
-def test_an_srs_that_is_not_checked(iris: IrisProof, tmp_path: Path) -> None:
-    srs = tmp_path / "copy.srs"
-    shutil.copy(iris.srs, srs)
+def test_an_srs_that_is_not_checked(
+    iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match="has not been checked"):
-        export_step(iris.proved.path, step=0, srs=srs, out=tmp_path / "out")
+        export_step(iris.proved.path, step=0, srs=iris.srs, out=tmp_path / "out")
 
 
 @pytest.mark.parametrize("step", [-1, 2])

@@ -18,12 +18,13 @@ from zktrain.ezkl.native import EzklFailure, Native
 from zktrain.ezkl.reference import open_srs
 from zktrain.ezkl.step import require_supported
 from zktrain.srs import generate
+from zktrain.srs.format import file_bytes
 
 
 def test_ezkl_is_missing(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zktrain.extras._present", lambda module: module != "ezkl")
     with pytest.raises(InputError, match=r"pip install 'zktrain\[ezkl\]'"):
-        zktrain.prove_ezkl(iris.run, srs=iris.srs)
+        iris.prove()
     with pytest.raises(InputError, match=r"pip install 'zktrain\[ezkl\]'"):
         iris.verify()
 
@@ -31,15 +32,16 @@ def test_ezkl_is_missing(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> No
 def test_ezkl_has_another_version(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "EZKL_VERSION", "1.2.3")
     with pytest.raises(InputError, match=r"needs ezkl 1\.2\.3"):
-        zktrain.prove_ezkl(iris.run, srs=iris.srs)
+        iris.prove()
 
 
 def test_memory_is_predicted_to_run_out(
     iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"2\^14 rows and about 1.3 GB .* 0.1 GB are available"):
-        zktrain.prove_ezkl(iris.run, srs=iris.srs, memory=10**8)
+    iris.remember()
+    with pytest.raises(InputError, match=r"2\^12 rows and about 0.8 GB .* 0.1 GB are available"):
+        iris.prove(memory=10**8)
     with pytest.raises(InputError, match="deriving the verifying key"):
         iris.verify(memory=10**8)
     assert not list(tmp_path.rglob("*.key"))
@@ -54,20 +56,49 @@ def test_the_prediction_covers_what_was_measured(iris: IrisProof) -> None:
 def test_an_srs_is_too_small(
     iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Said before the run is done again."""
     generate(10, tmp_path / "small.srs")
-    with pytest.raises(InputError, match=r"2\^10 powers and this circuit needs 2\^14"):
-        zktrain.prove_ezkl(iris.run, srs=tmp_path / "small.srs")
+    monkeypatch.setattr("zktrain.ezkl.prove.trajectory", lambda *_: pytest.fail("calibrated"))
+    with pytest.raises(InputError, match=r"2\^10 powers and this circuit needs 2\^12"):
+        iris.prove(srs=tmp_path / "small.srs")
+    with pytest.raises(InputError, match=r"GB of memory, and 0.1 GB are available"):
+        iris.prove(memory=10**8)
 
 
-def test_an_unchecked_srs(iris: IrisProof, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.srs"
-    shutil.copy(iris.srs, copy)
+def test_an_unchecked_srs(iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It proves nothing: 0 bits, and none may be asked for."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match="zktrain srs check"):
-        zktrain.prove_ezkl(iris.run, srs=copy)
+        iris.prove()
     with pytest.raises(InputError, match="zktrain srs check"):
-        iris.verify(srs=copy)
-    verdict = iris.verify(srs=copy, unchecked_srs=True)
-    assert any("was not checked" in warning for warning in verdict.warnings)
+        iris.verify()
+    with pytest.raises(StatementMismatch, match="fewer bits") as caught:
+        iris.verify(unchecked_srs=True, min_security_bits=1)
+    assert (caught.value.expected, caught.value.got) == (1, 0)
+    verdict = iris.verify(unchecked_srs=True, min_security_bits=0)
+    assert verdict.security_bits == 0
+    assert any("UNCHECKED SET-UP" in warning for warning in verdict.warnings)
+
+
+def test_an_unchecked_srs_of_a_ceremony_has_no_bits_either(
+    iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if nobody knew this tau: what was not checked counts as known."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("zktrain.ezkl.reference.S_H", (1, 2, 3, 4))
+    reference = open_srs(iris.srs, unchecked=True)
+    assert not reference.insecure and reference.proves_nothing
+    with pytest.raises(StatementMismatch, match="fewer bits"):
+        iris.verify(unchecked_srs=True, insecure_srs=False, min_security_bits=1)
+    iris.remember()
+    monkeypatch.setattr("zktrain.srs.record.S_H", (1, 2, 3, 4))
+    assert not open_srs(iris.srs, unchecked=True).is_checked  # the record says insecure
+
+
+def test_an_insecure_srs_has_no_bits(iris: IrisProof) -> None:
+    with pytest.raises(StatementMismatch, match="fewer bits"):
+        iris.verify(min_security_bits=1)
+    assert iris.verify(min_security_bits=0).security_bits == 0
 
 
 def test_keys_of_an_unchecked_srs_are_not_those_of_a_checked_one(
@@ -87,6 +118,21 @@ def test_keys_of_an_unchecked_srs_are_not_those_of_a_checked_one(
     iris.verify()
 
 
+def test_an_srs_that_is_changed_while_it_is_used(
+    iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ezkl makes keys from are the bytes that were looked at."""
+    copy = tmp_path / "copy.srs"
+    shutil.copy(iris.srs, copy)
+    reference = open_srs(copy, unchecked=False)
+    assert reference.copied(tmp_path / "same").read_bytes() == iris.srs.read_bytes()
+    data = bytearray(copy.read_bytes())
+    data[4 + (64 << LOGROWS)] ^= 1
+    copy.write_bytes(data)
+    with pytest.raises(InputError, match="was changed while it was used"):
+        reference.copied(tmp_path / "other")
+
+
 def test_an_insecure_srs_is_no_ground_for_a_verdict(iris: IrisProof) -> None:
     with pytest.raises(InputError, match="everybody knows the secret"):
         iris.verify(insecure_srs=False)
@@ -96,13 +142,13 @@ def test_a_file_that_is_no_srs(iris: IrisProof, tmp_path: Path) -> None:
     path = tmp_path / "noise.srs"
     path.write_bytes(b"\x0e\0\0\0" + bytes(1000))
     with pytest.raises(InputError, match="is no SRS"):
-        zktrain.prove_ezkl(iris.run, srs=path, unchecked_srs=True)
+        iris.prove(srs=path, unchecked_srs=True)
 
 
 @pytest.mark.parametrize("scale", [9, 17])
 def test_a_scale_out_of_range(iris: IrisProof, scale: int) -> None:
     with pytest.raises(InputError, match="must be from 10 to 16"):
-        zktrain.prove_ezkl(iris.run, srs=iris.srs, scale=scale)
+        iris.prove(scale=scale)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +174,15 @@ def test_a_dataset_whose_commitment_hides(iris: IrisProof, tmp_path: Path) -> No
         zktrain.prove_ezkl(run, srs=iris.srs)
 
 
+def large_srs(folder: Path) -> Path:
+    """A file of the size of 2^16 powers, all zero: enough for what comes before keys."""
+    path = folder / "large.srs"
+    with path.open("wb") as file:
+        file.write((16).to_bytes(4, "little"))
+        file.truncate(file_bytes(16))
+    return path
+
+
 def test_a_run_whose_values_leave_ezkls_range(iris: IrisProof, tmp_path: Path) -> None:
     """Logits that are fine for exact training are too far apart for a table of 16 bits."""
     onnx = pytest.importorskip("onnx")
@@ -144,7 +199,7 @@ def test_a_run_whose_values_leave_ezkls_range(iris: IrisProof, tmp_path: Path) -
     onnx.save(model, tmp_path / "tiny.onnx")
     run = zktrain.train(recipe, data=write_data(tmp_path / "data.npz"), out=tmp_path / "run").path
     with pytest.raises(RangeOverflow, match=r"cannot be calibrated at scale 16.*smaller --scale"):
-        zktrain.prove_ezkl(run, srs=iris.srs, scale=16)
+        zktrain.prove_ezkl(run, srs=large_srs(tmp_path), scale=16, unchecked_srs=True)
 
 
 def test_native_code_that_panics_is_an_error_with_a_sentence(iris: IrisProof) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from iris_run import ROOT, SCALE, write_iris
+from iris_run import ROOT, write_iris
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.network import Layer
@@ -16,6 +16,7 @@ from zktrain.dataset.readers import read_dataset
 from zktrain.ezkl import keys, values
 from zktrain.ezkl.calibrate import calibrate, trajectory
 from zktrain.ezkl.native import Native
+from zktrain.ezkl.parameters import DEFAULT_SCALE as SCALE
 from zktrain.progress import silent
 from zktrain.training import trainer
 from zktrain.training.initial import seeded_weights

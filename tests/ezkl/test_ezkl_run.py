@@ -62,6 +62,7 @@ def test_a_verifier_derives_the_same_key_by_itself(
     iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    iris.remember()
     assert iris.verify().statement.verifying_key == iris.proved.verifying_key
     assert not list(tmp_path.rglob("proving.key"))
     (key,) = tmp_path.rglob("verifying.key")
@@ -93,9 +94,9 @@ def test_a_child_killed_in_the_middle_loses_no_step(
     monkeypatch.setattr(Native, "call", call)
     out = tmp_path / "again.zkt"
     with pytest.raises(EzklFailure, match="was killed, most likely because memory ran out"):
-        zktrain.prove_ezkl(iris.run, srs=iris.srs, out=out)
+        iris.prove(out=out)
     assert not out.exists() and kept[0].read_bytes() == first and not kept[1].exists()
-    zktrain.prove_ezkl(iris.run, srs=iris.srs, out=out)
+    iris.prove(out=out)
     assert calls.count("prove") == 2 and kept[0].read_bytes() == first
     assert kept[1].read_bytes() != second  # proofs are blinded
     assert iris.verify(out.read_bytes()).steps == 2
@@ -159,6 +160,7 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_commands_prove_inspect_and_verify(iris: IrisProof, tmp_path: Path) -> None:
     out = tmp_path / "command.zkt"
     given = ("prove", str(iris.run), "--backend", "ezkl", "--srs", str(iris.srs))
+    given += ("--scale", str(SCALE))
     done = run_command(*given, "--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from iris_run import SCALE, IrisProof
+from iris_run import SCALE, Foreign, IrisProof
 
 import zktrain
 from zktrain import ChainBroken, InputError, MalformedProof, StatementMismatch
@@ -24,7 +24,6 @@ from zktrain.ezkl.parameters import Parameters
 from zktrain.ezkl.verify import ProofMismatch
 from zktrain.srs.curve import R
 from zktrain.training.initial import seeded_weights
-from zktrain.training.run import Run
 from zktrain.training.weights import read_weights, write_weights
 
 
@@ -219,62 +218,17 @@ def test_a_changed_link_on_both_sides(iris: IrisProof) -> None:
         iris.verify(forged)
 
 
-def ascent(self: object, *tensors: object) -> object:
-    """A step that goes up the gradient."""
-    from zktrain.ezkl.step_module import Step
-
-    *weights, x, y, rate = tensors
-    return Step.honest(self, *weights, x, y, -rate)  # type: ignore[attr-defined, operator]
-
-
-@pytest.fixture(scope="module")
-def foreign(iris: IrisProof, tmp_path_factory: pytest.TempPathFactory) -> EzklBundle:
-    """A sound proof of another step function, under keys of that function."""
-    from zktrain.ezkl.step_module import Step
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("foreign")))
-        patch.setattr(Step, "honest", Step.forward, raising=False)
-        patch.setattr(Step, "forward", ascent)
-        out = tmp_path_factory.mktemp("ascent") / "ascent.zkt"
-        proved = zktrain.prove_ezkl(iris.run, srs=iris.srs, out=out)
-    assert proved.verifying_key != iris.proved.verifying_key
-    return wire.parse(out.read_bytes())
-
-
-def foreign_weights(iris: IrisProof, tmp_path: Path) -> Path:
-    """What the foreign steps end in, computed anew from its own forward passes."""
-    from zktrain.ezkl.calibrate import trajectory
-    from zktrain.ezkl.native import Native
-    from zktrain.ezkl.step_module import Step
-    from zktrain.progress import silent
-
-    run = Run.open(iris.run)
-    first = values.rounded(run.circuit, run.boundary(0), SCALE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "honest", Step.forward, raising=False)
-        patch.setattr(Step, "forward", ascent)
-        with Native() as native:
-            found = trajectory(run.circuit, run.records(), first, SCALE, native, silent)
-    path = tmp_path / "ascent.safetensors"
-    write_weights(path, found.weights[-1], SCALE, {})
-    return path
-
-
-def test_a_sound_proof_of_another_step_function(
-    iris: IrisProof, foreign: EzklBundle, tmp_path: Path
-) -> None:
+def test_a_sound_proof_of_another_step_function(iris: IrisProof, foreign: Foreign) -> None:
     with pytest.raises(StatementMismatch, match="verifying key is not that of the stated circuit"):
-        iris.verify(foreign, weights=foreign_weights(iris, tmp_path))
+        iris.verify(foreign.bundle, weights=foreign.weights)
 
 
 def test_another_step_function_under_the_honest_keys_name(
-    iris: IrisProof, foreign: EzklBundle, tmp_path: Path
+    iris: IrisProof, foreign: Foreign
 ) -> None:
-    key = iris.proved.verifying_key
-    forged = replace(foreign, statement=replace(foreign.statement, verifying_key=key))
+    stated = replace(foreign.bundle.statement, verifying_key=iris.proved.verifying_key)
     with pytest.raises((ProofMismatch, MalformedProof)):
-        iris.verify(forged, weights=foreign_weights(iris, tmp_path))
+        iris.verify(replace(foreign.bundle, statement=stated), weights=foreign.weights)
 
 
 def test_another_loss(iris: IrisProof) -> None:

@@ -41,14 +41,14 @@ Refuses = Callable[[Srs | bytes, str], None]
 
 
 @pytest.fixture
-def refuses(tmp_path: Path) -> Refuses:
+def refuses(tmp_path: Path, records: Path) -> Refuses:
     def judge(given: Srs | bytes, reason: str) -> None:
         path = tmp_path / "forged.srs"
         path.write_bytes(given if isinstance(given, bytes) else given.to_bytes())
         with pytest.raises(SrsRefused, match=reason) as refusal:
             check(path)
         assert str(refusal.value).count("\n") == 0
-        assert checked(path) is None and not Path(f"{path}.checked").exists()
+        assert checked(path) is None and not list(records.glob("*"))
 
     return judge
 

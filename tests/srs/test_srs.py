@@ -6,12 +6,14 @@ import hashlib
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from srs_oracle import Srs, secret_tau, times2
 
 from zktrain import InputError
+from zktrain.notices import Notice
 from zktrain.srs import CheckedSrs, check, checked, generate
 from zktrain.srs.format import BLOCK
 from zktrain.srs.insecure import S_H, TAU
@@ -45,7 +47,7 @@ def test_a_generated_string_is_that_of_the_definitions(logrows: int, tmp_path: P
     found = generate(logrows, path)
     assert path.read_bytes() == Srs.of(TAU, logrows).to_bytes()
     assert found.insecure and checked(path) == found
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["test.srs", "test.srs.checked"]
+    assert [p.name for p in tmp_path.iterdir()] == ["test.srs"]
 
 
 def test_the_insecure_string_is_known_by_its_last_point() -> None:
@@ -72,19 +74,61 @@ def test_a_string_that_was_checked_and_then_changed(srs: Path) -> None:
     assert checked(srs) is None
 
 
-def test_a_checked_string_stays_insecure_under_another_name(tmp_path: Path) -> None:
+def test_a_checked_string_is_known_under_another_name(tmp_path: Path) -> None:
     path, renamed = tmp_path / "test.srs", tmp_path / "ceremony.srs"
     generate(2, path)
     path.rename(renamed)
-    assert checked(renamed) is None
-    assert check(renamed).insecure
+    found = checked(renamed)
+    assert found is not None and found.insecure
 
 
-def test_a_record_that_says_secure_of_an_insecure_string(tmp_path: Path) -> None:
-    path, record = tmp_path / "test.srs", tmp_path / "test.srs.checked"
+def record_of(path: Path, records: Path) -> Path:
+    return records / f"{hashlib.sha256(path.read_bytes()).hexdigest()}.json"
+
+
+def test_a_record_that_says_secure_of_an_insecure_string(tmp_path: Path, records: Path) -> None:
+    path = tmp_path / "test.srs"
     generate(2, path)
+    record = record_of(path, records)
     record.write_text(record.read_text().replace("true", "false"))
     assert checked(path) is None
+
+
+def test_a_record_that_came_with_a_string(srs: Path, records: Path) -> None:
+    """Whoever made up the string made up the record: it is not looked at."""
+    check(srs)
+    record = record_of(srs, records)
+    for name in (f"{srs}.checked", srs.with_name(record.name)):
+        Path(name).write_bytes(record.read_bytes())
+    record.unlink()
+    assert checked(srs) is None
+
+
+def test_a_record_of_another_string(srs: Path, tmp_path: Path, records: Path) -> None:
+    check(srs)
+    false = tmp_path / "false.srs"
+    false.write_bytes(srs.read_bytes()[:-1] + b"\0")
+    record_of(false, records).write_bytes(record_of(srs, records).read_bytes())
+    assert checked(false) is None
+
+
+@pytest.mark.parametrize("weak", ["record", "folder", "parent"])
+def test_a_record_that_others_could_have_written(srs: Path, records: Path, weak: str) -> None:
+    check(srs)
+    assert checked(srs) is not None
+    record = record_of(srs, records)
+    {"record": record, "folder": records, "parent": records.parent}[weak].chmod(0o777)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        assert checked(srs) is None
+
+
+def test_a_check_that_cannot_be_remembered_says_why(srs: Path, records: Path) -> None:
+    records.mkdir(parents=True)
+    records.chmod(0o777)
+    with pytest.warns(Notice, match=r"cache of srs is not used.*mode 777.*XDG_CACHE_HOME"):
+        assert not check(srs).insecure
+    assert not list(records.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -100,17 +144,18 @@ def test_a_record_that_says_secure_of_an_insecure_string(tmp_path: Path) -> None
         ("more", 1),
     ],
 )
-def test_a_record_with_another_value(srs: Path, key: str, value: object) -> None:
+def test_a_record_with_another_value(srs: Path, records: Path, key: str, value: object) -> None:
     check(srs)
-    record = Path(f"{srs}.checked")
+    record = record_of(srs, records)
     fields = json.loads(record.read_bytes())
     record.write_text(json.dumps({**fields, key: value}))
     assert checked(srs) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[]", b"1", b"[" * 4096, b"{}" + b" " * 5000])
-def test_a_record_that_is_none(srs: Path, text: bytes) -> None:
-    Path(f"{srs}.checked").write_bytes(text)
+def test_a_record_that_is_none(srs: Path, records: Path, text: bytes) -> None:
+    records.mkdir(parents=True, mode=0o700)
+    record_of(srs, records).write_bytes(text)
     assert checked(srs) is None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from ..progress import Progress, silent
 
@@ -40,6 +40,34 @@ def bars(*, transient: bool = False) -> Iterator[Progress]:
         stages = _Stages(display)
         yield stages
         stages.leave()
+
+
+@contextmanager
+def notices() -> Iterator[None]:
+    """Print every ``Notice`` on standard error, one line each."""
+    import warnings
+
+    from ..notices import Notice
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, Notice):
+                print(f"note: {message}", file=sys.stderr, flush=True)
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def say_first_use() -> None:

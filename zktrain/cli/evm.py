@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import screens
-from .bars import bars
+from .bars import bars, notices
 from .outcome import guarded, print_json
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def export(
     with guarded(as_json, interrupted="nothing was written"):
         from ..ezkl.evm import export_step
 
-        with bars() as progress:
+        with notices(), bars() as progress:
             found = export_step(
                 proof, step=step, srs=srs, out=out, shared=not own_key, progress=progress
             )

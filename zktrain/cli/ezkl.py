@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError
-from .bars import bars, lines
+from .bars import bars, lines, notices
 from .judge import judged
 from .outcome import guarded, print_json
 
@@ -40,7 +40,7 @@ def prove(
                 "--backend ezkl needs a structured reference string: give --srs FILE, for tests "
                 "one of zktrain srs generate"
             )
-        with bars() as progress:
+        with notices(), bars() as progress:
             result = prove_ezkl(
                 run,
                 srs=srs,
@@ -68,7 +68,7 @@ def judge_ezkl(
     circuit: Path | None,
     initial: Path | None,
     certificate: Path | None,
-    min_security_bits: int,
+    min_security_bits: int | None,
     as_json: bool,
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
@@ -83,7 +83,7 @@ def judge_ezkl(
                 "this is a proof by ezkl: verifying it takes the records (--data DATA) and the "
                 "structured reference string (--srs FILE) as well"
             )
-        with bars(transient=True) as progress:
+        with notices(), bars(transient=True) as progress:
             verdict = verify_ezkl(
                 weights,
                 proof=proof,
@@ -121,7 +121,7 @@ def bench_against(
                 "--srs FILE"
             )
         command = command_line(sys.argv[1:])
-        with bars() as drawn:
+        with notices(), bars() as drawn:
             progress = drawn if sys.stderr.isatty() else lines
             result = against_ezkl(recipe, data, srs, out=out, command=command, progress=progress)
         if as_json:

@@ -60,14 +60,16 @@ def judge(
     circuit: Path | None = None,
     initial: Path | None = None,
     certificate: Path | None = None,
-    min_security_bits: int = 100,
+    min_security_bits: int | None = None,
     data: str | None = None,
     srs: Path | None = None,
     unchecked_srs: bool = False,
     insecure_srs: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
+    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none.
+
+    ``min_security_bits`` of None: 100, or for a proof by ezkl all that there is."""
     from ..transcript.bundle import is_ezkl
 
     if is_ezkl(proof):
@@ -105,7 +107,7 @@ def judge(
                 circuit=circuit,
                 initial=initial,
                 certificate=certificate,
-                min_security_bits=min_security_bits,
+                min_security_bits=100 if min_security_bits is None else min_security_bits,
                 progress=progress,
             )
         if not as_json:
@@ -127,12 +129,15 @@ def judge(
 
 
 def plain(
-    arguments: list[str], command: str = "verify", named: dict[str, str] = _PATHS
+    arguments: list[str],
+    command: str = "verify",
+    named: dict[str, str] = _PATHS,
+    bits: int | None = None,
 ) -> dict[str, Any] | None:
     """Arguments of :func:`judge`, if these are ``command``, one file, and known options, each once
     and with its value apart; None for anything else, help and mistakes included.
 
-    ``named`` are the options whose values are paths."""
+    ``named`` are the options whose values are paths, ``bits`` the least security without a word."""
     if arguments[:1] != [command]:
         return None
     values, found = {**named, **_OTHERS}, dict[str, Any]()
@@ -149,8 +154,9 @@ def plain(
         found[name] = value
     if not {"weights", "proof", "dataset"} <= set(found):
         return None
-    bits = found.pop("min_security_bits", "100")
-    if not (bits.isascii() and bits.isdigit() and len(bits) <= 4):
+    given = found.pop("min_security_bits", None)
+    if given is not None and not (given.isascii() and given.isdigit() and len(given) <= 4):
         return None
     paths = {name: Path(found[name]) for name in ("weights", *named.values()) if name in found}
-    return {**found, **paths, "min_security_bits": int(bits), "as_json": "as_json" in found}
+    least = bits if given is None else int(given)
+    return {**found, **paths, "min_security_bits": least, "as_json": "as_json" in found}

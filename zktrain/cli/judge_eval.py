@@ -45,4 +45,4 @@ def judge_eval(
 
 def plain_eval(arguments: list[str]) -> dict[str, Any] | None:
     """Arguments of :func:`judge_eval`, as ``judge.plain`` gives them for ``verify``."""
-    return plain(arguments, "verify-eval", _PATHS)
+    return plain(arguments, "verify-eval", _PATHS, 100)

@@ -426,8 +426,9 @@ def verify(
         typer.Option(metavar="FILE.zkd", help="Beside a root: the dataset's public file."),
     ] = None,
     min_security_bits: Annotated[
-        int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
-    ] = 100,
+        int | None,
+        typer.Option(metavar="BITS", help="Refuse proofs made for fewer; 100 if left out."),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help=f"Of a proof by ezkl, the records: {_DATA}")
     ] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import screens
-from .bars import bars
+from .bars import bars, notices
 from .outcome import guarded, print_json, verdict_code
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def generate(
 
     started = time.perf_counter()
     with guarded(as_json, interrupted="nothing was written"):
-        with bars() as progress:
+        with notices(), bars() as progress:
             found = run_generate(logrows, out, progress=progress)
         _show(found, time.perf_counter() - started, as_json)
 
@@ -49,7 +49,7 @@ def check(
     started = time.perf_counter()
     kept = "there is no record of this check"
     with guarded(as_json, interrupted=kept, exit_code=verdict_code):
-        with bars() as progress:
+        with notices(), bars() as progress:
             found = run_check(file, progress=progress)
         _show(found, time.perf_counter() - started, as_json)
 

@@ -30,6 +30,11 @@ from .step import require_supported
 MAX_PROOF_BYTES = 1 << 20
 
 
+def weights_path(bundle: Path) -> Path:
+    """Where the weights of a bundle are written."""
+    return bundle.with_suffix(".weights.safetensors")
+
+
 @dataclass(frozen=True, slots=True)
 class StepProof:
     """``instances``: hashes of the parameters before, of x, y and rate, of the parameters after."""

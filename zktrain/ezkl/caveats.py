@@ -20,7 +20,9 @@ def caveats(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str, .
             "prove anything with it"
         )
     if not srs.is_checked:
-        out.append("the SRS was not checked: if it is false, so may be the proof")
+        out.append(
+            "the SRS was not checked: whoever made up a false one can prove anything with it"
+        )
     if not pinned:
         out.append(
             "no circuit was pinned: read below which network and recipe were proven, "
@@ -29,8 +31,9 @@ def caveats(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str, .
     return (
         *out,
         f"fixed point of ezkl, {scale} fractional bits: each rescaled value is within one unit, "
-        f"2^-{scale}, of the exact one, the prover may choose on which side, and this adds up over "
-        "the steps",
+        f"2^-{scale}, of the exact one, and the prover may choose on which side; a unit decides "
+        "whether a ReLU lets a gradient through, so that no bound on the weights follows: one step "
+        "can end in weights thousands of units apart, all of them accepted",
         "trusted set-up: whoever knows the secret behind the SRS can prove anything",
         f"about {CONJECTURED_BITS} bits of security on BN254, conjectured; none of the terms is "
         "proven",

@@ -3,6 +3,9 @@
 It reads one JSON request per line, ``{"call": name, ...arguments}``, and answers each with one
 line on the descriptor given as its argument: ``{"result": ...}``, or ``{"error": text}``, with the
 largest memory so far as ``peak``. It ends with its standard input, and with its parent.
+
+Its home folder is empty and its environment states everything (``native.surroundings``), since
+libraries read both: ezkl takes tables for a key from ``$HOME/.ezkl/cache``, unchecked.
 """
 
 from __future__ import annotations
@@ -17,6 +20,14 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+
+
+def export(circuit: str, out: str) -> None:
+    """Write the step of a circuit, given as its JSON text, as ONNX."""
+    from ..circuit.circuit import Circuit
+    from .step import export
+
+    Path(out).write_bytes(export(Circuit.from_json(circuit.encode())))
 
 
 def settings(onnx: str, out: str, run_args: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +122,10 @@ def hashes(tensors: list[list[int]]) -> list[str]:
     return [str(ezkl.poseidon_hash(texts(tensor))[0]) for tensor in tensors]
 
 
-CALLS = {call.__name__: call for call in (settings, circuit, keys, forward, prove, verify, hashes)}
+CALLS = {
+    call.__name__: call
+    for call in (export, settings, circuit, keys, forward, prove, verify, hashes)
+}
 
 
 def _die_with_parent() -> None:
@@ -121,6 +135,7 @@ def _die_with_parent() -> None:
 
 def main() -> None:
     _die_with_parent()
+    os.umask(0o077)
     scale = 1 if sys.platform == "darwin" else 1024
     with os.fdopen(int(sys.argv[1]), "w") as answers:
         for line in sys.stdin:

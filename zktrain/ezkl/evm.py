@@ -20,10 +20,7 @@ of no interest: threads of ezkl may outlive Python's interpreter, and crash.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +32,9 @@ from ..progress import Progress, silent
 from ..srs import checked
 from . import bundle as wire
 from .calldata import WORD, register_call, verify_call
+from .folders import private_folder
 from .keys import stated
-from .native import Native
+from .native import Native, command, surroundings
 from .reference import open_srs
 from .verify import ProofMismatch
 
@@ -50,8 +48,8 @@ _SOLC = "0.8.20"
 _SECONDS = 600
 
 _CALL_EZKL = """
-import asyncio, inspect, sys, ezkl
-settings, vk, srs, shared = sys.argv[1:]
+import asyncio, inspect, ezkl
+settings, vk, srs, shared = given
 async def write():
     if shared == "shared":
         made = ezkl.create_evm_vka(vk, settings, "key", srs)
@@ -161,16 +159,16 @@ def export_step(
         made = bundle.steps[step]
         if not keys.accept(made.instances, made.proof, native):
             raise ProofMismatch("the proof of the step does not hold", stage="proofs", segment=step)
-    progress("write contract", 0, 1)
-    found = export(
-        out,
-        settings=keys.settings,
-        vk=keys.verifying,
-        srs=reference.path,
-        proof=made.proof,
-        instances=[int.from_bytes(value, "little") for value in made.instances],
-        shared=shared,
-    )
+        progress("write contract", 0, 1)
+        found = export(
+            out,
+            settings=keys.settings,
+            vk=keys.verifying,
+            srs=reference.path,
+            proof=made.proof,
+            instances=[int.from_bytes(value, "little") for value in made.instances],
+            shared=shared,
+        )
     progress("write contract", 1, 1)
     return found
 
@@ -186,19 +184,17 @@ def _written_by_ezkl(
     for path in (settings, vk):
         if not path.is_file():
             raise InputError(f"{path} is no file; a contract needs settings and verifying key")
-    with tempfile.TemporaryDirectory(prefix="zktrain-evm-") as name:
-        home = Path(name)
+    with private_folder() as home:
         compiler = home / ".svm" / _SOLC / f"solc-{_SOLC}"
         compiler.parent.mkdir(parents=True)
         compiler.write_text(_COMPILER)
         compiler.chmod(0o700)
         given = [str(path.absolute()) for path in (settings, vk, srs)]
-        nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-c", _CALL_EZKL, *given, "shared" if shared else "own"],
+                command(_CALL_EZKL, *given, "shared" if shared else "own"),
                 cwd=home,
-                env={**os.environ, **nowhere, "HOME": name, "XDG_DATA_HOME": name},
+                env=surroundings(home),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_SECONDS,

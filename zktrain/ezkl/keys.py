@@ -8,7 +8,9 @@
 
 Prover and verifier do the same, so that a verifying key is one of the stated circuit and of no
 other. Results are kept in ``$XDG_CACHE_HOME/zktrain/ezkl``, by the digest of everything that they
-are derived from.
+are derived from (*name*), with a digest over name and contents that is computed anew whenever they
+are used. It finds accidents. Against others it is the owners and modes of folders and files that
+count: what others could have written is not read, and keys are derived anew.
 """
 
 from __future__ import annotations
@@ -17,17 +19,20 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..caches import own_folder, weakness
 from ..circuit.circuit import Circuit
 from ..errors import InputError, RecipeError, StatementMismatch
-from ..locks import locked
+from ..files import read_bytes
+from ..notices import say
 from ..progress import Progress, silent
 from . import step
+from .folders import private_folder
 from .memory import require_memory
 from .native import Native
 from .parameters import EZKL_VERSION, LOGROWS, Parameters, logrows_for
@@ -35,37 +40,25 @@ from .reference import Srs
 from .statement import EzklStatement
 
 _DESCRIPTION, _ONNX, _SETTINGS, _CIRCUIT = "keys.json", "step.onnx", "settings.json", "step.ezkl"
-_FORMAT = "zktrain-ezkl-keys-1"
+_VERIFYING, _PROVING = "verifying.key", "proving.key"
+_FORMAT = "zktrain-ezkl-keys-2"
+_MAX_DESCRIPTION, _MAX_SETTINGS, _MAX_VERIFYING = 4096, 1 << 24, 1 << 24
+_MAX_CIRCUIT = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A folder of the cache. ``proving`` is None where only the verifying key was kept."""
+    """Files of one circuit. Those for verifying are in a folder of this process alone, written from
+    the bytes that were checked; ``proving`` and ``circuit`` are for who proves."""
 
-    folder: Path
+    verifying: Path
+    settings: Path
+    srs: Path
+    """Two powers of the set-up, enough for verifying."""
+    circuit: Path
+    proving: Path
     verifying_digest: str
     logrows: int
-
-    @property
-    def settings(self) -> Path:
-        return self.folder / _SETTINGS
-
-    @property
-    def circuit(self) -> Path:
-        return self.folder / _CIRCUIT
-
-    @property
-    def verifying(self) -> Path:
-        return self.folder / "verifying.key"
-
-    @property
-    def proving(self) -> Path:
-        return self.folder / "proving.key"
-
-    @property
-    def srs(self) -> Path:
-        """Two powers of the set-up, enough for verifying."""
-        return self.folder / "verifying.srs"
 
     def accept(self, instances: Sequence[bytes], proof: bytes, native: Native) -> bool:
         """Whether ezkl accepts the proof for these instances. Raises ``EzklFailure``."""
@@ -82,13 +75,6 @@ class Keys:
         )
 
 
-def cache_folder() -> Path:
-    """Where keys are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or ""
-    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return folder / "zktrain" / "ezkl"
-
-
 def derive(
     circuit: Circuit,
     parameters: Parameters,
@@ -102,6 +88,7 @@ def derive(
     """Keys of the step of ``circuit``, from the cache or made anew.
 
     Without ``proving`` the proving key, which is large and made at the same time, is not kept.
+    Where no cache can be used, files last as long as ``native``.
 
     Raises
     ------
@@ -112,29 +99,68 @@ def derive(
     """
     step.require_supported(circuit)
     name = _name(circuit, parameters, srs)
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror or error}") from None
-    with locked(folder):
-        kept = _kept(folder / name, proving=proving)
-        if kept is not None:
-            return kept
+    with ExitStack() as kept:
+        cache = own_folder("ezkl")
+        if cache is None:
+            cache = native.folder
+        else:
+            kept.enter_context(_alone(cache, name))
+        found = _kept(cache / name, name, srs, native, proving=proving)
+        if found is not None:
+            return found
         progress("set up", 0, 1)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-            work = Path(temporary) / name
-            work.mkdir()
-            logrows = rows_of(circuit, parameters, native, work)
-            srs.require_rows(logrows)
-            require_memory(logrows, memory, proving=proving)
-            keys = _make(circuit, parameters, logrows, srs, native, work)
-            if not proving:
-                keys.proving.unlink()
-            shutil.rmtree(folder / name, ignore_errors=True)
-            os.replace(work, folder / name)
+        work = kept.enter_context(private_folder(cache)) / name
+        work.mkdir(mode=0o700)
+        logrows = rows_of(circuit, parameters, native, work)
+        srs.require_rows(logrows)
+        require_memory(logrows, memory, proving=proving)
+        _make(circuit, parameters, logrows, name, srs, native, work)
+        if not proving:
+            (work / _PROVING).unlink()
+        try:
+            _remove(cache / name)
+            os.replace(work, cache / name)
+        except OSError as error:
+            raise InputError(
+                f"{cache / name} cannot be replaced: {error.strerror}; remove it"
+            ) from None
+        made = _kept(cache / name, name, srs, native, proving=proving)
+        if made is None:
+            raise InputError(f"keys in {cache / name} were changed while they were made")
         progress("set up", 1, 1)
-        return Keys(folder / name, keys.verifying_digest, keys.logrows)
+        return made
+
+
+@contextmanager
+def _alone(cache: Path, name: str) -> Iterator[None]:
+    """One process at a time for one circuit's keys; says so while another one has them."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    path = cache / f"{name}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}; remove it") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is making the keys of this circuit; waiting until it has")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def stated(
@@ -195,7 +221,7 @@ def _settings(
     """Write the network and its settings; what they say, checked."""
     onnx = folder / _ONNX
     if not onnx.exists():
-        onnx.write_bytes(step.export(circuit))
+        onnx.write_bytes(native.export(circuit))
     arguments = parameters.run_args(logrows)
     described: dict[str, Any] = native.call(
         "settings", onnx=onnx, out=folder / _SETTINGS, run_args=arguments
@@ -208,24 +234,27 @@ def _make(
     circuit: Circuit,
     parameters: Parameters,
     logrows: int,
+    name: str,
     srs: Srs,
     native: Native,
     work: Path,
-) -> Keys:
+) -> None:
     compiled(circuit, parameters, logrows, native, work)
-    found = Keys(work, "", logrows)
-    found.srs.write_bytes(srs.verifying)
-    native.call("keys", circuit=found.circuit, vk=found.verifying, pk=found.proving, srs=srs.path)
-    digest = hashlib.sha256(found.verifying.read_bytes()).hexdigest()
+    powers = srs.copied(work / "srs")
+    verifying, proving = work / _VERIFYING, work / _PROVING
+    native.call(
+        "keys", circuit=work / _CIRCUIT, vk=verifying, pk=proving, srs=powers, logrows=logrows
+    )
+    powers.unlink()
+    contents = [read_bytes(work / part, what, limit) for part, what, limit in _PARTS]
     fields = {
         "format": _FORMAT,
-        "verifying_key": digest,
+        "digest": _digest(name, srs, contents),
+        "verifying_key": hashlib.sha256(contents[0]).hexdigest(),
         "logrows": logrows,
-        "proving_key_bytes": found.proving.stat().st_size,
-        "settings": hashlib.sha256(found.settings.read_bytes()).hexdigest(),
+        "proving_key_bytes": proving.stat().st_size,
     }
     (work / _DESCRIPTION).write_text(json.dumps(fields, indent=1) + "\n")
-    return Keys(work, digest, logrows)
 
 
 def _check(described: dict[str, Any], circuit: Circuit, parameters: Parameters) -> None:
@@ -258,21 +287,57 @@ def _name(circuit: Circuit, parameters: Parameters, srs: Srs) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _kept(folder: Path, *, proving: bool) -> Keys | None:
-    """What the cache has, if it is whole."""
+_PARTS = (
+    (_VERIFYING, "verifying key", _MAX_VERIFYING),
+    (_SETTINGS, "settings", _MAX_SETTINGS),
+    (_CIRCUIT, "compiled circuit", _MAX_CIRCUIT),
+)
+
+
+def _digest(name: str, srs: Srs, contents: Sequence[bytes]) -> str:
+    """Of an entry: what it was derived from, and the bytes of key, settings and circuit."""
+    state = hashlib.sha256(b"zktrain ezkl keys v2\0" + bytes.fromhex(name))
+    for data in (srs.verifying, *contents):
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.hexdigest()
+
+
+def _kept(entry: Path, name: str, srs: Srs, native: Native, *, proving: bool) -> Keys | None:
+    """What the cache has, if it is whole and nobody else could have written it."""
+    files = [entry / part for part in (_DESCRIPTION, *(part for part, _, _ in _PARTS))]
+    if not entry.exists():
+        return None
+    if any(weakness(path) is not None for path in (entry, *files)):
+        say(f"{entry} is made anew: others could have written in it")
+        return None
     try:
-        fields = json.loads((folder / _DESCRIPTION).read_bytes())
-        found = Keys(folder, fields["verifying_key"], int(fields["logrows"]))
-        verifying, settings = found.verifying.read_bytes(), found.settings.read_bytes()
+        fields = json.loads(read_bytes(files[0], "description of keys", _MAX_DESCRIPTION))
+        contents = [read_bytes(entry / part, what, limit) for part, what, limit in _PARTS]
+        logrows = fields["logrows"]
         whole = (
-            fields["format"] == _FORMAT
-            and hashlib.sha256(verifying).hexdigest() == found.verifying_digest
-            and hashlib.sha256(settings).hexdigest() == fields["settings"]
-            and found.srs.is_file()
-            and found.circuit.is_file()
+            type(logrows) is int
+            and LOGROWS[0] <= logrows <= LOGROWS[1]
+            and fields["format"] == _FORMAT
+            and fields["digest"] == _digest(name, srs, contents)
         )
         if proving:
-            whole = whole and found.proving.stat().st_size == fields["proving_key_bytes"]
-    except (OSError, ValueError, KeyError, TypeError):
+            whole = whole and (entry / _PROVING).stat().st_size == fields["proving_key_bytes"]
+    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if whole else None
+    if not whole:
+        return None
+    own = native.folder / f"keys {name}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = Keys(
+        verifying=own / _VERIFYING,
+        settings=own / _SETTINGS,
+        srs=own / "verifying.srs",
+        circuit=entry / _CIRCUIT,
+        proving=entry / _PROVING,
+        verifying_digest=hashlib.sha256(contents[0]).hexdigest(),
+        logrows=logrows,
+    )
+    found.verifying.write_bytes(contents[0])
+    found.settings.write_bytes(contents[1])
+    found.srs.write_bytes(srs.verifying)
+    return found

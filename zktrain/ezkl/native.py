@@ -1,4 +1,9 @@
-"""Calls of ezkl in a process of their own: a crash there is an error here, and nothing is lost."""
+"""Calls of ezkl in a process of their own: a crash there is an error here, and nothing is lost.
+
+What a native library reads from its surroundings is an input of whoever relies on it. The process
+therefore gets none of this one's: a home folder and a folder of tables of its own, both new, and an
+environment in which every variable is stated (:func:`surroundings`).
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,26 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from ..circuit.circuit import Circuit
 from ..errors import InputError
 from ..extras import require
+from . import step
+from .folders import private_folder
 from .parameters import EZKL_VERSION
 
 _ROOT = Path(__file__).resolve().parents[2]
+_CHILD = "from zktrain.ezkl.child import main\nmain()\n"
+
+SECONDS = 1800.0
+"""No call takes longer, but those that make keys or proofs: ``SECONDS_PER_ROW`` more, ten times
+what was measured."""
+SECONDS_PER_ROW = 3e-3
 
 
 class EzklFailure(InputError):
@@ -31,13 +46,14 @@ class Native:
 
     def __init__(self) -> None:
         require_ezkl()
-        self._temporary = tempfile.TemporaryDirectory(prefix="zktrain-ezkl-")
-        self.folder = Path(self._temporary.name)
         self.peak = 0
+        self._open = ExitStack()
+        self._exported: dict[str, bytes] = {}
         self._process: subprocess.Popen[str] | None = None
         self._answers: IO[str] | None = None
 
     def __enter__(self) -> Self:
+        self.folder = self._open.enter_context(private_folder())
         return self
 
     def __exit__(
@@ -46,28 +62,48 @@ class Native:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
-        self._temporary.cleanup()
+        try:
+            self.stop()
+        finally:
+            self._open.close()
 
     @property
     def pid(self) -> int | None:
         """Of the child, if one runs."""
         return None if self._process is None else self._process.pid
 
-    def call(self, name: str, **arguments: Any) -> Any:
-        """The result of one call. Raises :class:`EzklFailure`."""
+    def call(self, name: str, *, logrows: int = 0, **arguments: Any) -> Any:
+        """The result of one call, about a circuit of ``2^logrows`` rows where time grows with
+        them. Raises :class:`EzklFailure`."""
         if self._process is None:
             self._start()
         process, answers = self._process, self._answers
         if process is None or answers is None or process.stdin is None:
             raise EzklFailure("the process that runs ezkl could not be started")
-        line = ""
+        seconds = SECONDS + (SECONDS_PER_ROW * (1 << logrows) if logrows else 0)
+        line, late = "", threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        watch = threading.Timer(seconds, give_up)
+        watch.daemon = True
+        watch.start()
         try:
             process.stdin.write(json.dumps({"call": name, **arguments}, default=str) + "\n")
             process.stdin.flush()
             line = answers.readline()
         except BrokenPipeError:
             pass
+        finally:
+            watch.cancel()
+        if late.is_set():
+            self.stop()
+            raise EzklFailure(
+                f"ezkl did not end within {seconds:,.0f} s (in {name}): this network is too much "
+                "for it; use a smaller one, or the native backend"
+            )
         if not line.endswith("\n"):
             raise self._died(name)
         answer = json.loads(line)
@@ -76,38 +112,52 @@ class Native:
             raise EzklFailure(f"ezkl failed in {name}: {_sentence(answer['error'])}")
         return answer["result"]
 
+    def export(self, circuit: Circuit) -> bytes:
+        """The circuit's step as ONNX, made by torch once, in a process that ends with it.
+
+        Raises ``RecipeError`` for what is not supported, ``InputError`` without torch.
+        """
+        step.require_supported(circuit)
+        step.require_exporter()
+        name = json.dumps(step.fingerprint(circuit))
+        if name not in self._exported:
+            self.stop()
+            peak, path = self.peak, self.folder / "step.onnx"
+            self.call("export", circuit=circuit.canonical_json().decode(), out=path)
+            self.stop()
+            self.peak = peak  # of ezkl alone
+            self._exported[name] = path.read_bytes()
+        return self._exported[name]
+
     def stop(self) -> None:
         """End the child, whatever it does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             if self._process.stdin is not None:
-                self._process.stdin.close()
+                with suppress(BrokenPipeError):
+                    self._process.stdin.close()
         if self._answers is not None:
             self._answers.close()
         self._process = self._answers = None
 
     def _start(self) -> None:
         reading, writing = os.pipe()
-        known = os.environ.get("PYTHONPATH")
-        paths = [str(_ROOT), *([known] if known else [])]  # this package, wherever it is from
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        threads = environment.get("ZKTRAIN_THREADS")
-        if threads:
-            environment["RAYON_NUM_THREADS"] = threads
-        with open(self.folder / "messages", "w") as messages:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "zktrain.ezkl.child", str(writing)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=messages,
-                pass_fds=(writing,),
-                text=True,
-                env=environment,
-                cwd=self.folder,
-            )
-        os.close(writing)
-        self._answers = os.fdopen(reading)
+        try:
+            with open(self.folder / "messages", "w") as messages:
+                self._process = subprocess.Popen(
+                    command(_CHILD, str(writing)),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=messages,
+                    pass_fds=(writing,),
+                    text=True,
+                    env=surroundings(self.folder),
+                    cwd=self.folder,
+                )
+        finally:
+            os.close(writing)
+            self._answers = os.fdopen(reading)
 
     def _died(self, name: str) -> EzklFailure:
         process = self._process
@@ -148,6 +198,37 @@ def require_ezkl() -> None:
             f"the ezkl backend needs ezkl {EZKL_VERSION}, with which keys are derived, and this is "
             f"{found}; run: pip install ezkl=={EZKL_VERSION}"
         )
+
+
+def command(code: str, *arguments: str) -> list[str]:
+    """Python on ``code``, which finds the arguments in ``given``.
+
+    It is deaf to its own variables, to the working directory and to the user's packages: it imports
+    from where this process does, in the same order, but for what is relative.
+    """
+    paths = [path for path in sys.path if os.path.isabs(path)]
+    if str(_ROOT) not in paths:
+        paths.insert(0, str(_ROOT))
+    start = f"import sys\nsys.path[:] = {paths!r}\ngiven = sys.argv[1:]\n"
+    return [sys.executable, "-I", "-X", "utf8", "-c", start + code, *arguments]
+
+
+def surroundings(home: Path) -> dict[str, str]:
+    """The environment of a process that runs ezkl or torch, with ``home`` for everything that is
+    looked up in a home folder. Nothing of the caller's is in it but a number of threads, and where
+    the interpreter's own libraries are."""
+    private = ("HOME", "TMPDIR", "EZKL_REPO_PATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    found = dict.fromkeys((*private, "XDG_DATA_HOME", "XDG_RUNTIME_DIR"), str(home))
+    found |= {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "CUDA_VISIBLE_DEVICES": ""}
+    found |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    threads = os.environ.get("ZKTRAIN_THREADS") or os.environ.get("RAYON_NUM_THREADS") or ""
+    if threads.isascii() and threads.isdigit():
+        found["RAYON_NUM_THREADS"] = threads
+    for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
+        folders = [at for at in os.environ.get(name, "").split(os.pathsep) if os.path.isabs(at)]
+        if folders:
+            found[name] = os.pathsep.join(folders)
+    return found
 
 
 def _sentence(text: str) -> str:

@@ -20,13 +20,13 @@ from ..training.weights import write_weights
 from ..transcript.bundle import Reader
 from . import keys as key_store
 from . import values
-from .bundle import EzklBundle, StepProof
+from .bundle import EzklBundle, StepProof, weights_path
 from .calibrate import Trajectory, calibrate, trajectory
 from .keys import Keys
 from .memory import require_memory
 from .native import Native, require_ezkl
 from .parameters import DEFAULT_SCALE, SCALES, Parameters
-from .reference import open_srs
+from .reference import Srs, open_srs
 from .stages import Stages
 from .statement import MAX_STEPS, EzklStatement
 from .step import require_supported
@@ -105,9 +105,10 @@ def prove_ezkl(
     path = Path(out) if out is not None else opened.path / "proof-ezkl.zkt"
     stages = Stages()
     folder = opened.path / "ezkl"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     busy = f"another process is proving {opened.path}; wait for it, or end it"
     with locked(folder, busy=busy), Native() as native:
+        _require_room(circuit, scale, reference, native, memory)
         first = values.rounded(circuit, opened.boundary(0), scale)
         found = trajectory(circuit, records, first, scale, native, progress)
         parameters = calibrate(found, scale)
@@ -129,7 +130,7 @@ def prove_ezkl(
             keys.verifying_digest,
         )
         kept = folder / statement.digest[:16]
-        kept.mkdir(exist_ok=True)
+        kept.mkdir(mode=0o700, exist_ok=True)
         native.stop()  # a fresh process for proofs: its memory is theirs
         native.peak = 0
         proofs = [
@@ -138,8 +139,9 @@ def prove_ezkl(
         ]
         stages.end("prove")
         peaks["prove"] = native.peak
+        sizes = [path.stat().st_size for path in (keys.proving, keys.verifying)]
     data = EzklBundle(statement, tuple(proofs)).to_bytes()
-    weights = path.with_suffix(".weights.safetensors")
+    weights = weights_path(path)
     metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id, "scale": str(scale)}
     write_weights(weights, found.weights[-1], scale, metadata)
     files.write(path, data)
@@ -152,14 +154,26 @@ def prove_ezkl(
         peak_rss_bytes=max(peaks.values()),
         peaks=peaks,
         logrows=keys.logrows,
-        proving_key_bytes=keys.proving.stat().st_size,
-        verifying_key_bytes=keys.verifying.stat().st_size,
+        proving_key_bytes=sizes[0],
+        verifying_key_bytes=sizes[1],
         stages=stages.seconds,
         parameters=parameters,
         verifying_key=keys.verifying_digest,
         largest_difference=_difference(circuit, opened, found, scale),
         insecure_srs=reference.insecure,
     )
+
+
+def _require_room(
+    circuit: Circuit, scale: int, srs: Srs, native: Native, memory: int | None
+) -> None:
+    """Raise ``InputError`` where SRS or memory are too small for any run of the circuit, before
+    the run is done again; how large tables are follows from that, and may take more rows."""
+    folder = native.folder / "rows"
+    folder.mkdir(exist_ok=True)
+    logrows = key_store.rows_of(circuit, Parameters(scale, 1), native, folder)
+    srs.require_rows(logrows)
+    require_memory(logrows, memory, proving=True)
 
 
 def _step(
@@ -188,7 +202,12 @@ def _step(
     if tuple(again["instances"]) != run.instances[index]:
         raise InputError(f"ezkl gives step {index} other weights the second time; report this")
     proof = native.call(
-        "prove", circuit=keys.circuit, pk=keys.proving, srs=srs, folder=native.folder
+        "prove",
+        circuit=keys.circuit,
+        pk=keys.proving,
+        srs=srs,
+        folder=native.folder,
+        logrows=keys.logrows,
     )
     made = StepProof(instances, bytes.fromhex(proof))
     if not keys.accept(made.instances, made.proof, native):

@@ -82,13 +82,19 @@ def _version(package: str) -> str:
         return ""
 
 
+def require_exporter() -> None:
+    """Raise ``InputError`` without torch."""
+    require("ezkl", "exporting the step", "torch", "onnx", "onnxscript")
+
+
 def export(circuit: Circuit) -> bytes:
     """The step as ONNX, by torch's exporter; a function of layers, loss and batch size alone.
 
+    torch reads its surroundings: ``Native.export`` calls this in a process that has none.
     Raises ``RecipeError`` for what is not supported, ``InputError`` without torch.
     """
     require_supported(circuit)
-    require("ezkl", "exporting the step", "torch", "onnx", "onnxscript")
+    require_exporter()
     from .step_module import export_step
 
     return export_step(circuit, OPSET)

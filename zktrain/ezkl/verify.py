@@ -15,7 +15,7 @@ from ..training.weights import read_weights
 from . import bundle as wire
 from . import keys as key_store
 from . import values
-from .bundle import EzklBundle, StepProof
+from .bundle import EzklBundle, StepProof, weights_path
 from .caveats import CONJECTURED_BITS, caveats
 from .keys import Keys
 from .native import Native, require_ezkl
@@ -31,8 +31,8 @@ class ProofMismatch(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class EzklVerdict:
-    """What was accepted. ``security_bits`` is conjectured, and 0 with an insecure set-up;
-    ``stages`` are seconds."""
+    """What was accepted. ``security_bits`` is conjectured, and 0 with a set-up that is insecure or
+    was not checked; ``stages`` are seconds."""
 
     statement: EzklStatement
     steps: int
@@ -58,7 +58,7 @@ def verify_ezkl(
     initial: str | Path | None = None,
     unchecked_srs: bool = False,
     insecure_srs: bool = False,
-    min_security_bits: int = CONJECTURED_BITS,
+    min_security_bits: int | None = None,
     memory: int | None = None,
     progress: Progress = silent,
 ) -> EzklVerdict:
@@ -66,7 +66,9 @@ def verify_ezkl(
 
     ``data`` are the records, which must have the root ``dataset``. The verifying key is derived
     from the recipe, which takes a set-up the first time. ``insecure_srs`` allows an SRS whose
-    secret everybody knows, for tests: the verdict then has 0 bits.
+    secret everybody knows, for tests, and ``unchecked_srs`` one that was not checked: the verdict
+    then has 0 bits, and is refused if ``min_security_bits`` asks for more (None: all that there
+    is).
 
     Raises
     ------
@@ -77,13 +79,7 @@ def verify_ezkl(
     """
     started = time.perf_counter()
     require_ezkl()
-    if min_security_bits > CONJECTURED_BITS:
-        raise StatementMismatch(
-            "a proof by ezkl has fewer bits of security than are asked for, and those conjectured",
-            stage="statement",
-            expected=min_security_bits,
-            got=CONJECTURED_BITS,
-        )
+    _require_bits(min_security_bits, CONJECTURED_BITS, "a proof by ezkl")
     bundle, size = wire.read(proof)
     statement = bundle.statement
     check_dataset(statement.dataset, dataset)
@@ -95,11 +91,13 @@ def verify_ezkl(
             f"everybody knows the secret of the SRS {reference.path}, made for tests, and can "
             "forge proofs with it; use one of a ceremony, or give --insecure-srs to see the checks"
         )
+    bits = 0 if reference.proves_nothing else CONJECTURED_BITS
+    _require_bits(min_security_bits, bits, "a proof with an SRS that is insecure or not checked")
     statement.require_setup(reference)
     clock = Stages()
     records = _records(statement, data, progress)
     clock.end("data")
-    last = read_weights(weights, statement.circuit.parameter_shapes(), statement.parameters.scale)
+    last = _last_weights(statement, weights, Path(proof))
     first = values.rounded(
         statement.circuit,
         initial_weights(statement.circuit, initial),
@@ -123,7 +121,7 @@ def verify_ezkl(
     return EzklVerdict(
         statement=statement,
         steps=len(bundle.steps),
-        security_bits=0.0 if reference.insecure else CONJECTURED_BITS,
+        security_bits=float(bits),
         zero_knowledge=False,
         seconds=time.perf_counter() - started,
         stages=clock.seconds,
@@ -132,6 +130,31 @@ def verify_ezkl(
         statement_digest=statement.digest,
         warnings=caveats(statement, reference, pinned=circuit is not None),
     )
+
+
+def _require_bits(wanted: int | None, got: int, what: str) -> None:
+    """Raise ``StatementMismatch`` if more bits are asked for than there are."""
+    if wanted is not None and wanted > got:
+        raise StatementMismatch(
+            f"{what} has fewer bits of security than are asked for",
+            stage="statement",
+            expected=wanted,
+            got=got,
+        )
+
+
+def _last_weights(statement: EzklStatement, weights: str | Path, proof: Path) -> IntegerWeights:
+    """The weights in ezkl's fixed point. Raises ``InputError``, ``StatementMismatch``."""
+    try:
+        return read_weights(
+            weights, statement.circuit.parameter_shapes(), statement.parameters.scale
+        )
+    except StatementMismatch as error:
+        error.message += (
+            f"; what was proven are the weights that prove --backend ezkl wrote beside the bundle, "
+            f"{weights_path(proof).name}"
+        )
+        raise
 
 
 def _check_links(

@@ -26,6 +26,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .cache import trusted
+
 P = np.uint64(0xFFFFFFFF00000001)
 EPSILON = np.uint64(0xFFFFFFFF)  # 2^64 mod p
 U32 = np.uint64(32)
@@ -36,12 +38,18 @@ _I64 = ir.IntType(64)
 
 def kernel(function: Any) -> Any:
     """A cached native function without the GIL, so that threads run it side by side."""
-    return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    return _compiled(function, nogil=True, error_model="numpy")
 
 
 def inline(function: Any) -> Any:
     """A scalar function meant to be inlined in kernels."""
-    return numba.njit(nogil=True, cache=True, inline="always")(function)
+    return _compiled(function, nogil=True, inline="always")
+
+
+def _compiled(function: Any, **options: Any) -> Any:
+    """Kept on disk where nobody else could put another function in its place."""
+    made = numba.njit(cache=True, **options)(function)
+    return made if trusted(made.stats.cache_path) else numba.njit(**options)(function)
 
 
 def _constant(value: int) -> ir.Constant:

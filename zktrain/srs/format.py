@@ -64,19 +64,8 @@ def opened(path: Path) -> Iterator[SrsReader]:
     Raises ``InputError`` if it cannot be read, ``SrsRefused`` if its size is not that of its ``k``;
     both before anything is allocated by its size.
     """
-    with readable(path) as file:
-        yield SrsReader(path, file)
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[BufferedReader]:
-    """The file's bytes. Raises ``InputError`` if there is no such file or it cannot be opened."""
     with files.opened(path, "SRS") as file:
-        yield file.stream
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"the SRS {str(path)!r:.200} cannot be read: {error.strerror or error}")
+        yield SrsReader(path, file.stream)
 
 
 class SrsReader:
@@ -143,7 +132,7 @@ class SrsReader:
         try:
             data = self._file.read(size)
         except OSError as error:
-            raise _unreadable(self.path, error) from None
+            raise InputError(f"the SRS {self.path} cannot be read: {error.strerror}") from None
         if len(data) != size:
             raise refused(self.path, "it shrank while it was read")
         self._state.update(data)

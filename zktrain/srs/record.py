@@ -1,12 +1,13 @@
-"""The record beside a file that was checked: ``FILE.checked``, one JSON object.
+"""What is remembered of a file that was checked: one JSON object in a folder of this user.
 
     check       "zktrain-srs-check-1"
     sha256      of the file, 64 hexadecimal digits
     logrows     k: the file has 2^k powers
     insecure    whether it is one of ``zktrain srs generate``, whose tau everybody knows
 
-It saves checking again on the machine that checked. Whoever can write it can write the file too,
-so that it tells nothing to others.
+It is ``$XDG_CACHE_HOME/zktrain/srs/SHA256.json``, and saves this user checking again. It is not
+beside the file, since whoever hands out the file could hand out its record too; and is neither
+written nor read where others could have written it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
+from ..caches import own_folder, weakness
 from ..errors import InputError
-from .format import G2_BYTES, MAX_LOGROWS, encoded, file_bytes, readable
+from ..files import opened, read_bytes, write
+from .format import G1_BYTES, G2_BYTES, HEADER_BYTES, MAX_LOGROWS, encoded, file_bytes
 from .insecure import S_H
 
 CHECK = "zktrain-srs-check-1"
+PIECE = 1 << 20
 _MAX_RECORD_BYTES = 4096
 
 
@@ -39,37 +42,70 @@ class CheckedSrs:
     insecure: bool
 
 
-def record_path(path: str | Path) -> Path:
-    """Where the record of a file is."""
-    return Path(f"{path}.checked")
+@dataclass(frozen=True, slots=True)
+class ReadSrs:
+    """What one reading of a file gives: its SHA-256, its ``beginning`` with two powers, and its
+    ``end``, the two points of G2. Both are shorter in a file that is shorter."""
+
+    path: Path
+    size: int
+    digest: str
+    beginning: bytes
+    end: bytes
+
+
+def read_once(path: str | Path) -> ReadSrs:
+    """Read the whole file, which need not be a string of powers. Raises ``InputError``."""
+    state = hashlib.sha256()
+    beginning, end, size = b"", b"", 0
+    first, last = HEADER_BYTES + 2 * G1_BYTES, 2 * G2_BYTES
+    with opened(path, "SRS", file_bytes(MAX_LOGROWS)) as file:
+        try:
+            while data := file.stream.read(PIECE):
+                state.update(data)
+                size += len(data)
+                beginning = (beginning + data[:first])[:first]
+                end = (end + data)[-last:]
+        except OSError as error:
+            raise InputError(f"the SRS {path} cannot be read: {error.strerror}") from None
+    return ReadSrs(Path(path), size, state.hexdigest(), beginning, end)
 
 
 def write_record(found: CheckedSrs) -> None:
-    """Write the record of a file that was checked, atomically. Raises ``InputError``."""
-    text = json.dumps(_fields(found), indent=2) + "\n"
-    files.write(record_path(found.path), text.encode())
+    """Remember a file that was checked, where that can be (see ``own_folder``). Raises
+    ``InputError``."""
+    folder = own_folder("srs")
+    if folder is not None:
+        text = json.dumps(_fields(found), indent=2) + "\n"
+        write(folder / f"{found.digest}.json", text.encode(), private=True)
 
 
 def checked(path: str | Path) -> CheckedSrs | None:
-    """What was found out about these very bytes when they were checked; None if they were not.
+    """What this user found out about these very bytes when they were checked; None if they were
+    not.
 
     Hashes the whole file. Raises ``InputError`` if it cannot be read.
     """
-    path = Path(path)
-    with readable(path) as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - G2_BYTES))
-        insecure = file.read() == encoded(S_H)
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return known(read_once(path))
+
+
+def known(file: ReadSrs) -> CheckedSrs | None:
+    """``checked`` for a file that was read."""
+    folder = own_folder("srs")
+    if folder is None:
+        return None
+    record = folder / f"{file.digest}.json"
+    if weakness(record) is not None:
+        return None
+    insecure = file.end[G2_BYTES:] == encoded(S_H)
     try:
-        fields = json.loads(files.read_bytes(record_path(path), "record", _MAX_RECORD_BYTES))
-        found = CheckedSrs(path, fields["logrows"], digest, insecure)
+        fields = json.loads(read_bytes(record, "record of a check", _MAX_RECORD_BYTES))
+        found = CheckedSrs(file.path, fields["logrows"], file.digest, insecure)
     except (InputError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if type(found.logrows) is not int or not 1 <= found.logrows <= MAX_LOGROWS:
         return None
-    return found if fields == _fields(found) and size == file_bytes(found.logrows) else None
+    return found if fields == _fields(found) and file.size == file_bytes(found.logrows) else None
 
 
 def _fields(found: CheckedSrs) -> dict[str, str | int | bool]:

@@ -1,0 +1,123 @@
+"""Temporary folders, which hold proving keys, are gone however their process ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zktrain import InputError
+from zktrain.ezkl import folders
+from zktrain.ezkl.folders import PREFIX, private_folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from zktrain.ezkl.folders import private_folder
+with private_folder(Path(sys.argv[1])) as folder:
+    (folder / "proving.key").write_bytes(bytes(1000))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def holder(parent: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLD, str(parent)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.fixture
+def old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every folder is old enough to be swept."""
+    monkeypatch.setattr(folders, "_NEW_SECONDS", -60)
+
+
+def test_a_folder_is_private_and_goes(tmp_path: Path) -> None:
+    with private_folder(tmp_path) as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and folder.parent == tmp_path
+        (folder / "file").write_text("")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_process_that_is_asked_to_end(tmp_path: Path, number: signal.Signals) -> None:
+    process = holder(tmp_path)
+    assert list(tmp_path.iterdir())
+    process.send_signal(number)
+    assert process.wait(20) in (128 + number, -number, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_is_killed(tmp_path: Path, old: None) -> None:
+    """The next one removes what it left, and nothing of those that live."""
+    dead, living = holder(tmp_path), holder(tmp_path)
+    dead.kill()
+    dead.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    with private_folder(tmp_path) as folder:
+        left = [path for path in tmp_path.iterdir() if path != folder]
+        assert len(left) == 1 and (left[0] / "proving.key").exists()
+    living.terminate()
+    living.wait()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_folder_is_left_alone(tmp_path: Path) -> None:
+    """Its process may not have locked it yet."""
+    (tmp_path / f"{PREFIX}new").mkdir()
+    (tmp_path / f"{PREFIX}old").mkdir()
+    long_ago = time.time() - 3600
+    os.utime(tmp_path / f"{PREFIX}old", (long_ago, long_ago))
+    with private_folder(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [f"{PREFIX}new"]
+
+
+def test_a_link_is_not_swept(tmp_path: Path, old: None) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_text("")
+    (tmp_path / f"{PREFIX}link").symlink_to(tmp_path / "precious")
+    with private_folder(tmp_path):
+        pass
+    assert (tmp_path / "precious" / "file").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_of_another_user_is_left_alone(tmp_path: Path, old: None) -> None:
+    (tmp_path / f"{PREFIX}other").mkdir()
+    os.chown(tmp_path / f"{PREFIX}other", 12345, 0)
+    with private_folder(tmp_path):
+        pass
+    assert (tmp_path / f"{PREFIX}other").exists()
+
+
+def test_a_place_where_others_could_replace_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(InputError, match=r"no safe place.*TMPDIR"), private_folder(tmp_path):
+        pytest.fail("used")
+
+
+def test_a_place_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="TMPDIR"), private_folder(tmp_path / "missing"):
+        pytest.fail("used")
+
+
+def test_signals_are_as_before_afterwards(tmp_path: Path) -> None:
+    mine = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with private_folder(tmp_path):
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with private_folder(tmp_path):
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, mine)
