@@ -64,6 +64,11 @@ class Cache:
         self.describe(digest=keys._digest(self.name, self.srs, contents))
 
 
+def _copied(source: str | Path, target: str | Path) -> None:
+    """The large file of an entry, which no test changes, is not copied."""
+    (os.link if Path(source).name == "proving.key" else shutil.copy)(source, target)
+
+
 @pytest.fixture
 def cache(
     iris: IrisProof, ezkl_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -76,10 +81,7 @@ def cache(
     folder = tmp_path / "xdg" / "zktrain" / "ezkl"
     honest = ezkl_cache / "zktrain" / "ezkl" / name
     folder.mkdir(mode=0o700)
-    shutil.copytree(honest, folder / name, copy_function=os.link)
-    for part in ("keys.json", *(part for part, _, _ in keys._PARTS)):
-        (folder / name / part).unlink()
-        shutil.copy(honest / part, folder / name / part)
+    shutil.copytree(honest, folder / name, copy_function=_copied)
     return Cache(iris, folder, name, srs)
 
 
@@ -87,14 +89,14 @@ def cache(
 def remade(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Making keys gives those of the honest entry, at once; the names for which it was done."""
     honest = cache.folder.parent / "honest"
-    shutil.copytree(cache.entry, honest, copy_function=os.link)
+    shutil.copytree(cache.entry, honest, copy_function=_copied)
     made: list[str] = []
 
     def make(*arguments: Any) -> None:
         name, work = arguments[3], arguments[6]
         made.append(name)
         for path in honest.iterdir():
-            shutil.copy(path, work / path.name)
+            _copied(path, work / path.name)
 
     monkeypatch.setattr(keys, "_make", make)
     monkeypatch.setattr(keys, "rows_of", lambda *_: 12)
