@@ -178,10 +178,13 @@ def accepted(verdict: EzklVerdict, weights: str) -> None:
     )
     out.print("\n[bold]Figures[/]")
     steps = wording.several(verdict.steps, "step")
+    security = "none: 0 bits, since anybody may be able to prove anything with this SRS"
+    if verdict.security_bits:
+        security = f"about {wording.bits(verdict.security_bits)} bits, conjectured"
     screens._rows(
         out,
         [
-            ("security", f"about {wording.bits(verdict.security_bits)} bits, conjectured"),
+            ("security", security),
             ("hides data", "no: verifying takes the data"),
             ("proof", f"{wording.size(verdict.proof_bytes)}, {steps}"),
             ("verified in", wording.span(verdict.seconds)),

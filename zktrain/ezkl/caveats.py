@@ -21,7 +21,8 @@ def caveats(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str, .
         )
     if not srs.is_checked:
         out.append(
-            "the SRS was not checked: whoever made up a false one can prove anything with it"
+            "UNCHECKED SET-UP: whoever made up a false SRS can prove anything with it, so that "
+            "these are 0 bits"
         )
     if not pinned:
         out.append(
