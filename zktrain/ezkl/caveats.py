@@ -33,8 +33,8 @@ def caveats(statement: EzklStatement, srs: Srs, *, pinned: bool) -> tuple[str, .
         *out,
         f"fixed point of ezkl, {scale} fractional bits: each rescaled value is within one unit, "
         f"2^-{scale}, of the exact one, and the prover may choose on which side; a unit decides "
-        "whether a ReLU lets a gradient through, so that no bound on the weights follows: one step "
-        "can end in weights thousands of units apart, all of them accepted",
+        "whether a ReLU lets a gradient through, so that no bound on the weights follows, not even "
+        "for one step: weights 1,556 units apart after three steps were both accepted",
         "trusted set-up: whoever knows the secret behind the SRS can prove anything",
         f"about {CONJECTURED_BITS} bits of security on BN254, conjectured; none of the terms is "
         "proven",
