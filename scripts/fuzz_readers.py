@@ -141,7 +141,9 @@ def change_value(rng: random.Random, value: Any) -> Any:
     inner = isinstance(value, (dict, list)) and value
     if not inner or rng.random() < 0.1:
         if type(value) is int and abs(value) < 1 << 64 and rng.random() < 0.5:
-            return rng.choice([value + 1, value - 1, -value, 2 * value, float(value), str(value)])
+            real = float(value) if abs(value) < 1 << 1000 else 1e308
+            text = str(value) if abs(value) < 1 << 10_000 else "9" * 4000
+            return rng.choice([value + 1, value - 1, -value, 2 * value, real, text])
         if isinstance(value, str) and rng.random() < 0.5:
             long = (value * 100)[:10_000]
             return rng.choice([value + "x", value[:-1], value.upper(), [value], long])

@@ -436,3 +436,13 @@ def test_graphs_with_too_many_nodes(tmp_path: Path) -> None:
     nodes = [node("Identity", ["x"], [f"i{number}"]) for number in range((1 << 14) + 1)]
     with pytest.raises(RecipeError, match="has 16,385 nodes"):
         import_onnx(save_onnx(tmp_path / "n.onnx", nodes, two_layers()))
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """The library gives bytes for such names, which nothing else is ready for."""
+    path = save_onnx(tmp_path / "net.onnx", two_layer_nodes(), two_layers())
+    good = path.read_bytes()
+    for name in (b"fc1.weight", b"Gemm", b"Relu", b"transB"):
+        path.write_bytes(good.replace(name, name[:-1] + b"\xff"))
+        with pytest.raises(InputError, match="no UTF-8"):
+            import_onnx(path)

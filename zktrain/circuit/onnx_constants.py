@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import prod
@@ -119,6 +120,8 @@ def load_model(path: Path) -> onnx.ModelProto:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's own DecodeError, among others
         raise InputError(f"{path} is not an ONNX file: {error}") from error
+    if not _are_texts(model):
+        raise InputError(f"{path} is not an ONNX file: a name in it is no UTF-8; export it again")
     if not model.graph.node:
         raise InputError(f"{path} is not an ONNX file, or its graph is empty")
     if len(model.graph.node) > MAX_NODES:
@@ -127,6 +130,21 @@ def load_model(path: Path) -> onnx.ModelProto:
             f"{MAX_NODES:,} are read"
         )
     return model
+
+
+def _are_texts(message: Any) -> bool:
+    """Whether all texts of a message are: the library gives bytes for one that is no UTF-8."""
+    for field, value in message.ListFields():
+        values = (
+            value
+            if isinstance(value, Iterable) and not isinstance(value, str | bytes)
+            else (value,)
+        )
+        if field.type == field.TYPE_STRING and not all(isinstance(text, str) for text in values):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(_are_texts(part) for part in values):
+            return False
+    return True
 
 
 def constant_values(model: onnx.ModelProto, path: Path) -> dict[str, Constant]:
