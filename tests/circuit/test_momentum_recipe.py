@@ -193,12 +193,13 @@ def test_weight_files_must_hold_multiples_under_weight_decay(folder: Path) -> No
 def test_words(folder: Path) -> None:
     """What ``compile``, ``verify`` and ``inspect`` say of an optimizer."""
     circuit = compiled(folder, ALL)
-    assert wording.optimizer(circuit) == "SGD with momentum 0.9 (Nesterov), weight decay 0.0005"
-    assert wording.learning_rate(circuit) == "0.25 from step 0, 0.1 from step 5"
-    assert wording.restarts(circuit) == ""
+    said = "SGD with momentum about 0.9 (Nesterov), weight decay about 0.0005"
+    assert wording.optimizer(circuit) == said
+    assert wording.learning_rate(circuit) == "0.25 from step 0, about 0.1 from step 5"
+    assert wording.restarts(circuit) == ", in one stretch of up to 32 steps"
     assert wording.order(circuit).endswith('"order", incomplete last batches left out')
     short = compiled(folder, "momentum = 0.9\nrestart_steps = 8")
-    assert wording.optimizer(short) == "SGD with momentum 0.9"
+    assert wording.optimizer(short) == "SGD with momentum about 0.9"
     assert wording.restarts(short) == ", velocity zero again every 8 steps"
     assert wording.filter_fields(short)["restart_steps"] == 8
     plain = compiled(folder)
