@@ -75,6 +75,8 @@ EQUIVALENT = "equivalent: "
 SURVIVES = "survives"
 NOTICED = "noticed"
 MEMORY = 12 << 30
+TRIES = 12
+"""Tests that are tried for one site, those that name it first."""
 PATIENCE = 60
 """Seconds that a test has beyond ten times what it took with all checks."""
 
@@ -247,7 +249,7 @@ def noticed_by(pool: Pool, name: str, traces: dict[str, Trace]) -> str:
         return name not in traces[nodeid].named, traces[nodeid].seconds
 
     candidates = [n for n, t in traces.items() if t.passed and name in {*t.fired, *t.named}]
-    for nodeid in sorted(candidates, key=order):
+    for nodeid in sorted(candidates, key=order)[:TRIES]:
         if pool.ask("mutant", nodeid, name, traces[nodeid].seconds) != "passed":
             return nodeid
     return SURVIVES

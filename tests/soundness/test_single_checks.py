@@ -6,7 +6,9 @@ where only that comparison is gone.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -19,16 +21,20 @@ import harness as h
 import hiding_harness as hh
 import numpy as np
 import pytest
-from check_sites import find, refused_by, removed, watched
+import test_lying_momentum as m
+from check_sites import find, find_all, refused_by, removed, watched
 
-from zktrain import judging
+from zktrain import files, judging
 from zktrain.arguments.claims import Ledger
 from zktrain.challenger import Challenger
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.network import Flatten, Initialisation, Unflatten
 from zktrain.dataset import commitment
 from zktrain.dataset.commitment import DatasetHeader
+from zktrain.dataset.public_file import GivenDataset, write_public
+from zktrain.dataset.scaling import Scaling
 from zktrain.errors import (
     HiddenMismatch,
     InputError,
@@ -40,6 +46,7 @@ from zktrain.errors import (
 from zktrain.field.extension import ZERO, Ext
 from zktrain.hiding import HidingVerifier
 from zktrain.training.initial import seeded_weights
+from zktrain.training.order import batch_indices
 from zktrain.training.weights import digest, write_weights
 from zktrain.transcript import evaluation, statement
 from zktrain.transcript.evaluation import EvaluationStatement
@@ -243,7 +250,8 @@ def stated(**changes: Any) -> Attack:
     honest = hh.honest("mse").statement if changes.pop("hide", False) else h.honest("mse").statement
     inner = {k: v for k, v in changes.items() if hasattr(honest, k)}
     outer = {k: v for k, v in changes.items() if k not in inner}
-    statement = replace(honest, circuit=replace(honest.circuit, **outer), **inner)
+    found = replace(inner.pop("circuit", honest.circuit), **outer)
+    statement = replace(honest, circuit=found, **inner)
     return lambda: judged(statement.problem())
 
 
@@ -257,6 +265,31 @@ def header(**changes: Any) -> DatasetHeader:
 
 
 MANY = 1 << 24
+DECAYED = replace(m.circuit(m.KEEP), initialisation=h.circuit("mse").initialisation)
+SIZES = [
+    ("not 1 <= k", stated, {"segment_steps": 0}),
+    ("not k <= 1 << 24", stated, {"segment_steps": 1 << 25}),
+    ("k & k - 1", stated, {"segment_steps": 3}),
+    ("k != restart", stated, {"circuit": DECAYED, "segment_steps": 8}),
+    ("drawn > MAX_PERMUTED", stated,
+     {"dataset": header(records=1 << 23), "steps": 1 << 21, "segment_steps": 1 << 18,
+      "batch_size": 1 << 14}),
+    ("MAX_SEGMENT_LOG", stated,
+     {"dataset": header(records=1 << 20), "batch_size": 1 << 13, "steps": 1 << 10,
+      "segment_steps": 1 << 10}),
+    ("not 1 <= size", counted, {"segment_records": 0}),
+    ("not size <= MAX_SEGMENT_SAMPLES", counted,
+     {"segment_records": 2 * evaluation.MAX_SEGMENT_SAMPLES}),
+    ("size & size - 1", counted, {"segment_records": 12}),
+    ("count > MAX_SEGMENTS", counted,
+     {"dataset": header(records=1 << 20), "segment_records": 8}),
+    ("MAX_COUNTS", counted,
+     {"dataset": header(records=1 << 16, classes=1 << 10), "segment_records": 64,
+      "circuit": Evaluation(circuit(layers=dense(6, 1 << 10)))}),
+    ("MAX_SEGMENT_LOG", counted,
+     {"dataset": header(records=1 << 22, classes=1 << 7), "segment_records": 1 << 20,
+      "circuit": Evaluation(circuit(layers=dense(6, 1 << 7)))}),
+]  # fmt: skip
 PROBLEMS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
     ("dataset.features != ", stated, {"dataset": header(features=7)}),
     ("dataset.classes != ", stated, {"dataset": header(classes=2)}),
@@ -274,13 +307,74 @@ PROBLEMS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("part", "make", "change"), PROBLEMS)
+@pytest.mark.parametrize(("part", "make", "change"), [*SIZES, *PROBLEMS])
 def test_problem_of_a_statement(
     part: str, make: Callable[..., Attack], change: dict[str, Any]
 ) -> None:
     """Sizes that do not fit each other, or limits."""
     owner = "statement.Statement" if make is stated else "evaluation.EvaluationStatement"
     refused_at(f"transcript.{owner}.problem: {part}", make(**change), MalformedProof)
+
+
+def recounted(change: Callable[[list[list[int]]], object]) -> Attack:
+    """Other counts than the honest ones, in one segment."""
+    matrix = [list(row) for row in e.statement().confusion[0]]
+    change(matrix)
+    return counted(confusion=(tuple(map(tuple, matrix)),))
+
+
+def moved(by: int) -> Callable[[list[list[int]]], None]:
+    def change(matrix: list[list[int]]) -> None:
+        matrix[0][0] += by
+        matrix[0][1] -= by
+
+    return change
+
+
+def longer_row(matrix: list[list[int]]) -> None:
+    matrix[1].append(0)
+
+
+COUNTS: list[tuple[str, Attack]] = [
+    ("len(self.confusion)", counted(confusion=e.statement().confusion * 2)),
+    ("len(matrix) != classes", recounted(lambda matrix: matrix.append([0, 0, 0]))),
+    ("any((len(row) != classes", recounted(longer_row)),
+    ("not 0 <= n", recounted(moved(-9))),
+    ("sum(map(sum, matrix)) != records", recounted(lambda m: m[0].__setitem__(0, m[0][0] + 1))),
+]
+
+
+@pytest.mark.parametrize(("part", "attack"), COUNTS)
+def test_counts_that_cannot_be(part: str, attack: Attack) -> None:
+    """Every matrix is as large as the classes, and its counts are records of its segment."""
+    refused_at(f"transcript.evaluation.EvaluationStatement._miscount: {part}", attack,
+               MalformedProof)  # fmt: skip
+
+
+def test_count_larger_than_its_segment() -> None:
+    """With a negative one beside it: two limits are broken, and the sum is right."""
+    place = "transcript.evaluation.EvaluationStatement._miscount"
+    both = [find(f"{place}: not 0 <= n"), find(f"{place}: not n <= records")]
+    attack = recounted(moved(20))
+    with removed(both[0]):
+        refused_by(both[1].name, attack, MalformedProof)
+
+
+@pytest.mark.parametrize("make", [training, evaluating])
+def test_statement_with_a_problem_is_not_read(make: Callable[..., Attack]) -> None:
+    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
+    attack = make(security_bits=79)
+    refused_by(f"transcript.{owner}.from_json: problem is not None", attack, MalformedProof)
+
+
+@pytest.mark.parametrize("make", [training, evaluating])
+def test_statement_that_is_no_object(make: Callable[..., Attack]) -> None:
+    """Whatever Python raises for it, the proof is malformed."""
+    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
+    attack = make(security_bits=[1])
+    refused_at(f"transcript.{owner}.from_json: except", make(zero_knowledge=None), MalformedProof)
+    with pytest.raises(MalformedProof):
+        attack()
 
 
 def test_evaluation_of_fewer_bits_than_stated() -> None:
@@ -321,6 +415,41 @@ def test_dataset_header_with_one_wrong_field(
 def test_dataset_header_is_measured_before_it_is_read() -> None:
     attack = not_parsed(lambda: DatasetHeader.from_json(bytes(1 << 16)))
     refused_at("dataset.commitment.DatasetHeader.from_json: len(data)", attack, MalformedProof)
+
+
+SCALINGS: list[tuple[str, Any, Any]] = [
+    ("__post_init__: not self.low < self.high", 5.0, 5.0),
+    ("__post_init__: not math.isfinite", -1e308, 1e308),
+]
+
+
+@pytest.mark.parametrize(("part", "low", "high"), SCALINGS)
+def test_range_that_is_none(part: str, low: float, high: float) -> None:
+    with watched(find(f"dataset.scaling.Scaling.{part}")) as fired, pytest.raises(ValueError):  # noqa: PT011
+        Scaling(low, high)
+    assert fired
+    with removed(find(f"dataset.scaling.Scaling.{part}")):
+        Scaling(low, high)
+
+
+def encoded(**changes: str) -> Attack:
+    texts = {**Scaling(0.0, 255.0).to_json(), **changes}
+
+    def read() -> None:
+        try:
+            Scaling.from_json(texts["low"], texts["high"])
+        except ValueError as error:
+            raise MalformedProof(str(error)) from None
+
+    return read
+
+
+def test_range_in_another_writing() -> None:
+    """Capital digits, and minus zero."""
+    site = "dataset.scaling.Scaling.from_json: found.to_json()"
+    for low in ("8" + "0" * 15,):
+        refused_by(site, encoded(low=low), MalformedProof)
+    refused_by(site, encoded(high="406FE00000000000"), MalformedProof)
 
 
 @pytest.mark.parametrize("size", [HEADER_BYTES - 1, HEADER_BYTES + 1])
@@ -375,6 +504,13 @@ def test_weight_file_of_other_weights(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("least", "part"), [(-1, "not 0 <= least"), (999, "not least <=")])
+def test_bits_that_no_proof_has(least: int, part: str) -> None:
+    found = replace(h.honest("mse").statement, security_bits=10**6)
+    attack = lambda: judging.check_bits(found, least)  # noqa: E731
+    refused_by(f"judging.check_bits: {part}", attack, InputError)
+
+
 def test_fewer_bits_than_asked_for() -> None:
     found = h.honest("mse").statement
     site = "judging.check_bits: statement.security_bits < least"
@@ -388,6 +524,132 @@ def test_dataset_of_another_root() -> None:
         lambda: judging.check_dataset(given, "ab" * 32),
         StatementMismatch,
     )
+
+
+def test_certificate_beside_another_root(tmp_path: Path) -> None:
+    path = tmp_path / "a.zkd"
+    write_public(path, h.dataset().header, b"certificate")
+    given = GivenDataset(bytes(32))
+    refused_by(
+        "judging.certificate_of: beside.root != given.root",
+        lambda: judging.certificate_of(given, path),
+        StatementMismatch,
+    )
+    attack = lambda: judging.certificate_of(given, None)  # noqa: E731
+    refused_by("judging.certificate_of: given.certificate is None", attack, InputError)
+
+
+def test_data_of_another_scaling(tmp_path: Path) -> None:
+    path = tmp_path / "a.zkd"
+    write_public(path, h.dataset().header, b"certificate")
+    other = header(scaling=Scaling(0.0, 1.0))
+    judging.check_scaling(h.dataset().header, path)
+    site = "judging.check_scaling: header.scaling != wanted"
+    refused_by(site, lambda: judging.check_scaling(other, path), StatementMismatch)
+
+
+def test_another_circuit_pinned(tmp_path: Path) -> None:
+    """The field that differs is named; what differs in no field is refused too."""
+    path = tmp_path / "c.json"
+    path.write_bytes(circuit(steps=12).canonical_json())
+    theirs = circuit().canonical_json()
+    attack = lambda: judging.check_circuit(theirs, path)  # noqa: E731
+    refused_at("judging.check_circuit: check_fields", attack, StatementMismatch, "steps differs")
+    compare = lambda: judging.check_fields(circuit(), circuit(steps=9), ("steps",), "x")  # noqa: E731
+    refused_by("judging.check_fields: getattr", compare, StatementMismatch)
+    with removed(find("judging.check_fields: getattr")):
+        refused_by("judging.check_circuit: raise StatementMismatch", attack, StatementMismatch)
+
+
+def test_own_circuit_that_is_damaged_is_no_verdict() -> None:
+    attack = lambda: judging.own_circuit("c.json", b"{}")  # noqa: E731
+    refused_at("judging.own_circuit: except MalformedProof", attack, InputError)
+
+
+# Orders and files
+
+ORDERS: list[tuple[str, dict[str, Any]]] = [
+    ("records < 1", {"records": 0}),
+    ("batch_size < 1", {"batch_size": 0}),
+    ("first_step < 0", {"first_step": -1}),
+    ("steps < 0", {"steps": -1}),
+    ("not used", {"batch_size": 8, "drop_last": True}),
+]
+
+
+@pytest.mark.parametrize(("part", "change"), ORDERS)
+def test_order_of_nothing(part: str, change: dict[str, Any]) -> None:
+    given = {"records": 5, "batch_size": 2, "first_step": 0, "steps": 3, **change}
+    attack = lambda: batch_indices("o", **given)  # noqa: E731
+    refused_at(f"training.order.batch_indices: {part}", attack, InputError)
+
+
+def written(path: Path, size: int = 4) -> Path:
+    path.write_bytes(bytes(size))
+    return path
+
+
+def test_file_larger_than_any(tmp_path: Path) -> None:
+    path = written(tmp_path / "f")
+
+    def open_it() -> None:
+        with files.opened(path, "file", 3):
+            pass
+
+    class Unread(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError("it was read")
+
+    refused_by("files.opened: limit is not None", open_it, InputError)
+    with mock.patch.object(files.io, "FileIO", Unread):
+        attack = lambda: files.read_bytes(path, "file", 3)  # noqa: E731
+        refused_at("files.read_bytes: size > limit", attack, InputError)
+
+
+def test_file_that_grows_meanwhile(tmp_path: Path) -> None:
+    path, true = written(tmp_path / "f", 8), files._open
+    with mock.patch.object(files, "_open", lambda *a: (true(*a)[0], 2)):
+        attack = lambda: files.read_bytes(path, "file", 3)  # noqa: E731
+        refused_by("files.read_bytes: len(data) > limit", attack, InputError)
+
+
+READS = [("not 0 <= offset", -1, 2), ("not offset <= offset + count", 1, -1),
+         ("not offset + count <= self.size", 3, 2)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "offset", "count"), READS)
+def test_read_outside_of_a_file(tmp_path: Path, part: str, offset: int, count: int) -> None:
+    with files.opened(written(tmp_path / "f"), "file") as found:
+        attack = lambda: found.read(offset, count)  # noqa: E731
+        with mock.patch.object(files.Opened, "read_into", side_effect=AssertionError):
+            refused_at(f"files.Opened.read: {part}", attack, InputError)
+
+
+def test_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", 8)
+    calls: list[int] = []
+
+    def once(*_: Any) -> int:
+        assert not calls, "it reads on after the end"
+        calls.append(1)
+        return 0
+
+    with files.opened(path, "file") as found, mock.patch.object(files, "_read_at", once):
+        refused_at("files.Opened.read_into: not got", lambda: found.read(0, 8), InputError)
+
+
+def test_pipe_is_no_file(tmp_path: Path) -> None:
+    """Before it is opened by its name, and after, should another have taken its place."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    attack = lambda: files._open(str(path), "file")  # noqa: E731
+    refused_at("files._require_regular: not stat", attack, InputError, "a pipe")
+    before, after = find_all("files._open: call _require_regular")
+    with mock.patch.object(os, "open", side_effect=AssertionError("it was opened")):
+        refused_at(before.name, attack, InputError, "a pipe")
+    regular = os.stat(written(tmp_path / "f"))
+    with mock.patch.object(os, "stat", return_value=regular):
+        refused_by(after.name, attack, InputError, "a pipe")
 
 
 def test_limits_are_what_the_tests_above_take_them_for() -> None:
