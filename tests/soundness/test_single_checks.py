@@ -432,7 +432,7 @@ def test_range_that_is_none(part: str, low: float, high: float) -> None:
         Scaling(low, high)
 
 
-def encoded(**changes: str) -> Attack:
+def encoded(**changes: Any) -> Attack:
     texts = {**Scaling(0.0, 255.0).to_json(), **changes}
 
     def read() -> None:
@@ -450,6 +450,23 @@ def test_range_in_another_writing() -> None:
     for low in ("8" + "0" * 15,):
         refused_by(site, encoded(low=low), MalformedProof)
     refused_by(site, encoded(high="406FE00000000000"), MalformedProof)
+
+
+@pytest.mark.parametrize(
+    ("part", "low"), [("type(text) is not str", 5), ("len(encoded) != 8", "00 00 00 00 00 ")]
+)
+def test_range_that_is_no_number(part: str, low: Any) -> None:
+    """Whatever Python raises for it, it is a ``ValueError``."""
+    refused_at(f"dataset.scaling.Scaling.from_json: {part}", encoded(low=low), MalformedProof)
+
+
+@pytest.mark.parametrize("digest", [None, 5, [], "0g" * 32])
+def test_digest_that_is_no_text(digest: Any) -> None:
+    """Nothing but digits becomes bytes."""
+    for attack in (training(initial=digest), evaluating(weights=digest),
+                   of_dataset(merkle_root=digest)):  # fmt: skip
+        with pytest.raises(MalformedProof):
+            attack()
 
 
 @pytest.mark.parametrize("size", [HEADER_BYTES - 1, HEADER_BYTES + 1])

@@ -106,7 +106,7 @@ class EvaluationStatement(Provable):
             numbers += [n for matrix in statement.confusion for row in matrix for n in row]
             if any(type(n) is not int for n in numbers):
                 raise ValueError("wrong type")
-            if type(statement.zero_knowledge) is not bool or type(statement.weights) is not str:
+            if type(statement.zero_knowledge) is not bool:
                 raise ValueError("wrong type")
             text = statement.weights
             if len(text) != 64 or bytes.fromhex(text).hex() != text:

@@ -446,7 +446,7 @@ class Statement(Provable):
             ):
                 raise ValueError("wrong type")
             for text in (statement.initial, statement.final):
-                if type(text) is not str or bytes.fromhex(text).hex() != text or len(text) != 64:
+                if bytes.fromhex(text).hex() != text or len(text) != 64:
                     raise ValueError("not a digest")
             canonical = statement.to_json() == data
         except (ValueError, KeyError, TypeError, RecursionError):
