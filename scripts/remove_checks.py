@@ -6,7 +6,7 @@
     remove_checks.py --list                 the names
 
 ``tests/check_sites.py`` says what a comparison is and how it is removed. Where the list names a
-test that still notices, nothing else runs. For the others, ``--all`` (and ``--site NAME --tests
+test that still notices, nothing else runs (with ``--new`` it is believed). For the others, ``--all`` (and ``--site NAME --tests
 FILE ...``) runs the tests once with all comparisons watched: only a test in which a comparison
 refuses something can notice that it is gone. Then, per comparison, these tests run without it, the
 quickest first, each in a child of a process that has run all of them and keeps what they have
@@ -358,6 +358,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--group", choices=("native", "ezkl"))
+    parser.add_argument("--new", action="store_true", help="only those that are not in the list")
     parser.add_argument("--tests", nargs="*", help="files and folders, all that may notice if none")
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -367,6 +368,8 @@ def main() -> int:
     if options.list:
         print("\n".join(names))
         return 0
+    if options.new:
+        names = [name for name in names if name not in read_list()]
     if options.site:
         names = [name for name in names if name.startswith(tuple(options.site))]
     if options.all or (options.site and options.tests):
