@@ -6,11 +6,11 @@
     remove_checks.py --list                 the names
 
 ``tests/check_sites.py`` says what a comparison is and how it is removed. Where the list names a
-test that still notices, nothing else runs (with ``--new`` it is believed). For the others, ``--all`` (and ``--site NAME --tests
-FILE ...``) runs the tests once with all comparisons watched: only a test in which a comparison
-refuses something can notice that it is gone. Then, per comparison, these tests run without it, the
-quickest first, each in a child of a process that has run all of them and keeps what they have
-computed.
+test that still notices, nothing else runs (with ``--new`` it is believed). For the others,
+``--all`` (and ``--site NAME --tests FILE ...``) runs the tests once with all comparisons watched:
+only a test in which a comparison refuses something can notice that it is gone. Then, per
+comparison, these tests run without it, the quickest first, each in a child of a process that has
+run all of them and keeps what they have computed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from check_sites import STATE, Site, _Rewriter, all_sites, find, refused_by, removed, watched
+from check_sites import STATE, Site, _Rewriter, all_sites, find, refused_by, removed, sites, watched
 
 from zktrain.errors import MalformedProof
 from zktrain.transcript import bundle
@@ -94,9 +94,9 @@ def test_refused_by_knows_the_second_check() -> None:
 
 
 def test_names_are_unique_and_say_where() -> None:
-    sites = all_sites()
-    assert len(sites) > 300
-    for name, site in sites.items():
+    known = all_sites()
+    assert len(known) > 300
+    for name, site in known.items():
         assert isinstance(site, Site) and name.startswith(f"{site.place}: ")
         assert " | " not in name and "\n" not in name
 
@@ -105,6 +105,16 @@ def listed() -> dict[str, str]:
     lines = [line for line in LIST.read_text().splitlines() if not line.startswith("#")]
     assert lines == sorted(lines)
     return dict(line.rsplit(" | ", 1) for line in lines)  # type: ignore[misc]
+
+
+def test_the_list_has_every_comparison_of_the_verifier() -> None:
+    """A new one has no test that is about it, or nobody has said which: write it, then run
+    ``scripts/remove_checks.py --all --new``."""
+    known = listed()
+    wanted = {site.name for site in sites("native")}
+    assert not wanted - set(known), "comparisons that the list does not have"
+    assert not set(known) - set(all_sites()), "comparisons that the code no longer has"
+    assert "survives" not in known.values()
 
 
 def test_the_tests_of_the_list_exist() -> None:
