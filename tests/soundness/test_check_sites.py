@@ -57,6 +57,8 @@ def test_sentences_are_refusals_too() -> None:
     source = "def f():\n  if a or b: return 'no'\n  return None if c else 'no'"
     assert found(source, sentence=True) == ["a", "b", "not c"]
     assert found(source) == []
+    source = "def f():\n  if good and fine: return None\n  return f'{x} is not'"
+    assert found(source, sentence=True) == ["not good", "not fine"]
 
 
 def _frame() -> bytes:

@@ -15,7 +15,7 @@ import harness as h
 import hiding_harness as hh
 import pytest
 import test_lying_momentum as m
-from check_sites import find, refused_by, watched
+from check_sites import find, refused_by, removed, watched
 
 from zktrain.channel import ProverChannel
 from zktrain.circuit.momentum import start_violation
@@ -131,21 +131,25 @@ def frame(magic: bytes, sections: int, proofs: int = 0) -> bytes:
     return magic + lengths + struct.pack("<I", 0) + struct.pack("<Q", 0)
 
 
-TRAINING = bundle.MAGIC + bytes([bundle.NEWEST])
+def newer(magic: bytes) -> bytes:
+    return magic[:7] + b"\xfe"
+
+
 FRAMES: list[tuple[str, Any, bytes, str]] = [
-    ("bundle.parse: EVALUATION_MAGIC", bundle.parse,
+    ("bundle.parse: == EVALUATION_MAGIC", bundle.parse,
      frame(bundle.EVALUATION_MAGIC, 3), "use zktrain verify-eval"),
-    ("bundle.parse: EZKL_MAGIC", bundle.parse, frame(bundle.EZKL_MAGIC, 3), "by ezkl"),
-    ("bundle.parse: magic != MAGIC", bundle.parse,
-     frame(b"OTHERS!" + TRAINING[7:], 3), "not a zktrain bundle"),
-    ("bundle.parse: version", bundle.parse, frame(bundle.MAGIC + b"\xfe", 3), "another version"),
-    ("bundle.parse: reader.finish", bundle.parse, frame(TRAINING, 3) + b"\0", "follow the end"),
+    ("bundle.parse: == EZKL_MAGIC", bundle.parse, frame(bundle.EZKL_MAGIC, 3), "by ezkl"),
+    ("bundle.parse: magic[:7] != MAGIC", bundle.parse,
+     frame(b"OTHERS!" + bundle.MAGIC[7:], 3), "not a zktrain bundle"),
+    ("bundle.parse: magic != MAGIC", bundle.parse, frame(newer(bundle.MAGIC), 3), "version"),
+    ("bundle.parse: reader.finish", bundle.parse, frame(bundle.MAGIC, 3) + b"\0",
+     "follow the end"),
     ("evaluation_bundle.parse: == MAGIC[:7]", evaluation_bundle.parse,
-     frame(TRAINING, 4), "use zktrain verify"),
+     frame(bundle.MAGIC, 4), "use zktrain verify"),
     ("evaluation_bundle.parse: != EVALUATION_MAGIC[:7]", evaluation_bundle.parse,
-     frame(b"OTHERS!\1", 4), "not a zktrain proof of an evaluation"),
+     frame(b"OTHERS!" + bundle.MAGIC[7:], 4), "not a zktrain proof of an evaluation"),
     ("evaluation_bundle.parse: magic != EVALUATION_MAGIC", evaluation_bundle.parse,
-     frame(bundle.EVALUATION_MAGIC[:7] + b"\xfe", 4), "another version"),
+     frame(newer(bundle.EVALUATION_MAGIC), 4), "version"),
     ("evaluation_bundle.parse: reader.finish", evaluation_bundle.parse,
      frame(bundle.EVALUATION_MAGIC, 4) + b"\0", "follow the end"),
 ]  # fmt: skip
@@ -154,7 +158,7 @@ FRAMES: list[tuple[str, Any, bytes, str]] = [
 @pytest.mark.parametrize(("part", "parse", "data", "message"), FRAMES)
 def test_frame_with_one_fault(part: str, parse: Any, data: bytes, message: str) -> None:
     """Everything but the magic, the version or the end is as it must be."""
-    parse(frame(TRAINING, 3) if parse is bundle.parse else frame(bundle.EVALUATION_MAGIC, 4))
+    parse(frame(bundle.MAGIC, 3) if parse is bundle.parse else frame(bundle.EVALUATION_MAGIC, 4))
     refused_at(f"transcript.{part}", lambda: parse(data), MalformedProof, message)
 
 
@@ -184,16 +188,22 @@ def public(path: Path, change: Callable[[bytes], bytes]) -> Path:
     return path
 
 
-def test_public_file_of_another_kind(tmp_path: Path) -> None:
-    path = public(tmp_path / "a.zkd", lambda data: b"OTHERS!\1" + data[8:])
-    site = "dataset.public_file.read_public: reader.take"
-    refused_by(site, lambda: public_file.read_public(path), MalformedProof)
+PUBLIC: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("magic[:7] != MAGIC[:7]", lambda data: b"OTHERS!" + data[7:]),
+    ("magic != MAGIC", lambda data: newer(data) + data[8:]),
+    ("reader.finish", lambda data: data + b"\0"),
+]
 
 
-def test_public_file_with_bytes_left(tmp_path: Path) -> None:
-    path = public(tmp_path / "a.zkd", lambda data: data + b"\0")
-    site = "dataset.public_file.read_public: reader.finish"
-    refused_by(site, lambda: public_file.read_public(path), MalformedProof)
+@pytest.mark.parametrize(("part", "change"), PUBLIC)
+def test_public_file_with_one_fault(
+    tmp_path: Path, part: str, change: Callable[[bytes], bytes]
+) -> None:
+    messages = {"magic[:7] != MAGIC[:7]": "no|not a", "magic != MAGIC": "version"}
+    path = public(tmp_path / "a.zkd", change)
+    attack = lambda: public_file.read_public(path)  # noqa: E731
+    site = f"dataset.public_file.parse_public: {part}"
+    refused_at(site, attack, MalformedProof, messages.get(part, "follow"))
 
 
 def test_what_names_no_dataset_is_no_verdict(tmp_path: Path) -> None:
@@ -323,18 +333,23 @@ def spoilt(what: str) -> bytes:
 WORK = {
     "segment": "transcript.segment._check: channel.receive_work",
     "certificate": "dataset.commitment._check: channel.receive_work",
-    "opening": "commitment.ligerito.verify: channel.receive_work",
+    "opening": "commitment.ligerito.verify: {label}/work",
     "pads": "commitment.ligero.verify: channel.receive_work",
+    "folding": "arguments.sumcheck.verify: channel.receive_work",
+    "mask": "commitment.ligerito.verify: epsilon/work",
 }
 
 
 @pytest.mark.parametrize("what", WORK)
 def test_work_that_was_not_done(what: str) -> None:
     """The prover sends 0 in the place of a nonce that costs him 2^bits hashes."""
-    label = {"opening": "opening/work", "pads": "hidden/work"}.get(what, "work")
-    sources = {"opening": "closing", "pads": "certificate", "segment": "strong segment"}
+    labels = {"opening": "opening/work", "pads": "hidden/work", "folding": "opening/fold/work",
+              "mask": "opening/epsilon/work"}  # fmt: skip
+    label = labels.get(what, "work")
+    sources = {"opening": "closing", "pads": "certificate", "segment": "strong segment",
+               "folding": "strong segment", "mask": "certificate"}  # fmt: skip
     source = sources.get(what, what)
-    hiding = what == "pads"
+    hiding = what in ("pads", "mask")
     claims_of(False)
     true = ProverChannel.send_work
     asked: list[int] = []
@@ -346,10 +361,11 @@ def test_work_that_was_not_done(what: str) -> None:
         channel.challenger.work_seed(wanted)
         return channel._append(wanted, bytes(8))
 
-    with h.mock.patch.object(ProverChannel, "send_work", lie):
+    replay = find("channel.VerifierChannel.receive_work: not work_done")  # the prover's own
+    with h.mock.patch.object(ProverChannel, "send_work", lie), removed(replay):
         proof = proved(source, hiding)
     assert asked
-    judge = strongly if what == "segment" else PROOFS[source][1]
+    judge = strongly if source == "strong segment" else PROOFS[source][1]
     more = {"hiding": True} if hiding else {}
     refused_by(WORK[what], lambda: judge(proof, **more), Rejected)
     refused_by("channel.VerifierChannel.receive_work: ", lambda: judge(proof, **more), Rejected)
