@@ -133,7 +133,7 @@ def _checks(name: str, callee: Callable[..., Any], *args: Any, **kwargs: Any) ->
             STATE.muted -= 1
     try:
         return callee(*args, **kwargs)
-    except ZktrainError:
+    except Exception:
         STATE.fired.add(name)
         raise
 

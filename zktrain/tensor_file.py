@@ -132,7 +132,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     if not text.startswith(b"{") or not text.rstrip(b" ").endswith(b"}"):
         raise _Invalid("its header is no JSON object padded with spaces")
     try:
-        found = json.loads(
+        found: dict[str, Any] = json.loads(  # it has braces around it
             text.decode(),
             parse_int=_integer,
             parse_float=_no_integer,
@@ -143,8 +143,6 @@ def _parse(text: bytes) -> dict[str, Any]:
         raise _Invalid("its header is nested too deeply") from None
     except ValueError:
         raise _Invalid("its header is no JSON object") from None
-    if not isinstance(found, dict):
-        raise _Invalid("its header is no JSON object")
     return found
 
 

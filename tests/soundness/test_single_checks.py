@@ -24,13 +24,13 @@ import pytest
 import test_lying_momentum as m
 from check_sites import find, find_all, refused_by, removed, watched
 
-from zktrain import files, judging
+from zktrain import files, judging, tensor_file
 from zktrain.arguments.claims import Ledger
 from zktrain.challenger import Challenger
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
-from zktrain.circuit.network import Flatten, Initialisation, Unflatten
+from zktrain.circuit.network import AveragePool, Flatten, Initialisation, Unflatten
 from zktrain.dataset import commitment
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import GivenDataset, write_public
@@ -667,6 +667,57 @@ def test_pipe_is_no_file(tmp_path: Path) -> None:
     regular = os.stat(written(tmp_path / "f"))
     with mock.patch.object(os, "stat", return_value=regular):
         refused_by(after.name, attack, InputError, "a pipe")
+
+
+# Weight files
+
+
+def weight_file(path: Path, header: Any, cells: int = 8, *, length: int | None = None) -> Attack:
+    """A file with this header (bytes, or JSON) and so many bytes of cells is opened."""
+    data = header if isinstance(header, bytes) else text(header)
+    size = len(data) if length is None else length
+    path.write_bytes(size.to_bytes(8, "little") + data + bytes(cells))
+
+    def open_it() -> None:
+        with tensor_file.opened(path):
+            pass
+
+    return open_it
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    return {"w": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8], **changes}}
+
+
+def test_weight_file_with_one_fault(tmp_path: Path) -> None:
+    """Each is accepted, or ends in no sentence, where one comparison is gone."""
+    path = tmp_path / "w.safetensors"
+    weight_file(path, tensor())()
+    long = text(tensor()) + b" " * tensor_file.MAX_HEADER_BYTES
+    for site, attack in (
+        ("opened: length > MAX", lambda: weight_file(path, long)()),
+        ("opened: call _check_layout", lambda: weight_file(path, tensor(), 9)()),
+        ("_entry: place[1] - place[0]",
+         lambda: weight_file(path, tensor(data_offsets=[0, 9]))()),
+    ):  # fmt: skip
+        refused_by(f"tensor_file.{site}", attack, InputError)
+    for site, attack, message in (
+        ("opened: length > file.size", lambda: weight_file(path, tensor(), length=999)(),
+         "ends inside its header"),
+        ("_entry: not isinstance(value, dict)",
+         lambda: weight_file(path, {"w": ["dtype", "shape", "data_offsets"]})(), "not exactly"),
+        ("_entry: not _numbers(place)",
+         lambda: weight_file(path, tensor(data_offsets=["0", "8"]))(), "no valid shape or place"),
+    ):  # fmt: skip
+        refused_at(f"tensor_file.{site}", attack, InputError, message)
+
+
+def test_mean_over_so_many_values_that_it_is_none() -> None:
+    layer = AveragePool("p", (200, 200), (1, 1))
+    attack = lambda: judged(canonical._layer_violation(layer, 1))  # noqa: E731
+    place = "circuit.canonical"
+    refused_by(f"{place}._layer_violation: isinstance(layer, AveragePool)", attack, MalformedProof)
+    refused_by(f"{place}._mean_violation: not off", attack, MalformedProof)
 
 
 def test_limits_are_what_the_tests_above_take_them_for() -> None:
