@@ -209,7 +209,11 @@ class Pool:
             self.locks.append(Lock())
             self.pids.append(pid)
         for number, line in enumerate(self.lines):
-            for nodeid in line.recv():
+            try:
+                collected = line.recv()
+            except EOFError:
+                raise SystemExit("some of the tests cannot be collected") from None
+            for nodeid in collected:
                 self.owner[nodeid] = number
 
     def ask(self, kind: str, nodeid: str, *rest: Any) -> Any:

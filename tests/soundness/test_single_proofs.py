@@ -155,7 +155,9 @@ FRAMES: list[tuple[str, Any, bytes, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("part", "parse", "data", "message"), FRAMES)
+@pytest.mark.parametrize(
+    ("part", "parse", "data", "message"), FRAMES, ids=[frame[0] for frame in FRAMES]
+)
 def test_frame_with_one_fault(part: str, parse: Any, data: bytes, message: str) -> None:
     """Everything but the magic, the version or the end is as it must be."""
     parse(frame(bundle.MAGIC, 3) if parse is bundle.parse else frame(bundle.EVALUATION_MAGIC, 4))
@@ -195,7 +197,7 @@ PUBLIC: list[tuple[str, Callable[[bytes], bytes]]] = [
 ]
 
 
-@pytest.mark.parametrize(("part", "change"), PUBLIC)
+@pytest.mark.parametrize(("part", "change"), PUBLIC, ids=[case[0] for case in PUBLIC])
 def test_public_file_with_one_fault(
     tmp_path: Path, part: str, change: Callable[[bytes], bytes]
 ) -> None:
