@@ -18,6 +18,7 @@ rows and slices, not offsets.
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import Any
 
 import numba
@@ -49,7 +50,27 @@ def inline(function: Any) -> Any:
 def _compiled(function: Any, **options: Any) -> Any:
     """Kept on disk where nobody else could put another function in its place."""
     made = numba.njit(cache=True, **options)(function)
-    return made if trusted(made.stats.cache_path) else numba.njit(**options)(function)
+    if not trusted(made.stats.cache_path):
+        return numba.njit(**options)(function)
+    _survive_damage(getattr(made, "_cache", None))
+    return made
+
+
+def _survive_damage(cache: Any) -> None:
+    """Compile anew where a kept function cannot be read, instead of failing with every command."""
+    load = getattr(cache, "load_overload", None)
+    if load is None:
+        return
+
+    def careful(*args: Any) -> Any:
+        try:
+            return load(*args)
+        except Exception:  # whatever unpickling makes of damaged bytes
+            with suppress(Exception):
+                cache.flush()
+            return None
+
+    cache.load_overload = careful
 
 
 def _constant(value: int) -> ir.Constant:
