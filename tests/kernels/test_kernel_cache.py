@@ -30,3 +30,18 @@ def test_a_cache_that_others_can_write_is_not_used(
         made = kernel(added)
     assert made.stats.cache_path is None and made(1, 2) == 3
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_damaged_cache_is_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """A write that was cut short must not fail every command from then on."""
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    assert kernel(added)(1, 2) == 3
+    kept = [path for path in tmp_path.rglob("*") if path.suffix == suffix]
+    assert kept
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:10])
+    assert kernel(added)(1, 2) == 3
