@@ -19,15 +19,15 @@ from zktrain.challenger import Challenger
 from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import merkle, opening
 from zktrain.commitment.commit import Committed, commit
-from zktrain.commitment.packing import Claim, Packing, arrange, claim_on, pack
-from zktrain.commitment.parameters import plan
+from zktrain.commitment.packing import Claim, Packing, claim_on, pack
+from zktrain.commitment.parameters import Level, radius, rate
 from zktrain.errors import CommitmentMismatch, MalformedProof, OpeningMismatch, ZktrainError
 from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
 
-LANE_LOG, BITS = 15, 107.0
+LANE_LOG, BITS = 16, 107.0
 SIZES = {"a": 17, "b": 15, "c": 12}
 
 
@@ -98,9 +98,13 @@ def _with_value(number: int, change: Ext) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
+def _levels() -> tuple[Level, ...]:
+    return opening.level_plan([_packing()], BITS, hiding=False).levels
+
+
 def test_the_test_has_three_levels() -> None:
     """The attacks below reach a first, a middle and a last commitment."""
-    assert len(plan(LANE_LOG, arrange([_packing()])[1], BITS).levels) == 3
+    assert len(_levels()) == 3
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -197,8 +201,8 @@ def _last_weights() -> Iterator[list[ExtVec]]:
     """The weights that the clear vector has to meet, as the prover knows them."""
     prove, seen = sumcheck.prove, []
 
-    def watch(channel: ProverChannel, label: str, machine: Any, *, clear: bool = False) -> Point:
-        point = prove(channel, label, machine, clear=clear)
+    def watch(channel: ProverChannel, label: str, machine: Any, **options: Any) -> Point:
+        point = prove(channel, label, machine, **options)
         if label == "opening/fold":
             seen[:] = [machine.terms[0][1]]
         return point
@@ -309,9 +313,12 @@ def test_code_word_corrupted_beyond_the_decoding_radius(share: float) -> None:
 
 
 def test_last_code_word_corrupted_beyond_the_decoding_radius() -> None:
-    """At rate 1/8, seven sixteenths of the positions."""
+    """At rate 1/16, one position more than the radius."""
     from zktrain.kernels import ntt
 
+    last = _levels()[-1]
+    assert rate(last.code_log, last.message_log) == 1 / 16
+    bad = radius(last.code_log, last.message_log) + 1
     transform, calls = ntt.transform, [0]
 
     def corrupt(matrix: Any, filled: int | None = None) -> None:
@@ -320,8 +327,8 @@ def test_last_code_word_corrupted_beyond_the_decoding_radius() -> None:
             return
         calls[0] += 1
         if calls[0] == 2:
-            places = np.random.default_rng(5).permutation(len(matrix))
-            matrix[places[: len(matrix) * 7 // 16 + 1], 3] ^= np.uint64(1)
+            assert len(matrix) == 1 << last.code_log
+            matrix[np.random.default_rng(5).permutation(len(matrix))[:bad], 3] ^= np.uint64(1)
 
     with mock.patch.object(ntt, "transform", corrupt):
         proof = _prove(_claims())
