@@ -48,7 +48,7 @@ _APART = ("checked",)
 """The boundary of the public functions: another test goes over all their signatures."""
 _PROVER_CLASS = re.compile(r"Prover|Machine$|^BoundarySecrets$")
 _CALL = re.compile(r"^_?(check|verify|finish|close|require|refuse|expect|receive_work)(_|$)")
-_SENTENCE = re.compile(r"violation|problem|miscount|weakness")
+_SENTENCE = re.compile(r"violation|problem|misfit|miscount|weakness")
 MAX_TEXT = 88
 
 

@@ -130,5 +130,5 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not a TOML file"):
         load_recipe(tmp_path / "binary.toml")
     (tmp_path / "large.toml").write_bytes(b"#" * ((1 << 20) + 1))
-    with pytest.raises(RecipeError, match="not a recipe"):
+    with pytest.raises(InputError, match="larger than any recipe"):
         load_recipe(tmp_path / "large.toml")

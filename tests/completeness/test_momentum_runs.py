@@ -112,7 +112,7 @@ def test_weights_that_are_no_multiples_start_no_run_under_weight_decay(tmp_path:
     header = DatasetHeader(RECORDS, 8, 3, bytes(32), 0)
     statement = Statement(circuit, header, digest(weights), "00" * 32, 8, 100)
     with pytest.raises(StatementMismatch, match="no run under weight decay starts from"):
-        zktrain.verify.__globals__["_initial_weights"](statement, file)
+        zktrain.verify.__wrapped__.__globals__["_initial_weights"](statement, file)
 
 
 def test_segments_are_as_long_as_velocities_last(tmp_path: Path) -> None:

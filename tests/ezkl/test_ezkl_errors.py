@@ -40,7 +40,7 @@ def test_memory_is_predicted_to_run_out(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     iris.remember()
-    with pytest.raises(InputError, match=r"2\^12 rows and about 0.8 GB .* 0.1 GB are available"):
+    with pytest.raises(InputError, match=r"2\^12 rows and about 1.1 GB .* 0.1 GB are available"):
         iris.prove(memory=10**8)
     with pytest.raises(InputError, match="deriving the verifying key"):
         iris.verify(memory=10**8)

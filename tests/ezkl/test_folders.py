@@ -17,8 +17,10 @@ from zktrain.ezkl import folders
 from zktrain.ezkl.folders import PREFIX, private_folder
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what ignores them hands that on
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from zktrain.ezkl.folders import private_folder
 with private_folder(Path(sys.argv[1])) as folder:
     (folder / "proving.key").write_bytes(bytes(1000))

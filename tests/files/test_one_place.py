@@ -15,6 +15,7 @@ ELSEWHERE = {
     "ezkl": "works in temporary folders of its own, with a library that wants files",
 }
 KNOWN = {
+    ("caches.py", "mkdir"): "every folder above a cache that it makes is its owner's alone",
     ("cli/streams.py", "os.open"): "the null device in the place of closed standard streams",
     ("cost/calibration.py", "read_text"): "a file of the package",
     ("kernels/ntt.py", "read_text"): "what the system says of its cache",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from zktrain import InputError
 from zktrain.kernels import threads
 
 ROOT = Path(__file__).parents[2]
@@ -95,9 +96,14 @@ def test_one_thread_and_three_give_the_same_proof() -> None:
     assert one[1:] == three[1:] and int(one[1]) > 10_000
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1", 1), ("5", 5), ("0", 1), ("-2", 1)])
-def test_threads_are_at_least_one(
-    value: str, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("value", "expected"), [("1", 1), ("5", 5), ("1024", 1024)])
+def test_threads_as_stated(value: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZKTRAIN_THREADS", value)
     assert threads.thread_count.__wrapped__() == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-2", "1025", "two", "1.5"])
+def test_threads_are_a_number_of_threads(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZKTRAIN_THREADS", value)
+    with pytest.raises(InputError, match="give a number from 1 to 1024"):
+        threads.thread_count.__wrapped__()

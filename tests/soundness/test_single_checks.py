@@ -312,7 +312,7 @@ def test_problem_of_a_statement(
 ) -> None:
     """Sizes that do not fit each other, or limits."""
     owner = "statement.Statement" if make is stated else "evaluation.EvaluationStatement"
-    refused_at(f"transcript.{owner}.problem: {part}", make(**change), MalformedProof)
+    refused_at(f"transcript.{owner}.misfit: {part}", make(**change), MalformedProof)
 
 
 def recounted(change: Callable[[list[list[int]]], object]) -> Attack:

@@ -1,7 +1,7 @@
 """Does a circuit of so many rows fit in memory: said before ezkl starts, since it only crashes.
 
 Peaks of set-up and proof grow with the rows; measured with the settings of ``Parameters``, see
-docs/ezkl.md. Those of one small proof were between 0.7 and 1.1 GB.
+docs/ezkl.md. Those of one small proof were between 0.7 and 1.2 GB.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .. import machine
 from ..errors import InputError
 
-BASE_BYTES = 700e6
+BASE_BYTES = 1e9
 BYTES_PER_ROW = 35e3
 SETUP_SHARE = 0.6
 """Of the proof's peak, what making keys takes at most."""

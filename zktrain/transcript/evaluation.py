@@ -126,8 +126,7 @@ class EvaluationStatement(Provable):
             raise MalformedProof(problem, stage="statement")
         return statement
 
-    def problem(self) -> str | None:
-        """Why this cannot be proved, or None."""
+    def misfit(self) -> str | None:
         size, circuit, dataset = self.segment_records, self.circuit.circuit, self.dataset
         if not 1 <= size <= MAX_SEGMENT_SAMPLES or size & (size - 1):
             return (
@@ -162,7 +161,7 @@ class EvaluationStatement(Provable):
                 f"a segment of {size} records has more than 2^{MAX_SEGMENT_LOG} cells; "
                 "use fewer records"
             )
-        return self._miscount() or self.weakness()
+        return self._miscount()
 
     def _miscount(self) -> str | None:
         classes = self.circuit.circuit.classes

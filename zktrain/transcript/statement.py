@@ -218,10 +218,14 @@ class Provable(ABC):
 
     def problem(self) -> str | None:
         """Why this cannot be proved, or None."""
-        return None
+        return self.misfit() or self.weakness()
+
+    @abstractmethod
+    def misfit(self) -> str | None:
+        """Why no proof can be about this, whatever its target; or None."""
 
     def weakness(self) -> str | None:
-        """The target that these sizes miss, or None."""
+        """The target that the sizes miss, or None; only asked of what has no misfit."""
         if self.union_bits >= self.security_bits:
             return None
         return (
@@ -244,8 +248,8 @@ class Provable(ABC):
 
     def require_provable(self) -> None:
         """Raises :class:`RecipeError` with the problem, and with what helps if bits are missing."""
-        problem = self.problem()
-        if problem is not None and problem == self.weakness():
+        problem = self.misfit()
+        if problem is None and (problem := self.weakness()):
             problem = ": ".join([problem, *filter(None, [", or ".join(self.remedies())])])
         if problem is not None:
             raise RecipeError(problem)
@@ -461,8 +465,7 @@ class Statement(Provable):
             raise MalformedProof(problem, stage="statement")
         return statement
 
-    def problem(self) -> str | None:
-        """Why these sizes cannot be proved, or None."""
+    def misfit(self) -> str | None:
         k = self.segment_steps
         if not 1 <= k <= 1 << 24 or k & (k - 1):
             return f"segment_steps is {k}; it must be a power of two"
@@ -518,7 +521,7 @@ class Statement(Provable):
         most = _most_samples(self.dataset.records)
         if shape.steps * shape.batch > most:
             return f"a segment of {k} steps draws more than {most} samples; {fewer}"
-        return self.weakness()
+        return None
 
     def _with_bits(self, bits: int) -> Statement:
         return replace(self, security_bits=bits)
