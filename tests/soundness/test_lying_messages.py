@@ -72,11 +72,9 @@ class _Liar:
 def _lying_sumcheck(wanted: str) -> Iterator[None]:
     honest = sumcheck.prove
 
-    def prove(
-        channel: ProverChannel, label: str, machine: sumcheck.Machine, *, clear: bool = False
-    ) -> Point:
+    def prove(channel: ProverChannel, label: str, machine: sumcheck.Machine, **more: Any) -> Point:
         liar = _Liar(machine) if label == wanted else machine
-        return honest(channel, label, liar, clear=clear)
+        return honest(channel, label, liar, **more)
 
     with mock.patch.object(sumcheck, "prove", prove):
         yield
@@ -359,14 +357,14 @@ class _Carrier:
             self.claims = ledger.of(op.output)
             products(channel, op, ledger, witness)
 
-        def run(channel: ProverChannel, label: str, machine: Any, *, clear: bool = False) -> Point:
+        def run(channel: ProverChannel, label: str, machine: Any, **more: Any) -> Point:
             if label == f"product/{place}":
                 powers = ext.powers(self.gammas[f"{label}/gamma"], len(self.claims))
                 target = ext.inner(powers, [value for _, value in self.claims])
                 weight, left, right = machine._tables.terms[0]
                 self.offset = target - ext.dot(ext.mul(weight, left), right)
                 assert self.offset
-            point = prove(channel, label, machine, clear=clear)
+            point = prove(channel, label, machine, **more)
             if label == f"product/{place}":
                 self._through(machine, point)
                 weight_, left_, right_ = machine.finals()
@@ -382,11 +380,11 @@ class _Carrier:
             return point
 
         def open_all(
-            channel: Any, label: str, committed: Any, claims: Any, *rest: Any, scheme: Any
+            channel: Any, label: str, committed: Any, claims: Any, *rest: Any, **more: Any
         ) -> None:
             places = [(claim.terms[0].point, claim.value) for claim in claims]
             self.index = places.index(self.false_claim)
-            opens(channel, label, committed, claims, *rest, scheme=scheme)
+            opens(channel, label, committed, claims, *rest, **more)
 
         def speak(channel: ProverChannel, label: str, values: list[Ext]) -> None:
             if label == "opening/value":
