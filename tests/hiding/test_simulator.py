@@ -232,7 +232,7 @@ def _claims() -> list[Claim]:
 def test_an_opening_with_levels_in_clear_is_simulated_with_zeros() -> None:
     """The real prover opens cells that are all 0, for claims that do not hold; the proof about pads
     is made up."""
-    lane_log = 15
+    lane_log = 16
     packing = pack(SIZES, lane_log, parameters.carried_tail_for(lane_log, BITS, 1))
     plan = opening.level_plan([packing], BITS, hiding=True)
     assert len(plan.levels) > 2

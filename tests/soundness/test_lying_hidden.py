@@ -682,13 +682,13 @@ def _opening(lane_log: int) -> tuple[_Opening, Committed]:
     return it, committed
 
 
-LANE_LOGS = {12: "two levels", 15: "three levels"}
+LANE_LOGS = {12: "two levels", 16: "three levels"}
 levels = pytest.mark.parametrize("lane_log", LANE_LOGS, ids=LANE_LOGS.values())
 
 
 def test_openings_have_two_and_three_levels() -> None:
     """The masked level is the last one, or it is not."""
-    for lane_log, count in ((12, 2), (15, 3)):
+    for lane_log, count in ((12, 2), (16, 3)):
         it, _ = _opening(lane_log)
         plan = opening.level_plan([it.packing], BITS, hiding=True)
         assert len(plan.levels) == count
@@ -736,7 +736,7 @@ def test_opened_value_wrong() -> None:
 
 @pytest.mark.parametrize(
     ("lane_log", "error", "message"),
-    [(12, OpeningMismatch, h.CLEAR_FOLD.message), (15, HiddenMismatch, hh.SLOT_SUM.message)],
+    [(12, OpeningMismatch, h.CLEAR_FOLD.message), (16, HiddenMismatch, hh.SLOT_SUM.message)],
     ids=["two levels", "three levels"],
 )
 def test_folded_tail_wrong(lane_log: int, error: type[ZktrainError], message: str) -> None:
