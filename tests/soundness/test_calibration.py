@@ -167,11 +167,11 @@ def forging(label: str, offset: Callable[[], Ext], known: Sequence[Ext]) -> Iter
     honest: Callable[..., Point] = sumcheck.prove
     forgers: list[Forger] = []
 
-    def prove(channel: ProverChannel, name: str, machine: Any, *, clear: bool = False) -> Point:
+    def prove(channel: ProverChannel, name: str, machine: Any, **more: Any) -> Point:
         if name == label:
             forgers.append(Forger(machine, forgers[-1].offset if forgers else offset(), known))
             machine = forgers[-1]
-        return honest(channel, name, machine, clear=clear)
+        return honest(channel, name, machine, **more)
 
     with mock.patch.object(sumcheck, "prove", prove):
         yield
