@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from zktrain.bench import REPORT, draw, draw_against
+from zktrain._bench import REPORT, draw, draw_against
 from zktrain.benchmarking import against_report
 from zktrain.benchmarking.against import FORMAT as AGAINST
 from zktrain.benchmarking.report import markdown

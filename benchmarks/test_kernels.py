@@ -20,14 +20,14 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from zktrain.commitment import merkle
 from zktrain.field.extension import Ext, ExtVec
 from zktrain.field.goldilocks import P
-from zktrain.kernels import field as kf
-from zktrain.kernels.arithmetic import kernel, mul
-from zktrain.kernels.fractions import combine, round_sums
-from zktrain.kernels.ntt import transform
-from zktrain.kernels.sha256 import hash_rows
-from zktrain.kernels.sumcheck import round_message
-from zktrain.kernels.threads import run
-from zktrain.kernels.training import contract_samples
+from zktrain.prover.kernels import field as kf
+from zktrain.prover.kernels.arithmetic import kernel, mul
+from zktrain.prover.kernels.fractions import combine, round_sums
+from zktrain.prover.kernels.ntt import transform
+from zktrain.prover.kernels.sha256 import hash_rows
+from zktrain.prover.kernels.sumcheck import round_message
+from zktrain.prover.kernels.threads import run
+from zktrain.prover.kernels.training import contract_samples
 
 LOG = 20
 SIZE = 1 << LOG

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
+from zktrain._verify import verify
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.dataset.commitment import verify_certificate
 from zktrain.dataset.public_file import read_public
-from zktrain.training.initial import seeded_weights
-from zktrain.training.weights import read_weights
-from zktrain.transcript import closing, segment
-from zktrain.transcript.bundle import parse, parse_statement
-from zktrain.verify import verify
+from zktrain.protocol import closing, segment
+from zktrain.protocol.bundle import parse, parse_statement
 
 PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "accepted"
 GIVEN = os.environ.get("ZKTRAIN_VERIFIED")

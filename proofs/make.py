@@ -22,13 +22,20 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from zktrain._verify import verify
 from zktrain.arguments import lookup
-from zktrain.arguments.tables import TABLES
-from zktrain.challenger import work_done
-from zktrain.channel import ProverChannel
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import Momentum
-from zktrain.circuit.network import (
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.order import batch_indices
+from zktrain.circuit.weights import digest, write_weights
+from zktrain.commitment.commit import commit
+from zktrain.dataset import commitment as datasets
+from zktrain.dataset.commitment import CommittedDataset, DatasetHeader, certify, commit_records
+from zktrain.dataset.public_file import read_public, write_public
+from zktrain.dataset.readers import Records
+from zktrain.errors import ZktrainError
+from zktrain.field.extension import Ext
+from zktrain.layers.network import (
     Add,
     AveragePool,
     Convolution,
@@ -39,30 +46,18 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.commitment.commit import commit
-from zktrain.dataset import commitment as datasets
-from zktrain.dataset.commitment import (
-    CommittedDataset,
-    DatasetHeader,
-    certify,
-    commit_records,
-)
-from zktrain.dataset.public_file import read_public, write_public
-from zktrain.dataset.readers import Records
-from zktrain.errors import ZktrainError
-from zktrain.field.extension import Ext
-from zktrain.hiding import HidingProver
-from zktrain.randomness import Randomness, expand
-from zktrain.training.initial import seeded_weights
-from zktrain.training.order import batch_indices
-from zktrain.training.weights import digest, write_weights
+from zktrain.optimizers.momentum import Momentum
+from zktrain.protocol import closing, segment
+from zktrain.protocol.bundle import Bundle, SegmentProof
+from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.prover.randomness import Randomness, expand
+from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.tables.tables import TABLES
 from zktrain.training.witness import segment_witness
-from zktrain.transcript import closing, segment
-from zktrain.transcript.bundle import Bundle, SegmentProof
-from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import Statement, lookup_entries
-from zktrain.transcript.witness import SegmentWitness, batch_tensors
-from zktrain.verify import verify
+from zktrain.transcript.challenger import work_done
+from zktrain.transcript.channel import ProverChannel
+from zktrain.transcript.hiding import HidingProver
 
 HERE = Path(__file__).resolve().parent
 Tensors = dict[str, NDArray[Any]]

@@ -258,11 +258,11 @@ def _written(folder: Path, name: str) -> Callable[[bytes], Path]:
 
 def bundle(folder: Path) -> Reader:
     """``zktrain.verify``, asked for the dataset that the bundle names."""
+    from zktrain._verify import verify
     from zktrain.circuit.circuit import Circuit
     from zktrain.dataset.commitment import DatasetHeader
     from zktrain.dataset.public_file import read_public, write_public
-    from zktrain.transcript.bundle import parse
-    from zktrain.verify import verify
+    from zktrain.protocol.bundle import parse
 
     write, public = _written(folder, "proof.zkt"), folder / "dataset.zkd"
     run = _runs()[0]
@@ -300,7 +300,7 @@ def bundle(folder: Path) -> Reader:
 
 def inspected(folder: Path) -> Reader:
     """``zktrain inspect`` of the same inputs."""
-    from zktrain.transcript.bundle import inspect_bundle
+    from zktrain.protocol.bundle import inspect_bundle
 
     write = _written(folder, "proof.zkt")
     return replace(bundle(folder), read=lambda data: inspect_bundle(write(data)), strict=False)
@@ -310,7 +310,7 @@ def evaluation(folder: Path) -> Reader:
     """``zktrain.verify_eval`` and ``inspect`` of a proof of an evaluation."""
     import zktrain
     from zktrain.dataset.commitment import DatasetHeader
-    from zktrain.transcript.evaluation_bundle import inspect_evaluation, parse
+    from zktrain.protocol.evaluation_bundle import inspect_evaluation, parse
 
     weights, proof = _evaluated(folder)
     honest, write = parse(proof.read_bytes()), _written(folder, "mutated.zkt")
@@ -347,7 +347,7 @@ def _evaluated(folder: Path) -> tuple[Path, Path]:
     import numpy as np
 
     import zktrain
-    from zktrain.transcript.bundle import statement_of
+    from zktrain.protocol.bundle import statement_of
 
     run = _runs()[0]
     circuit = statement_of(run / "proof.zkt").circuit
@@ -374,9 +374,8 @@ def _evaluated(folder: Path) -> tuple[Path, Path]:
 
 def circuits() -> list[Any]:
     """Circuits that have every kind of layer, optimizer, schedule and start between them."""
-    from zktrain.circuit import momentum
     from zktrain.circuit.circuit import Circuit
-    from zktrain.circuit.network import (
+    from zktrain.layers.network import (
         Activation,
         Add,
         AveragePool,
@@ -388,6 +387,7 @@ def circuits() -> list[Any]:
         MaxPool,
         Unflatten,
     )
+    from zktrain.optimizers import momentum
 
     def conv(name: str, inputs: int, *, relu: bool = True) -> Convolution:
         pairs = ((3, 3), (1, 1), (1, 1))
@@ -432,7 +432,7 @@ def circuit(folder: Path) -> Reader:
     """``Circuit.from_json``, and what a statement derives of it."""
     from zktrain.circuit.circuit import Circuit
     from zktrain.dataset.commitment import DatasetHeader
-    from zktrain.transcript.statement import Statement
+    from zktrain.protocol.statement import Statement
 
     def read(data: bytes) -> object:
         found = Circuit.from_json(data)
@@ -464,8 +464,8 @@ def dataset(folder: Path) -> Reader:
 
 def weights(folder: Path) -> Reader:
     """A weight file, for the network that it is of."""
-    from zktrain.training.weights import read_weights
-    from zktrain.transcript.bundle import statement_of
+    from zktrain.circuit.weights import read_weights
+    from zktrain.protocol.bundle import statement_of
 
     write, run = _written(folder, "weights.safetensors"), _runs()[0]
     found = statement_of(run / "proof.zkt").circuit
@@ -545,7 +545,7 @@ def _cut(data: bytes, size: int) -> list[Part]:
 
 def network(folder: Path) -> Reader:
     """ONNX files, the smallest of ``models``."""
-    from zktrain.circuit.onnx_import import read_network
+    from zktrain.circuit.onnx.importer import read_network
 
     write = _written(folder, "net.onnx")
     files = sorted((ROOT / "models").glob("*.onnx"), key=lambda path: path.stat().st_size)

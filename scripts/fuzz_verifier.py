@@ -27,14 +27,14 @@ except ImportError:
     sys.exit("atheris is not installed: pip install atheris")
 
 with atheris.instrument_imports(include=["zktrain"]):
+    from zktrain._verify import verify
     from zktrain.circuit.circuit import Circuit
+    from zktrain.circuit.weights import read_weights
     from zktrain.dataset.commitment import DatasetHeader, verify_certificate
     from zktrain.dataset.public_file import read_public, write_public
     from zktrain.errors import ZktrainError
-    from zktrain.training.weights import read_weights
-    from zktrain.transcript.bundle import inspect_bundle, parse, parse_statement
-    from zktrain.transcript.statement import Statement
-    from zktrain.verify import verify
+    from zktrain.protocol.bundle import inspect_bundle, parse, parse_statement
+    from zktrain.protocol.statement import Statement
 
 PROOFS = Path(__file__).resolve().parent.parent / "proofs"
 TIMEOUT_SECONDS, MEMORY_BYTES = 10, 1 << 30

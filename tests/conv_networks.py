@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zktrain.circuit.network import (
+from zktrain.layers.network import (
     Add,
     AnyLayer,
     AveragePool,

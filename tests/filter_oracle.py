@@ -8,8 +8,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import Momentum
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.optimizers.momentum import Momentum
 
 UNIT = 1 << 40
 

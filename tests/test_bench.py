@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import zktrain
-from zktrain.bench import command_line, draw
+from zktrain._bench import command_line, draw
 from zktrain.benchmarking import runner, series, settings, worker
 from zktrain.benchmarking.report import html
 from zktrain.benchmarking.settings import Plan, Setting, Sweep, chosen, parse_sweep, suite

@@ -17,20 +17,20 @@ from typer.testing import CliRunner
 import zktrain
 from zktrain import compile as verb
 from zktrain import machine
+from zktrain._compile import estimate as estimate_recipe
 from zktrain.arguments import fraction_tree
 from zktrain.benchmarking import calibrate
 from zktrain.benchmarking.settings import Setting
 from zktrain.cli.main import app
 from zktrain.commitment import merkle
-from zktrain.compile import estimate as estimate_recipe
 from zktrain.cost import calibration, sizes
 from zktrain.cost.calibration import Calibration, fit
 from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import estimate, header_to_be, shorter
 from zktrain.errors import InputError
+from zktrain.protocol.bundle import parse, parse_statement, statement_of
+from zktrain.protocol.statement import Statement
 from zktrain.training.run import Run
-from zktrain.transcript.bundle import parse, parse_statement, statement_of
-from zktrain.transcript.statement import Statement
 
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"
 GOLDEN = sorted(
@@ -67,7 +67,7 @@ def counted(
     tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Statement, dict[str, list[int]]]:
     """A proof in clear, with the sizes that its kernels were called with."""
-    from zktrain.kernels import ntt, sha256
+    from zktrain.prover.kernels import ntt, sha256
 
     run = tmp_path_factory.mktemp("counted") / "run"
     shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("segments", "*.zkt"))
@@ -121,7 +121,7 @@ def test_counts_are_sizes_of_real_arrays(
 
 def test_rows_of_powers_are_as_wide_as_the_kernel_has_them() -> None:
     from zktrain.cost import parts
-    from zktrain.kernels import commit
+    from zktrain.prover.kernels import commit
 
     assert parts.POWERS_ROW == commit.ROW
 

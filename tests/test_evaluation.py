@@ -18,7 +18,7 @@ from tiny_run import TinyBundle, make_bundle, write_data
 
 import zktrain
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import AnyLayer, FixedPoint, Initialisation, Layer
+from zktrain.circuit.weights import read_weights, write_weights
 from zktrain.dataset.readers import Records, read_dataset
 from zktrain.errors import (
     InputError,
@@ -28,11 +28,11 @@ from zktrain.errors import (
     Rejected,
     StatementMismatch,
 )
+from zktrain.layers.network import AnyLayer, FixedPoint, Initialisation, Layer
+from zktrain.protocol.bundle import inspect_bundle
+from zktrain.protocol.evaluation_bundle import is_evaluation, parse, parse_statement
 from zktrain.training.evaluation import confusion, evaluation_witness
 from zktrain.training.trainer import evaluate
-from zktrain.training.weights import read_weights, write_weights
-from zktrain.transcript.bundle import inspect_bundle
-from zktrain.transcript.evaluation_bundle import is_evaluation, parse, parse_statement
 
 ROOT = Path(__file__).parents[1]
 REFUSED = (MalformedProof, Rejected)

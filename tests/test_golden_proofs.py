@@ -21,7 +21,7 @@ import json, sys
 for name in ("torch", "numba", "onnx", "onnxscript", "sklearn", "matplotlib"):
     sys.modules[name] = None
 from zktrain.errors import ZktrainError
-from zktrain.verify import verify
+from zktrain._verify import verify
 out = []
 for case in json.load(sys.stdin):
     try:

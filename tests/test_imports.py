@@ -155,9 +155,9 @@ run(["verify-eval", sys.argv[1], "--proof", sys.argv[2], "--dataset", sys.argv[3
 
 def test_a_verb_stays_a_function_when_its_module_is_imported() -> None:
     code = """
-import zktrain.verify, zktrain.commit, zktrain.train, zktrain.compile
+import zktrain._verify, zktrain._commit, zktrain._train, zktrain._compile
 import zktrain
-from zktrain.verify import Verdict
+from zktrain._verify import Verdict
 assert callable(zktrain.verify) and callable(zktrain.train) and callable(zktrain.compile)
 assert zktrain.Verdict is Verdict and zktrain.verify.__name__ == "verify"
 """

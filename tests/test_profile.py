@@ -14,7 +14,7 @@ from zktrain.cli.profile_view import rows
 from zktrain.cost.counts import prover_work
 from zktrain.cost.parts import Work
 from zktrain.profile import Node, Recorder, mark, resident_bytes, span
-from zktrain.transcript.bundle import statement_of
+from zktrain.protocol.bundle import statement_of
 
 
 def tree(node: Node) -> dict[str, object]:

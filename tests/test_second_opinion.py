@@ -19,9 +19,9 @@ import pytest
 from tiny_run import TinyBundle
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
 from zktrain.dataset.commitment import DatasetHeader, certificate_layout
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.protocol.statement import Statement
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "second_opinion.py"

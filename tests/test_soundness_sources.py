@@ -11,8 +11,8 @@ from test_soundness_terms import CASES
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.transcript.evaluation import EvaluationStatement
-from zktrain.transcript.statement import Statement
+from zktrain.protocol.evaluation import EvaluationStatement
+from zktrain.protocol.statement import Statement
 
 ROOT = Path(__file__).parents[1]
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()

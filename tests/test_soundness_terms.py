@@ -8,12 +8,12 @@ from fractions import Fraction
 
 import pytest
 
-from zktrain import soundness
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
 from zktrain.dataset.commitment import DatasetHeader, certificate_plan
-from zktrain.soundness import Term
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.protocol import soundness
+from zktrain.protocol.soundness import Term
+from zktrain.protocol.statement import Statement
 
 P = 2**64 - 2**32 + 1
 E_SIZE = P * P

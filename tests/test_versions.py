@@ -14,10 +14,10 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import MalformedProof, RecipeError
-from zktrain.parameters import VERSION, parameter_digest
-from zktrain.transcript import evaluation_bundle
-from zktrain.transcript.bundle import parse, parse_statement
-from zktrain.transcript.statement import Statement
+from zktrain.protocol import evaluation_bundle
+from zktrain.protocol.bundle import parse, parse_statement
+from zktrain.protocol.parameters import VERSION, parameter_digest
+from zktrain.protocol.statement import Statement
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,15 +6,18 @@ they are called.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bench import Benchmarked, bench
-    from .commit import DatasetCommitment, commit
-    from .compile import CompiledRecipe, compile
+    from ._bench import Benchmarked, bench
+    from ._commit import DatasetCommitment, commit
+    from ._compile import CompiledRecipe, compile
+    from ._prove import Proved, prove
+    from ._prove_eval import ProvedEvaluation, prove_eval
+    from ._train import TrainedRun, train
+    from ._verify import Verdict, verify
+    from ._verify_eval import EvaluationVerdict, verify_eval
     from .errors import (
         ChainBroken,
         CommitmentMismatch,
@@ -34,13 +37,8 @@ if TYPE_CHECKING:
     from .ezkl.prove import ProvedEzkl, prove_ezkl
     from .ezkl.verify import EzklVerdict, verify_ezkl
     from .progress import Progress
-    from .prove import Proved, prove
-    from .prove_eval import ProvedEvaluation, prove_eval
-    from .train import TrainedRun, train
-    from .transcript.bundle import Inspection, inspect_bundle
-    from .transcript.evaluation_bundle import EvaluationInspection, inspect_evaluation
-    from .verify import Verdict, verify
-    from .verify_eval import EvaluationVerdict, verify_eval
+    from .protocol.bundle import Inspection, inspect_bundle
+    from .protocol.evaluation_bundle import EvaluationInspection, inspect_evaluation
 
 __version__ = "0.1.0"
 
@@ -88,28 +86,34 @@ __all__ = [
     "verify_ezkl",
 ]
 
-_VERBS = ("bench", "commit", "compile", "prove", "prove_eval", "train", "verify", "verify_eval")
 _HOMES = {
-    "Benchmarked": "bench",
-    "CompiledRecipe": "compile",
-    "DatasetCommitment": "commit",
-    "EvaluationInspection": "transcript.evaluation_bundle",
-    "EvaluationVerdict": "verify_eval",
+    "Benchmarked": "_bench",
+    "CompiledRecipe": "_compile",
+    "DatasetCommitment": "_commit",
+    "EvaluationInspection": "protocol.evaluation_bundle",
+    "EvaluationVerdict": "_verify_eval",
     "EzklInspection": "ezkl.bundle",
     "EzklVerdict": "ezkl.verify",
-    "Inspection": "transcript.bundle",
+    "Inspection": "protocol.bundle",
     "Progress": "progress",
-    "Proved": "prove",
-    "ProvedEvaluation": "prove_eval",
+    "Proved": "_prove",
+    "ProvedEvaluation": "_prove_eval",
     "ProvedEzkl": "ezkl.prove",
-    "TrainedRun": "train",
-    "Verdict": "verify",
-    "inspect_bundle": "transcript.bundle",
-    "inspect_evaluation": "transcript.evaluation_bundle",
+    "TrainedRun": "_train",
+    "Verdict": "_verify",
+    "bench": "_bench",
+    "commit": "_commit",
+    "compile": "_compile",
+    "inspect_bundle": "protocol.bundle",
+    "inspect_evaluation": "protocol.evaluation_bundle",
     "inspect_ezkl": "ezkl.bundle",
+    "prove": "_prove",
+    "prove_eval": "_prove_eval",
     "prove_ezkl": "ezkl.prove",
+    "train": "_train",
+    "verify": "_verify",
+    "verify_eval": "_verify_eval",
     "verify_ezkl": "ezkl.verify",
-    **{verb: verb for verb in _VERBS},
 }
 
 
@@ -123,15 +127,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps ``zktrain.verify`` the function when the module of the same name is imported."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _VERBS and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

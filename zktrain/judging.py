@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .circuit.circuit import Circuit
+from .circuit.initial import seeded_weights
+from .circuit.weights import digest, read_weights
 from .dataset.commitment import DatasetHeader
 from .dataset.public_file import GivenDataset, given_dataset, header_of
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
-from .training.initial import seeded_weights
-from .training.weights import digest, read_weights
-from .transcript.bundle import read_circuit
-from .transcript.statement import MAX_SECURITY_BITS, MIN_SECURITY_BITS, Provable
+from .protocol.bundle import read_circuit
+from .protocol.statement import MAX_SECURITY_BITS, MIN_SECURITY_BITS, Provable
 
 Weights = dict[str, NDArray[np.int64]]
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .kernels.threads import thread_count
+from .prover.kernels.threads import thread_count
 
 PACKAGES = ("numpy", "numba", "torch")
 FLAGS = ("avx2", "avx512f", "avx512ifma", "sha_ni", "neon", "sha2")

@@ -11,13 +11,13 @@ from field_oracle import extension, pair, random_pairs
 from numpy.typing import NDArray
 
 from zktrain.arguments.claims import Ledger, Shape
-from zktrain.arguments.operands import Dense
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import coefficients_of
 from zktrain.field.extension import Ext, Point
+from zktrain.optimizers.momentum import coefficients_of
+from zktrain.prover.operands import Dense
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 Tensor = NDArray[Any]
 BIAS_SHIFT = 8

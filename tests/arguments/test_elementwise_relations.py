@@ -19,13 +19,13 @@ from relation_oracle import (
     verifier,
 )
 
-from zktrain.arguments import linear, product
 from zktrain.arguments.claims import Ledger, Shape
-from zktrain.channel import ProverChannel
-from zktrain.circuit import operations as ops
-from zktrain.circuit.operations import StepGraph
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point
+from zktrain.operations import linear, product
+from zktrain.operations import operations as ops
+from zktrain.operations.operations import StepGraph
+from zktrain.transcript.channel import ProverChannel
 
 SHAPES = [(1, 1), (1, 3), (4, 4), (3, 5)]
 PRODUCT = ops.Product("out", "left", "right")

@@ -18,12 +18,12 @@ from relation_oracle import (
     verifier,
 )
 
-from zktrain.arguments import affine, fixed, tally
 from zktrain.arguments.claims import Ledger, Shape, WeightLedger
-from zktrain.circuit import operations as ops
-from zktrain.circuit.operations import StepGraph
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point
+from zktrain.operations import affine, fixed, tally
+from zktrain.operations import operations as ops
+from zktrain.operations.operations import StepGraph
 
 TALLY = ops.Tally("y", "h")
 SHAPES = [(1, 1), (1, 3), (1, 8), (3, 5)]

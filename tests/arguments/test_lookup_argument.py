@@ -11,13 +11,13 @@ from field_oracle import extension, pair
 
 from zktrain.arguments import lookup
 from zktrain.arguments.lookup import Entry, Values
-from zktrain.arguments.tables import TABLES
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
-from zktrain.circuit.exp_table import exp_table
 from zktrain.errors import LookupMismatch, MalformedProof, SumcheckMismatch
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext, Point
+from zktrain.tables.exp_table import exp_table
+from zktrain.tables.tables import TABLES
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 Counts = dict[str, np.ndarray]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from field_oracle import extension, pair, random_pairs
 
-from zktrain.arguments.tables import MAX_COLUMNS, TABLES
 from zktrain.field.extension import Ext
 from zktrain.field.multilinear import bits
+from zktrain.tables.tables import MAX_COLUMNS, TABLES
 
 
 def exponential(d: int) -> int:

@@ -23,13 +23,13 @@ from relation_oracle import (
     verifier,
 )
 
-from zktrain.arguments import affine, batches, weights
 from zktrain.arguments.claims import Ledger, Shape, WeightClaim, WeightLedger
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps
-from zktrain.circuit.operations import Accumulate, Affine, AffineTransposed, Batch
 from zktrain.errors import SumcheckMismatch
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, Point, scalars, vector
+from zktrain.operations import affine, batches, weights
+from zktrain.operations.operations import Accumulate, Affine, AffineTransposed, Batch
 
 SIZES = [(1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 4), (4, 4, 5, 3), (3, 5, 6, 7)]
 FORWARD = Affine("acc", "a", "w", "b", BIAS_SHIFT)

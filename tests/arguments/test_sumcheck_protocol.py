@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from zktrain.arguments import sumcheck
 from zktrain.arguments.sumcheck import ProductMachine, interpolate, next_claim
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.errors import MalformedProof
 from zktrain.field.extension import Ext, ExtVec
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 elements = st.integers(0, oracle.P - 1)
 scalars = st.tuples(elements, elements)

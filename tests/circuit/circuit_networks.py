@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
 
 
 def layers_of(*widths: int, bias: bool = True) -> tuple[Layer, ...]:

@@ -13,9 +13,9 @@ from odd_values import odd_texts
 
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.geometry import Extent, GeometryError, geometry
-from zktrain.circuit.momentum import FORMAT, Momentum
-from zktrain.circuit.network import (
+from zktrain.errors import MalformedProof
+from zktrain.layers.geometry import Extent, GeometryError, geometry
+from zktrain.layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -28,8 +28,8 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.circuit.operations import Accumulate, Linear
-from zktrain.errors import MalformedProof
+from zktrain.operations.operations import Accumulate, Linear
+from zktrain.optimizers.momentum import FORMAT, Momentum
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
 

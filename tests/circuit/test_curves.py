@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from zktrain.arguments.tables import TABLES
-from zktrain.circuit.curves import CURVES, ROWS, curve, real
-from zktrain.circuit.network import Activation, Layer
-from zktrain.circuit.onnx_import import import_onnx
+from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
+from zktrain.layers.network import Activation, Layer
+from zktrain.tables.curves import CURVES, ROWS, curve, real
+from zktrain.tables.tables import TABLES
 from zktrain.training.float_network import float_network
 
 HALF = ROWS // 2

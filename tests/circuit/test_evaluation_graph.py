@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zktrain.arguments.batches import RecordAxis
 from zktrain.arguments.claims import Shape
-from zktrain.arguments.tables import TABLES
 from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import MAX_SPREAD, Evaluation, build_evaluation
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-from zktrain.circuit.operations import (
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.operations.batches import RecordAxis
+from zktrain.operations.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -20,10 +19,11 @@ from zktrain.circuit.operations import (
     Lookup,
     StepGraph,
 )
-from zktrain.transcript import dry
-from zktrain.transcript.relations import Relations, claim_order, name_of
-from zktrain.transcript.statement import lookup_entries
-from zktrain.transcript.witness import SegmentWitness
+from zktrain.protocol import dry
+from zktrain.protocol.relations import Relations, claim_order, name_of
+from zktrain.protocol.statement import lookup_entries
+from zktrain.prover.witness import SegmentWitness
+from zktrain.tables.tables import TABLES
 
 
 def _layers(*widths: int) -> tuple[Layer, ...]:

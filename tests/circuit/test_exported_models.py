@@ -14,7 +14,7 @@ import pytest
 import torch
 from conv_networks import forward, weight_shapes
 
-from zktrain.circuit.onnx_import import import_onnx
+from zktrain.circuit.onnx.importer import import_onnx
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 

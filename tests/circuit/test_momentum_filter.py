@@ -15,11 +15,12 @@ from circuit_networks import circuit_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zktrain.circuit import canonical, momentum
+from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import Coefficients, Momentum, coefficients_of
-from zktrain.circuit.network import Initialisation
 from zktrain.errors import MalformedProof
+from zktrain.layers.network import Initialisation
+from zktrain.optimizers import momentum
+from zktrain.optimizers.momentum import Coefficients, Momentum, coefficients_of
 
 
 def dense(known: Coefficients) -> list[list[int]]:

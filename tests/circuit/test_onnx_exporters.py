@@ -22,9 +22,9 @@ from image_modules import (
 )
 from torch import nn
 
-from zktrain.circuit.network import AnyLayer, Flatten, MaxPool, Unflatten
-from zktrain.circuit.onnx_import import import_onnx
+from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
+from zktrain.layers.network import AnyLayer, Flatten, MaxPool, Unflatten
 
 pytest.importorskip("onnxscript")
 

@@ -17,7 +17,9 @@ from onnx.reference import ReferenceEvaluator
 
 from zktrain.circuit.canonical import violation
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import (
+from zktrain.circuit.onnx.importer import import_onnx
+from zktrain.errors import RecipeError
+from zktrain.layers.network import (
     Add,
     AnyLayer,
     AveragePool,
@@ -26,8 +28,6 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.circuit.onnx_import import import_onnx
-from zktrain.errors import RecipeError
 
 node = helper.make_node
 Nodes = list[onnx.NodeProto]

@@ -14,9 +14,9 @@ import pytest
 from circuit_networks import save_onnx, two_layer_nodes, two_layers, values
 from onnx import TensorProto, helper, numpy_helper
 
-from zktrain.circuit.network import Layer
-from zktrain.circuit.onnx_import import import_onnx
+from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import InputError, RecipeError
+from zktrain.layers.network import Layer
 
 node = helper.make_node
 LAYERS = (

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from test_onnx_images import ACCEPTED
 
-from zktrain.circuit.onnx_import import import_onnx
+from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
 
 MUTANTS, CHANGES = 1500, 3

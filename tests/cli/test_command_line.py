@@ -323,7 +323,7 @@ def test_an_unexpected_error_is_one_sentence_and_no_verdict(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(sys.modules["zktrain.verify"], "verify", broken)
+    monkeypatch.setattr(sys.modules["zktrain._verify"], "verify", broken)
     ended = zktrain(*verify_arguments(tiny_bundle), "--json")
     assert ended.code == 2 and ended.json["error"]["kind"] == "ZeroDivisionError"
     assert "surprise" in ended.json["error"]["message"]

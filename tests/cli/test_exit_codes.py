@@ -207,10 +207,10 @@ def test_a_failure_is_no_verdict(
 ) -> None:
     """Whatever goes wrong inside, wherever: in a verb, or while its result is shown."""
     names = {
-        "verify": "zktrain.verify.verify",
-        "verify-eval": "zktrain.verify_eval.verify_eval",
-        "inspect": "zktrain.transcript.bundle.inspect_bundle",
-        "commit": "zktrain.commit.commit",
+        "verify": "zktrain._verify.verify",
+        "verify-eval": "zktrain._verify_eval.verify_eval",
+        "inspect": "zktrain.protocol.bundle.inspect_bundle",
+        "commit": "zktrain._commit.commit",
     }
     paths = ["--proof", str(tiny_bundle.proof), "--dataset", str(tiny_bundle.dataset)]
     arguments = {
@@ -247,7 +247,7 @@ def test_json_of_a_failure_says_that_nothing_was_judged(
     paths = ["--proof", str(tiny_bundle.proof), "--dataset", str(tiny_bundle.dataset), "--json"]
     for error, code in ((MemoryError(), 2), (StatementMismatch("no"), 1)):
         with (
-            mock.patch("zktrain.verify.verify", side_effect=error),
+            mock.patch("zktrain._verify.verify", side_effect=error),
             pytest.raises(SystemExit) as end,
         ):
             run(["verify", str(tiny_bundle.weights), *paths])

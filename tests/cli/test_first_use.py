@@ -17,7 +17,7 @@ bars.say_first_use()
 if {compile}:
     import numpy as np
     from zktrain.field.extension import Ext
-    from zktrain.kernels.field import fold
+    from zktrain.prover.kernels.field import fold
     fold(np.zeros((2, 2), dtype=np.uint64), Ext(5))
 bars.say_first_use()
 """

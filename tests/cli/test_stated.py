@@ -9,10 +9,12 @@ from typing import Any, get_args
 
 import pytest
 
-from zktrain.circuit import momentum
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
-from zktrain.circuit.network import (
+from zktrain.cli import evaluation_view, stated, wording
+from zktrain.dataset.commitment import DatasetHeader
+from zktrain.dataset.scaling import Scaling
+from zktrain.layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -25,11 +27,9 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.cli import evaluation_view, stated, wording
-from zktrain.dataset.commitment import DatasetHeader
-from zktrain.dataset.scaling import Scaling
-from zktrain.transcript.evaluation import EvaluationStatement
-from zktrain.transcript.statement import Statement
+from zktrain.optimizers import momentum
+from zktrain.protocol.evaluation import EvaluationStatement
+from zktrain.protocol.statement import Statement
 
 LAYERS: tuple[AnyLayer, ...] = (
     Unflatten("image", 1, 8, 8),

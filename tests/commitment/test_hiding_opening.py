@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, Term, pack
@@ -19,8 +17,10 @@ from zktrain.commitment.parameters import carried_tail_for
 from zktrain.errors import HiddenMismatch, OpeningMismatch, ZktrainError
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO, Ext
-from zktrain.hiding import Layout, prover_channel, verifier_channel
-from zktrain.randomness import system
+from zktrain.prover.randomness import system
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.hiding import Layout, prover_channel, verifier_channel
 
 BITS = 60.0
 TENSORS = [("a", 14, 9000), ("b", 12, 4096), ("c", 3, 8)]

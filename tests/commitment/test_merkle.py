@@ -7,10 +7,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import merkle
 from zktrain.errors import CommitmentMismatch, MalformedProof
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 
 def leaf(row: np.ndarray) -> bytes:

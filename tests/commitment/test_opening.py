@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from field_oracle import P, extension, random_pairs
 
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.ligerito import code_point
@@ -22,6 +20,8 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import Ext
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 BITS = 45.0
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64]

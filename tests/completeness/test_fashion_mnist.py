@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import zktrain
+from zktrain.circuit.weights import read_weights, write_weights
 from zktrain.errors import Rejected, StatementMismatch, ZktrainError
-from zktrain.training.weights import read_weights, write_weights
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 ROOT = Path(__file__).parents[2]

@@ -12,17 +12,17 @@ import tiny_run
 import zktrain
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe, initial_weights
-from zktrain.circuit.momentum import coefficients_of
+from zktrain.circuit.weights import digest, read_weights, write_weights
 from zktrain.cost import sizes
 from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import InputError, MalformedProof, RecipeError, StatementMismatch
+from zktrain.optimizers.momentum import coefficients_of
+from zktrain.protocol.bundle import parse, parse_statement
+from zktrain.protocol.statement import Statement, auto_segment_steps
 from zktrain.training.run import Run
 from zktrain.training.trajectory import Trajectory
-from zktrain.training.weights import digest, read_weights, write_weights
-from zktrain.transcript.bundle import parse, parse_statement
-from zktrain.transcript.statement import Statement, auto_segment_steps
 
 RECORDS = 24
 

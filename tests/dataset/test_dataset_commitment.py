@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from zktrain.arguments import lookup
-from zktrain.arguments.tables import TABLES
 from zktrain.dataset.commitment import (
     CommittedDataset,
     DatasetHeader,
@@ -32,6 +31,7 @@ from zktrain.errors import (
     Rejected,
     ZktrainError,
 )
+from zktrain.tables.tables import TABLES
 
 HEADER = DatasetHeader(100, 17, 3, bytes(range(32)))
 

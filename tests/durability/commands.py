@@ -14,11 +14,11 @@ from disk import State
 from tiny_run import write_data, write_recipe
 
 import zktrain
+from zktrain.circuit.weights import digest, read_weights
 from zktrain.dataset import secret_file
+from zktrain.protocol import evaluation_bundle
+from zktrain.protocol.bundle import parse
 from zktrain.training.run import Run
-from zktrain.training.weights import digest, read_weights
-from zktrain.transcript import evaluation_bundle
-from zktrain.transcript.bundle import parse
 
 
 def prepare(root: Path) -> None:

@@ -17,8 +17,8 @@ from zktrain.circuit.compile import compile_recipe
 from zktrain.ezkl import step
 from zktrain.ezkl.bundle import EzklBundle, parse
 from zktrain.ezkl.native import Native
-from zktrain.srs import CheckedSrs, generate
-from zktrain.srs.record import write_record
+from zktrain.ezkl.srs import CheckedSrs, generate
+from zktrain.ezkl.srs.record import write_record
 
 LOGROWS = 12
 SCALE = 12

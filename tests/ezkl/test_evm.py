@@ -16,8 +16,8 @@ from zktrain import InputError, MalformedProof
 from zktrain.ezkl import evm
 from zktrain.ezkl.calldata import read_proof, register_call, verify_call
 from zktrain.ezkl.evm import MAX_CODE_BYTES, Exported, export
-from zktrain.srs import generate
-from zktrain.srs.curve import R
+from zktrain.ezkl.srs import generate
+from zktrain.ezkl.srs.curve import R
 
 TRUE = (1).to_bytes(32, "big")
 

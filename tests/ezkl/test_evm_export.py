@@ -14,7 +14,7 @@ from iris_run import IrisProof
 from zktrain import InputError, Rejected, StatementMismatch
 from zktrain.cli.entry import run
 from zktrain.ezkl.evm import MAX_CODE_BYTES, export_step
-from zktrain.srs import generate
+from zktrain.ezkl.srs import generate
 
 
 def call_of(path: str | Path) -> bytes:
@@ -81,7 +81,7 @@ def test_a_proof_that_does_not_hold(iris: IrisProof, tmp_path: Path) -> None:
 
 def test_another_set_up(iris: IrisProof, tmp_path: Path) -> None:
     ezkl = pytest.importorskip("ezkl")
-    from zktrain.srs import check
+    from zktrain.ezkl.srs import check
 
     srs = tmp_path / "other.srs"
     ezkl.gen_srs(str(srs), 3)

@@ -16,9 +16,9 @@ from zktrain.ezkl import native
 from zktrain.ezkl.memory import predicted
 from zktrain.ezkl.native import EzklFailure, Native
 from zktrain.ezkl.reference import open_srs
+from zktrain.ezkl.srs import generate
+from zktrain.ezkl.srs.format import file_bytes
 from zktrain.ezkl.step import require_supported
-from zktrain.srs import generate
-from zktrain.srs.format import file_bytes
 
 
 def test_ezkl_is_missing(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_an_unchecked_srs_of_a_ceremony_has_no_bits_either(
     with pytest.raises(StatementMismatch, match="fewer bits"):
         iris.verify(unchecked_srs=True, insecure_srs=False, min_security_bits=1)
     iris.remember()
-    monkeypatch.setattr("zktrain.srs.record.S_H", (1, 2, 3, 4))
+    monkeypatch.setattr("zktrain.ezkl.srs.record.S_H", (1, 2, 3, 4))
     assert not open_srs(iris.srs, unchecked=True).is_checked  # the record says insecure
 
 

@@ -11,15 +11,15 @@ import pytest
 from iris_run import ROOT, write_iris
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import Layer
+from zktrain.circuit.initial import seeded_weights
 from zktrain.dataset.readers import read_dataset
 from zktrain.ezkl import keys, values
 from zktrain.ezkl.calibrate import calibrate, trajectory
 from zktrain.ezkl.native import Native
 from zktrain.ezkl.parameters import DEFAULT_SCALE as SCALE
+from zktrain.layers.network import Layer
 from zktrain.progress import silent
 from zktrain.training import trainer
-from zktrain.training.initial import seeded_weights
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "squared error": {"loss": "mse"},

@@ -18,11 +18,11 @@ from iris_run import SCALE, IrisProof
 
 import zktrain
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.weights import read_weights
 from zktrain.ezkl import values
 from zktrain.ezkl.native import EzklFailure, Native
 from zktrain.ezkl.parameters import Parameters, logrows_for
 from zktrain.training.run import Run
-from zktrain.training.weights import read_weights
 
 
 def test_an_honest_run_is_accepted(iris: IrisProof) -> None:

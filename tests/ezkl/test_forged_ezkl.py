@@ -13,7 +13,8 @@ from iris_run import SCALE, Foreign, IrisProof
 
 import zktrain
 from zktrain import ChainBroken, InputError, MalformedProof, StatementMismatch
-from zktrain.circuit.network import Initialisation
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import read_weights, write_weights
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import read_dataset
 from zktrain.ezkl import bundle as wire
@@ -21,10 +22,9 @@ from zktrain.ezkl import values
 from zktrain.ezkl.bundle import EzklBundle, StepProof
 from zktrain.ezkl.field import ELEMENT_BYTES
 from zktrain.ezkl.parameters import Parameters
+from zktrain.ezkl.srs.curve import R
 from zktrain.ezkl.verify import ProofMismatch
-from zktrain.srs.curve import R
-from zktrain.training.initial import seeded_weights
-from zktrain.training.weights import read_weights, write_weights
+from zktrain.layers.network import Initialisation
 
 
 def with_step(bundle: EzklBundle, index: int, step: StepProof) -> EzklBundle:

@@ -18,7 +18,7 @@ KNOWN = {
     ("caches.py", "mkdir"): "every folder above a cache that it makes is its owner's alone",
     ("cli/streams.py", "os.open"): "the null device in the place of closed standard streams",
     ("cost/calibration.py", "read_text"): "a file of the package",
-    ("kernels/ntt.py", "read_text"): "what the system says of its cache",
+    ("prover/kernels/ntt.py", "read_text"): "what the system says of its cache",
     ("machine.py", "read_text"): "what the system says of its memory",
     ("profile.py", "read_bytes"): "what the system says of this process",
     ("training/run.py", "np.load"): "of bytes in memory",

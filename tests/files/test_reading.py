@@ -14,8 +14,8 @@ import pytest
 
 from zktrain.errors import InputError
 from zktrain.files import beginning, opened, read_bytes
-from zktrain.transcript.bundle import inspect_bundle, is_ezkl
-from zktrain.transcript.evaluation_bundle import is_evaluation
+from zktrain.protocol.bundle import inspect_bundle, is_ezkl
+from zktrain.protocol.evaluation_bundle import is_evaluation
 
 
 def _fifo(path: Path) -> Path:

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zktrain.challenger import Challenger, Trace
-from zktrain.channel import ProverChannel
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, ExtVec
 from zktrain.field.goldilocks import P
-from zktrain.hiding import HidingProver
-from zktrain.kernels.arithmetic import kernel, mul, sub
-from zktrain.randomness import Randomness
+from zktrain.prover.kernels.arithmetic import kernel, mul, sub
+from zktrain.prover.randomness import Randomness
+from zktrain.transcript.challenger import Challenger, Trace
+from zktrain.transcript.channel import ProverChannel
+from zktrain.transcript.hiding import HidingProver
 
 Cells = NDArray[np.uint64]
 

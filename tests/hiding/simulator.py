@@ -17,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from probing import Cells, Frozen
 
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel
 from zktrain.commitment import ligerito, ligero, merkle
 from zktrain.commitment.ligerito import code_point
 from zktrain.commitment.parameters import Plan
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import ZERO, Ext, ExtVec
-from zktrain.hiding import HidingVerifier, Layout
-from zktrain.kernels.work import find_work
-from zktrain.randomness import system
+from zktrain.prover.kernels.work import find_work
+from zktrain.prover.randomness import system
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 Planned = dict[str, deque[bytes]]
 """Messages by label that are not plain uniform cells."""

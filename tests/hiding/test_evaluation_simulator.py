@@ -17,18 +17,18 @@ from simulator import SimulatedTree, Simulator, plan_opening, positions, uniform
 from tiny_run import RECORDS, write_data, write_recipe
 
 import zktrain
-from zktrain.challenger import Trace
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
+from zktrain.circuit.weights import digest, write_weights
 from zktrain.commitment import opening
 from zktrain.dataset import commitment as dataset_module
 from zktrain.dataset.commitment import DatasetHeader, certificate_layout, query_bits
 from zktrain.errors import Rejected
-from zktrain.training.weights import digest, write_weights
-from zktrain.transcript import closing, segment
-from zktrain.transcript.evaluation import EvaluationStatement
-from zktrain.transcript.evaluation_bundle import EvaluationBundle
-from zktrain.transcript.segment import SegmentHeader, pad_weights
+from zktrain.protocol import closing, segment
+from zktrain.protocol.evaluation import EvaluationStatement
+from zktrain.protocol.evaluation_bundle import EvaluationBundle
+from zktrain.protocol.segment import SegmentHeader, pad_weights
+from zktrain.transcript.challenger import Trace
 
 OPENINGS = 3
 SIZE = 16

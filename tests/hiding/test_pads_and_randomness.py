@@ -28,9 +28,6 @@ from probing import Frozen
 from tiny_run import write_data, write_recipe
 
 import zktrain
-from zktrain import hiding, randomness
-from zktrain.challenger import Challenger
-from zktrain.channel import VerifierChannel
 from zktrain.commitment import ligero
 from zktrain.dataset import commitment as dataset_module
 from zktrain.dataset import secret_file
@@ -40,11 +37,22 @@ from zktrain.dataset.readers import read_dataset
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import P
-from zktrain.hiding import HidingProver, HidingVerifier, Layout
-from zktrain.randomness import BLOCK_CELLS, SECRET_BYTES, Randomness, expand, new_secret, system
-from zktrain.transcript import closing, segment
-from zktrain.transcript.bundle import Bundle, parse, parse_statement
-from zktrain.transcript.statement import Statement
+from zktrain.protocol import closing, segment
+from zktrain.protocol.bundle import Bundle, parse, parse_statement
+from zktrain.protocol.statement import Statement
+from zktrain.prover import randomness
+from zktrain.prover.randomness import (
+    BLOCK_CELLS,
+    SECRET_BYTES,
+    Randomness,
+    expand,
+    new_secret,
+    system,
+)
+from zktrain.transcript import hiding
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import VerifierChannel
+from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
 
 BITS = 40.0
 PACKAGE = Path(zktrain.__file__).parent
@@ -608,8 +616,8 @@ def test_no_other_generator_is_in_the_package() -> None:
         ("files.py", "secrets"),
         ("files.py", "secrets.token_hex"),
         ("randomness.py", "os.urandom"),
-        ("srs/checking.py", "secrets"),
-        ("srs/checking.py", "secrets.randbelow"),
+        ("ezkl/srs/checking.py", "secrets"),
+        ("ezkl/srs/checking.py", "secrets.randbelow"),
     }
 
 
@@ -642,9 +650,9 @@ def test_where_randomness_is_made() -> None:
             if module in ("prove.py", "commit.py", "train.py"):
                 passing += [k for k in node.keywords if k.arg == "random"]
     assert makers == {
-        "expand": {"dataset/commitment.py", "transcript/boundary_secrets.py"},
+        "expand": {"dataset/commitment.py", "prover/boundary_secrets.py"},
         "Randomness": {"randomness.py"},
-        "new_secret": {"commit.py", "train.py", "transcript/boundary_secrets.py"},
+        "new_secret": {"commit.py", "train.py", "prover/boundary_secrets.py"},
     }
     assert sorted(labels) == ["'dataset'", "f'boundary {boundary}'"]
     assert not passing

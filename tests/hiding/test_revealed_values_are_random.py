@@ -28,18 +28,18 @@ from probing import (
 )
 from tiny_openings import BITS, POSITIONS, TinyOpening, pad_coefficients, tiny_parameters
 
-from zktrain.arguments import batches
-from zktrain.arguments.batches import RecordAxis
 from zktrain.arguments.claims import Ledger, Shape
-from zktrain.circuit.operations import Batch
 from zktrain.commitment import ligero
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO
 from zktrain.field.goldilocks import P
-from zktrain.hiding import HidingVerifier, Layout
-from zktrain.randomness import Randomness
+from zktrain.operations import batches
+from zktrain.operations.batches import RecordAxis
+from zktrain.operations.operations import Batch
+from zktrain.prover.randomness import Randomness
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 commit_vector = ligero.commit
 """The real one: openings are made without it."""

@@ -29,8 +29,9 @@ from simulator import (
 from tiny_run import RECORDS, write_data, write_recipe
 
 import zktrain
-from zktrain.challenger import Trace
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import digest, write_weights
 from zktrain.commitment import opening, parameters
 from zktrain.commitment.commit import commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -43,14 +44,13 @@ from zktrain.dataset.commitment import (
 )
 from zktrain.dataset.public_file import write_public
 from zktrain.errors import Rejected
-from zktrain.hiding import HidingProver, HidingVerifier, Layout
-from zktrain.randomness import system
-from zktrain.training.initial import seeded_weights
-from zktrain.training.weights import digest, write_weights
-from zktrain.transcript import closing, segment
-from zktrain.transcript.bundle import Bundle, SegmentProof
-from zktrain.transcript.segment import SegmentHeader, pad_weights
-from zktrain.transcript.statement import Statement
+from zktrain.protocol import closing, segment
+from zktrain.protocol.bundle import Bundle, SegmentProof
+from zktrain.protocol.segment import SegmentHeader, pad_weights
+from zktrain.protocol.statement import Statement
+from zktrain.prover.randomness import system
+from zktrain.transcript.challenger import Trace
+from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
 
 OPENINGS = 2
 Traces = dict[str, Trace]

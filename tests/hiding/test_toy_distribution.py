@@ -20,15 +20,15 @@ import pytest
 from numpy.typing import NDArray
 from probing import Frozen
 
-from zktrain import channel as channel_module
 from zktrain.arguments import sumcheck
-from zktrain.channel import ProverChannel
 from zktrain.commitment import ligero
 from zktrain.errors import SumcheckMismatch
 from zktrain.field import extension, forms
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext
-from zktrain.hiding import HidingProver, HidingVerifier, Layout
+from zktrain.transcript import channel as channel_module
+from zktrain.transcript.channel import ProverChannel
+from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from zktrain.commitment.parameters import Plan
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec
 from zktrain.field.forms import Form, gradient
-from zktrain.hiding import HidingVerifier, Layout
-from zktrain.randomness import Randomness
+from zktrain.prover.randomness import Randomness
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 BITS = 1.0
 POSITIONS = 2

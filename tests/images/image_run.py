@@ -14,10 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from zktrain.arguments import lookup
-from zktrain.arguments.tables import TABLES
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import FORMAT, Momentum
-from zktrain.circuit.network import (
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.order import batch_indices
+from zktrain.circuit.weights import digest
+from zktrain.dataset.commitment import commit_records
+from zktrain.dataset.readers import Records
+from zktrain.layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -30,18 +33,15 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.circuit.operations import StepGraph
-from zktrain.dataset.commitment import commit_records
-from zktrain.dataset.readers import Records
+from zktrain.operations.operations import StepGraph
+from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.protocol import closing, segment
+from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.tables.tables import TABLES
 from zktrain.training import interpreter, witness
-from zktrain.training.initial import seeded_weights
-from zktrain.training.order import batch_indices
-from zktrain.training.weights import digest
 from zktrain.training.witness import segment_witness
-from zktrain.transcript import closing, segment
-from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import Statement, lookup_entries
-from zktrain.transcript.witness import SegmentWitness, batch_tensors
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.int64]]

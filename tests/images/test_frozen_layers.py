@@ -15,12 +15,11 @@ from check_sites import refused_by
 from image_run import SEGMENT_STEPS, Attempt, circuit, records
 
 import zktrain
-from zktrain.arguments import affine
 from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import Momentum
-from zktrain.circuit.operations import Accumulate, AffineTransposed, Fixed, StepGraph
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import read_weights, write_weights
 from zktrain.errors import (
     HiddenMismatch,
     RecipeError,
@@ -29,11 +28,12 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import ExtVec
-from zktrain.training.initial import seeded_weights
+from zktrain.operations import affine
+from zktrain.operations.operations import Accumulate, AffineTransposed, Fixed, StepGraph
+from zktrain.optimizers.momentum import Momentum
+from zktrain.protocol import relations, segment
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import train, train_float32
-from zktrain.training.weights import read_weights, write_weights
-from zktrain.transcript import relations, segment
 
 FROZEN = [("mean", ("c1",)), ("mean", ("c1", "c2")), ("mean", ("c2", "fc2")), ("maximum", ("fc",)),
           ("residual", ("c1", "skip"))]  # fmt: skip
@@ -89,7 +89,7 @@ def test_a_frozen_layer_that_was_trained() -> None:
                    "c2.bias": trained.start["c2.bias"]}  # fmt: skip
     with claiming(lying):
         proofs = attempt.prove()
-    refused_by("arguments.fixed.verify: not those in use", lambda: attempt.verify(proofs))
+    refused_by("operations.fixed.verify: not those in use", lambda: attempt.verify(proofs))
 
 
 def test_a_trained_layer_that_was_left_out() -> None:
@@ -100,7 +100,7 @@ def test_a_trained_layer_that_was_left_out() -> None:
     attempt.graph = None
     with claiming(lying):
         proofs = attempt.prove()
-    refused_by("arguments.weights.verify: does not match", lambda: attempt.verify(proofs))
+    refused_by("operations.weights.verify: does not match", lambda: attempt.verify(proofs))
 
 
 @pytest.mark.parametrize("hiding", [False, True])

@@ -12,19 +12,19 @@ import pytest
 from check_sites import refused_by
 from image_run import CLASSES, NETWORKS, SEGMENT_STEPS, Attempt, conv, dense
 
-from zktrain.arguments import weights
 from zktrain.arguments.claims import Shape
 from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import Momentum
-from zktrain.circuit.network import Add, AnyLayer, FixedPoint, Flatten, Initialisation, Unflatten
-from zktrain.circuit.operations import Product
 from zktrain.commitment import opening
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import LOG2_SIZE
-from zktrain.transcript import segment
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import Add, AnyLayer, FixedPoint, Flatten, Initialisation, Unflatten
+from zktrain.operations import weights
+from zktrain.operations.operations import Product
+from zktrain.optimizers.momentum import Momentum
+from zktrain.protocol import segment
+from zktrain.protocol.statement import Statement
 
 
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
@@ -117,7 +117,7 @@ def test_weights_that_were_not_decayed() -> None:
 
     with mock.patch.object(segment, "_time_filter", lie):
         proofs = attempt.prove()
-    refused_by("arguments.weights.verify: does not match", lambda: attempt.verify(proofs))
+    refused_by("operations.weights.verify: does not match", lambda: attempt.verify(proofs))
 
 
 @pytest.mark.parametrize("name", FROZEN)

@@ -24,9 +24,12 @@ from image_run import (
 from numpy.typing import NDArray
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.exp_table import exp_table
-from zktrain.circuit.momentum import FORMAT, Momentum
-from zktrain.circuit.network import (
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.order import batch_indices
+from zktrain.circuit.weights import as_internal, as_torch
+from zktrain.dataset.readers import Records
+from zktrain.errors import RangeOverflow
+from zktrain.layers.network import (
     Activation,
     Add,
     AveragePool,
@@ -38,14 +41,11 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.dataset.readers import Records
-from zktrain.errors import RangeOverflow
-from zktrain.training.initial import seeded_weights
+from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.tables.exp_table import exp_table
 from zktrain.training.interpreter import GraphTrajectory
-from zktrain.training.order import batch_indices
 from zktrain.training.trainer import evaluate, train
 from zktrain.training.trajectory import Trajectory
-from zktrain.training.weights import as_internal, as_torch
 
 Array = NDArray[Any]
 K = 32

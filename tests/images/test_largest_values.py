@@ -13,13 +13,10 @@ import pytest
 from image_run import CLASSES, conv, dense
 from numpy.typing import NDArray
 
-from zktrain.arguments.tables import TABLES
-from zktrain.circuit import bounds, reach
+from zktrain.circuit import bounds
 from zktrain.circuit.circuit import Circuit, parameter_shapes
 from zktrain.circuit.evaluation import build_evaluation
-from zktrain.circuit.maps import Before, Reorder, Window
-from zktrain.circuit.momentum import FORMAT, Momentum
-from zktrain.circuit.network import (
+from zktrain.layers.network import (
     Add,
     AnyLayer,
     AveragePool,
@@ -29,7 +26,9 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.circuit.operations import (
+from zktrain.operations import reach
+from zktrain.operations.maps import Before, Reorder, Window
+from zktrain.operations.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -40,6 +39,8 @@ from zktrain.circuit.operations import (
     Tensor,
     UnitMap,
 )
+from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.tables.tables import TABLES
 
 Array = NDArray[Any]
 BATCH = 2

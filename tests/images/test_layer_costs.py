@@ -6,10 +6,10 @@ import pytest
 from image_run import CLASSES, NETWORKS
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
 from zktrain.cost import calibration
 from zktrain.cost.estimate import Estimate, header_to_be
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.protocol.statement import Statement
 
 DENSE = (
     Layer("fc1", 20, 9, "fc1.w", "fc1.b", True),

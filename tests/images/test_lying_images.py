@@ -13,12 +13,12 @@ import torch
 from harness import MAP, without
 from image_run import Attempt, circuit
 
-from zktrain.arguments import unit_map, vanish
-from zktrain.circuit.maps import Reorder, Steps, Window
-from zktrain.circuit.operations import Linear, StepGraph, Tensor, UnitMap
 from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
+from zktrain.operations import unit_map, vanish
+from zktrain.operations.maps import Reorder, Steps, Window
+from zktrain.operations.operations import Linear, StepGraph, Tensor, UnitMap
+from zktrain.prover import witness as transcript_witness
 from zktrain.training import interpreter
-from zktrain.transcript import witness as transcript_witness
 
 
 def refuse(attempt: Attempt, error: type[ZktrainError], message: str) -> None:

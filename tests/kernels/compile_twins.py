@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from zktrain.kernels.cuda import field, fractions, grid, ntt, sha256, sumcheck, unwritten
+from zktrain.prover.kernels.cuda import field, fractions, grid, ntt, sha256, sumcheck, unwritten
 
 CAPABILITY = (8, 0)
 WORDS = types.Array(types.uint64, 1, "C")

@@ -13,15 +13,15 @@ from field_oracle import EDGES, WORST, P, Pair, pair, pairs, random_pairs, resid
 
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import bit_reverse
-from zktrain.kernels import field, fractions, ntt, sha256, sumcheck, unwritten
-from zktrain.kernels.cuda import field as field_twin
-from zktrain.kernels.cuda import fractions as fractions_twin
-from zktrain.kernels.cuda import grid, scalars
-from zktrain.kernels.cuda import ntt as ntt_twin
-from zktrain.kernels.cuda import sha256 as sha256_twin
-from zktrain.kernels.cuda import sumcheck as sumcheck_twin
-from zktrain.kernels.cuda import unwritten as unwritten_twin
-from zktrain.kernels.leaves import LeafBlock
+from zktrain.prover.kernels import field, fractions, ntt, sha256, sumcheck, unwritten
+from zktrain.prover.kernels.cuda import field as field_twin
+from zktrain.prover.kernels.cuda import fractions as fractions_twin
+from zktrain.prover.kernels.cuda import grid, scalars
+from zktrain.prover.kernels.cuda import ntt as ntt_twin
+from zktrain.prover.kernels.cuda import sha256 as sha256_twin
+from zktrain.prover.kernels.cuda import sumcheck as sumcheck_twin
+from zktrain.prover.kernels.cuda import unwritten as unwritten_twin
+from zktrain.prover.kernels.leaves import LeafBlock
 
 RNG = np.random.default_rng(20)
 

@@ -19,9 +19,9 @@ import numpy as np
 from tiny_run import make_bundle
 
 import zktrain
-from zktrain.kernels import device
-from zktrain.kernels.cuda import grid, scalars
-from zktrain.kernels.unwritten import Leaves, Parents
+from zktrain.prover.kernels import device
+from zktrain.prover.kernels.cuda import grid, scalars
+from zktrain.prover.kernels.unwritten import Leaves, Parents
 
 LIMIT = int(os.environ.get("LIMIT", 1 << 40))
 used: dict[str, int] = {}

@@ -9,7 +9,7 @@ from field_oracle import WORST, P, pairs, random_pairs, residues
 
 from zktrain.commitment.ligerito import code_point
 from zktrain.field.extension import Ext
-from zktrain.kernels.commit import Placed, add_powers, fill, fill_pairs
+from zktrain.prover.kernels.commit import Placed, add_powers, fill, fill_pairs
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])

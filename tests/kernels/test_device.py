@@ -10,9 +10,9 @@ from numba import cuda
 
 import zktrain
 from zktrain.errors import InputError
-from zktrain.kernels import device
-from zktrain.kernels.device import kernels_on, require_device, twin, with_twin
-from zktrain.kernels.field import fold
+from zktrain.prover.kernels import device
+from zktrain.prover.kernels.device import kernels_on, require_device, twin, with_twin
+from zktrain.prover.kernels.field import fold
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 
@@ -58,4 +58,4 @@ def test_twins_run_inside_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_twin_has_the_name_and_module_of_the_kernel() -> None:
     found = twin(fold)
-    assert (found.__module__, found.__name__) == ("zktrain.kernels.cuda.field", "fold")
+    assert (found.__module__, found.__name__) == ("zktrain.prover.kernels.cuda.field", "fold")

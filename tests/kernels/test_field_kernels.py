@@ -8,7 +8,7 @@ import pytest
 from field_oracle import WORST, P, equality, extension, pair, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext, scalar
-from zktrain.kernels import field as kf
+from zktrain.prover.kernels import field as kf
 
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64]
 LARGEST = [P - 1, WORST]

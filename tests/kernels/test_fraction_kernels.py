@@ -8,10 +8,10 @@ import pytest
 from field_oracle import WORST, P, Pair, equality, pair, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext
-from zktrain.kernels.field import fold
-from zktrain.kernels.fractions import combine, round_sums
-from zktrain.kernels.leaves import LeafBlock, histogram, write_leaves
-from zktrain.kernels.unwritten import Leaves
+from zktrain.prover.kernels.field import fold
+from zktrain.prover.kernels.fractions import combine, round_sums
+from zktrain.prover.kernels.leaves import LeafBlock, histogram, write_leaves
+from zktrain.prover.kernels.unwritten import Leaves
 
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64]
 

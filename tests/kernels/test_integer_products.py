@@ -7,8 +7,8 @@ import pytest
 from field_oracle import WORST, P, residues
 
 from zktrain.field.extension import Ext, from_base
-from zktrain.kernels import field as kf
-from zktrain.kernels import integer_products, sumcheck
+from zktrain.prover.kernels import field as kf
+from zktrain.prover.kernels import integer_products, sumcheck
 
 LIMITS = {
     "bits and 16 bits": ((0, 1), (-(1 << 15), (1 << 15) - 1)),

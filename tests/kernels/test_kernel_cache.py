@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from numba import config
 
-from zktrain.kernels.arithmetic import kernel
 from zktrain.notices import Notice
+from zktrain.prover.kernels.arithmetic import kernel
 
 
 def added(first, second):  # type: ignore[no-untyped-def]

@@ -9,8 +9,8 @@ import pytest
 from field_oracle import P, residues
 
 from zktrain.field.goldilocks import bit_reverse, root_of_unity
-from zktrain.kernels import ntt
-from zktrain.kernels.ntt import transform
+from zktrain.prover.kernels import ntt
+from zktrain.prover.kernels.ntt import transform
 
 
 def reversed_bits(index: int, bits: int) -> int:

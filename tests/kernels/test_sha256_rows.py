@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from zktrain.commitment.merkle import LEAF, NODE
-from zktrain.kernels import sha256_x86
-from zktrain.kernels.sha256 import hash_rows
+from zktrain.prover.kernels import sha256_x86
+from zktrain.prover.kernels.sha256 import hash_rows
 
 PREFIX = bytes(range(64))
 NATIVE = sha256_x86.available()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from field_oracle import WORST, P, Pair, pair, pairs, residues
 
-from zktrain.kernels.sumcheck import round_message
+from zktrain.prover.kernels.sumcheck import round_message
 
 
 def expected(factors: list[list[Pair]], x: int) -> Pair:

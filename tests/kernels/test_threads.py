@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from zktrain import InputError
-from zktrain.kernels import threads
+from zktrain.prover.kernels import threads
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,8 +25,8 @@ from zktrain.channel import ProverChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import commit
 from zktrain.commitment.packing import Claim, claim_on, pack
-from zktrain.kernels import field as kf
-from zktrain.kernels.threads import thread_count
+from zktrain.prover.kernels import field as kf
+from zktrain.prover.kernels.threads import thread_count
 
 rng = np.random.default_rng(1)
 cells = rng.integers(0, 1 << 16, size=1 << 16, dtype=np.uint16)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from field_oracle import WORST, P, pairs, residues
 
-from zktrain.kernels.training import contract_samples, scatter, weight_history
+from zktrain.prover.kernels.training import contract_samples, scatter, weight_history
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])

@@ -8,9 +8,9 @@ from itertools import count
 import numpy as np
 import pytest
 
-from zktrain.challenger import work_done
-from zktrain.kernels import sha256, sha256_x86, work
-from zktrain.kernels.work import find_work
+from zktrain.prover.kernels import sha256, sha256_x86, work
+from zktrain.prover.kernels.work import find_work
+from zktrain.transcript.challenger import work_done
 
 NATIVE = sha256_x86.available()
 SEEDS = [bytes(32), b"\xff" * 32, *(hashlib.sha256(bytes([k])).digest() for k in range(6))]
@@ -51,7 +51,7 @@ def test_nonce_of_a_later_wave_is_the_first_one(seed: bytes) -> None:
 @pytest.mark.parametrize("threads", ["1", "2", "7"])
 def test_threads_do_not_matter(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each looks at a part of a wave; the smallest of what they find is taken."""
-    from zktrain.kernels import threads as module
+    from zktrain.prover.kernels import threads as module
 
     monkeypatch.setattr(module, "thread_count", lambda: int(threads))
     for seed in SEEDS:

@@ -27,7 +27,7 @@ import torch
 from torch.nn import functional
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import (
+from zktrain.layers.network import (
     Activation,
     Add,
     AveragePool,

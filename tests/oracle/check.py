@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initial import seeded_weights
 from zktrain.errors import RangeOverflow
-from zktrain.training.initial import seeded_weights
 
 from . import autograd, honest
 from .circuits import Case, features

@@ -17,8 +17,8 @@ import numpy as np
 
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import FORMAT, Momentum
-from zktrain.circuit.network import (
+from zktrain.circuit.weights import digest
+from zktrain.layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -31,7 +31,7 @@ from zktrain.circuit.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.training.weights import digest
+from zktrain.optimizers.momentum import FORMAT, Momentum
 
 from .interpreter import Extent, Network, Vector, Weights, seeded
 

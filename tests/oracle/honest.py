@@ -13,21 +13,21 @@ from unittest import mock
 import numpy as np
 
 import zktrain
-from zktrain import channel
 from zktrain.circuit import compile as compiling
-from zktrain.circuit.network import Convolution, Layer
 from zktrain.circuit.recipe import ProofOptions
+from zktrain.circuit.weights import digest
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
-from zktrain.randomness import expand
+from zktrain.layers.network import Convolution, Layer
+from zktrain.protocol import closing, segment
+from zktrain.protocol.bundle import check_chain
+from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.statement import Statement
+from zktrain.prover.randomness import expand
+from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.training.trainer import train
-from zktrain.training.weights import digest
 from zktrain.training.witness import segment_witness
-from zktrain.transcript import closing, segment
-from zktrain.transcript.bundle import check_chain
-from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import Statement
-from zktrain.transcript.witness import SegmentWitness, batch_tensors
+from zktrain.transcript import channel
 
 from .circuits import Case
 from .interpreter import Vector, Weights
@@ -165,7 +165,7 @@ def published(case: Case, folder: Path) -> Weights:
     start = None
     if case.circuit.initialisation.kind == "file":
         start = folder / "first.safetensors"
-        zktrain.training.weights.write_weights(
+        zktrain.circuit.weights.write_weights(
             start, case.arrays(), case.circuit.fixed_point.weight_bits, {}
         )
     recipe = SimpleNamespace(proof=options, init_weights=start)

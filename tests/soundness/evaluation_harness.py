@@ -21,23 +21,24 @@ from check_sites import refused_by
 from harness import Check
 from numpy.typing import NDArray
 
-from zktrain.arguments import fixed, lookup, tally, unit_map, vanish
-from zktrain.arguments.batches import DatasetClaim
-from zktrain.arguments.tables import TABLES
+from zktrain.arguments import lookup
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.weights import digest
 from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
-from zktrain.randomness import expand
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.operations import fixed, tally, unit_map, vanish
+from zktrain.operations.batches import DatasetClaim
+from zktrain.protocol import closing, segment
+from zktrain.protocol.evaluation import EvaluationStatement
+from zktrain.protocol.segment import BoundaryWeights
+from zktrain.protocol.statement import lookup_entries
+from zktrain.prover.randomness import expand
+from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.tables.tables import TABLES
 from zktrain.training.evaluation import confusion, evaluation_witness
-from zktrain.training.weights import digest
-from zktrain.transcript import closing, segment
-from zktrain.transcript.evaluation import EvaluationStatement
-from zktrain.transcript.segment import BoundaryWeights
-from zktrain.transcript.statement import lookup_entries
-from zktrain.transcript.witness import SegmentWitness, batch_tensors
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.int64]]

@@ -24,32 +24,24 @@ import pytest
 from check_sites import Site, find_all, refused_by, removed
 from numpy.typing import NDArray
 
-from zktrain.arguments import (
-    affine,
-    batches,
-    fraction_tree,
-    linear,
-    lookup,
-    product,
-    unit_map,
-    weights,
-)
-from zktrain.arguments.batches import DatasetClaim
-from zktrain.arguments.tables import TABLES
+from zktrain.arguments import fraction_tree, lookup
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.exp_table import exp_table
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
-from zktrain.circuit.sigmoid_table import sigmoid_table
+from zktrain.circuit.order import batch_indices
+from zktrain.circuit.weights import digest
 from zktrain.commitment import ligerito, merkle, opening
 from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
-from zktrain.training.order import batch_indices
-from zktrain.training.weights import digest
-from zktrain.transcript import closing, segment
-from zktrain.transcript.segment import BoundaryWeights, SegmentHeader
-from zktrain.transcript.statement import Statement, lookup_entries
-from zktrain.transcript.witness import SegmentWitness
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.operations import affine, batches, linear, product, unit_map, weights
+from zktrain.operations.batches import DatasetClaim
+from zktrain.protocol import closing, segment
+from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.prover.witness import SegmentWitness
+from zktrain.tables.exp_table import exp_table
+from zktrain.tables.sigmoid_table import sigmoid_table
+from zktrain.tables.tables import TABLES
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.int64]]

@@ -22,17 +22,17 @@ import pytest
 from check_sites import refused_by
 from harness import Check, Claims, Run
 
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import ligero
 from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.errors import HiddenMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
 from zktrain.field.extension import Ext
-from zktrain.hiding import DryChannel, HidingProver, HidingVerifier, Layout
-from zktrain.randomness import expand
-from zktrain.transcript import closing, segment
-from zktrain.transcript.segment import BoundaryWeights
-from zktrain.transcript.statement import Statement
+from zktrain.protocol import closing, segment
+from zktrain.protocol.segment import BoundaryWeights
+from zktrain.protocol.statement import Statement
+from zktrain.prover.randomness import expand
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.hiding import DryChannel, HidingProver, HidingVerifier, Layout
 
 SECRET = bytes(range(32))
 OPENINGS = 2

@@ -20,12 +20,8 @@ import harness as h
 import numpy as np
 import pytest
 
-from zktrain.arguments import fraction_tree, lookup, product, sumcheck
+from zktrain.arguments import fraction_tree, lookup, sumcheck
 from zktrain.arguments.claims import Ledger
-from zktrain.arguments.tables import TABLES, Table
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
-from zktrain.circuit.operations import Product
 from zktrain.commitment import opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, arrange, claim_on, pack
@@ -34,7 +30,12 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
-from zktrain.transcript import segment
+from zktrain.operations import product
+from zktrain.operations.operations import Product
+from zktrain.protocol import segment
+from zktrain.tables.tables import TABLES, Table
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 TRIALS, SIGMA = 300, 3.3
 ELEMENTS = Challenger.elements
@@ -48,7 +49,7 @@ def challenges(size: int) -> list[Ext]:
 
 def evaluate(tensor: Any, point: Point) -> Ext:
     """The extension of an integer tensor."""
-    from zktrain.kernels.field import evaluate as kernel
+    from zktrain.prover.kernels.field import evaluate as kernel
 
     return kernel(tensor, point)
 

@@ -17,10 +17,10 @@ import harness as h
 import hiding_harness as hidden
 import pytest
 
-from zktrain.challenger import Trace
 from zktrain.dataset.commitment import certify, verify_certificate
-from zktrain.transcript import closing, segment
-from zktrain.transcript.witness import SegmentWitness
+from zktrain.protocol import closing, segment
+from zktrain.prover.witness import SegmentWitness
+from zktrain.transcript.challenger import Trace
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 RUNS = (

@@ -11,7 +11,7 @@ import pytest
 from check_sites import STATE, Site, _Rewriter, all_sites, find, refused_by, removed, sites, watched
 
 from zktrain.errors import MalformedProof
-from zktrain.transcript import bundle
+from zktrain.protocol import bundle
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("checks.txt")
@@ -68,7 +68,7 @@ def _frame() -> bytes:
 
 def test_a_site_is_removed_and_comes_back() -> None:
     """The function is the same one before, meanwhile and after; others are as they were."""
-    site = find("transcript.bundle.parse: magic[:7] != MAGIC[:7]")
+    site = find("protocol.bundle.parse: magic[:7] != MAGIC[:7]")
     function, code = bundle.parse, bundle.parse.__code__
     with watched(site) as fired, pytest.raises(MalformedProof, match="not a zktrain bundle"):
         bundle.parse(b"x" * 60)
@@ -83,17 +83,13 @@ def test_a_site_is_removed_and_comes_back() -> None:
 def test_refused_by_knows_the_wrong_check() -> None:
     """An attack that something else refuses is no attack on this check."""
     with pytest.raises(AssertionError, match="another check"):
-        refused_by(
-            "transcript.bundle.parse: magic[:7] != MAGIC[:7]", lambda: bundle.parse(_frame())
-        )
+        refused_by("protocol.bundle.parse: magic[:7] != MAGIC[:7]", lambda: bundle.parse(_frame()))
 
 
 def test_refused_by_knows_the_second_check() -> None:
     """An attack that is refused again when its check is gone is none either."""
     with pytest.raises(MalformedProof):
-        refused_by(
-            "transcript.bundle.parse: magic[:7] != MAGIC[:7]", lambda: bundle.parse(b"x" * 60)
-        )
+        refused_by("protocol.bundle.parse: magic[:7] != MAGIC[:7]", lambda: bundle.parse(b"x" * 60))
 
 
 def test_names_are_unique_and_say_where() -> None:

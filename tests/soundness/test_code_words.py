@@ -19,23 +19,18 @@ import hiding_harness as hh
 import numpy as np
 import pytest
 
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import ligerito, ligero, merkle, parameters
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Block, Packing
 from zktrain.commitment.parameters import Level, Plan
-from zktrain.errors import (
-    CommitmentMismatch,
-    HiddenMismatch,
-    MalformedProof,
-    OpeningMismatch,
-)
+from zktrain.errors import CommitmentMismatch, HiddenMismatch, MalformedProof, OpeningMismatch
 from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
-from zktrain.randomness import expand
+from zktrain.prover.randomness import expand
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 TRIALS, SIGMA = 200, 3.3
 LANE_LOG, FOLD = 5, 2
@@ -84,7 +79,7 @@ def _z(nonce: int) -> Point:
 
 
 def _value(committed: Committed, z: Point) -> Ext:
-    from zktrain.kernels.field import evaluate
+    from zktrain.prover.kernels.field import evaluate
 
     return evaluate(committed.tensors["a"], z)
 
@@ -157,7 +152,7 @@ def test_corrupted_first_level(share: float, queries: int) -> None:
 @pytest.mark.parametrize("share", [1 / 8, 3 / 8, 1 / 2])
 def test_corrupted_deeper_level(share: float, queries: int) -> None:
     """The commitment to the folded vector, at rate 1/4."""
-    from zktrain.kernels import ntt
+    from zktrain.prover.kernels import ntt
 
     plan, true = _plan(2, queries), _committed()
     level = plan.levels[1]
@@ -316,7 +311,7 @@ def test_tail_longer_than_stated() -> None:
 @contextmanager
 def _next_vector(change: Callable[[ExtVec], None]) -> Iterator[None]:
     """Level 1 commits to another vector than the fold, and goes on with it."""
-    from zktrain.kernels import commit as kernel
+    from zktrain.prover.kernels import commit as kernel
 
     fill = kernel.fill_pairs
 

@@ -12,9 +12,9 @@ import pytest
 from tiny_run import TinyBundle, make_bundle
 
 import zktrain
+from zktrain.circuit.weights import read_metadata, write_weights
 from zktrain.cli.entry import run
 from zktrain.errors import InputError, StatementMismatch
-from zktrain.training.weights import read_metadata, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> TinyBundle:
 def first_weights(tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Those of the seed, in a file."""
     from zktrain.circuit.circuit import Circuit
-    from zktrain.training.initial import seeded_weights
+    from zktrain.circuit.initial import seeded_weights
 
     circuit = Circuit.from_json(tiny_bundle.circuit.read_bytes())
     path = tmp_path_factory.mktemp("first") / "initial.safetensors"
@@ -205,7 +205,7 @@ def wider(other: TinyBundle, tmp_path_factory: pytest.TempPathFactory) -> TinyBu
     from dataclasses import replace
 
     from zktrain.circuit.circuit import Circuit
-    from zktrain.circuit.network import Layer
+    from zktrain.layers.network import Layer
 
     circuit = Circuit.from_json(other.circuit.read_bytes())
     first, last = (layer for layer in circuit.layers if isinstance(layer, Layer))

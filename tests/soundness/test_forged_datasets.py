@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 
 from zktrain.arguments import lookup
-from zktrain.arguments.tables import TABLES
 from zktrain.commitment.commit import commit
 from zktrain.commitment.packing import Claim, claim_on
 from zktrain.dataset import commitment as data
@@ -28,6 +27,7 @@ from zktrain.errors import (
 )
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import HALF, Point
+from zktrain.tables.tables import TABLES
 
 Columns = NDArray[np.int64]
 Edit = Callable[[Columns, Columns], None]

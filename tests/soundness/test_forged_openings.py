@@ -15,8 +15,6 @@ import pytest
 from check_sites import refused_by
 
 from zktrain.arguments import sumcheck
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import merkle, opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -26,6 +24,8 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 LANE_LOG, BITS = 16, 107.0
 SIZES = {"a": 17, "b": 15, "c": 12}
@@ -241,7 +241,7 @@ def test_clear_vector_with_one_entry_changed() -> None:
 @contextmanager
 def _folded(level: int, change: Callable[[ExtVec], None], keep: bool) -> Iterator[None]:
     """Another vector is committed at ``level``; with ``keep`` the true one is used later on."""
-    from zktrain.kernels import commit as kernel
+    from zktrain.prover.kernels import commit as kernel
 
     fill, calls = kernel.fill_pairs, [0]
 
@@ -314,7 +314,7 @@ def test_code_word_corrupted_beyond_the_decoding_radius(share: float) -> None:
 
 def test_last_code_word_corrupted_beyond_the_decoding_radius() -> None:
     """At rate 1/16, one position more than the radius."""
-    from zktrain.kernels import ntt
+    from zktrain.prover.kernels import ntt
 
     last = _levels()[-1]
     assert rate(last.code_log, last.message_log) == 1 / 16

@@ -19,16 +19,16 @@ import hiding_harness as hh
 import pytest
 from harness import FIRST, LAST, MIDDLE
 
-from zktrain import channel as channels
-from zktrain.challenger import Challenger, work_done
-from zktrain.channel import VerifierChannel
 from zktrain.dataset import commitment as datasets
 from zktrain.dataset.commitment import certify, verify_certificate
 from zktrain.errors import MalformedProof, Rejected
-from zktrain.hiding import _NoChallenger
-from zktrain.kernels.work import find_work
-from zktrain.transcript import closing, segment
-from zktrain.transcript import statement as statements
+from zktrain.protocol import closing, segment
+from zktrain.protocol import statement as statements
+from zktrain.prover.kernels.work import find_work
+from zktrain.transcript import channel as channels
+from zktrain.transcript.challenger import Challenger, work_done
+from zktrain.transcript.channel import VerifierChannel
+from zktrain.transcript.hiding import _NoChallenger
 
 Step = tuple[str, str, Any]
 """Action, label, and what is absorbed or how much is drawn."""

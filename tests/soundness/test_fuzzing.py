@@ -24,15 +24,10 @@ from hypothesis import strategies as st
 from tiny_run import TinyBundle
 
 import zktrain
-from zktrain.circuit.canonical import (
-    MAX_BATCH,
-    MAX_CLASSES,
-    MAX_LAYERS,
-    MAX_STEPS,
-    MAX_WIDTH,
-)
+from zktrain.circuit.canonical import MAX_BATCH, MAX_CLASSES, MAX_LAYERS, MAX_STEPS, MAX_WIDTH
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.dataset.commitment import (
     MAX_OPENINGS,
     MAX_RECORDS,
@@ -42,12 +37,11 @@ from zktrain.dataset.commitment import (
 )
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.errors import MalformedProof, ZktrainError
-from zktrain.training.initial import seeded_weights
-from zktrain.training.weights import read_weights
-from zktrain.transcript import segment
-from zktrain.transcript.bundle import Bundle, SegmentProof, inspect_bundle, parse, parse_statement
-from zktrain.transcript.segment import SegmentHeader
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.protocol import segment
+from zktrain.protocol.bundle import Bundle, SegmentProof, inspect_bundle, parse, parse_statement
+from zktrain.protocol.segment import SegmentHeader
+from zktrain.protocol.statement import Statement
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 5.0

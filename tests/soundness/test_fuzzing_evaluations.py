@@ -31,18 +31,14 @@ from tiny_run import TinyBundle
 import zktrain
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.transcript.evaluation import (
-    MAX_COUNTS,
-    MAX_STATEMENT_BYTES,
-    EvaluationStatement,
-)
-from zktrain.transcript.evaluation_bundle import (
+from zktrain.protocol.evaluation import MAX_COUNTS, MAX_STATEMENT_BYTES, EvaluationStatement
+from zktrain.protocol.evaluation_bundle import (
     EvaluationBundle,
     inspect_evaluation,
     parse,
     parse_statement,
 )
-from zktrain.transcript.statement import MAX_SEGMENT_SAMPLES
+from zktrain.protocol.statement import MAX_SEGMENT_SAMPLES
 
 
 @dataclass(frozen=True, repr=False)

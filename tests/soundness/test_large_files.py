@@ -17,9 +17,9 @@ from tiny_run import TinyBundle
 import zktrain
 from zktrain import files
 from zktrain.errors import InputError, MalformedProof, Rejected
-from zktrain.spans import whole
-from zktrain.transcript.bundle import inspect_bundle, parse
-from zktrain.transcript.segment import HEADER_BYTES
+from zktrain.protocol.bundle import inspect_bundle, parse
+from zktrain.protocol.segment import HEADER_BYTES
+from zktrain.transcript.spans import whole
 
 HUGE = 2 << 30
 MEMORY, SECONDS = 64 << 20, 10.0

@@ -17,11 +17,7 @@ from harness import FIRST, LAST, MIDDLE, at_step, find, in_cell
 from hiding_harness import BITS, SECRET, Toy
 from numpy.typing import NDArray
 
-from zktrain.arguments import batches, lookup, sumcheck
-from zktrain.arguments.batches import DatasetClaim
-from zktrain.arguments.tables import TABLES
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.arguments import lookup, sumcheck
 from zktrain.commitment import ligerito, ligero, merkle, opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -37,9 +33,14 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext
 from zktrain.field.goldilocks import P
-from zktrain.hiding import HidingProver, HidingVerifier, Layout
-from zktrain.kernels import field as kf
-from zktrain.randomness import expand
+from zktrain.operations import batches
+from zktrain.operations.batches import DatasetClaim
+from zktrain.prover.kernels import field as kf
+from zktrain.prover.randomness import expand
+from zktrain.tables.tables import TABLES
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
 
 U64 = NDArray[np.uint64]
 

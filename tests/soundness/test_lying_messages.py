@@ -14,10 +14,7 @@ import harness as h
 import pytest
 from harness import FIRST, LAST, MIDDLE, Check, find, in_cell
 
-from zktrain.arguments import lookup, product, sumcheck
-from zktrain.arguments.tables import TABLES
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel, VerifierChannel
+from zktrain.arguments import lookup, sumcheck
 from zktrain.commitment import opening
 from zktrain.errors import (
     LookupMismatch,
@@ -29,9 +26,13 @@ from zktrain.errors import (
 )
 from zktrain.field import extension as ext
 from zktrain.field.extension import ONE, ZERO, Ext, Point
-from zktrain.kernels import integer_products
-from zktrain.transcript import segment
-from zktrain.transcript.statement import lookup_entries
+from zktrain.operations import product
+from zktrain.protocol import segment
+from zktrain.protocol.statement import lookup_entries
+from zktrain.prover.kernels import integer_products
+from zktrain.tables.tables import TABLES
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 SUMCHECKS: dict[str, tuple[type[ZktrainError], Check]] = {
     "lookup/layer": (SumcheckMismatch, h.LAYER),

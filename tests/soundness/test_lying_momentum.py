@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from zktrain.arguments.time_filter import FilteredSteps
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.momentum import coefficients_of
-from zktrain.circuit.network import Initialisation
+from zktrain.circuit.weights import digest
 from zktrain.errors import HiddenMismatch, LookupMismatch, MalformedProof, SumcheckMismatch
-from zktrain.training.weights import digest
-from zktrain.transcript import segment
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import Initialisation
+from zktrain.optimizers.momentum import coefficients_of
+from zktrain.protocol import segment
+from zktrain.protocol.statement import Statement
 
 Table = tuple[list[int], list[list[int]]]
 """``D`` and ``M`` of one segment."""

@@ -10,18 +10,13 @@ import pytest
 from harness import FIRST, LAST, LOSSES, MIDDLE, at_step
 from numpy.typing import NDArray
 
+from zktrain.circuit.weights import digest
 from zktrain.commitment.commit import commit
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
-from zktrain.errors import (
-    ChainBroken,
-    CommitmentMismatch,
-    OpeningMismatch,
-    SumcheckMismatch,
-)
-from zktrain.training.weights import digest
-from zktrain.transcript.bundle import check_chain
-from zktrain.transcript.segment import BoundaryWeights, pad_weights
+from zktrain.errors import ChainBroken, CommitmentMismatch, OpeningMismatch, SumcheckMismatch
+from zktrain.protocol.bundle import check_chain
+from zktrain.protocol.segment import BoundaryWeights, pad_weights
 
 U64 = NDArray[np.uint64]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from harness import FIRST, LOSSES, MIDDLE, Lie, at_step, find, in_cell
 
-from zktrain.circuit.exp_table import exp_table
-from zktrain.circuit.sigmoid_table import sigmoid_table
 from zktrain.errors import LookupMismatch, SumcheckMismatch
+from zktrain.tables.exp_table import exp_table
+from zktrain.tables.sigmoid_table import sigmoid_table
 from zktrain.training.witness import segment_witness
 
 BINARY = "binary_cross_entropy"

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from odd_values import odd_texts, text
 
+from zktrain._verify import verify
+from zktrain._verify_eval import verify_eval
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
-from zktrain.circuit.network import FixedPoint, Flatten, Initialisation, Layer, Unflatten
+from zktrain.circuit.weights import write_weights
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import write_public
 from zktrain.errors import MalformedProof
-from zktrain.training.weights import write_weights
-from zktrain.transcript.bundle import Bundle, inspect_bundle, parse
-from zktrain.transcript.evaluation import EvaluationStatement
-from zktrain.transcript.evaluation_bundle import EvaluationBundle, inspect_evaluation
-from zktrain.transcript.statement import Statement
-from zktrain.verify import verify
-from zktrain.verify_eval import verify_eval
+from zktrain.layers.network import FixedPoint, Flatten, Initialisation, Layer, Unflatten
+from zktrain.protocol.bundle import Bundle, inspect_bundle, parse
+from zktrain.protocol.evaluation import EvaluationStatement
+from zktrain.protocol.evaluation_bundle import EvaluationBundle, inspect_evaluation
+from zktrain.protocol.statement import Statement
 
 CIRCUIT = Circuit(
     (Unflatten("image", 1, 2, 2), Flatten("flat"), Layer("fc", 4, 2, "fc.w", "fc.b", False)),

@@ -21,9 +21,6 @@ import numpy as np
 import pytest
 from harness import FIRST
 
-from zktrain import channel as channels
-from zktrain.challenger import Challenger, work_done
-from zktrain.channel import ProverChannel, VerifierChannel
 from zktrain.commitment import opening
 from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -32,8 +29,11 @@ from zktrain.commitment.parameters import Plan, Scheme
 from zktrain.dataset.commitment import certificate_plan, certify, verify_certificate
 from zktrain.errors import CommitmentMismatch, MalformedProof, Rejected, ZktrainError
 from zktrain.field import multilinear as ml
-from zktrain.kernels import work
-from zktrain.randomness import expand
+from zktrain.prover.kernels import work
+from zktrain.prover.randomness import expand
+from zktrain.transcript import channel as channels
+from zktrain.transcript.challenger import Challenger, work_done
+from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
 SCHEME = replace(FULL, work_bits=10)
 LANE_LOG, BITS = 16, 60.0

@@ -26,11 +26,12 @@ from check_sites import find, find_all, refused_by, removed, watched
 
 from zktrain import files, judging, tensor_file
 from zktrain.arguments.claims import Ledger
-from zktrain.challenger import Challenger
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
-from zktrain.circuit.network import AveragePool, Flatten, Initialisation, Unflatten
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.order import batch_indices
+from zktrain.circuit.weights import digest, write_weights
 from zktrain.dataset import commitment
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import GivenDataset, write_public
@@ -44,14 +45,13 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import ZERO, Ext
-from zktrain.hiding import HidingVerifier
-from zktrain.training.initial import seeded_weights
-from zktrain.training.order import batch_indices
-from zktrain.training.weights import digest, write_weights
-from zktrain.transcript import evaluation, statement
-from zktrain.transcript.evaluation import EvaluationStatement
-from zktrain.transcript.segment import HEADER_BYTES, SegmentHeader
-from zktrain.transcript.statement import Statement
+from zktrain.layers.network import AveragePool, Flatten, Initialisation, Unflatten
+from zktrain.protocol import evaluation, statement
+from zktrain.protocol.evaluation import EvaluationStatement
+from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
+from zktrain.protocol.statement import Statement
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.hiding import HidingVerifier
 
 Attack = Callable[[], object]
 
@@ -110,7 +110,7 @@ def test_public_difference_in_a_channel_that_hides() -> None:
         channel.check(lambda: ZERO, hh.SUM)
         channel.check(lambda: [ZERO, Ext(0, 1)], hh.SUM)
 
-    refused_by("hiding.HidingVerifier.check: found", attack, SumcheckMismatch)
+    refused_by("transcript.hiding.HidingVerifier.check: found", attack, SumcheckMismatch)
 
 
 HIDDEN_PRODUCT = {
@@ -122,7 +122,9 @@ HIDDEN_PRODUCT = {
 @pytest.mark.parametrize("part", HIDDEN_PRODUCT)
 def test_hidden_product_that_is_claimed_not_to_be_zero(part: str) -> None:
     """The product is another one, or the inverse is none. Proofs are made for the same checks."""
-    site = find(f"hiding.HidingVerifier.check_nonzero: call self.check(lambda: {part}, error)")
+    site = find(
+        f"transcript.hiding.HidingVerifier.check_nonzero: call self.check(lambda: {part}, error)"
+    )
     values, nonzero = HIDDEN_PRODUCT[part]
     toy = hh.Toy()
     toy.refuse(toy.prove(values, nonzero), HiddenMismatch, hh.SLOT_SUM.message)
@@ -222,14 +224,14 @@ def test_statement_with_one_wrong_field(
     """Canonical JSON in which one value has another type or form."""
     make()()
     owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
-    refused_by(f"transcript.{owner}.from_json: {part}", make(**change), MalformedProof)
+    refused_by(f"protocol.{owner}.from_json: {part}", make(**change), MalformedProof)
 
 
 @pytest.mark.parametrize("make", [training, evaluating])
 def test_statement_in_another_writing(make: Callable[..., Attack]) -> None:
     """The same value with one field more."""
     owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
-    refused_by(f"transcript.{owner}.from_json: not canonical", make(more=1), MalformedProof)
+    refused_by(f"protocol.{owner}.from_json: not canonical", make(more=1), MalformedProof)
 
 
 def test_statement_is_measured_before_it_is_read() -> None:
@@ -241,7 +243,7 @@ def test_statement_is_measured_before_it_is_read() -> None:
         ("evaluation.EvaluationStatement",
          lambda: EvaluationStatement.from_json(data, honest.circuit, honest.dataset)),
     ):  # fmt: skip
-        site = find(f"transcript.{owner}.from_json: len(data) >")
+        site = find(f"protocol.{owner}.from_json: len(data) >")
         refused_at(site.name, not_parsed(attack), MalformedProof)
 
 
@@ -312,7 +314,7 @@ def test_problem_of_a_statement(
 ) -> None:
     """Sizes that do not fit each other, or limits."""
     owner = "statement.Statement" if make is stated else "evaluation.EvaluationStatement"
-    refused_at(f"transcript.{owner}.misfit: {part}", make(**change), MalformedProof)
+    refused_at(f"protocol.{owner}.misfit: {part}", make(**change), MalformedProof)
 
 
 def recounted(change: Callable[[list[list[int]]], object]) -> Attack:
@@ -346,13 +348,13 @@ COUNTS: list[tuple[str, Attack]] = [
 @pytest.mark.parametrize(("part", "attack"), COUNTS)
 def test_counts_that_cannot_be(part: str, attack: Attack) -> None:
     """Every matrix is as large as the classes, and its counts are records of its segment."""
-    refused_at(f"transcript.evaluation.EvaluationStatement._miscount: {part}", attack,
+    refused_at(f"protocol.evaluation.EvaluationStatement._miscount: {part}", attack,
                MalformedProof)  # fmt: skip
 
 
 def test_count_larger_than_its_segment() -> None:
     """With a negative one beside it: two limits are broken, and the sum is right."""
-    place = "transcript.evaluation.EvaluationStatement._miscount"
+    place = "protocol.evaluation.EvaluationStatement._miscount"
     both = [find(f"{place}: not 0 <= n"), find(f"{place}: not n <= records")]
     attack = recounted(moved(20))
     with removed(both[0]):
@@ -363,7 +365,7 @@ def test_count_larger_than_its_segment() -> None:
 def test_statement_with_a_problem_is_not_read(make: Callable[..., Attack]) -> None:
     owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
     attack = make(security_bits=79)
-    refused_by(f"transcript.{owner}.from_json: problem is not None", attack, MalformedProof)
+    refused_by(f"protocol.{owner}.from_json: problem is not None", attack, MalformedProof)
 
 
 @pytest.mark.parametrize("make", [training, evaluating])
@@ -371,14 +373,14 @@ def test_statement_that_is_no_object(make: Callable[..., Attack]) -> None:
     """Whatever Python raises for it, the proof is malformed."""
     owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
     attack = make(security_bits=[1])
-    refused_at(f"transcript.{owner}.from_json: except", make(zero_knowledge=None), MalformedProof)
+    refused_at(f"protocol.{owner}.from_json: except", make(zero_knowledge=None), MalformedProof)
     with pytest.raises(MalformedProof):
         attack()
 
 
 @pytest.mark.parametrize("make", [stated, counted])
 def test_fewer_bits_than_stated(make: Callable[..., Attack]) -> None:
-    site = "transcript.statement.Provable.weakness: self.union_bits"
+    site = "protocol.statement.Provable.weakness: self.union_bits"
     refused_by(site, make(security_bits=120), MalformedProof)
 
 
@@ -471,7 +473,7 @@ def test_digest_that_is_no_text(digest: Any) -> None:
 
 @pytest.mark.parametrize("size", [HEADER_BYTES - 1, HEADER_BYTES + 1])
 def test_segment_header_of_another_length(size: int) -> None:
-    site = "transcript.segment.SegmentHeader.from_bytes: len(data)"
+    site = "protocol.segment.SegmentHeader.from_bytes: len(data)"
     refused_at(site, lambda: SegmentHeader.from_bytes(bytes(size)), MalformedProof)
 
 
@@ -507,7 +509,7 @@ def test_no_file_of_first_weights() -> None:
 
 
 def test_seed_of_a_run_that_starts_from_a_file() -> None:
-    site = "training.initial.seeded_weights: circuit.initialisation.kind != 'seed'"
+    site = "circuit.initial.seeded_weights: circuit.initialisation.kind != 'seed'"
     refused_by(site, lambda: seeded_weights(circuit()), InputError)
 
 
@@ -598,7 +600,7 @@ ORDERS: list[tuple[str, dict[str, Any]]] = [
 def test_order_of_nothing(part: str, change: dict[str, Any]) -> None:
     given = {"records": 5, "batch_size": 2, "first_step": 0, "steps": 3, **change}
     attack = lambda: batch_indices("o", **given)  # noqa: E731
-    refused_at(f"training.order.batch_indices: {part}", attack, InputError)
+    refused_at(f"circuit.order.batch_indices: {part}", attack, InputError)
 
 
 def written(path: Path, size: int = 4) -> Path:

@@ -17,8 +17,8 @@ import pytest
 import test_lying_momentum as m
 from check_sites import find, refused_by, removed, watched
 
-from zktrain.channel import ProverChannel
-from zktrain.circuit.momentum import start_violation
+from zktrain._verify import _initial_weights
+from zktrain.circuit.weights import digest, write_weights
 from zktrain.commitment import ligerito
 from zktrain.dataset import public_file
 from zktrain.dataset.commitment import certify, verify_certificate
@@ -32,11 +32,11 @@ from zktrain.errors import (
     StatementMismatch,
     ZktrainError,
 )
-from zktrain.training.weights import digest, write_weights
-from zktrain.transcript import bundle, closing, evaluation_bundle
-from zktrain.transcript.bundle import Reader, check_chain
-from zktrain.transcript.segment import SegmentHeader
-from zktrain.verify import _initial_weights
+from zktrain.optimizers.momentum import start_violation
+from zktrain.protocol import bundle, closing, evaluation_bundle
+from zktrain.protocol.bundle import Reader, check_chain
+from zktrain.protocol.segment import SegmentHeader
+from zktrain.transcript.channel import ProverChannel
 
 Attack = Callable[[], object]
 
@@ -90,12 +90,12 @@ CHAINS = {
 @pytest.mark.parametrize("part", CHAINS)
 def test_chain_with_one_wrong_link(part: str) -> None:
     chained(lambda headers: headers)()
-    refused_by(f"transcript.bundle.check_chain: {part}", chained(CHAINS[part]), ChainBroken)
+    refused_by(f"protocol.bundle.check_chain: {part}", chained(CHAINS[part]), ChainBroken)
 
 
 @pytest.mark.parametrize("change", [lambda hs: hs[:2], lambda hs: [*hs, hs[2]]])
 def test_chain_of_another_length(change: Any) -> None:
-    site = "transcript.bundle.check_chain: len(headers)"
+    site = "protocol.bundle.check_chain: len(headers)"
     refused_at(site, chained(change), ChainBroken, "number of segments")
 
 
@@ -107,22 +107,22 @@ def reader(size: int = 4) -> Reader:
 
 
 def test_reader_asked_for_more_than_there_is() -> None:
-    refused_by("transcript.bundle.Reader._cut: size >", lambda: reader().take(5, "magic"))
+    refused_by("protocol.bundle.Reader._cut: size >", lambda: reader().take(5, "magic"))
 
 
 def test_reader_with_bytes_left() -> None:
-    refused_by("transcript.bundle.Reader.finish: self._at", lambda: reader().finish())
+    refused_by("protocol.bundle.Reader.finish: self._at", lambda: reader().finish())
 
 
 def test_section_longer_than_any() -> None:
     data = struct.pack("<Q", 9) + bytes(9)
     attack = lambda: Reader(data, "bundle").section("statement", 8)  # noqa: E731
-    refused_by("transcript.bundle.Reader.section: size > most", attack, MalformedProof)
+    refused_by("protocol.bundle.Reader.section: size > most", attack, MalformedProof)
 
 
 def test_more_segments_than_any_run() -> None:
     attack = lambda: Reader(struct.pack("<I", 9), "bundle").count(8)  # noqa: E731
-    refused_by("transcript.bundle.Reader.count: count > most", attack, MalformedProof)
+    refused_by("protocol.bundle.Reader.count: count > most", attack, MalformedProof)
 
 
 def frame(magic: bytes, sections: int, proofs: int = 0) -> bytes:
@@ -161,7 +161,7 @@ FRAMES: list[tuple[str, Any, bytes, str]] = [
 def test_frame_with_one_fault(part: str, parse: Any, data: bytes, message: str) -> None:
     """Everything but the magic, the version or the end is as it must be."""
     parse(frame(bundle.MAGIC, 3) if parse is bundle.parse else frame(bundle.EVALUATION_MAGIC, 4))
-    refused_at(f"transcript.{part}", lambda: parse(data), MalformedProof, message)
+    refused_at(f"protocol.{part}", lambda: parse(data), MalformedProof, message)
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -172,7 +172,7 @@ def test_evaluation_with_another_number_of_segments(count: int) -> None:
         (b"",) * count, b"",
     )  # fmt: skip
     evaluation_bundle.parse_statement(replace(found, segments=(b"",)))
-    site = "transcript.evaluation_bundle.parse_statement: len(bundle.segments)"
+    site = "protocol.evaluation_bundle.parse_statement: len(bundle.segments)"
     refused_by(site, lambda: evaluation_bundle.parse_statement(found), MalformedProof)
 
 
@@ -275,8 +275,8 @@ def proved(what: str, hiding: bool) -> bytes:
 
 PROOFS: dict[str, tuple[str, Callable[..., None]]] = {
     "certificate": ("dataset.commitment.verify_certificate", certified),
-    "segment": ("transcript.segment.verify", judged),
-    "closing": ("transcript.closing.verify", closed),
+    "segment": ("protocol.segment.verify", judged),
+    "closing": ("protocol.closing.verify", closed),
 }
 
 
@@ -287,7 +287,7 @@ def test_proof_with_bytes_left(what: str) -> None:
     judge(proof)
     attack = lambda: judge(proof + bytes(8))  # noqa: E731
     refused_by(f"{place}: channel.finish", attack, MalformedProof)
-    refused_by("channel.VerifierChannel.finish: self._at", attack, MalformedProof)
+    refused_by("transcript.channel.VerifierChannel.finish: self._at", attack, MalformedProof)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_false_hidden_scalar(what: str, label: str) -> None:
         proof = proved(what, True)
     attack = lambda: judge(proof, hiding=True)  # noqa: E731
     refused_by(f"{place}: channel.close", attack, HiddenMismatch)
-    refused_by("hiding.HidingVerifier.close: ligero.verify", attack, HiddenMismatch)
+    refused_by("transcript.hiding.HidingVerifier.close: ligero.verify", attack, HiddenMismatch)
 
 
 @pytest.mark.parametrize("what", PROOFS)
@@ -333,7 +333,7 @@ def spoilt(what: str) -> bytes:
 
 
 WORK = {
-    "segment": "transcript.segment._check: channel.receive_work",
+    "segment": "protocol.segment._check: channel.receive_work",
     "certificate": "dataset.commitment._check: channel.receive_work",
     "opening": "commitment.ligerito.verify: {label}/work",
     "pads": "commitment.ligero.verify: channel.receive_work",
@@ -363,14 +363,18 @@ def test_work_that_was_not_done(what: str) -> None:
         channel.challenger.work_seed(wanted)
         return channel._append(wanted, bytes(8))
 
-    replay = find("channel.VerifierChannel.receive_work: not work_done")  # the prover's own
+    replay = find(
+        "transcript.channel.VerifierChannel.receive_work: not work_done"
+    )  # the prover's own
     with h.mock.patch.object(ProverChannel, "send_work", lie), removed(replay):
         proof = proved(source, hiding)
     assert asked
     judge = strongly if source == "strong segment" else PROOFS[source][1]
     more = {"hiding": True} if hiding else {}
     refused_by(WORK[what], lambda: judge(proof, **more), Rejected)
-    refused_by("channel.VerifierChannel.receive_work: ", lambda: judge(proof, **more), Rejected)
+    refused_by(
+        "transcript.channel.VerifierChannel.receive_work: ", lambda: judge(proof, **more), Rejected
+    )
 
 
 # What the verb compares itself
@@ -385,7 +389,7 @@ def test_statement_that_starts_elsewhere_than_its_circuit(tmp_path: Path) -> Non
     path = tmp_path / "w.safetensors"
     write_weights(path, h.initial_weights(), 32, {})
     _initial_weights(statement_with(), path)
-    site = "verify._initial_weights: digest(weights) != statement.initial"
+    site = "_verify._initial_weights: digest(weights) != statement.initial"
     forged = statement_with(initial="ab" * 32)
     refused_by(site, lambda: _initial_weights(forged, path), StatementMismatch)
 
@@ -401,5 +405,5 @@ def test_first_weights_that_no_run_under_decay_has(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     write_weights(path, weights, circuit.fixed_point.weight_bits, {})
     forged = SimpleNamespace(circuit=circuit, initial=digest(weights))
-    site = "verify._initial_weights: problem := start_violation"
+    site = "_verify._initial_weights: problem := start_violation"
     refused_by(site, lambda: _initial_weights(forged, path), StatementMismatch)  # type: ignore[arg-type]

@@ -29,8 +29,8 @@ from zktrain.dataset.scaling import Scaling
 from zktrain.errors import ChainBroken, MalformedProof, StatementMismatch
 from zktrain.progress import silent
 
-TRAINING = importlib.import_module("zktrain.verify")
-EVALUATION = importlib.import_module("zktrain.verify_eval")
+TRAINING = importlib.import_module("zktrain._verify")
+EVALUATION = importlib.import_module("zktrain._verify_eval")
 
 
 def nothing(*_: Any, **__: Any) -> list[Any]:
@@ -118,17 +118,17 @@ def file_of(path: Path, found: Circuit) -> Path:
 def test_training_of_another_circuit(tmp_path: Path) -> None:
     training()()
     attack = training(pinned=file_of(tmp_path / "c.json", circuit(steps=12)))
-    refused_by("verify._verify: call check_circuit", attack, StatementMismatch)
+    refused_by("_verify._verify: call check_circuit", attack, StatementMismatch)
 
 
 def test_training_for_fewer_bits() -> None:
-    refused_by("verify._verify: call check_bits", training(bits=101), StatementMismatch)
+    refused_by("_verify._verify: call check_bits", training(bits=101), StatementMismatch)
 
 
 def test_training_with_a_broken_chain() -> None:
     broken = lambda headers: [*headers[:2], replace(headers[2], previous=bytes(32))]  # noqa: E731
     attack = training(chain=broken)
-    refused_by("verify._verify: call check_chain", attack, ChainBroken)
+    refused_by("_verify._verify: call check_chain", attack, ChainBroken)
 
 
 def test_frozen_layer_that_ends_elsewhere() -> None:
@@ -136,7 +136,7 @@ def test_frozen_layer_that_ends_elsewhere() -> None:
     last = {name: values.copy() for name, values in h.honest("mse").weights[0].items()}
     training(frozen=("fc1",), last=last)()
     last["fc1.weight"][1, 1] += 1
-    site = "verify._verify: not np.array_equal(values, last_fixed[name])"
+    site = "_verify._verify: not np.array_equal(values, last_fixed[name])"
     refused_by(site, training(frozen=("fc1",), last=last), StatementMismatch)
 
 
@@ -146,24 +146,24 @@ def test_evaluation_of_another_network(tmp_path: Path) -> None:
     evaluating(pinned=file_of(tmp_path / "a.json", replace(mine, steps=mine.steps + 1)))()
     layers = (replace(mine.layers[0], name="other"), *mine.layers[1:])
     attack = evaluating(pinned=file_of(tmp_path / "b.json", replace(mine, layers=layers)))
-    refused_by("verify_eval._verify: call _check_network", attack, StatementMismatch)
-    refused_by("verify_eval._check_network: call check_fields", attack, StatementMismatch)
+    refused_by("_verify_eval._verify: call _check_network", attack, StatementMismatch)
+    refused_by("_verify_eval._check_network: call check_fields", attack, StatementMismatch)
 
 
 def test_evaluation_for_fewer_bits() -> None:
     more = e.statement().security_bits + 1
-    refused_by("verify_eval._verify: call check_bits", evaluating(bits=more), StatementMismatch)
+    refused_by("_verify_eval._verify: call check_bits", evaluating(bits=more), StatementMismatch)
 
 
 def test_evaluation_on_another_dataset() -> None:
     attack = evaluating(root="ab" * 32)
-    refused_by("verify_eval._verify: call check_dataset", attack, StatementMismatch)
+    refused_by("_verify_eval._verify: call check_dataset", attack, StatementMismatch)
 
 
 def test_evaluation_of_data_in_another_scaling(tmp_path: Path) -> None:
     write_public(tmp_path / "a.zkd", header(scaling=Scaling(0.0, 1.0)), b"certificate")
     attack = evaluating(like=tmp_path / "a.zkd")
-    refused_by("verify_eval._verify: call check_scaling", attack, StatementMismatch)
+    refused_by("_verify_eval._verify: call check_scaling", attack, StatementMismatch)
 
 
 def test_runs_that_no_cut_makes_small_enough() -> None:

@@ -16,9 +16,11 @@ import harness as h
 import numpy as np
 import pytest
 
-from zktrain.channel import VerifierChannel
+from zktrain._prove import prove
+from zktrain._verify import Verdict, verify
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import digest, write_weights
 from zktrain.dataset.commitment import DatasetHeader, certify, commit_records
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.readers import Records
@@ -31,15 +33,13 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.goldilocks import P
-from zktrain.prove import prove
-from zktrain.training.initial import seeded_weights
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.protocol.bundle import MAGIC, Bundle, SegmentProof, parse
+from zktrain.protocol.segment import HEADER_BYTES
+from zktrain.protocol.statement import Statement, auto_segment_steps
 from zktrain.training.run import Run
 from zktrain.training.trainer import train
-from zktrain.training.weights import digest, write_weights
-from zktrain.transcript.bundle import MAGIC, Bundle, SegmentProof, parse
-from zktrain.transcript.segment import HEADER_BYTES
-from zktrain.transcript.statement import Statement, auto_segment_steps
-from zktrain.verify import Verdict, verify
+from zktrain.transcript.channel import VerifierChannel
 
 STEPS, SEGMENT_STEPS = 7, 4
 

@@ -25,25 +25,25 @@ from tamper_manifest import Errors
 from tiny_run import TinyBundle, write_data, write_recipe
 
 import zktrain
-from zktrain.arguments.batches import DatasetClaim
-from zktrain.challenger import Challenger, work_done
-from zktrain.channel import VerifierChannel
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.dataset import secret_file
 from zktrain.dataset.commitment import DatasetHeader, verify_certificate
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import InputError, MalformedProof, ZktrainError
 from zktrain.field.goldilocks import P
-from zktrain.spans import Bytes
-from zktrain.training.initial import seeded_weights
+from zktrain.operations.batches import DatasetClaim
+from zktrain.protocol import closing, segment
+from zktrain.protocol.bundle import Bundle, Reader, SegmentProof, parse, parse_statement
+from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
+from zktrain.protocol.statement import Statement
 from zktrain.training.run import Run
-from zktrain.training.weights import read_weights
-from zktrain.transcript import closing, segment
-from zktrain.transcript.bundle import Bundle, Reader, SegmentProof, parse, parse_statement
-from zktrain.transcript.segment import HEADER_BYTES, SegmentHeader
-from zktrain.transcript.statement import Statement
+from zktrain.transcript.challenger import Challenger, work_done
+from zktrain.transcript.channel import VerifierChannel
+from zktrain.transcript.spans import Bytes
 
 Change = Callable[[bytes], bytes]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import zktrain.srs.pairing  # noqa: F401
+import zktrain.ezkl.srs.pairing  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from py_ecc.optimized_bn128 import FQ, Z1, add, multiply, normalize
 
-from zktrain.srs.curve import Multiples, Point, Q, R, inverses, multiply_sum, on_curve, sums
+from zktrain.ezkl.srs.curve import Multiples, Point, Q, R, inverses, multiply_sum, on_curve, sums
 
 G = (1, 2)
 

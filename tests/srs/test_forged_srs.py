@@ -21,7 +21,7 @@ from srs_oracle import (
 )
 
 from zktrain import SrsRefused
-from zktrain.srs import check, checked
+from zktrain.ezkl.srs import check, checked
 
 LOGROWS = 3
 COUNT = 1 << LOGROWS
@@ -264,6 +264,6 @@ def test_who_guesses_z_can_forge(
     forged.powers[1] = plus(forged.powers[1], times(z))
     forged.powers[2] = plus(forged.powers[2], times(-1))
     refuses(forged, "Lagrange points are not those of its powers")
-    checking = sys.modules["zktrain.srs.checking"]
+    checking = sys.modules["zktrain.ezkl.srs.checking"]
     monkeypatch.setattr(checking, "_point_outside", lambda count: z)
     check(forged.write(tmp_path))

@@ -13,10 +13,10 @@ import pytest
 from srs_oracle import Srs, secret_tau, times2
 
 from zktrain import InputError
+from zktrain.ezkl.srs import CheckedSrs, check, checked, generate
+from zktrain.ezkl.srs.format import BLOCK
+from zktrain.ezkl.srs.insecure import S_H, TAU
 from zktrain.notices import Notice
-from zktrain.srs import CheckedSrs, check, checked, generate
-from zktrain.srs.format import BLOCK
-from zktrain.srs.insecure import S_H, TAU
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_blocks_of_a_string_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Reading in small blocks changes nothing, and progress goes from 0 to all points."""
     path = tmp_path / "test.srs"
     generate(8, path)
-    monkeypatch.setattr("zktrain.srs.format.BLOCK", 32)
+    monkeypatch.setattr("zktrain.ezkl.srs.format.BLOCK", 32)
     seen: list[tuple[str, int, int]] = []
     check(path, progress=lambda stage, done, total, **figures: seen.append((stage, done, total)))
     assert BLOCK > 32 and {(stage, total) for stage, _, total in seen} == {("check SRS", 512)}
@@ -192,7 +192,7 @@ def test_checking_leaves_the_recursion_limit_alone(srs: Path) -> None:
     """Otherwise a nested JSON text would end every process that has checked before."""
     code = """
 import json, sys
-from zktrain.srs import check
+from zktrain.ezkl.srs import check
 limit = sys.getrecursionlimit()
 check(sys.argv[1])
 assert sys.getrecursionlimit() == limit

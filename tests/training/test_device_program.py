@@ -16,11 +16,11 @@ from torch.utils._pytree import tree_leaves
 from training_oracle import circuit_of
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initial import seeded_weights
 from zktrain.dataset.readers import Records
 from zktrain.training import graph as graph_module
 from zktrain.training.arithmetic_fast import FastArithmetic
 from zktrain.training.graph import Repeated
-from zktrain.training.initial import seeded_weights
 from zktrain.training.step import Network
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.window import Window

@@ -11,12 +11,12 @@ import torch
 from training_oracle import Oracle, circuit_of
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.order import batch_indices
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
 from zktrain.training import arithmetic, trajectory
 from zktrain.training.float_network import float_network
-from zktrain.training.initial import seeded_weights
-from zktrain.training.order import batch_indices
 from zktrain.training.trainer import evaluate, train, train_float32
 from zktrain.training.witness import segment_witness
 

@@ -14,13 +14,13 @@ import torch
 from training_oracle import Oracle, circuit_of
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint
+from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.order import batch_indices, epoch_permutation
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
+from zktrain.layers.network import FixedPoint
 from zktrain.training import filtered, trajectory
 from zktrain.training.float_network import float_network
-from zktrain.training.initial import seeded_weights
-from zktrain.training.order import batch_indices, epoch_permutation
 from zktrain.training.trainer import float_optimizer, train, train_float32
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.witness import segment_witness

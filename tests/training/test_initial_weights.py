@@ -10,10 +10,10 @@ import pytest
 from training_oracle import circuit_of
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import Initialisation
+from zktrain.circuit.initial import seeded_weights, uniform_integers
+from zktrain.circuit.weights import digest
 from zktrain.errors import InputError
-from zktrain.training.initial import seeded_weights, uniform_integers
-from zktrain.training.weights import digest
+from zktrain.layers.network import Initialisation
 
 
 def test_known_answer() -> None:

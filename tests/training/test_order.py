@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from zktrain.circuit import order
+from zktrain.circuit.order import batch_indices, epoch_permutation
 from zktrain.errors import InputError
-from zktrain.training import order
-from zktrain.training.order import batch_indices, epoch_permutation
 
 
 def test_known_answers() -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from training_oracle import circuit_of
 
+from zktrain.circuit.initial import seeded_weights
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.readers import Records
 from zktrain.dataset.scaling import BYTES
 from zktrain.errors import InputError
-from zktrain.training.initial import seeded_weights
 from zktrain.training.run import Run
 
 CIRCUIT = circuit_of(6, 5, 3, steps=8)

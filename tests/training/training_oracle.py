@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.network import FixedPoint, Initialisation, Layer
+from zktrain.layers.network import FixedPoint, Initialisation, Layer
 
 Vector = list[int]
 Matrix = list[list[int]]

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..channel import Difference, several
-from ..circuit.operations import Tensor
 from ..errors import SumcheckMismatch, ZktrainError
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
+from ..operations.operations import Tensor
+from ..transcript.channel import Difference, several
 
 if TYPE_CHECKING:
-    from .operands import Operand
+    from ..prover.operands import Operand
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..channel import ProverChannel, VerifierChannel
 from ..errors import LookupMismatch, SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import Scalar, combine
 from ..profile import mark
+from ..transcript.channel import ProverChannel, VerifierChannel
 from . import sumcheck
 
 if TYPE_CHECKING:
-    from ..kernels.unwritten import Leaves, Parents
+    from ..prover.kernels.unwritten import Leaves, Parents
 
 SMALL = 1 << 10
 """Unit fractions are treated like all others when so few are left."""
@@ -49,7 +49,7 @@ class Layer:
 
     def parents(self) -> Layer:
         """The layer above."""
-        from ..kernels.fractions import combine
+        from ..prover.kernels.fractions import combine
 
         above = self.unwritten.parents() if self.unwritten is not None else None
         written = self.unwritten if above is None else None
@@ -74,8 +74,8 @@ class LayerMachine:
     degree = 3
 
     def __init__(self, layer: Layer, point: Point, scale: Ext, claim: Ext) -> None:
-        from ..kernels import field as kf
-        from ..kernels.unwritten import Leaves
+        from ..prover.kernels import field as kf
+        from ..prover.kernels.unwritten import Leaves
 
         self.point = list(point)
         self.rounds = len(point)
@@ -109,7 +109,7 @@ class LayerMachine:
             self.stored = _join(self.stored, (s, ext.vector([ZERO]), one, one))
 
     def message(self) -> list[Ext]:
-        from ..kernels.fractions import round_sums
+        from ..prover.kernels.fractions import round_sums
 
         self._even_out()
         r, rest = self.point[0], tuple(self.point[1:])
@@ -129,8 +129,8 @@ class LayerMachine:
         ]
 
     def bind(self, challenge: Ext) -> None:
-        from ..kernels.field import fold
-        from ..kernels.unwritten import Leaves, Parents
+        from ..prover.kernels.field import fold
+        from ..prover.kernels.unwritten import Leaves, Parents
 
         r = self.point.pop(0)
         self.prefix = self.prefix * ml.eq([r], [challenge])

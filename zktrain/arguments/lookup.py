@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..channel import ProverChannel, VerifierChannel
 from ..errors import LookupMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, Point
 from ..field.forms import Scalar, combine
 from ..profile import mark
+from ..tables.tables import MAX_COLUMNS, TABLES
+from ..transcript.channel import ProverChannel, VerifierChannel
 from . import fraction_tree
-from .tables import MAX_COLUMNS, TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def count_lookups(
     entries: Sequence[Entry], values: Sequence[Values]
 ) -> dict[str, NDArray[np.int64]]:
     """Multiplicities by committed name; raises ValueError if a value is outside its table."""
-    from ..kernels.threads import run
+    from ..prover.kernels.threads import run
 
     mark("lookup counts")
     counts = {
@@ -125,7 +125,7 @@ def count_lookups(
 
 def _count(entry: Entry, value: Values, lo: int, hi: int) -> NDArray[np.int64]:
     """Multiplicities of the cells ``lo..hi`` of one entry."""
-    from ..kernels.leaves import histogram
+    from ..prover.kernels.leaves import histogram
 
     counts = np.zeros(1 << TABLES[entry.table].log_size, dtype=np.int64)
     for first in range(lo, hi, COUNTED):
@@ -143,9 +143,9 @@ def _leaf_layer(
     alpha: Ext,
     beta_powers: list[Ext],
 ) -> fraction_tree.Layer:
-    from ..kernels import field as kf
-    from ..kernels.leaves import LeafBlock, write_leaves
-    from ..kernels.unwritten import LOG_SIZE_MIN, Leaves
+    from ..prover.kernels import field as kf
+    from ..prover.kernels.leaves import LeafBlock, write_leaves
+    from ..prover.kernels.unwritten import LOG_SIZE_MIN, Leaves
 
     layout, total = _layout(entries, tables)
     unwritten = 0  # pairs of lookups before the first table
@@ -224,7 +224,7 @@ def prove(
 
 
 def _evaluate(column: NDArray[Any], point: Point) -> Ext:
-    from ..kernels import field as kf
+    from ..prover.kernels import field as kf
 
     return kf.evaluate(column, point)
 

@@ -16,10 +16,10 @@ from functools import lru_cache
 from operator import mul
 from typing import Protocol
 
-from ..channel import ProverChannel, VerifierChannel
 from ..field.extension import NON_RESIDUE, ZERO, Ext, ExtVec, Point, inner, reduced
 from ..field.forms import Scalar, combine
 from ..field.goldilocks import P
+from ..transcript.channel import ProverChannel, VerifierChannel
 
 
 class Machine(Protocol):
@@ -160,7 +160,7 @@ class ProductMachine:
         self.rounds = (terms[0][0].shape[1] - 1).bit_length()
 
     def message(self) -> list[Ext]:
-        from ..kernels.sumcheck import round_message
+        from ..prover.kernels.sumcheck import round_message
 
         out = [ZERO] * self.degree
         for term in self.terms:
@@ -171,7 +171,7 @@ class ProductMachine:
         return out
 
     def bind(self, challenge: Ext) -> None:
-        from ..kernels.field import fold
+        from ..prover.kernels.field import fold
 
         shared: dict[int, ExtVec] = {}
         folded = []

@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..circuit.momentum import START_BITS, Coefficients
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
+from ..optimizers.momentum import START_BITS, Coefficients
 
 Multipliers = NDArray[np.uint64]
 """``m_t`` for the padded steps of the segment; 0 beyond the real ones."""
@@ -65,7 +65,7 @@ class PlainSteps:
         return ONE, ext.from_base(self.multipliers)
 
     def history(self, start: ExtVec, gradients: ExtVec) -> ExtVec:
-        from ..kernels.training import weight_history
+        from ..prover.kernels.training import weight_history
 
         return weight_history(start, self.multipliers, gradients)
 
@@ -129,7 +129,7 @@ class FilteredSteps:
         return Ext(int(self._start[-1])), ext.from_base(row)
 
     def history(self, start: ExtVec, gradients: ExtVec) -> ExtVec:
-        from ..kernels.training import filtered_history
+        from ..prover.kernels.training import filtered_history
 
         steps, known = 1 << self.log_steps, self.coefficients
         changes = gl.sub(self._start[:-2], self._start[1:-1])

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import machine
-from ..commit import commit
+from .._commit import commit
+from .._prove import prove
+from .._train import train
+from .._verify import verify
 from ..cost import memory
 from ..cost.calibration import Calibration, Observation, fit, fit_all
 from ..cost.counts import prover_work, verifier_work
@@ -17,11 +20,8 @@ from ..cost.parts import Work
 from ..memory import keep_freed_memory
 from ..profile import Node, Recorder
 from ..progress import Progress, silent
-from ..prove import prove
-from ..train import train
-from ..transcript.bundle import statement_of
-from ..transcript.statement import Statement
-from ..verify import verify
+from ..protocol.bundle import statement_of
+from ..protocol.statement import Statement
 from . import inputs
 from .settings import Setting
 from .worker import warm_up

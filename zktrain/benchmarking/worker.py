@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, machine
+from .._prove import Proved, prove
+from .._train import TrainedRun, train
+from .._verify import verify
 from ..circuit.circuit import Circuit
 from ..cli import wording
 from ..cost.estimate import Estimate, estimate
 from ..errors import InputError, ZktrainError
 from ..memory import keep_freed_memory
 from ..profile import Node, Recorder
-from ..prove import Proved, prove
-from ..train import TrainedRun, train
+from ..protocol.bundle import statement_of
+from ..protocol.statement import Statement
 from ..training import trainer
 from ..training.run import Run
-from ..transcript.bundle import statement_of
-from ..transcript.statement import Statement
-from ..verify import verify
 from . import inputs
 from .settings import Setting
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 from math import isqrt, prod
 from typing import TYPE_CHECKING
 
-from . import reach
-from .momentum import START_BITS, largest_coefficient
-from .network import Convolution
-from .operations import Lookup, StepGraph, Tensor
+from ..layers.network import Convolution
+from ..operations import reach
+from ..operations.operations import Lookup, StepGraph, Tensor
+from ..optimizers.momentum import START_BITS, largest_coefficient
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -19,7 +19,7 @@ MAX_SEGMENT_LOG = 28
 MAX_SEGMENTS = 1 << 14
 MAX_SEGMENT_SAMPLES = 1 << 20
 FILE_WEIGHT_MAX = (1 << 52) - 1
-"""Largest integer of a weight file, as ``training.weights`` reads it."""
+"""Largest integer of a weight file, as ``circuit.weights`` reads it."""
 
 
 def padded(size: int) -> int:
@@ -73,7 +73,7 @@ def _padded_cells(tensor: Tensor) -> int:
 
 def seeded_weight_max(inputs: int, weight_bits: int) -> int:
     """Largest magnitude of a seeded initial weight or bias of a layer:
-    ``2**weight_bits / sqrt(inputs)``, rounded down, as ``training.initial`` draws it."""
+    ``2**weight_bits / sqrt(inputs)``, rounded down, as ``circuit.initial`` draws it."""
     return isqrt((1 << (2 * weight_bits)) // inputs)
 
 

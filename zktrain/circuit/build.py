@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from .curves import SLOPE_BITS, curve
-from .geometry import Extent, Geometry, geometry, window
-from .maps import Before, Map, Reorder, Window
-from .network import (
+from ..layers.geometry import Extent, Geometry, geometry, window
+from ..layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -19,7 +17,8 @@ from .network import (
     MaxPool,
     Unflatten,
 )
-from .operations import (
+from ..operations.maps import Before, Map, Reorder, Window
+from ..operations.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -34,7 +33,8 @@ from .operations import (
     UnitMap,
     Vanish,
 )
-from .sigmoid_table import SIGMOID_HALF
+from ..tables.curves import SLOPE_BITS, curve
+from ..tables.sigmoid_table import SIGMOID_HALF
 
 LIMB_BITS = 16
 _INT16 = (-(1 << 15), (1 << 15) - 1)

@@ -15,12 +15,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
-from . import bounds, momentum
-from .build import AVERAGE_BITS, mean_factor
-from .curves import CURVES
-from .geometry import GeometryError, geometry
-from .momentum import Momentum
-from .network import (
+from ..layers.geometry import GeometryError, geometry
+from ..layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -33,7 +29,12 @@ from .network import (
     MaxPool,
     Unflatten,
 )
-from .operations import Accumulate, Fixed
+from ..operations.operations import Accumulate, Fixed
+from ..optimizers import momentum
+from ..optimizers.momentum import Momentum
+from ..tables.curves import CURVES
+from . import bounds
+from .build import AVERAGE_BITS, mean_factor
 
 if TYPE_CHECKING:
     from .circuit import Circuit

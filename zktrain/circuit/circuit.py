@@ -9,12 +9,12 @@ from functools import lru_cache
 from math import prod
 
 from ..errors import MalformedProof
+from ..layers.geometry import geometry
+from ..layers.network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
+from ..operations.operations import StepGraph
+from ..optimizers.momentum import MULTIPLIER_BITS, Momentum
 from . import bounds, canonical
 from .build import build_step
-from .geometry import geometry
-from .momentum import MULTIPLIER_BITS, Momentum
-from .network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
-from .operations import StepGraph
 
 
 @dataclass(frozen=True, slots=True)

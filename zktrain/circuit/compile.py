@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from .. import files
 from ..errors import InputError, RecipeError
+from ..layers.network import AnyLayer, FixedPoint, Initialisation
+from ..optimizers.momentum import FORMAT, START_BITS, Momentum, start_violation
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes, trained
@@ -22,10 +24,8 @@ from .fixed_point import (
     rate_unit,
     used_rates,
 )
-from .momentum import FORMAT, START_BITS, Momentum, start_violation
-from .network import AnyLayer, FixedPoint, Initialisation
-from .onnx_constants import Origin
-from .onnx_import import Imported, read_network
+from .onnx.constants import Origin
+from .onnx.importer import Imported, read_network
 from .recipe import Recipe, load_recipe
 
 IntegerWeights = dict[str, npt.NDArray[np.int64]]
@@ -100,7 +100,7 @@ def compile_recipe(path: str | Path) -> Compiled:
     if recipe.init_seed is not None:
         return Compiled(stated, recipe, None, changes, warnings)
 
-    from ..training.weights import digest
+    from .weights import digest
 
     weights = _given_weights(recipe, layers, floats, fixed_point)
     _require_constants(recipe, network, constant, weights, fixed_point)
@@ -256,11 +256,11 @@ def initial_weights(compiled: Compiled) -> IntegerWeights:
     """
     circuit = compiled.circuit
     if circuit.initialisation.kind == "seed":
-        from ..training.initial import seeded_weights
+        from .initial import seeded_weights
 
         return seeded_weights(circuit)
 
-    from ..training.weights import digest
+    from .weights import digest
 
     weights = _given_weights(
         compiled.recipe, circuit.layers, compiled.initial_float or {}, circuit.fixed_point
@@ -289,7 +289,7 @@ def _given_weights(
     if recipe.init_weights is None:
         return _rounded(floats, layers, recipe, fixed_point)
 
-    from ..training.weights import read_weights
+    from .weights import read_weights
 
     read = read_weights(recipe.init_weights, shapes, fixed_point.weight_bits)
     return {name: read[name] for name in shapes}
@@ -300,7 +300,7 @@ def _rounded(
 ) -> IntegerWeights:
     """``round(w * 2**weight_bits)``, ties to even, in the internal layout; under weight decay to
     the nearest multiple of ``2**START_BITS``."""
-    from ..training.weights import as_internal
+    from .weights import as_internal
 
     weights: IntegerWeights = {}
     for name, shape in parameter_shapes(layers).items():

@@ -17,12 +17,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..layers.geometry import Extent
+from ..layers.network import AnyLayer, FixedPoint
+from ..operations.maps import Before
+from ..operations.operations import (
+    Fixed,
+    Linear,
+    Lookup,
+    Product,
+    StepGraph,
+    Tally,
+    UnitMap,
+    Vanish,
+)
 from .build import forward
 from .circuit import Circuit, trained
-from .geometry import Extent
-from .maps import Before
-from .network import AnyLayer, FixedPoint
-from .operations import Fixed, Linear, Lookup, Product, StepGraph, Tally, UnitMap, Vanish
 
 PREDICTION = "h"
 LABELS = "y"

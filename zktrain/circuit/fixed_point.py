@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..errors import RecipeError
+from ..optimizers.momentum import COEFFICIENT_BITS, MAX_MOMENTUM, MULTIPLIER_BITS, Momentum
 from .canonical import MAX_MULTIPLIER
-from .momentum import COEFFICIENT_BITS, MAX_MOMENTUM, MULTIPLIER_BITS, Momentum
 
 TOLERANCE = Fraction(1, 10)
 """Largest relative difference between the rate asked for and the rate used."""

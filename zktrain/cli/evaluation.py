@@ -67,8 +67,8 @@ def prove_eval(
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
+        from .._prove_eval import prove_eval as run_prove_eval
         from ..memory import keep_freed_memory
-        from ..prove_eval import prove_eval as run_prove_eval
         from . import evaluation_view
 
         say_first_use()

@@ -113,7 +113,7 @@ def bench_against(
 ) -> None:
     """Measure both backends on a recipe and print the table."""
     with guarded(as_json, interrupted="this recipe was not measured"):
-        from ..bench import against_ezkl, command_line
+        from .._bench import against_ezkl, command_line
 
         if against != "ezkl" or recipe is None or data is None or srs is None:
             raise InputError(

@@ -70,7 +70,7 @@ def judge(
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none.
 
     ``min_security_bits`` of None: 100, or for a proof by ezkl all that there is."""
-    from ..transcript.bundle import is_ezkl
+    from ..protocol.bundle import is_ezkl
 
     if is_ezkl(proof):
         from .ezkl import judge_ezkl
@@ -91,8 +91,8 @@ def judge(
         )
         return
     with judged(weights, proof, as_json):
+        from .._verify import verify
         from ..errors import InputError
-        from ..verify import verify
 
         if data is not None or srs is not None or unchecked_srs or insecure_srs:
             raise InputError(

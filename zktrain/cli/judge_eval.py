@@ -25,7 +25,7 @@ def judge_eval(
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
     with judged(weights, proof, as_json, unjudged_evaluation_fields):
-        from ..verify_eval import verify_eval
+        from .._verify_eval import verify_eval
 
         with bars(transient=True) as progress:
             verdict = verify_eval(

@@ -57,7 +57,7 @@ def commit(
     as_json: _Json = False,
 ) -> None:
     """Commit to a dataset, or check that data have a published root."""
-    from ..commit import commit as run_commit
+    from .._commit import commit as run_commit
     from ..memory import keep_freed_memory
 
     judges = None if check is None else verdict_code
@@ -116,7 +116,7 @@ def compile(
     as_json: _Json = False,
 ) -> None:
     """Compile a recipe and its ONNX graph to a circuit."""
-    from ..compile import compile as run_compile
+    from .._compile import compile as run_compile
 
     with guarded(as_json, interrupted="nothing was written"):
         if not estimate and (dataset is not None or records is not None):
@@ -125,7 +125,7 @@ def compile(
             raise InputError("--dataset and --records go with --estimate: add it, or leave them")
         found = None
         if estimate:
-            from ..compile import estimate as run_estimate
+            from .._compile import estimate as run_estimate
 
             found = run_estimate(recipe, dataset=dataset, records=records)
         result = run_compile(recipe, out=out)
@@ -173,8 +173,8 @@ def train(
     as_json: _Json = False,
 ) -> None:
     """Train in exact integers, into a run directory that can be proved."""
+    from .._train import train as run_train
     from ..memory import keep_freed_memory
-    from ..train import train as run_train
 
     with guarded(as_json, interrupted=partial(stopped.train, out)):
         with bars() as progress:
@@ -269,10 +269,10 @@ def prove(
         if srs is not None or unchecked_srs or scale is not None:
             raise InputError("--srs, --unchecked-srs and --scale go with --backend ezkl")
         require("prove", "proving", "numba", "torch")
+        from .._prove import prove as run_prove
         from ..machine import parse_size
         from ..memory import keep_freed_memory
         from ..profile import Recorder
-        from ..prove import prove as run_prove
         from ..training.run import Run
 
         recorder = Recorder(memory=True)
@@ -292,7 +292,7 @@ def prove(
         tree = None
         if profile:
             from ..cost.counts import prover_work
-            from ..transcript.bundle import statement_of
+            from ..protocol.bundle import statement_of
             from .profile_view import rows, show_profile
 
             certified = recorder.root.parts["certify dataset"].parts == {}
@@ -369,9 +369,9 @@ def bench(
         bench_against(against, recipe, dataset, srs, out, as_json)
         return
     with guarded(as_json, interrupted=f"finished runs are kept in {out}; the same command goes on"):
-        from .. import bench as verb
-        from ..bench import calibrate as run_calibrate
-        from ..bench import command_line
+        from .._bench import bench as verb
+        from .._bench import calibrate as run_calibrate
+        from .._bench import command_line
         from ..benchmarking.settings import chosen
 
         with bars() as drawn:
@@ -474,8 +474,8 @@ def inspect(
 ) -> None:
     """Show what a bundle claims, its segments, sizes and soundness. Verifies nothing."""
     with guarded(as_json, interrupted="nothing was changed"):
-        from ..transcript.bundle import inspect_bundle, is_ezkl
-        from ..transcript.evaluation_bundle import inspect_evaluation, is_evaluation
+        from ..protocol.bundle import inspect_bundle, is_ezkl
+        from ..protocol.evaluation_bundle import inspect_evaluation, is_evaluation
 
         if is_ezkl(proof):
             from ..ezkl.bundle import inspect_ezkl

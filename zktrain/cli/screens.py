@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ..bench import Benchmarked
-    from ..commit import DatasetCommitment
-    from ..compile import CompiledRecipe
+    from .._bench import Benchmarked
+    from .._commit import DatasetCommitment
+    from .._compile import CompiledRecipe
+    from .._prove import Proved
+    from .._train import TrainedRun
+    from .._verify import Verdict
     from ..cost.calibration import Calibration
-    from ..prove import Proved
-    from ..srs import CheckedSrs
-    from ..train import TrainedRun
-    from ..transcript.bundle import Inspection
-    from ..transcript.statement import Provable
-    from ..verify import Verdict
+    from ..ezkl.srs import CheckedSrs
+    from ..protocol.bundle import Inspection
+    from ..protocol.statement import Provable
 
 _WIDTH = 80
 _LABEL = 14
@@ -348,7 +348,7 @@ def _size_rows(found: Inspection) -> list[tuple[str, str]]:
 
 def _soundness_rows(statement: Provable) -> list[tuple[str, ...]]:
     """One row per term, under the name of its part; segments are counted together."""
-    from ..soundness import Term, union
+    from ..protocol.soundness import Term, union
 
     parts: dict[str, dict[tuple[str, str], list[Term]]] = {}
     for term in statement.soundness_terms:

@@ -13,7 +13,7 @@ from .bars import bars, notices
 from .outcome import guarded, print_json, verdict_code
 
 if TYPE_CHECKING:
-    from ..srs import CheckedSrs
+    from ..ezkl.srs import CheckedSrs
 
 srs = typer.Typer(
     help="Structured reference strings, which the backend ezkl needs.", no_args_is_help=True
@@ -29,7 +29,7 @@ def generate(
     as_json: _Json = False,
 ) -> None:
     """Make an INSECURE string, for tests only: everybody knows its secret."""
-    from ..srs import generate as run_generate
+    from ..ezkl.srs import generate as run_generate
 
     started = time.perf_counter()
     with guarded(as_json, interrupted="nothing was written"):
@@ -44,7 +44,7 @@ def check(
     as_json: _Json = False,
 ) -> None:
     """Check that a file holds the powers of one secret, and keep a record of it."""
-    from ..srs import check as run_check
+    from ..ezkl.srs import check as run_check
 
     started = time.perf_counter()
     kept = "there is no record of this check"

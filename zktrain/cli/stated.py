@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..circuit.network import AnyLayer
+from ..layers.network import AnyLayer
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
-    from ..transcript.statement import Statement
+    from ..protocol.statement import Statement
 
 IN_FULL = "--json shows all"
 _LAYERS = 12

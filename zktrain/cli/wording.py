@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..circuit.momentum import COEFFICIENT_BITS
-from ..circuit.network import (
+from ..layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -19,13 +18,14 @@ from ..circuit.network import (
     MaxPool,
     Unflatten,
 )
+from ..optimizers.momentum import COEFFICIENT_BITS
 from . import stated
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
-    from ..transcript.bundle import Inspection
-    from ..transcript.statement import Statement
+    from ..protocol.bundle import Inspection
+    from ..protocol.statement import Statement
 
 LOSSES = {
     "cross_entropy": "softmax cross-entropy",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..profile import mark
-from ..randomness import Randomness
+from ..prover.randomness import Randomness
 from . import merkle
 from .packing import BLOCK_LOG_MIN, Packing
 
@@ -44,8 +44,8 @@ def encode(
     packing: Packing, tensors: dict[str, NDArray[Any]], tails: NDArray[np.uint64] | None = None
 ) -> NDArray[np.uint64]:
     """Code word matrix ``(2^code_log, live lanes)``."""
-    from ..kernels import ntt
-    from ..kernels.commit import Placed, fill
+    from ..prover.kernels import ntt
+    from ..prover.kernels.commit import Placed, fill
 
     lane_size = 1 << packing.lane_log
     columns = {lane: k for k, lane in enumerate(packing.live_lanes)}

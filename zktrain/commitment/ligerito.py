@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..channel import ProverChannel, VerifierChannel
 from ..errors import OpeningMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
@@ -34,7 +33,8 @@ from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import Scalar
 from ..field.goldilocks import P, bit_reverse, root_of_unity
 from ..profile import mark, span
-from ..randomness import Randomness, system
+from ..prover.randomness import Randomness, system
+from ..transcript.channel import ProverChannel, VerifierChannel
 from . import merkle
 from .commit import Committed
 from .packing import Packing
@@ -73,8 +73,8 @@ def prove(
     random: Randomness | None = None,
 ) -> None:
     """``z`` has the lane's own variables first, then the lane coordinates."""
-    from ..kernels import field as kf
-    from ..kernels.commit import add_powers
+    from ..prover.kernels import field as kf
+    from ..prover.kernels.commit import add_powers
 
     lane_log = committed[0].packing.lane_log
     mark("fold lanes")
@@ -160,8 +160,8 @@ def _commit_level(
 ) -> tuple[_Matrix, ExtVec, ExtVec]:
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
     empty if it has none."""
-    from ..kernels import ntt
-    from ..kernels.commit import fill_pairs
+    from ..prover.kernels import ntt
+    from ..prover.kernels.commit import fill_pairs
 
     mark("fill")
     size, lanes = 1 << level.message_log, level.lanes
@@ -237,7 +237,7 @@ class _CarryingMachine:
         self._finish_round()
 
     def _finish_round(self) -> None:
-        from ..kernels import field as kf
+        from ..prover.kernels import field as kf
 
         if self._bound == self._full:
             self._sum = kf.total(kf.product(*self._carried.terms[0]))
@@ -267,7 +267,7 @@ def _fold_lanes(
     committed: Sequence[Committed], offsets: Sequence[int], lane_log: int, weights: ExtVec
 ) -> ExtVec:
     """``f_1`` from the integer tensors."""
-    from ..kernels import field as kf
+    from ..prover.kernels import field as kf
 
     size = 1 << lane_log
     f = np.zeros((2, size), dtype=np.uint64)

@@ -23,14 +23,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..channel import ProverChannel, VerifierChannel
 from ..errors import HiddenMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field.extension import LOG2_SIZE, Ext, ExtVec
 from ..field.goldilocks import GENERATOR, P, bit_reverse
 from ..field.multilinear import log2_ceil
-from ..randomness import Randomness
+from ..prover.randomness import Randomness
+from ..transcript.channel import ProverChannel, VerifierChannel
 from . import merkle
 from .merkle import SALT_CELLS
 from .parameters import subset_bits, subset_size
@@ -169,7 +169,7 @@ def _points(code_log: int, indices: list[int]) -> gl.U64:
 
 def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
     """Polynomials ``(2, rows, degree)`` on the coset: ``(2, n, rows)``."""
-    from ..kernels import ntt
+    from ..prover.kernels import ntt
 
     rows, degree = coefficients.shape[1:]
     matrix = ntt.matrix(1 << code_log, 2 * rows)

@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..channel import ProverChannel, VerifierChannel
 from ..errors import CommitmentMismatch
+from ..transcript.channel import ProverChannel, VerifierChannel
 
 LEAF = b"zktrain merkle leaf v1".ljust(64, b"\0")
 NODE = b"zktrain merkle node v1".ljust(64, b"\0")
@@ -39,7 +39,7 @@ class MerkleTree:
 
 def build(rows: Rows, salts: Rows | None = None) -> MerkleTree:
     """Tree over ``2^k`` rows, each followed by its salt where there are salts."""
-    from ..kernels.sha256 import hash_rows
+    from ..prover.kernels.sha256 import hash_rows
 
     levels = [hash_rows(rows, LEAF, salts)]
     while levels[-1].shape[0] > 1:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arguments import sumcheck
-from ..channel import ProverChannel, VerifierChannel
 from ..errors import OpeningMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
 from ..profile import mark
-from ..randomness import Randomness
+from ..prover.randomness import Randomness
+from ..transcript.channel import ProverChannel, VerifierChannel
 from . import ligerito
 from .commit import Committed
 from .packing import BLOCK_LOG_MIN, Block, Claim, Packing, Term, arrange, extend
@@ -47,7 +47,7 @@ def prove(
 ) -> None:
     """Claims are absorbed already; ``bits`` is the security of every query term. ``random`` is for
     the masks of a channel that hides, and otherwise the operating system's."""
-    from ..kernels import field as kf
+    from ..prover.kernels import field as kf
 
     packings = [c.packing for c in committed]
     lane_log = packings[0].lane_log
@@ -117,7 +117,7 @@ def _weighted(claims: Sequence[Claim], weights: Sequence[Ext]) -> list[tuple[Ter
 
 
 def _sum(a: ExtVec, b: ExtVec) -> ExtVec:
-    from ..kernels import field as kf
+    from ..prover.kernels import field as kf
 
     out = a.copy()
     kf.add_scaled(out, ONE, b)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from ..arguments import unit_map
 from ..arguments.claims import Shape, log_grid, log_units, log_width
 from ..circuit.circuit import Circuit
-from ..circuit.geometry import geometry
-from ..circuit.momentum import coefficients_of
-from ..circuit.network import Convolution, Layer
-from ..circuit.operations import (
+from ..dataset import commitment as dataset
+from ..layers.geometry import geometry
+from ..layers.network import Convolution, Layer
+from ..operations import unit_map
+from ..operations.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -27,10 +27,10 @@ from ..circuit.operations import (
     UnitMap,
     Vanish,
 )
-from ..dataset import commitment as dataset
-from ..transcript.dry import SegmentClaims
-from ..transcript.relations import claim_order, name_of
-from ..transcript.statement import Statement, lookup_entries
+from ..optimizers.momentum import coefficients_of
+from ..protocol.dry import SegmentClaims
+from ..protocol.relations import claim_order, name_of
+from ..protocol.statement import Statement, lookup_entries
 from .parts import (
     EXTENSION,
     ROUND,

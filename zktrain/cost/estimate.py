@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..dataset.commitment import DEFAULT_OPENINGS, DatasetHeader
-from ..transcript.statement import Statement
+from ..protocol.statement import Statement
 from . import calibration as calibrations
 from . import memory, sizes
 from .calibration import Calibration

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..arguments.claims import log_cells
-from ..circuit.network import Convolution, Layer
-from ..circuit.operations import Accumulate, Batch, Fixed, Lookup, Operation, StepGraph
 from ..field.multilinear import log2_ceil
-from ..transcript.relations import claim_order, name_of
-from ..transcript.statement import Statement
+from ..layers.network import Convolution, Layer
+from ..operations.operations import Accumulate, Batch, Fixed, Lookup, Operation, StepGraph
+from ..protocol.relations import claim_order, name_of
+from ..protocol.statement import Statement
 from .counts import layer_products
 from .parts import Work
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..arguments import lookup
-from ..circuit.operations import Linear, Product, StepGraph, UnitMap
 from ..commitment.packing import Packing
 from ..dataset import commitment as dataset
-from ..transcript.statement import Statement, lookup_entries
+from ..operations.operations import Linear, Product, StepGraph, UnitMap
+from ..protocol.statement import Statement, lookup_entries
 
 Held = dict[str, float]
 

@@ -15,7 +15,7 @@ from ..commitment import ligero, opening
 from ..commitment.packing import BLOCK_LOG_MIN, Packing, arrange
 from ..commitment.parameters import Plan
 from ..field.multilinear import log2_ceil
-from ..hiding import Layout
+from ..transcript.hiding import Layout
 
 EXTENSION = 4
 """Multiplications of a product in E."""
@@ -23,7 +23,7 @@ ROUND = {2: 12, 3: 36}
 """Multiplications of a sumcheck per element of its tables, all rounds, by factors of a term."""
 
 POWERS_ROW = 512
-"""``kernels.commit.ROW``, without loading kernels."""
+"""``prover.kernels.commit.ROW``, without loading kernels."""
 NS = 1e-9
 MULTIPLY_NS = 0.285
 """Budget of a multiplication on two cores, where nothing better is stated."""

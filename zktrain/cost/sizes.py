@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..channel import DIGEST_BYTES
 from ..commitment import ligero, opening
 from ..commitment.packing import Packing
 from ..commitment.parameters import Plan
-from ..hiding import Layout
-from ..transcript.segment import HEADER_BYTES
-from ..transcript.statement import Statement
+from ..protocol.segment import HEADER_BYTES
+from ..protocol.statement import Statement
+from ..transcript.channel import DIGEST_BYTES
+from ..transcript.hiding import Layout
 from .dry import segment_scalars
 
 FRAMES = 8 + 3 * 8 + 4 + 8

@@ -13,7 +13,7 @@ bound. What the certificate proves:
 
 A commitment *hides* unless it is made to be recomputed by everybody: its lanes have random tails
 for a stated number of openings, its leaves salts, and it holds random *blinding records* that no
-batch selects, so that values of the dataset at random points are uniform (``arguments.batches``).
+batch selects, so that values of the dataset at random points are uniform (``operations.batches``).
 All randomness is expanded from one secret of the owner.
 """
 
@@ -28,11 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import soundness
 from ..arguments import lookup
-from ..arguments.batches import DatasetClaim, RecordAxis
-from ..challenger import Challenger, Trace
-from ..channel import VerifierChannel
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim, Packing, Term, claim_on, pack, total_log
@@ -48,11 +44,15 @@ from ..errors import InputError, MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
 from ..field.goldilocks import P
-from ..hiding import DryChannel, Layout, prover_channel, verifier_channel
-from ..parameters import VERSION, parameter_digest
+from ..operations.batches import DatasetClaim, RecordAxis
 from ..profile import mark
-from ..randomness import Randomness, expand
-from ..spans import Bytes
+from ..protocol import soundness
+from ..protocol.parameters import VERSION, parameter_digest
+from ..prover.randomness import Randomness, expand
+from ..transcript.challenger import Challenger, Trace
+from ..transcript.channel import VerifierChannel
+from ..transcript.hiding import DryChannel, Layout, prover_channel, verifier_channel
+from ..transcript.spans import Bytes
 from .scaling import BYTES, Scaling
 
 if TYPE_CHECKING:

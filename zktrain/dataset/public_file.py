@@ -13,8 +13,8 @@ from pathlib import Path
 from .. import files
 from ..errors import InputError, MalformedProof
 from ..files import read_bytes
-from ..parameters import VERSION
-from ..transcript.bundle import MAX_TEXT_BYTES, Reader, refuse_version
+from ..protocol.bundle import MAX_TEXT_BYTES, Reader, refuse_version
+from ..protocol.parameters import VERSION
 from .commitment import DatasetHeader
 
 MAGIC = b"ZKTDATA" + bytes([VERSION])

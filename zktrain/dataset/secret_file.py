@@ -30,7 +30,7 @@ from pathlib import Path
 from .. import files
 from ..errors import InputError
 from ..locks import held, require_one_name
-from ..randomness import SECRET_BYTES
+from ..prover.randomness import SECRET_BYTES
 from .commitment import MAX_OPENINGS, DatasetHeader
 from .public_file import given_dataset, read_public
 from .readers import Records

@@ -20,10 +20,10 @@ from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, MalformedProof, RecipeError
 from ..files import opened
-from ..spans import Bytes, whole
-from ..srs.curve import R
-from ..transcript.bundle import EZKL_MAGIC, MAX_TEXT_BYTES, Reader
+from ..protocol.bundle import EZKL_MAGIC, MAX_TEXT_BYTES, Reader
+from ..transcript.spans import Bytes, whole
 from .field import ELEMENT_BYTES
+from .srs.curve import R
 from .statement import MAX_STEPS, EzklStatement
 from .step import require_supported
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MalformedProof
-from ..srs.curve import R
+from .srs.curve import R
 
 WORD = 32
 _STAGE = "ezkl proof"

@@ -29,13 +29,13 @@ from .. import files
 from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
-from ..srs import checked
 from . import bundle as wire
 from .calldata import WORD, register_call, verify_call
 from .folders import private_folder
 from .keys import stated
 from .native import Native, command, surroundings
 from .reference import open_srs
+from .srs import checked
 from .verify import ProofMismatch
 
 CONTRACT, REGISTER, VERIFY = "verifier.sol", "register.hex", "verify.hex"

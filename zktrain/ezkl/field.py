@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..srs.curve import R
+from .srs.curve import R
 
 ELEMENT_BYTES = 32
 

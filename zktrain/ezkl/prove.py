@@ -11,13 +11,13 @@ import numpy as np
 from .. import files
 from ..checked import checked
 from ..circuit.circuit import Circuit
+from ..circuit.weights import write_weights
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 from ..locks import locked
 from ..progress import Progress, silent
+from ..protocol.bundle import Reader
 from ..training.run import Run
-from ..training.weights import write_weights
-from ..transcript.bundle import Reader
 from . import keys as key_store
 from . import values
 from .bundle import EzklBundle, StepProof, weights_path

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import opened
-from ..srs.format import G1_BYTES, G2_BYTES, HEADER_BYTES, encoded, file_bytes
-from ..srs.insecure import S_H
-from ..srs.record import PIECE, known, read_once
+from .srs.format import G1_BYTES, G2_BYTES, HEADER_BYTES, encoded, file_bytes
+from .srs.insecure import S_H
+from .srs.record import PIECE, known, read_once
 
 _DOMAIN = b"zktrain srs v1\0"
 

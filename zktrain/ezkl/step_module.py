@@ -8,8 +8,8 @@ import warnings
 import torch
 
 from ..circuit.circuit import Circuit
-from ..circuit.network import Layer
 from ..errors import InputError
+from ..layers.network import Layer
 
 
 class Step(torch.nn.Module):

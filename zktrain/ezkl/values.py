@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..circuit.circuit import Circuit
+from ..circuit.order import batch_indices
+from ..circuit.weights import digest
 from ..dataset.readers import Records
-from ..training.order import batch_indices
-from ..training.weights import digest
 
 IntegerWeights = dict[str, NDArray[np.int64]]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checked import checked
+from ..circuit.weights import read_weights
 from ..dataset.readers import Records, read_dataset
 from ..errors import ChainBroken, InputError, MalformedProof, Rejected, StatementMismatch
 from ..judging import check_circuit, check_dataset, initial_weights
 from ..progress import Progress, silent
-from ..training.weights import read_weights
 from . import bundle as wire
 from . import keys as key_store
 from . import values

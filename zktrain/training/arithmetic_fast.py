@@ -15,15 +15,7 @@ import numpy.typing as npt
 import torch
 
 from .arithmetic import EXACT_FLOAT, MAX_DISTANCE, ONE, normalised
-from .step import (
-    QUOTIENT_HIGH,
-    QUOTIENT_LOW,
-    WEIGHT_LIMIT,
-    Network,
-    error_unit,
-    losses,
-    run_step,
-)
+from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network, error_unit, losses, run_step
 from .window import Slot, Window
 
 # The bounds are products of floats themselves; the margin is far above their rounding.

@@ -12,9 +12,9 @@ import torch
 
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import PREDICTION, Evaluation
-from ..circuit.operations import StepGraph, Tensor
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
+from ..operations.operations import StepGraph, Tensor
 from .arithmetic import Softmax
 from .interpreter import Rules, Step
 from .trajectory import check_records, check_weights

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..circuit.circuit import Circuit
-from ..circuit.momentum import START_BITS, Coefficients, Momentum, coefficients_of
+from ..optimizers.momentum import START_BITS, Coefficients, Momentum, coefficients_of
 from .arithmetic import ACCUMULATOR_LIMIT, largest
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..circuit.network import (
+from ..circuit.weights import as_torch
+from ..layers.network import (
     Activation,
     Add,
     AnyLayer,
@@ -19,7 +20,6 @@ from ..circuit.network import (
     MaxPool,
     Unflatten,
 )
-from .weights import as_torch
 
 _Affine = torch.nn.Linear | torch.nn.Conv2d
 

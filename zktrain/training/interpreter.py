@@ -24,11 +24,12 @@ import torch
 
 from ..circuit import bounds
 from ..circuit.circuit import Circuit
-from ..circuit.curves import curve
-from ..circuit.map_arrays import window_moves
-from ..circuit.maps import Before, Map, Reorder, Window
-from ..circuit.momentum import START_BITS, Coefficients, coefficients_of
-from ..circuit.operations import (
+from ..circuit.order import batch_indices
+from ..dataset.readers import Records
+from ..errors import RangeOverflow
+from ..operations.map_arrays import window_moves
+from ..operations.maps import Before, Map, Reorder, Window
+from ..operations.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -39,8 +40,8 @@ from ..circuit.operations import (
     Tensor,
     UnitMap,
 )
-from ..dataset.readers import Records
-from ..errors import RangeOverflow
+from ..optimizers.momentum import START_BITS, Coefficients, coefficients_of
+from ..tables.curves import curve
 from .arithmetic import (
     ACCUMULATOR_LIMIT,
     LOGIT_SCALE,
@@ -51,7 +52,6 @@ from .arithmetic import (
     exact_matmul,
     largest,
 )
-from .order import batch_indices
 from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT
 
 EXACT_BITS = 52
@@ -401,7 +401,7 @@ class Step:
 
 
 def map_values(map_: Map, values: torch.Tensor, source: Tensor, output: Tensor) -> torch.Tensor:
-    """``circuit.map_arrays.apply_map`` on a device: ``(B, *output.axes)``, float64."""
+    """``operations.map_arrays.apply_map`` on a device: ``(B, *output.axes)``, float64."""
     batch = len(values)
     match map_:
         case Reorder():

@@ -34,10 +34,10 @@ import numpy.typing as npt
 
 from .. import files
 from ..circuit.circuit import Circuit
+from ..circuit.weights import WEIGHT_LIMIT, write_weights
 from ..dataset.commitment import DatasetHeader
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
-from .weights import WEIGHT_LIMIT, write_weights
 
 FORMAT = "zktrain-run-4"
 _MAX_BYTES = 1 << 34

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
-from ..circuit.momentum import COEFFICIENT_BITS
+from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
+from ..optimizers.momentum import COEFFICIENT_BITS
 from ..progress import Progress, silent
 from .float_network import float_network
 from .interpreter import Outputs
-from .order import batch_indices
 from .trajectory import Weights, check_records, check_weights, trajectory_of
 
 _EVALUATION_BATCH = 1024

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
-from ..circuit.momentum import start_violation
+from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
+from ..optimizers.momentum import start_violation
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic, update_is_exact
 from .filtered import CarefulFiltered, FastFiltered, Past
 from .graph import Repeated
 from .interpreter import GraphTrajectory
-from .order import batch_indices
 from .step import WEIGHT_LIMIT, Network, losses, run_step
 from .window import Window
 

@@ -1,0 +1,291 @@
+"""The verb ``commit``: the root that stands for a dataset."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
+
+from .checked import checked
+from .dataset.public_file import header_of
+from .dataset.readers import Like, Records, read_dataset
+from .errors import InputError, MalformedProof, Rejected, StatementMismatch
+from .extras import require
+from .files import publish, read_bytes, require_writable, waiting, write
+from .locks import claimed
+from .progress import Progress, silent
+from .prover.randomness import new_secret
+
+if TYPE_CHECKING:
+    from .dataset.commitment import CommittedDataset, DatasetHeader
+    from .dataset.secret_file import Owned
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCommitment:
+    """A committed dataset. ``root`` is 64 hexadecimal digits; ``path`` is where the public file
+    with sizes and certificate was written, if it was, and ``secret`` where what hides the records
+    is; ``source`` says where the records come from, and inputs from ``low`` to ``high`` became
+    bytes. ``openings`` is 0 for a commitment that does not hide; ``warnings`` are sentences about
+    what may not be meant. ``kept``: the very same commitment was there already, and nothing was
+    written."""
+
+    root: str
+    records: int
+    features: int
+    classes: int
+    source: str
+    low: float
+    high: float
+    path: Path | None
+    seconds: float
+    openings: int = 0
+    secret: Path | None = None
+    warnings: tuple[str, ...] = ()
+    kept: bool = False
+
+
+@checked
+def commit(
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    check: str | Path | None = None,
+    split: str = "train",
+    public: bool = False,
+    openings: int | None = None,
+    like: str | Path | None = None,
+    progress: Progress = silent,
+) -> DatasetCommitment:
+    """Commit to the records of ``data``, hiding them, or (``public``) with the root that the same
+    records have everywhere.
+
+    Parameters
+    ----------
+    data
+        An ``.npz`` file, a folder of IDX files or the name ``digits``; see
+        ``zktrain.dataset.readers``.
+    out
+        Where to write the public file: the sizes, the Merkle root, and a proof that all inputs are
+        bytes and all labels one-hot. It holds no record and may be published. What hides the
+        records goes into a secret file beside it, ``out`` with ``.secret`` appended, which its
+        owner keeps for proving. If ``out`` is this commitment already, it is kept; one that was
+        begun and not finished is completed; a commitment to other records is not replaced.
+    check
+        A root that everybody can recompute, or a public file, that ``data`` must have. If the file
+        hides, its secret file must be beside it.
+    split
+        ``train`` or ``test``, where ``data`` has both.
+    public
+        Hide nothing.
+    openings
+        How many times, at most, the commitment can be proved on; 64 unless told otherwise.
+    like
+        The public file of the data that a network was trained on: ``data`` are scaled as they
+        are, and refused if they state another scaling.
+    progress
+        Called with the stages ``commit dataset`` and ``certify dataset``.
+
+    Raises
+    ------
+    InputError
+        ``data`` cannot be read or committed, ``out`` cannot be written or is something else that
+        is there, another process is writing it, ``check`` is no root.
+    StatementMismatch
+        The root of ``data`` is another than ``check``.
+    """
+    known = None
+    if like is not None:
+        header = header_of(like, "the training data")
+        known = Like(header.scaling, header.classes)
+    return commit_as(
+        known,
+        data,
+        out=out,
+        check=check,
+        split=split,
+        public=public,
+        openings=openings,
+        progress=progress,
+    )
+
+
+def commit_as(
+    like: Like | None,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    check: str | Path | None = None,
+    split: str = "train",
+    public: bool = False,
+    openings: int | None = None,
+    progress: Progress = silent,
+) -> DatasetCommitment:
+    """:func:`commit` in the way of data that are known."""
+    require("prove", "committing", "numba")
+    from .dataset.secret_file import Owned, owned
+
+    started = time.perf_counter()
+    if check is None:
+        known = Owned(openings=_openings(openings, hiding=not public))
+        if not public and out is None:
+            raise InputError(
+                "a commitment that hides needs a place for its files: give --out FILE.zkd, or "
+                "--public for the root that anybody can recompute"
+            )
+    else:
+        known = owned(check)
+        if known.secret is not None and out is not None:
+            raise InputError("--check compares with a commitment that hides; it writes none")
+    if out is None:
+        records = read_dataset(str(data), split, like)
+        made = _Made(_committed(records, known, progress).header, None, False)
+    else:
+        busy = f"another process is committing to {out}; wait for it, or end it"
+        with claimed(out, busy=busy):
+            require_writable(out, "dataset file", b"ZKTDATA")
+            records = read_dataset(str(data), split, like)
+            made = _written(Path(out), records, known, progress)
+    return DatasetCommitment(
+        made.header.root.hex(),
+        made.header.records,
+        made.header.features,
+        made.header.classes,
+        records.source,
+        records.scaling.low,
+        records.scaling.high,
+        None if out is None else Path(out),
+        time.perf_counter() - started,
+        made.header.openings,
+        made.secret,
+        records.warnings,
+        made.kept,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What is at ``out`` now."""
+
+    header: DatasetHeader
+    secret: Path | None
+    kept: bool
+
+
+def _committed(
+    records: Records, known: Owned, progress: Progress, seed: bytes | None = None
+) -> CommittedDataset:
+    """The records with the root that they should have, if any."""
+    from .dataset.commitment import commit_records
+
+    progress("commit dataset", 0, 1)
+    committed = commit_records(records, seed or known.seed, known.openings)
+    progress("commit dataset", 1, 1)
+    root = committed.header.root.hex()
+    if known.root is not None and root != known.root:
+        raise StatementMismatch(
+            f"{records.source} is not the dataset with this root", expected=known.root, got=root
+        )
+    return committed
+
+
+def _written(path: Path, records: Records, known: Owned, progress: Progress) -> _Made:
+    """The files of a commitment, where they are not there yet.
+
+    The public file waits, whole and on the disk, until the secret file is written, which counts
+    its certificate, and only then gets its name. Whoever is stopped in between finds both.
+    """
+    from .dataset.commitment import certificate_plan, certify
+    from .dataset.public_file import MAX_FILE_BYTES, encoded
+    from .dataset.secret_file import Secret, create, read, secret_path, spend, spending
+
+    there = None
+    if path.exists() and path.stat().st_size:
+        there = _header(read_bytes(path, "dataset file", MAX_FILE_BYTES))
+    if not known.openings:
+        if there is not None and there.hiding:
+            raise InputError(
+                f"{path} is a commitment that hides its records; choose another name for a "
+                "public one"
+            )
+        committed = _committed(records, known, progress)
+        if there != committed.header:
+            progress("certify dataset", 0, 1)
+            write(path, encoded(committed.header, certify(committed)))
+            progress("certify dataset", 1, 1)
+        return _Made(committed.header, None, there == committed.header)
+
+    secret = secret_path(path)
+    seed = new_secret()
+    if secret.exists():
+        found = read(secret)
+        if (found.records, found.openings) != (records.digest, known.openings):
+            raise InputError(
+                f"{secret} exists and opens an earlier commitment, to other records or for another "
+                "number of openings; choose another name, or remove it if that one is not needed "
+                "any more"
+            )
+        seed = found.seed
+        if _is(there, found.root, records):
+            return _Made(there, secret, True)
+        left = waiting(path, MAX_FILE_BYTES) or b""
+        header = _header(left, certified=True)
+        if _is(header, found.root, records):
+            positions = certificate_plan(header).positions
+            publish(path, left, spending(secret, header, positions=positions))
+            return _Made(header, secret, False)
+    if there is not None and there.hiding:
+        raise InputError(
+            f"{path} is a commitment that hides its records, and its secret file is not beside it; "
+            "choose another name, or remove it if that commitment is not needed any more"
+        )
+    committed = _committed(records, known, progress, seed)
+    header, positions = committed.header, certificate_plan(committed.header).positions
+    progress("certify dataset", 0, 1)
+    data = encoded(header, certify(committed))
+    progress("certify dataset", 1, 1)
+
+    def count(opened: str) -> None:
+        if not secret.exists():
+            root = header.root.hex()
+            create(secret, Secret(root, records.digest, seed.hex(), header.openings, 0, 0))
+        spend(secret, header, opened, positions=positions)
+
+    publish(path, data, count)
+    return _Made(header, secret, False)
+
+
+def _header(data: bytes, *, certified: bool = False) -> DatasetHeader | None:
+    """The header of a public file; None if it is damaged, or ``certified`` and does not verify."""
+    from .dataset.commitment import verify_certificate
+    from .dataset.public_file import parse_public
+
+    try:
+        header, certificate = parse_public(data, "it")
+        if certified:
+            verify_certificate(header, certificate)
+    except (MalformedProof, Rejected):
+        return None
+    return header
+
+
+def _is(header: DatasetHeader | None, root: str, records: Records) -> TypeGuard[DatasetHeader]:
+    return (
+        header is not None
+        and header.root.hex() == root
+        and (header.classes, header.scaling) == (records.classes, records.scaling)
+    )
+
+
+def _openings(wanted: int | None, *, hiding: bool) -> int:
+    """The number of openings to provide for; 0 for a commitment that does not hide."""
+    from .dataset.commitment import DEFAULT_OPENINGS, MAX_OPENINGS
+
+    if wanted is None:
+        return DEFAULT_OPENINGS if hiding else 0
+    if not hiding:
+        raise InputError("a public commitment may be opened at will: leave --openings out")
+    if not 1 <= wanted <= MAX_OPENINGS:
+        raise InputError(f"--openings is {wanted}; it must be from 1 to {MAX_OPENINGS}")
+    return wanted

@@ -1,0 +1,112 @@
+"""The verb ``compile``: from a recipe to its canonical circuit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .checked import checked
+from .circuit.circuit import Circuit
+from .errors import InputError
+from .extras import require
+
+if TYPE_CHECKING:
+    from .cost.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRecipe:
+    """A compiled recipe. ``circuit`` states everything that fixes what training means;
+    ``path`` is where its canonical text was written, if it was. ``changes`` says what is trained
+    otherwise than recipe and network file say; ``warnings`` are those that may matter."""
+
+    circuit: Circuit
+    path: Path | None
+    changes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def circuit_id(self) -> str:
+        """SHA-256 of the canonical text, in hexadecimal digits."""
+        return self.circuit.id
+
+
+@checked
+def compile(recipe: str | Path, *, out: str | Path | None = None) -> CompiledRecipe:
+    """Compile the recipe with its ONNX graph to a circuit.
+
+    Parameters
+    ----------
+    recipe
+        The TOML file.
+    out
+        Where to write the canonical text of the circuit, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or written.
+    RecipeError
+        The recipe cannot be trained or proved; names key or node, reason and remedy.
+    """
+    require("prove", "compiling", "onnx")
+    from .circuit.compile import compile_recipe, compile_to_file
+
+    found = compile_recipe(recipe) if out is None else compile_to_file(recipe, out)
+    path = None if out is None else Path(out)
+    return CompiledRecipe(found.circuit, path, found.changes, found.warnings)
+
+
+@checked
+def estimate(
+    recipe: str | Path, *, dataset: str | Path | None = None, records: int | None = None
+) -> Estimate:
+    """Predict seconds, memory and bytes of the recipe's proof, with this machine's calibration.
+
+    Parameters
+    ----------
+    recipe
+        The TOML file.
+    dataset
+        The public file of the dataset's commitment, whose certificate then need not be made again.
+    records
+        Instead of it, how many records will be committed, in the way that the recipe's proof needs.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or neither dataset nor records are given.
+    RecipeError
+        The recipe cannot be trained or proved.
+    """
+    require("prove", "compiling", "onnx")
+    from .circuit.compile import compile_recipe
+    from .cost.estimate import NO_DIGEST, header_to_be
+    from .cost.estimate import estimate as price
+    from .dataset.public_file import read_public
+    from .protocol.statement import Statement, auto_segment_steps
+
+    compiled = compile_recipe(recipe)
+    circuit, options = compiled.circuit, compiled.recipe.proof
+    if dataset is not None:
+        header, _ = read_public(Path(dataset))
+    elif records is not None and records > 0:
+        header = header_to_be(
+            records, circuit.features, circuit.classes, hiding=options.zero_knowledge
+        )
+    else:
+        raise InputError(
+            "an estimate depends on the dataset's size: give --dataset FILE.zkd or --records N"
+        )
+    statement = Statement(
+        circuit,
+        header,
+        NO_DIGEST,
+        NO_DIGEST,
+        options.segment_steps or auto_segment_steps(circuit, header.records),
+        options.security_bits,
+        options.zero_knowledge,
+    )
+    statement.require_provable()
+    return price(statement, certified=dataset is not None)

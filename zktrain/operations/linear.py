@@ -1,0 +1,91 @@
+"""Linear combinations: a claim on the output is a claim on the inputs, at the matching points.
+
+``out(r) = sum_i c_i T_i(r_i) + c I(r)``. A per-sample input is broadcast over the real units:
+factor ``LT_width(r_j)``; a per-unit input is summed over its units: ``2^n T(1/2, ..., 1/2, r)``.
+Taps alike.
+Values that are claimed already are reused, one unknown follows from the equation, others are
+sent. Exact; no error term.
+"""
+
+from __future__ import annotations
+
+from ..arguments.claims import Check, Exchange, Ledger, Shape, coordinates, judge, log_width, real
+from ..errors import SumcheckMismatch
+from ..field import multilinear as ml
+from ..field.extension import HALF, Ext, Point
+from .operations import Linear, StepGraph, Tensor
+
+
+def reduce(
+    op: Linear,
+    graph: StepGraph,
+    shape: Shape,
+    ledger: Ledger,
+    exchange: Exchange,
+    check: Check = judge,
+) -> None:
+    """Prover and verifier differ in ``exchange`` and ``check`` only."""
+    output = graph.tensor(op.output)
+    for point, value in ledger.of(op.output):
+        rest = value - shape.indicator(output, point) * op.constant
+        unknown: list[tuple[Ext, str, Point, bool]] = []
+        for coefficient, name in op.terms:
+            factor, at, solvable = _map(shape, output, graph.tensor(name), coefficient, point)
+            known = ledger.find(name, at)
+            if known is None:
+                unknown.append((factor, name, at, solvable))
+            else:
+                rest = rest - factor * known
+        solved = _choose(unknown, graph)
+        asked = [item for item in unknown if item is not solved]
+        values = exchange(f"linear/{op.output}", [(name, at) for _, name, at, _ in asked])
+        for (factor, name, at, _), sent in zip(asked, values, strict=True):
+            ledger.add(name, at, sent)
+            rest = rest - factor * sent
+        if solved is not None:
+            factor, name, at, _ = solved
+            ledger.add(name, at, rest * factor.inverse())
+        else:
+            check(
+                lambda: rest,  # noqa: B023
+                SumcheckMismatch(
+                    f"the linear relation of '{op.output}' does not hold", stage="linear"
+                ),
+            )
+
+
+def _map(
+    shape: Shape, output: Tensor, term: Tensor, coefficient: int, point: Point
+) -> tuple[Ext, Point, bool]:
+    """Factor and point of one term, and whether the factor is a nonzero constant."""
+    if term.axes == output.axes:
+        return Ext(coefficient), point, True
+    cell, b, t = shape.split(point)
+    places = coordinates(output, cell)
+    factor, solvable = Ext(coefficient), True
+    unit, taps = places.unit, places.taps
+    if not term.width and output.width:
+        factor, unit, solvable = factor * ml.less_than(unit, output.width), (), False
+    elif term.width and not output.width:
+        unit = (HALF,) * log_width(term.width)
+        factor = factor * (1 << len(unit))
+    if output.taps and not term.taps:
+        factor, taps, solvable = factor * real(taps, output.taps), (), False
+    elif term.taps and not output.taps:
+        taps = tuple((HALF,) * log_width(size) for size in term.taps)
+        factor = factor * (1 << sum(map(len, taps)))
+    at = unit
+    for axis in (*reversed(taps), *reversed(places.grid)):
+        at = at + axis
+    return factor, at + b + t, solvable
+
+
+def _choose(
+    unknown: list[tuple[Ext, str, Point, bool]], graph: StepGraph
+) -> tuple[Ext, str, Point, bool] | None:
+    """A virtual tensor can only be solved for; else the last one that can be."""
+    virtual = [item for item in unknown if not graph.tensor(item[1]).committed]
+    if virtual:
+        return virtual[-1]
+    solvable = [item for item in unknown if item[3]]
+    return solvable[-1] if solvable else None

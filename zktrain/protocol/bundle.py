@@ -1,0 +1,319 @@
+"""The wire format of a bundle: everything a verifier needs besides the weights and the dataset's
+root.
+
+    magic "ZKTRAIN" and the version byte
+    statement, circuit, dataset header    each: u64 length, bytes
+    u32 number of segments; each: header (108 bytes), u64 length, proof
+    closing proof: u64 length, bytes
+
+Integers are little-endian. Nothing may follow. Lengths are checked against the bytes that are
+there. The dataset's certificate is in the dataset's own file, which is published once for all that
+is trained on it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ..arguments import lookup
+from ..checked import checked
+from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
+from ..circuit.circuit import Circuit
+from ..commitment import opening
+from ..dataset.commitment import DatasetHeader
+from ..errors import ChainBroken, MalformedProof
+from ..files import beginning, opened, read_bytes
+from ..transcript.spans import Bytes, cut, whole
+from .parameters import VERSION
+from .segment import HEADER_BYTES, SegmentHeader
+from .statement import MAX_SEGMENTS, Statement, lookup_entries
+
+MAGIC = b"ZKTRAIN" + bytes([VERSION])
+EVALUATION_MAGIC = b"ZKTEVAL" + bytes([VERSION])
+EZKL_MAGIC = b"ZKTEZKL\x01"
+MAGICS = (MAGIC, EVALUATION_MAGIC[:7], EZKL_MAGIC[:7])
+MAX_TEXT_BYTES = 1 << 12
+"""Of statements and dataset headers."""
+MAX_PROOF_BYTES = 1 << 31
+"""Of what a prover keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentProof:
+    header: SegmentHeader
+    proof: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A parsed bundle: canonical, but nothing in it is checked against anything else yet."""
+
+    statement_json: bytes
+    circuit_json: bytes
+    dataset_json: bytes
+    segments: tuple[SegmentProof, ...]
+    closing: Bytes
+
+    def to_bytes(self) -> bytes:
+        parts = [MAGIC]
+        for section in (self.statement_json, self.circuit_json, self.dataset_json):
+            parts += [struct.pack("<Q", len(section)), section]
+        parts.append(struct.pack("<I", len(self.segments)))
+        for segment in self.segments:
+            parts += [
+                segment.header.to_bytes(),
+                struct.pack("<Q", len(segment.proof)),
+                bytes(segment.proof),
+            ]
+        parts += [struct.pack("<Q", len(self.closing)), bytes(self.closing)]
+        return b"".join(parts)
+
+
+class Reader:
+    """Reads sections front to back; never asks for more bytes than there are, nor for more than a
+    section of that name may have."""
+
+    def __init__(self, data: Bytes, what: str) -> None:
+        self._data = data
+        self._at = 0
+        self._what = what
+
+    def take(self, size: int, name: str) -> bytes:
+        return bytes(self._cut(size, name))
+
+    def _cut(self, size: int, name: str) -> Bytes:
+        if size > len(self._data) - self._at:
+            raise MalformedProof(
+                f"the {self._what} ends inside its {name}",
+                stage="bundle",
+                expected=f"{size} bytes",
+                got=len(self._data) - self._at,
+            )
+        out = cut(self._data, self._at, size)
+        self._at += size
+        return out
+
+    def section(self, name: str, most: int) -> bytes:
+        """Its length and so many bytes, which are read."""
+        size = self._length(name)
+        if size > most:
+            raise MalformedProof(
+                f"the {name} of the {self._what} is longer than any",
+                stage="bundle",
+                expected=f"at most {most} bytes",
+                got=size,
+            )
+        return self.take(size, name)
+
+    def proof(self, name: str) -> Bytes:
+        """Its length and so many bytes, which stay where they are until they are checked."""
+        return self._cut(self._length(name), name)
+
+    def _length(self, name: str) -> int:
+        (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
+        return int(size)
+
+    def count(self, most: int) -> int:
+        """A number of segments, compared with ``most`` before any is read."""
+        (count,) = struct.unpack("<I", self.take(4, "number of segments"))
+        if count > most:
+            raise MalformedProof(
+                f"the {self._what} has more segments than any run",
+                stage="bundle",
+                expected=f"at most {most}",
+                got=count,
+            )
+        return int(count)
+
+    def finish(self) -> None:
+        if self._at != len(self._data):
+            raise MalformedProof(
+                f"{len(self._data) - self._at} bytes follow the end of the {self._what}",
+                stage="bundle",
+            )
+
+
+def read_circuit(path: str | Path) -> bytes:
+    """The text of a circuit file; :class:`InputError` when there is none or it is too long."""
+    return read_bytes(path, "circuit", MAX_CIRCUIT_BYTES)
+
+
+def is_ezkl(path: str | Path) -> bool:
+    """Whether the file calls itself a proof by ezkl; False for one that cannot be read."""
+    return beginning(path, 7) == EZKL_MAGIC[:7]
+
+
+def refuse_version(what: str, found: int) -> NoReturn:
+    """Raises :class:`MalformedProof` for a file of another version."""
+    raise MalformedProof(
+        f"the {what} is of version {found} of the format and this zktrain reads version {VERSION}: "
+        "make it again, or use the release that made it",
+        stage="bundle",
+    )
+
+
+def parse(data: Bytes) -> Bundle:
+    """Proofs of a file are not read yet. Raises :class:`MalformedProof`."""
+    reader = Reader(data, "bundle")
+    magic = reader.take(len(MAGIC), "magic")
+    if magic[:7] == EVALUATION_MAGIC[:7]:
+        raise MalformedProof(
+            "this is a proof of an evaluation, not of training: use zktrain verify-eval",
+            stage="bundle",
+        )
+    if magic[:7] == EZKL_MAGIC[:7]:
+        raise MalformedProof(
+            "this is a proof by ezkl, not by the native backend: use zktrain.verify_ezkl",
+            stage="bundle",
+        )
+    if magic[:7] != MAGIC[:7]:
+        raise MalformedProof("this is not a zktrain bundle", stage="bundle")
+    if magic != MAGIC:
+        refuse_version("bundle", magic[7])
+    statement = reader.section("statement", MAX_TEXT_BYTES)
+    circuit = reader.section("circuit", MAX_CIRCUIT_BYTES)
+    dataset = reader.section("dataset header", MAX_TEXT_BYTES)
+    count = reader.count(MAX_SEGMENTS)
+    segments = []
+    for index in range(count):
+        header = SegmentHeader.from_bytes(reader.take(HEADER_BYTES, f"header of segment {index}"))
+        segments.append(SegmentProof(header, reader.proof(f"proof of segment {index}")))
+    closing = reader.proof("closing proof")
+    reader.finish()
+    return Bundle(statement, circuit, dataset, tuple(segments), closing)
+
+
+def parse_statement(bundle: Bundle) -> Statement:
+    """Circuit, dataset header and statement, each strictly; raises :class:`MalformedProof`."""
+    circuit = Circuit.from_json(bundle.circuit_json)
+    dataset = DatasetHeader.from_json(bundle.dataset_json)
+    return Statement.from_json(bundle.statement_json, circuit, dataset)
+
+
+def statement_of(path: str | Path) -> Statement:
+    """The statement of a bundle that is read for nothing else."""
+    with opened(path, "bundle") as file:
+        return parse_statement(parse(whole(file)))
+
+
+def check_chain(statement: Statement, headers: list[SegmentHeader]) -> None:
+    """The headers are exactly the segments of the run, in order, each bound to the one before.
+
+    Raises :class:`ChainBroken`. The Merkle roots inside are checked by the segments' proofs.
+    """
+    if len(headers) != len(statement.segments):
+        raise ChainBroken(
+            "the number of segments is not that of the run",
+            expected=len(statement.segments),
+            got=len(headers),
+        )
+    previous, start = statement.digest, bytes.fromhex(statement.initial)
+    for index, (header, (first, steps)) in enumerate(zip(headers, statement.segments, strict=True)):
+        if header.index != index:
+            raise ChainBroken(
+                "a segment is out of order", segment=index, expected=index, got=header.index
+            )
+        if (header.first_step, header.steps) != (first, steps):
+            raise ChainBroken(
+                "a segment covers other steps",
+                segment=index,
+                expected=f"{steps} steps from {first}",
+                got=f"{header.steps} steps from {header.first_step}",
+            )
+        if header.previous != previous:
+            raise ChainBroken(
+                "a segment follows another segment or statement than the one before it",
+                segment=index,
+                expected=previous.hex()[:16],
+                got=header.previous.hex()[:16],
+            )
+        if header.start != start:
+            raise ChainBroken(
+                "a segment starts at other weights than the last one ended", segment=index
+            )
+        previous, start = header.digest, header.end
+    if start != bytes.fromhex(statement.final):
+        raise ChainBroken("the last segment does not end in the weights of the statement")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """One line of ``zktrain inspect``; ``parts`` are bytes by kind of message."""
+
+    index: int
+    first_step: int
+    steps: int
+    start: str
+    end: str
+    previous: str
+    proof_bytes: int
+    parts: dict[str, int]
+
+
+def _fixed_parts(statement: Statement, index: int) -> dict[str, int]:
+    """Bytes of one segment's proof by kind, of those kinds whose size the statement fixes."""
+    entries = lookup_entries(statement.circuit, statement.shape(index))
+    parts = {"lookups": lookup.proof_bytes(entries)}
+    parts |= opening.proof_sizes(statement.packings(index), statement.opening_plan(index))
+    layout = statement.layout(index)
+    if layout is not None:
+        parts["pads of hidden scalars"] = layout.proof_bytes(statement.query_bits)
+    return parts
+
+
+def _all_parts(statement: Statement, sizes: list[int]) -> Iterator[dict[str, int]]:
+    """Bytes by kind of each segment's proof; Merkle paths and relations share the remainder,
+    because the number of siblings depends on the opened positions."""
+    alike: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
+    for index, size in enumerate(sizes):
+        kind = statement.kind(index)
+        if kind not in alike:
+            alike[kind] = _fixed_parts(statement, index)
+        fixed = alike[kind]
+        yield {**fixed, "relations and Merkle paths": size - sum(fixed.values())}
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a bundle says of itself, unverified."""
+
+    statement: Statement
+    proof_bytes: int
+    segments: tuple[SegmentSummary, ...]
+    closing_bytes: int
+    sections: dict[str, int]
+
+
+@checked
+def inspect_bundle(path: str | Path) -> Inspection:
+    """Parse a bundle without verifying it."""
+    with opened(path, "bundle") as file:
+        size, bundle = file.size, parse(whole(file))
+    statement = parse_statement(bundle)
+    segments = bundle.segments[: len(statement.segments)]
+    parts = _all_parts(statement, [len(s.proof) for s in segments])
+    summaries = tuple(
+        SegmentSummary(
+            s.header.index,
+            s.header.first_step,
+            s.header.steps,
+            s.header.start.hex(),
+            s.header.end.hex(),
+            s.header.previous.hex(),
+            len(s.proof),
+            of_kind,
+        )
+        for s, of_kind in zip(segments, parts, strict=True)
+    )
+    sections = {
+        "statement": len(bundle.statement_json),
+        "circuit": len(bundle.circuit_json),
+        "dataset header": len(bundle.dataset_json),
+        "segments": sum(len(s.proof) + HEADER_BYTES for s in bundle.segments),
+        "closing": len(bundle.closing),
+    }
+    return Inspection(statement, size, summaries, len(bundle.closing), sections)

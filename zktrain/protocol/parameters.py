@@ -1,0 +1,67 @@
+"""The protocol's constants, as one digest that every challenger absorbs first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+
+from ..commitment import ligero, merkle, packing, parameters
+from ..commitment.parameters import SCHEME
+from ..field.extension import NON_RESIDUE
+from ..field.goldilocks import GENERATOR, P
+from ..tables.curves import CURVES, curve
+from ..tables.exp_table import exp_table
+from ..tables.sigmoid_table import sigmoid_table
+from ..tables.tables import MAX_COLUMNS, TABLES
+from . import soundness
+
+VERSION = 4
+"""Of bundles, statements, dataset files and transcripts."""
+
+
+@lru_cache(maxsize=2)
+def parameter_digest(hiding: bool = False) -> bytes:
+    """SHA-256 of the canonical JSON of all constants. Proofs that hide have some more."""
+    at, before = exp_table()
+    exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
+    sigmoid = hashlib.sha256(sigmoid_table().astype("<i8").tobytes()).hexdigest()
+    fields: dict[str, object] = {
+        "protocol": f"zktrain-{VERSION}",
+        "field": P,
+        "generator": GENERATOR,
+        "non_residue": NON_RESIDUE,
+        "hash": "sha256",
+        "leaf": merkle.LEAF.rstrip(b"\0").decode(),
+        "node": merkle.NODE.rstrip(b"\0").decode(),
+        "rate_log": SCHEME.rate_log,
+        "dataset_rate_log": SCHEME.dataset_rate_log,
+        "deeper_rate_logs": SCHEME.deeper,
+        "clear_log": SCHEME.clear_log,
+        "opening_work_bits": SCHEME.work_bits,
+        "fold_log": parameters.FOLD_LOG,
+        "lane_log_min": parameters.LANE_LOG_MIN,
+        "row_log": parameters.ROW_LOG,
+        "max_work_bits": parameters.MAX_WORK_BITS,
+        "margin_bits": soundness.MARGIN_BITS,
+        "fold_margin_bits": parameters.FOLD_MARGIN_BITS,
+        "certificate_bits": soundness.CERTIFICATE_BITS,
+        "block_log_min": packing.BLOCK_LOG_MIN,
+        "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
+        "max_columns": MAX_COLUMNS,
+        "exp_table": exp,
+        "sigmoid_table": sigmoid,
+    }
+    for name in CURVES:
+        known = curve(name)
+        both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
+        fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
+    if hiding:
+        fields["hiding"] = {
+            "lane_log_min": parameters.HIDING_LANE_LOG_MIN,
+            "rate_slack": parameters.RATE_SLACK,
+            "salt_cells": merkle.SALT_CELLS,
+            "blinding_rows": ligero.BLINDS,
+            "work_bits": ligero.WORK_BITS,
+        }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()

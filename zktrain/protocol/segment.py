@@ -1,0 +1,338 @@
+"""One segment: the proof that its steps lead from the weights at its start to those at its end.
+
+Order of messages: header; commitment to all committed tensors and multiplicities; proof of work;
+lookups; then every operation of the step graph, from the assertions back to committed tensors;
+opening of the segment's and its boundaries' commitments. What remains are claims on the dataset,
+which the closing proof opens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import lookup
+from ..arguments.claims import Ledger, Shape, log_width
+from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
+from ..circuit.circuit import Circuit
+from ..commitment import opening
+from ..commitment.commit import Committed, commit
+from ..commitment.packing import Claim, claim_on
+from ..errors import MalformedProof
+from ..field import multilinear as ml
+from ..field.extension import Ext, Point
+from ..operations.batches import DatasetClaim
+from ..operations.operations import StepGraph
+from ..profile import mark
+from ..progress import Progress, silent
+from ..prover.randomness import Randomness, system
+from ..prover.witness import SegmentWitness
+from ..transcript.challenger import Challenger, Trace
+from ..transcript.channel import VerifierChannel
+from ..transcript.hiding import prover_channel, verifier_channel
+from ..transcript.spans import Bytes
+from . import relations as relation_proofs
+from .parameters import parameter_digest
+from .relations import BoundaryClaim, Relations
+from .statement import Provable, Statement, lookup_entries
+
+_HEADER = struct.Struct("<III32s32s32s")
+HEADER_BYTES = _HEADER.size
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """``start`` and ``end`` are Merkle roots of committed boundary weights; the run's first and
+    last ones are the digests of the public weights. ``previous`` is the digest of the header
+    before, first of all the statement's."""
+
+    index: int
+    first_step: int
+    steps: int
+    start: bytes
+    end: bytes
+    previous: bytes
+
+    def to_bytes(self) -> bytes:
+        return _HEADER.pack(
+            self.index, self.first_step, self.steps, self.start, self.end, self.previous
+        )
+
+    @staticmethod
+    def from_bytes(data: bytes) -> SegmentHeader:
+        if len(data) != HEADER_BYTES:
+            raise MalformedProof("a segment header has the wrong length", stage="bundle")
+        return SegmentHeader(*_HEADER.unpack(data))
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(b"zktrain segment header v1\0" + self.to_bytes()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryWeights:
+    """Integer weights at one boundary, padded to powers of two; ``committed`` inside a run."""
+
+    padded: dict[str, NDArray[np.int64]]
+    committed: Committed | None = None
+
+
+def pad_weights(weights_: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """Every axis to a power of two, with zeros."""
+    out = {}
+    for name, tensor in weights_.items():
+        dims = tuple(1 << log_width(n) for n in tensor.shape)
+        padded = np.zeros(dims, dtype=np.int64)
+        padded[tuple(slice(n) for n in tensor.shape)] = tensor
+        out[name] = padded
+    return out
+
+
+def split_weights(
+    circuit: Circuit, weights_: dict[str, NDArray[np.int64]]
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
+    """Padded weights that steps change, and those of frozen layers."""
+    moving = circuit.trained_shapes()
+    padded = pad_weights(weights_)
+    return (
+        {name: values for name, values in padded.items() if name in moving},
+        {name: values for name, values in padded.items() if name not in moving},
+    )
+
+
+def commit_boundary(
+    statement: Statement,
+    weights_: dict[str, NDArray[np.int64]],
+    random: Randomness | None = None,
+) -> BoundaryWeights:
+    """Commit to weights between two segments, but those of frozen layers."""
+    padded, _ = split_weights(statement.circuit, weights_)
+    packing = statement.boundary_packing()
+    return BoundaryWeights(padded, commit(packing, dict(padded), random or system()))
+
+
+def _multipliers(statement: Provable, segment: int, shape: Shape) -> NDArray[np.uint64]:
+    out = np.zeros(1 << shape.log_steps, dtype=np.uint64)
+    out[: shape.steps] = statement.multipliers(segment)
+    return out
+
+
+def _time_filter(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
+    coefficients = statement.coefficients(segment)
+    if coefficients is None:
+        return PlainSteps(_multipliers(statement, segment, shape))
+    return FilteredSteps(coefficients, shape.log_steps)
+
+
+def _challenger(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
+    challenger = Challenger(f"{statement.protocol} segment", trace)
+    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
+    challenger.absorb("statement", statement.digest)
+    challenger.absorb("header", header.to_bytes())
+    return challenger
+
+
+def _segment_order(statement: Provable, segment: int) -> NDArray[np.int64]:
+    return statement.order(segment)
+
+
+def _committed_sides(statement: Provable, segment: int) -> dict[str, int]:
+    """Ends of the segment whose weights are committed, with the number of their commitment."""
+    return {side: number for number, side in enumerate(statement.committed_sides(segment), 1)}
+
+
+def _relations(statement: Provable, segment: int) -> Relations:
+    shape = statement.shape(segment)
+    return Relations(
+        statement.circuit.graph(),
+        shape,
+        lookup_entries(statement.circuit, shape),
+        _time_filter(statement, segment, shape),
+        statement.dataset.record_axis,
+        statement.committed_sides(segment),
+        statement.counts(segment),
+    )
+
+
+def prove(
+    statement: Provable,
+    header: SegmentHeader,
+    witness: SegmentWitness,
+    columns: dict[str, NDArray[Any]],
+    start: BoundaryWeights,
+    end: BoundaryWeights,
+    *,
+    blinding: dict[str, NDArray[np.int64]] | None = None,
+    progress: Progress = silent,
+    trace: Trace | None = None,
+    counts: dict[str, NDArray[np.int64]] | None = None,
+    random: Randomness | None = None,
+    fixed: dict[str, NDArray[np.int64]] | None = None,
+) -> tuple[bytes, list[DatasetClaim]]:
+    """Proof bytes of segment ``header.index``, and its claims on the dataset ``columns`` (with
+    ``blinding`` records, where the dataset hides). ``fixed`` are padded weights that no step
+    changes; ``start`` and ``end`` do not have them.
+
+    ``counts`` replaces the multiplicities and ``random`` the operating system's randomness (both
+    for tests).
+    """
+    segment = header.index
+    graph, shape = statement.circuit.graph(), statement.shape(segment)
+    random = random or system()
+    progress("commit", 0, 1, segment=segment)
+    mark("pads")
+    channel = prover_channel(
+        _challenger(statement, header, trace),
+        statement.layout(segment),
+        statement.query_bits,
+        random,
+    )
+    mark("columns")
+    relations = _relations(statement, segment)
+    values = [_lookup_values(witness, shape, entry) for entry in relations.entries]
+    if counts is None:
+        counts = lookup.count_lookups(relations.entries, values)
+    tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
+    committed = commit(statement.packing(segment), {**tensors, **counts}, random)
+    channel.send_digest("commitment", committed.root)  # P -> V
+    channel.send_work("work", statement.work_bits(segment))  # P -> V
+
+    progress("lookups", 0, 1, segment=segment)
+    ledger = Ledger()
+    for name, point, value in lookup.prove(channel, "lookup", relations.entries, values, counts):
+        ledger.add(name, point, value)
+    del values
+
+    progress("relations", 0, 1, segment=segment)
+    both = {"start": start, "end": end}
+    sides = _committed_sides(statement, segment)
+    open_claims = relation_proofs.prove(
+        channel,
+        relations,
+        ledger,
+        witness,
+        {**{side: boundary.padded for side, boundary in both.items()}, "fixed": fixed or {}},
+        _segment_order(statement, segment),
+        columns,
+        blinding,
+    )
+
+    progress("opening", 0, 1, segment=segment)
+    claims = _opening_claims(graph, ledger, list(counts), open_claims.boundaries, sides)
+    commitments = [committed]
+    commitments += [both[side].committed for side in sides]  # type: ignore[misc]
+    opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
+    if channel.hiding:
+        mark("hiding: replay")
+        replay = _verifier(statement, header, channel.proof(), None)
+        public = {s: b.padded for s, b in both.items() if s not in sides} | {"fixed": fixed or {}}
+        _check(replay, statement, header, public)
+        mark("hiding: proof")
+        channel.close(replay)
+        mark(None)
+    return channel.proof(), open_claims.dataset
+
+
+def _opening_claims(
+    graph: StepGraph,
+    ledger: Ledger,
+    counts: list[str],
+    boundaries: list[BoundaryClaim],
+    sides: dict[str, int],
+) -> list[Claim]:
+    names = [tensor.name for tensor in graph.tensors if tensor.committed] + counts
+    claims = [claim_on(0, name, point, value) for name in names for point, value in ledger.of(name)]
+    return claims + [claim_on(sides[b.side], b.name, b.point, b.value) for b in boundaries]
+
+
+def _lookup_values(witness: SegmentWitness, shape: Shape, entry: lookup.Entry) -> lookup.Values:
+    columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
+    if entry.indicator is not None:
+        tensor = witness.tensor(entry.columns[0])
+        real = np.zeros(tensor.shape, dtype=np.uint8)
+        real[shape.real(witness.definition(entry.columns[0]))] = 1
+        columns.append(real.reshape(-1))
+    return lookup.Values(tuple(columns))
+
+
+def verify(
+    statement: Provable,
+    header: SegmentHeader,
+    proof: Bytes,
+    start: dict[str, NDArray[np.int64]] | None,
+    end: dict[str, NDArray[np.int64]] | None,
+    *,
+    trace: Trace | None = None,
+    sizes: dict[str, int] | None = None,
+    fixed: dict[str, NDArray[np.int64]] | None = None,
+) -> list[DatasetClaim]:
+    """Check the proof of one segment whose header was checked by the caller.
+
+    ``start`` and ``end`` are the padded public weights of the run's first and last boundary,
+    None where the boundary is committed; ``fixed`` those that no step changes. Returns the claims
+    on the dataset that the caller still has to check.
+    """
+    channel = _verifier(statement, header, proof, trace)
+    public = {
+        side: weights
+        for side, weights in (("start", start), ("end", end), ("fixed", fixed))
+        if weights is not None
+    }
+    claims = _check(channel, statement, header, public)
+    channel.close()
+    channel.finish()
+    if sizes is not None:
+        sizes.update(channel.sizes)
+    return claims
+
+
+def _verifier(
+    statement: Provable, header: SegmentHeader, proof: Bytes, trace: Trace | None
+) -> VerifierChannel:
+    return verifier_channel(
+        _challenger(statement, header, trace),
+        proof,
+        statement.layout(header.index),
+        statement.query_bits,
+    )
+
+
+def _check(
+    channel: VerifierChannel,
+    statement: Provable,
+    header: SegmentHeader,
+    public: dict[str, dict[str, NDArray[np.int64]]],
+) -> list[DatasetClaim]:
+    """All messages but those about pads; ``public`` weights by side."""
+    segment = header.index
+    root = channel.receive_digest("commitment")  # P -> V
+    channel.receive_work("work", statement.work_bits(segment))  # P -> V
+    relations = _relations(statement, segment)
+    ledger = Ledger(channel.check)
+    for name, point, value in lookup.verify(channel, "lookup", relations.entries):
+        ledger.add(name, point, value)
+
+    tables: dict[tuple[str, str], ml.IntegerTable] = {}
+
+    def public_value(side: str, name: str, point: Point) -> Ext:
+        if side not in public:
+            raise ValueError(f"the {side} weights of segment {segment} are public, but not given")
+        if (side, name) not in tables:
+            tables[side, name] = ml.IntegerTable(public[side][name])
+        return tables[side, name].evaluate(point)
+
+    order = _segment_order(statement, segment)
+    open_claims = relation_proofs.verify(channel, relations, ledger, public_value, order)
+
+    counts = [lookup.multiplicity(name) for name in lookup.tables_of(relations.entries)]
+    sides = _committed_sides(statement, segment)
+    claims = _opening_claims(relations.graph, ledger, counts, open_claims.boundaries, sides)
+    roots = [root] + [{"start": header.start, "end": header.end}[side] for side in sides]
+    packings = statement.packings(segment)
+    opening.verify(channel, "opening", roots, packings, claims, statement.query_bits)
+    return open_claims.dataset

@@ -1,0 +1,107 @@
+"""The soundness budget: every term by name, in bits, and their union.
+
+A term is the probability that a false statement passes one random choice of the verifier; the
+terms of all proofs in a bundle add up. All are proven (unique-decoding regime), given a hash
+function that behaves as a random oracle; the collision term is the hash's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..commitment import ligero
+from ..commitment.parameters import MAX_WORK_BITS, Plan, fold_bits, query_bits
+from ..field.extension import LOG2_SIZE
+from ..field.multilinear import log2_ceil
+from ..tables.tables import MAX_COLUMNS
+from ..transcript.hiding import Layout
+
+MARGIN_BITS = 2
+"""Query terms of a run get the bits asked for, these, and log2 of how many there are."""
+CERTIFICATE_BITS = 112
+"""Security of a dataset's certificate, made before anybody knows what it will be used for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """``bits = -log2`` of the error of ``name`` in ``part``."""
+
+    part: str
+    name: str
+    bits: float
+    basis: str = "proven"
+
+
+def union(terms: list[Term]) -> float:
+    """``-log2`` of the sum of all errors."""
+    total = sum(2.0**-term.bits for term in terms)
+    return -math.log2(total) if total > 0 else math.inf
+
+
+def _field(numerator: float) -> float:
+    return LOG2_SIZE - math.log2(max(1.0, numerator))
+
+
+def lookup_key_bits(leaves: int) -> float:
+    """Random keys: ``N (W + 2) / |E|``."""
+    return _field(leaves * (MAX_COLUMNS + 2))
+
+
+def lookup_work_bits(leaves: int, target: float) -> int:
+    """Proof of work that lifts the key term to ``target``."""
+    return max(0, min(MAX_WORK_BITS, math.ceil(target - lookup_key_bits(leaves))))
+
+
+def lookup_terms(part: str, leaves: int, work: int) -> list[Term]:
+    depth = log2_ceil(leaves)
+    return [
+        Term(part, "lookup keys", lookup_key_bits(leaves) + work),
+        Term(part, "lookup tree", _field(sum(3 * k + 2 for k in range(depth)))),
+    ]
+
+
+def opening_terms(part: str, plan: Plan, claims: int) -> list[Term]:
+    levels = plan.levels
+    variables = levels[0].message_log + levels[0].fold_log
+    terms = [Term(part, "claim batching", _field(claims + 2 * variables))]
+    for number, level in enumerate(levels):
+        rate = f"1/{1 << (level.code_log - level.message_log)}"
+        queries = query_bits(level.code_log, level.message_log, level.queries, level.tail)
+        terms.append(Term(part, f"queries at rate {rate}", queries + level.work_bits))
+        folding = fold_bits(level.code_log, level.folds) + level.fold_work_bits
+        terms.append(Term(part, f"folding at rate {rate}", folding))
+        if number:
+            terms.append(
+                Term(
+                    part,
+                    f"opened rows batched, level {number}",
+                    _field(
+                        levels[number - 1].queries
+                        + 2 * level.variables
+                        + level.masked
+                        + level.zeros * (1 + level.message_log)
+                    ),
+                )
+            )
+    return terms
+
+
+def hidden_terms(part: str, layout: Layout | None, bits: float) -> list[Term]:
+    """Of the proof about one-time pads, where there are any."""
+    if layout is None:
+        return []
+    sizes = ligero.parameters(layout.count, bits)
+    return [
+        Term(part, "hidden scalars, opened points", sizes.bits()),
+        Term(part, "hidden scalars, combinations", sizes.algebra_bits()),
+    ]
+
+
+def sumcheck_term(part: str, name: str, degree_sum: float) -> Term:
+    return Term(part, name, _field(degree_sum))
+
+
+def hash_term() -> Term:
+    """Collisions of SHA-256."""
+    return Term("all", "hash collisions", 128.0, "assumed")

@@ -1,0 +1,249 @@
+"""Zero knowledge for scalars: each is sent minus a one-time pad, and the verifier's checks are
+proved about the pads.
+
+The pads are committed before anything else, with the products of those pads whose scalars the
+verifier multiplies. Its checks are then linear in the committed vector; one random combination of
+all of them is proved with ``commitment.ligero``. The committed vector is
+
+    pads x | products z_k = x_i x_j | random a_k | d_k = a_k x_j
+
+and a product is proved by a challenge ``c``: ``u_k = c x_i + a_k`` is sent, and
+
+    u_k - c x_i - a_k = 0,     c z_k + d_k - u_k x_j = 0
+
+are two more linear relations; they hold for at most one ``c`` if ``z_k`` is wrong.
+
+How many scalars there are and which of them are multiplied follows from the statement: a dry run of
+the verifier (:class:`DryChannel`) writes it down as a :class:`Layout`. What the relations are, the
+prover learns from a run of the verifier on its own messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..commitment import ligero
+from ..errors import ZktrainError
+from ..field import extension as ext
+from ..field.extension import ONE, ZERO, Ext, ExtVec
+from ..field.forms import Form, Scalar, gradient, product
+from ..prover.randomness import Randomness, system
+from .challenger import Challenger
+from .channel import Difference, ProverChannel, VerifierChannel, several
+from .spans import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many scalars are padded, and which pairs of them are multiplied, in order."""
+
+    scalars: int
+    products: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Elements of the committed vector."""
+        return self.scalars + 3 * len(self.products)
+
+    def proof_bytes(self, bits: float) -> int:
+        """Size of the proof about the pads, Merkle paths aside."""
+        return ligero.parameters(self.count, bits).proof_bytes + 16 * len(self.products)
+
+    def more(self, scalars: int) -> Layout:
+        """With further scalars, not multiplied, after these."""
+        return Layout(self.scalars + scalars, self.products)
+
+
+class HidingProver(ProverChannel):
+    """Sends every scalar minus a pad; ``close`` proves the verifier's checks."""
+
+    hiding = True
+
+    def __init__(
+        self,
+        challenger: Challenger,
+        layout: Layout,
+        bits: float,
+        random: Randomness | None = None,
+    ) -> None:
+        super().__init__(challenger)
+        random = random or system()
+        self._layout = layout
+        self._pads = random.cells(2, layout.scalars)
+        left = self._pads[:, [i for i, _ in layout.products]]
+        right = self._pads[:, [j for _, j in layout.products]]
+        blinds = random.cells(2, len(layout.products))
+        self._left, self._blinds = left, blinds
+        vector = np.concatenate(
+            [self._pads, ext.mul(left, right), blinds, ext.mul(blinds, right)], axis=1
+        )
+        self._committed = ligero.commit(vector, ligero.parameters(layout.count, bits), random)
+        self._used = 0
+        self.send_digest("hidden/root", self._committed.tree.root)  # P -> V
+
+    def send(self, label: str, values: list[Ext]) -> None:
+        """P -> V: ``value - pad``; each pad serves once."""
+        first, self._used = self._used, self._used + len(values)
+        if self._used > self._layout.scalars:
+            raise ValueError(f"'{label}' has more scalars than there are pads")
+        pads = ext.scalars(self._pads[:, first : self._used])
+        self.send_clear(label, [value - pad for value, pad in zip(values, pads, strict=True)])
+
+    def send_nonzero(self, label: str, left: Ext, right: Ext) -> None:
+        """P -> V: the product and its inverse."""
+        value = left * right
+        self.send(label, [value, value.inverse() if value else ZERO])
+
+    def close(self, replay: VerifierChannel) -> None:
+        """Prove that all checks which ``replay``, a verifier of the messages so far, has collected
+        hold."""
+        if not isinstance(replay, HidingVerifier):
+            raise TypeError("the replay of a hiding prover hides")
+        if self._used != self._layout.scalars:
+            raise ValueError(f"{self._layout.scalars - self._used} pads were not used")
+        openings: list[Ext] = []
+        if self._layout.products:
+            c = self.challenger.element("hidden/product")  # V -> P
+            openings = ext.scalars(ext.add(ext.scale(self._left, c), self._blinds))
+            self.send_clear("hidden/openings", openings)  # P -> V
+        else:
+            c = ZERO
+        gamma = self.challenger.element("hidden/gamma")  # V -> P
+        relation, _ = replay.relation(c, openings, gamma)
+        ligero.prove(self, "hidden", self._committed, relation)
+
+
+class HidingVerifier(VerifierChannel):
+    """Receives padded scalars as forms in the pads and collects checks on them."""
+
+    hiding = True
+
+    def __init__(self, challenger: Challenger, proof: Bytes, layout: Layout, bits: float) -> None:
+        super().__init__(challenger, proof)
+        self._layout = layout
+        self._parameters = ligero.parameters(layout.count, bits)
+        self._used = 0
+        self._products: list[tuple[int, int]] = []
+        self._checks: list[Form] = []
+        self._root = self.receive_digest("hidden/root")  # P -> V
+
+    def receive(self, label: str, count: int) -> list[Scalar]:
+        """P -> V: ``sent + pad``."""
+        first, self._used = self._used, self._used + count
+        sent = self.receive_clear(label, count)
+        return [Form(value, slot=first + i) for i, value in enumerate(sent)]
+
+    def multiply(self, left: Scalar, right: Scalar) -> Scalar:
+        if not isinstance(left, Form):  # public
+            return right * left
+        if not isinstance(right, Form):
+            return left * right
+        slot = self._layout.scalars + len(self._products)
+        out = product(left, right, slot)
+        self._products.append((left.slot or 0, right.slot or 0))
+        return out
+
+    def check(self, difference: Difference, error: ZktrainError) -> None:
+        """What has no hidden part is judged at once; of the rest only the sum is, at the end."""
+        for found in several(difference()):
+            if isinstance(found, Form):
+                self._checks.append(found)
+            elif found:
+                raise error
+
+    def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
+        """The product has an inverse: both are received, hidden."""
+        value, inverse = self.receive(label, 2)  # P -> V
+        first, second = self.multiply(left, right), self.multiply(value, inverse)
+        self.check(lambda: first - value, error)
+        self.check(lambda: second - ONE, error)
+
+    def layout(self) -> Layout:
+        """What was received and multiplied so far."""
+        return Layout(self._used, tuple(self._products))
+
+    def relation(self, c: Ext, openings: list[Ext], gamma: Ext) -> tuple[ExtVec, Ext]:
+        """All checks as one: coefficients of the committed vector, and what they must give."""
+        if self.layout() != self._layout:
+            raise ValueError("the verifier has received other scalars than its dry run")
+        checks, first = list(self._checks), self._layout.scalars
+        many = len(self._layout.products)
+        if len(checks) + 2 * many >= self._layout.count:
+            raise ValueError("there are more checks than the error of their combination allows for")
+        for k, ((i, j), u) in enumerate(zip(self._layout.products, openings, strict=True)):
+            x, y = Form(ZERO, slot=i), Form(ZERO, slot=j)
+            z, a, d = (Form(ZERO, slot=first + k + part * many) for part in range(3))
+            checks.append(Form(u, ((-c, x), (-ONE, a))))
+            checks.append(Form(ZERO, ((c, z), (ONE, d), (-u, y))))
+        weights = ext.powers(gamma, len(checks) + 1)[1:]
+        coefficients = np.zeros((2, self._layout.count), dtype=np.uint64)
+        found = gradient(checks, weights)
+        coefficients[:, list(found)] = ext.vector(found.values())
+        target = -ext.inner(weights, [check.value for check in checks])
+        return coefficients, target
+
+    def close(self) -> None:
+        """Judge everything that was collected. Raises ``HiddenMismatch``."""
+        openings: list[Ext] = []
+        if self._layout.products:
+            c = self.challenger.element("hidden/product")  # V -> P
+            openings = self.receive_clear("hidden/openings", len(self._layout.products))  # P -> V
+        else:
+            c = ZERO
+        gamma = self.challenger.element("hidden/gamma")  # V -> P
+        relation, target = self.relation(c, openings, gamma)
+        ligero.verify(self, "hidden", self._root, self._parameters, relation, target)
+
+
+class _NoChallenger(Challenger):
+    """Different, meaningless challenges."""
+
+    def __init__(self) -> None:
+        super().__init__("dry run")
+        self._next = 1 << 32
+
+    def elements(self, label: str, count: int) -> list[Ext]:
+        first, self._next = self._next, self._next + count
+        return [Ext(first + i, 1) for i in range(count)]
+
+
+class DryChannel(HidingVerifier):
+    """Counts what a verifier would receive and multiply; checks are not computed."""
+
+    dry = True
+
+    def __init__(self) -> None:
+        VerifierChannel.__init__(self, _NoChallenger(), b"")
+        self._layout = Layout(0)
+        self._used = 0
+        self._products = []
+        self._checks = []
+
+    def receive_clear(self, label: str, count: int) -> list[Ext]:
+        return [ZERO] * count
+
+    def check(self, difference: Difference, error: ZktrainError) -> None:
+        pass
+
+
+def prover_channel(
+    challenger: Challenger,
+    layout: Layout | None,
+    bits: float,
+    random: Randomness | None = None,
+) -> ProverChannel:
+    """A channel that hides, if there is a layout of what to hide."""
+    if layout is None:
+        return ProverChannel(challenger)
+    return HidingProver(challenger, layout, bits, random)
+
+
+def verifier_channel(
+    challenger: Challenger, proof: Bytes, layout: Layout | None, bits: float
+) -> VerifierChannel:
+    """The other end of :func:`prover_channel`."""
+    if layout is None:
+        return VerifierChannel(challenger, proof)
+    return HidingVerifier(challenger, proof, layout, bits)
