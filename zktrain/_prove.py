@@ -32,7 +32,7 @@ from .dataset.public_file import encoded, parse_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
 from .locks import locked
-from .operations.batches import DatasetClaim
+from .operations.batch import DatasetClaim
 from .profile import mark, span
 from .progress import Progress, silent
 from .protocol import closing, segment

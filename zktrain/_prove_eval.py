@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .dataset.commitment import CommittedDataset
     from .dataset.readers import Like, Records
     from .dataset.secret_file import Owned
-    from .operations.batches import DatasetClaim
+    from .operations.batch import DatasetClaim
     from .protocol.evaluation import Counts, EvaluationStatement
     from .training.evaluation import IntegerWeights
 

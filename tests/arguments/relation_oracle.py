@@ -10,7 +10,8 @@ import numpy as np
 from field_oracle import extension, pair, random_pairs
 from numpy.typing import NDArray
 
-from zktrain.arguments.claims import Ledger, Shape
+from zktrain.arguments.claims import Ledger
+from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from zktrain.circuit.circuit import Circuit
 from zktrain.field.extension import Ext, Point

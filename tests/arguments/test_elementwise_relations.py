@@ -19,12 +19,14 @@ from relation_oracle import (
     verifier,
 )
 
-from zktrain.arguments.claims import Ledger, Shape
+from zktrain import operations as ops
+from zktrain.arguments.claims import Ledger
+from zktrain.arguments.tensors import Shape
+from zktrain.arguments.tensors import Tensor as Described
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point
 from zktrain.operations import linear, product
-from zktrain.operations import operations as ops
-from zktrain.operations.operations import StepGraph
+from zktrain.operations.base import StepGraph
 from zktrain.transcript.channel import ProverChannel
 
 SHAPES = [(1, 1), (1, 3), (4, 4), (3, 5)]
@@ -151,8 +153,8 @@ def linear_case(
             else:
                 out[t, b] = value
     tensors["out"] = out
-    described = tuple(ops.Tensor(n, w, n != "virtual") for n, w in WIDTHS.items())
-    return op, StepGraph((*described, ops.Tensor("out", width)), (op,)), shape, tensors
+    described = tuple(Described(n, w, n != "virtual") for n, w in WIDTHS.items())
+    return op, StepGraph((*described, Described("out", width)), (op,)), shape, tensors
 
 
 def reduce_both(

@@ -18,12 +18,14 @@ from relation_oracle import (
     verifier,
 )
 
-from zktrain.arguments.claims import Ledger, Shape, WeightLedger
+from zktrain import operations as ops
+from zktrain.arguments.claims import Ledger, WeightLedger
+from zktrain.arguments.tensors import Shape
+from zktrain.arguments.tensors import Tensor as Described
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point
 from zktrain.operations import affine, fixed, tally
-from zktrain.operations import operations as ops
-from zktrain.operations.operations import StepGraph
+from zktrain.operations.base import StepGraph
 
 TALLY = ops.Tally("y", "h")
 SHAPES = [(1, 1), (1, 3), (1, 8), (3, 5)]
@@ -31,7 +33,7 @@ WIDTHS = [(3, 3), (1, 1), (4, 2), (2, 5)]
 
 
 def _graph(left: int, right: int) -> StepGraph:
-    return StepGraph((ops.Tensor("y", left), ops.Tensor("h", right)), (TALLY,))
+    return StepGraph((Described("y", left), Described("h", right)), (TALLY,))
 
 
 def _tensors(steps: int, batch: int, left: int, right: int) -> dict[str, Tensor]:

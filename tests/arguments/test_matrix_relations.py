@@ -23,13 +23,15 @@ from relation_oracle import (
     verifier,
 )
 
-from zktrain.arguments.claims import Ledger, Shape, WeightClaim, WeightLedger
+from zktrain.arguments.claims import Ledger, WeightClaim, WeightLedger
+from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps
 from zktrain.errors import SumcheckMismatch
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, Point, scalars, vector
-from zktrain.operations import affine, batches, weights
-from zktrain.operations.operations import Accumulate, Affine, AffineTransposed, Batch
+from zktrain.operations import Accumulate, Affine, AffineTransposed, Batch, affine
+from zktrain.operations import accumulate as weights
+from zktrain.operations import batch as batches
 
 SIZES = [(1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 4), (4, 4, 5, 3), (3, 5, 6, 7)]
 FORWARD = Affine("acc", "a", "w", "b", BIAS_SHIFT)

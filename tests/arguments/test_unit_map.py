@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from relation_oracle import Tensors, copy, false_claims, prover, random_point, truth, verifier
 
-from zktrain.arguments.claims import Ledger, Shape
+from zktrain.arguments.claims import Ledger
+from zktrain.arguments.tensors import Shape, Tensor
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import ONE, Ext, Point
-from zktrain.operations import unit_map, vanish
+from zktrain.operations import UnitMap, unit_map, vanish
 from zktrain.operations.map_arrays import apply_map
 from zktrain.operations.maps import Before, Map, Reorder, Steps, Window
-from zktrain.operations.operations import Tensor, UnitMap
 from zktrain.transcript.channel import ProverChannel
 
 SHAPE = Shape(3, 3)

@@ -28,7 +28,7 @@ from zktrain.layers.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.operations.operations import Accumulate, Linear
+from zktrain.operations import Accumulate, Linear
 from zktrain.optimizers.momentum import FORMAT, Momentum
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zktrain.arguments.claims import Shape
+from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import MAX_SPREAD, Evaluation, build_evaluation
 from zktrain.layers.network import FixedPoint, Initialisation, Layer
-from zktrain.operations.batches import RecordAxis
-from zktrain.operations.operations import (
+from zktrain.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
     Fixed,
     Lookup,
-    StepGraph,
 )
+from zktrain.operations.base import StepGraph
+from zktrain.operations.batch import RecordAxis
 from zktrain.protocol import dry
 from zktrain.protocol.relations import Relations, claim_order, name_of
 from zktrain.protocol.statement import lookup_entries

@@ -18,7 +18,7 @@ from circuit_networks import circuit_of
 
 from zktrain.circuit.bounds import padded
 from zktrain.circuit.circuit import Circuit
-from zktrain.operations.operations import (
+from zktrain.operations import (
     Accumulate,
     Affine,
     AffineTransposed,

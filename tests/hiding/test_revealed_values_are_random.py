@@ -28,16 +28,17 @@ from probing import (
 )
 from tiny_openings import BITS, POSITIONS, TinyOpening, pad_coefficients, tiny_parameters
 
-from zktrain.arguments.claims import Ledger, Shape
+from zktrain.arguments.claims import Ledger
+from zktrain.arguments.tensors import Shape
 from zktrain.commitment import ligero
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO
 from zktrain.field.goldilocks import P
-from zktrain.operations import batches
-from zktrain.operations.batches import RecordAxis
-from zktrain.operations.operations import Batch
+from zktrain.operations import Batch
+from zktrain.operations import batch as batches
+from zktrain.operations.batch import RecordAxis
 from zktrain.prover.randomness import Randomness
 from zktrain.transcript.hiding import HidingVerifier, Layout
 

@@ -33,7 +33,7 @@ from zktrain.layers.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.operations.operations import StepGraph
+from zktrain.operations.base import StepGraph
 from zktrain.optimizers.momentum import FORMAT, Momentum
 from zktrain.protocol import closing, segment
 from zktrain.protocol.segment import BoundaryWeights, SegmentHeader

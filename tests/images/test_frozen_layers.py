@@ -28,8 +28,8 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import ExtVec
-from zktrain.operations import affine
-from zktrain.operations.operations import Accumulate, AffineTransposed, Fixed, StepGraph
+from zktrain.operations import Accumulate, AffineTransposed, Fixed, affine
+from zktrain.operations.base import StepGraph
 from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import relations, segment
 from zktrain.training.interpreter import GraphTrajectory
@@ -100,7 +100,7 @@ def test_a_trained_layer_that_was_left_out() -> None:
     attempt.graph = None
     with claiming(lying):
         proofs = attempt.prove()
-    refused_by("operations.weights.verify: does not match", lambda: attempt.verify(proofs))
+    refused_by("operations.accumulate.verify: does not match", lambda: attempt.verify(proofs))
 
 
 @pytest.mark.parametrize("hiding", [False, True])

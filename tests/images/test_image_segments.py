@@ -12,7 +12,7 @@ import pytest
 from check_sites import refused_by
 from image_run import CLASSES, NETWORKS, SEGMENT_STEPS, Attempt, conv, dense
 
-from zktrain.arguments.claims import Shape
+from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit.circuit import Circuit
 from zktrain.commitment import opening
@@ -20,8 +20,8 @@ from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import LOG2_SIZE
 from zktrain.layers.network import Add, AnyLayer, FixedPoint, Flatten, Initialisation, Unflatten
-from zktrain.operations import weights
-from zktrain.operations.operations import Product
+from zktrain.operations import Product
+from zktrain.operations import accumulate as weights
 from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import segment
 from zktrain.protocol.statement import Statement
@@ -117,7 +117,7 @@ def test_weights_that_were_not_decayed() -> None:
 
     with mock.patch.object(segment, "_time_filter", lie):
         proofs = attempt.prove()
-    refused_by("operations.weights.verify: does not match", lambda: attempt.verify(proofs))
+    refused_by("operations.accumulate.verify: does not match", lambda: attempt.verify(proofs))
 
 
 @pytest.mark.parametrize("name", FROZEN)

@@ -13,6 +13,7 @@ import pytest
 from image_run import CLASSES, conv, dense
 from numpy.typing import NDArray
 
+from zktrain.arguments.tensors import Tensor
 from zktrain.circuit import bounds
 from zktrain.circuit.circuit import Circuit, parameter_shapes
 from zktrain.circuit.evaluation import build_evaluation
@@ -26,9 +27,7 @@ from zktrain.layers.network import (
     MaxPool,
     Unflatten,
 )
-from zktrain.operations import reach
-from zktrain.operations.maps import Before, Reorder, Window
-from zktrain.operations.operations import (
+from zktrain.operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -36,9 +35,10 @@ from zktrain.operations.operations import (
     Linear,
     Lookup,
     Product,
-    Tensor,
     UnitMap,
+    reach,
 )
+from zktrain.operations.maps import Before, Reorder, Window
 from zktrain.optimizers.momentum import FORMAT, Momentum
 from zktrain.tables.tables import TABLES
 

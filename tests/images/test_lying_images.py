@@ -13,10 +13,11 @@ import torch
 from harness import MAP, without
 from image_run import Attempt, circuit
 
+from zktrain.arguments.tensors import Tensor
 from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
-from zktrain.operations import unit_map, vanish
+from zktrain.operations import Linear, UnitMap, unit_map, vanish
+from zktrain.operations.base import StepGraph
 from zktrain.operations.maps import Reorder, Steps, Window
-from zktrain.operations.operations import Linear, StepGraph, Tensor, UnitMap
 from zktrain.prover import witness as transcript_witness
 from zktrain.training import interpreter
 

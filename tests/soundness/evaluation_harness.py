@@ -30,7 +30,7 @@ from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.layers.network import FixedPoint, Initialisation, Layer
 from zktrain.operations import fixed, tally, unit_map, vanish
-from zktrain.operations.batches import DatasetClaim
+from zktrain.operations.batch import DatasetClaim
 from zktrain.protocol import closing, segment
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.segment import BoundaryWeights

@@ -33,8 +33,10 @@ from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.layers.network import FixedPoint, Initialisation, Layer
-from zktrain.operations import affine, batches, linear, product, unit_map, weights
-from zktrain.operations.batches import DatasetClaim
+from zktrain.operations import accumulate as weights
+from zktrain.operations import affine, linear, product, unit_map
+from zktrain.operations import batch as batches
+from zktrain.operations.batch import DatasetClaim
 from zktrain.protocol import closing, segment
 from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries

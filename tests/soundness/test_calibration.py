@@ -30,8 +30,7 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
-from zktrain.operations import product
-from zktrain.operations.operations import Product
+from zktrain.operations import Product, product
 from zktrain.protocol import segment
 from zktrain.tables.tables import TABLES, Table
 from zktrain.transcript.challenger import Challenger

@@ -33,8 +33,8 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext
 from zktrain.field.goldilocks import P
-from zktrain.operations import batches
-from zktrain.operations.batches import DatasetClaim
+from zktrain.operations import batch as batches
+from zktrain.operations.batch import DatasetClaim
 from zktrain.prover.kernels import field as kf
 from zktrain.prover.randomness import expand
 from zktrain.tables.tables import TABLES

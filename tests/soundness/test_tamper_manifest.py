@@ -35,7 +35,7 @@ from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import InputError, MalformedProof, ZktrainError
 from zktrain.field.goldilocks import P
-from zktrain.operations.batches import DatasetClaim
+from zktrain.operations.batch import DatasetClaim
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import Bundle, Reader, SegmentProof, parse, parse_statement
 from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader

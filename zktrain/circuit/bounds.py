@@ -6,9 +6,10 @@ from functools import lru_cache
 from math import isqrt, prod
 from typing import TYPE_CHECKING
 
+from ..arguments.tensors import Tensor
 from ..layers.network import Convolution
-from ..operations import reach
-from ..operations.operations import Lookup, StepGraph, Tensor
+from ..operations import Lookup, reach
+from ..operations.base import StepGraph
 from ..optimizers.momentum import START_BITS, largest_coefficient
 
 if TYPE_CHECKING:

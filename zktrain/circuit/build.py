@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from ..arguments.tensors import Tensor
 from ..layers.geometry import Extent, Geometry, geometry, window
 from ..layers.network import (
     Activation,
@@ -17,8 +18,7 @@ from ..layers.network import (
     MaxPool,
     Unflatten,
 )
-from ..operations.maps import Before, Map, Reorder, Window
-from ..operations.operations import (
+from ..operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -26,13 +26,12 @@ from ..operations.operations import (
     Fixed,
     Linear,
     Lookup,
-    Operation,
     Product,
-    StepGraph,
-    Tensor,
     UnitMap,
     Vanish,
 )
+from ..operations.base import Operation, StepGraph
+from ..operations.maps import Before, Map, Reorder, Window
 from ..tables.curves import SLOPE_BITS, curve
 from ..tables.sigmoid_table import SIGMOID_HALF
 

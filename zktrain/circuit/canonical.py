@@ -29,7 +29,7 @@ from ..layers.network import (
     MaxPool,
     Unflatten,
 )
-from ..operations.operations import Accumulate, Fixed
+from ..operations import Accumulate, Fixed
 from ..optimizers import momentum
 from ..optimizers.momentum import Momentum
 from ..tables.curves import CURVES

@@ -11,7 +11,7 @@ from math import prod
 from ..errors import MalformedProof
 from ..layers.geometry import geometry
 from ..layers.network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
-from ..operations.operations import StepGraph
+from ..operations.base import StepGraph
 from ..optimizers.momentum import MULTIPLIER_BITS, Momentum
 from . import bounds, canonical
 from .build import build_step

@@ -19,17 +19,17 @@ from functools import lru_cache
 
 from ..layers.geometry import Extent
 from ..layers.network import AnyLayer, FixedPoint
-from ..operations.maps import Before
-from ..operations.operations import (
+from ..operations import (
     Fixed,
     Linear,
     Lookup,
     Product,
-    StepGraph,
     Tally,
     UnitMap,
     Vanish,
 )
+from ..operations.base import StepGraph
+from ..operations.maps import Before
 from .build import forward
 from .circuit import Circuit, trained
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from ..arguments.claims import Shape, log_grid, log_units, log_width
+from ..arguments.tensors import Shape, log_grid, log_units, log_width
 from ..circuit.circuit import Circuit
 from ..dataset import commitment as dataset
 from ..layers.geometry import geometry
 from ..layers.network import Convolution, Layer
-from ..operations import unit_map
-from ..operations.operations import (
+from ..operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -22,11 +21,12 @@ from ..operations.operations import (
     Fixed,
     Linear,
     Lookup,
-    Operation,
     Product,
     UnitMap,
     Vanish,
+    unit_map,
 )
+from ..operations.base import Operation
 from ..optimizers.momentum import coefficients_of
 from ..protocol.dry import SegmentClaims
 from ..protocol.relations import claim_order, name_of

@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..arguments.claims import log_cells
+from ..arguments.tensors import log_cells
 from ..field.multilinear import log2_ceil
 from ..layers.network import Convolution, Layer
-from ..operations.operations import Accumulate, Batch, Fixed, Lookup, Operation, StepGraph
+from ..operations import Accumulate, Batch, Fixed, Lookup
+from ..operations.base import Operation, StepGraph
 from ..protocol.relations import claim_order, name_of
 from ..protocol.statement import Statement
 from .counts import layer_products

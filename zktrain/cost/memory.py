@@ -13,7 +13,8 @@ import numpy as np
 from ..arguments import lookup
 from ..commitment.packing import Packing
 from ..dataset import commitment as dataset
-from ..operations.operations import Linear, Product, StepGraph, UnitMap
+from ..operations import Linear, Product, UnitMap
+from ..operations.base import StepGraph
 from ..protocol.statement import Statement, lookup_entries
 
 Held = dict[str, float]

@@ -13,7 +13,7 @@ bound. What the certificate proves:
 
 A commitment *hides* unless it is made to be recomputed by everybody: its lanes have random tails
 for a stated number of openings, its leaves salts, and it holds random *blinding records* that no
-batch selects, so that values of the dataset at random points are uniform (``operations.batches``).
+batch selects, so that values of the dataset at random points are uniform (``operations.batch``).
 All randomness is expanded from one secret of the owner.
 """
 
@@ -44,7 +44,7 @@ from ..errors import InputError, MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Ext, Point
 from ..field.goldilocks import P
-from ..operations.batches import DatasetClaim, RecordAxis
+from ..operations.batch import DatasetClaim, RecordAxis
 from ..profile import mark
 from ..protocol import soundness
 from ..protocol.parameters import VERSION, parameter_digest

@@ -12,20 +12,14 @@ claims on the activation (or error) and on the weights at step-coordinates. Erro
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import (
-    Ledger,
-    Shape,
-    WeightClaim,
-    WeightLedger,
-    Witness,
-    log_grid,
-    log_units,
-    log_width,
-)
+from ..arguments.claims import Ledger, WeightClaim, WeightLedger, Witness
+from ..arguments.tensors import Shape, Tensor, log_grid, log_units, log_width
 from ..arguments.time_filter import TimeFilter
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
@@ -34,7 +28,43 @@ from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
 from ..prover.operands import Operand
 from ..transcript.channel import ProverChannel, VerifierChannel
-from .operations import Accumulate, Affine, AffineTransposed, Tensor
+from .accumulate import Accumulate
+
+
+@dataclass(frozen=True, slots=True)
+class AffineTransposed:
+    """``output[t, b, :] = source[t, b, :] W_t^T``."""
+
+    output: str
+    source: str
+    weight: str
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.source, self.weight}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.output}
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """``output[t, b, :] = source[t, b, :] W_t + 2**bias_shift * bias_t`` on real cells."""
+
+    output: str
+    source: str
+    weight: str
+    bias: str | None
+    bias_shift: int
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.source, self.weight}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.output}
 
 
 def _at_point(

@@ -7,13 +7,30 @@ itself, whatever filter acts on the weights of other layers. Exact; no error ter
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..arguments.claims import WeightClaim, WeightLedger
 from ..errors import SumcheckMismatch
 from ..field.extension import Ext, Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
-from .operations import Fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The weights and the bias are public and the same at every step; it stands where trained ones
+    have their ``Accumulate``."""
+
+    weight: str
+    bias: str | None
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return set()
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.weight}
 
 
 def verify(

@@ -9,11 +9,37 @@ sent. Exact; no error term.
 
 from __future__ import annotations
 
-from ..arguments.claims import Check, Exchange, Ledger, Shape, coordinates, judge, log_width, real
+from dataclasses import dataclass
+
+from ..arguments.claims import Check, Exchange, Ledger, judge
+from ..arguments.tensors import Shape, Tensor, coordinates, log_width, real
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import HALF, Ext, Point
-from .operations import Linear, StepGraph, Tensor
+from .base import StepGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """``output = sum_i coefficient_i * tensor_i + constant * I``, ``I`` the indicator of real
+    cells.
+
+    A tensor without units (without taps) in an output that has them is broadcast over the real
+    ones; one with them in an output that has none is summed over its own. All else is taken cell
+    by cell.
+    """
+
+    output: str
+    terms: tuple[tuple[int, str], ...]
+    constant: int = 0
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {name for _, name in self.terms}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.output}
 
 
 def reduce(

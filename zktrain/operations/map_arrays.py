@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments.tensors import Tensor
 from .maps import Before, Map, Reorder, Window
-from .operations import Tensor
 
 
 def span(count: int, inputs: int, stride: int, shift: int) -> tuple[slice, slice]:

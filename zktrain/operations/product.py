@@ -6,6 +6,7 @@ n) / |E|``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,7 +18,23 @@ from ..field import multilinear as ml
 from ..field.extension import ZERO, Ext, ExtVec, from_base, powers
 from ..field.forms import combine
 from ..transcript.channel import ProverChannel, VerifierChannel
-from .operations import Product
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``output = left * right``, cell by cell."""
+
+    output: str
+    left: str
+    right: str
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.left, self.right}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.output}
 
 
 def prove(channel: ProverChannel, op: Product, ledger: Ledger, witness: Witness) -> None:

@@ -14,12 +14,12 @@ from functools import lru_cache
 from math import prod
 from typing import assert_never
 
+from ..arguments.tensors import Tensor
 from ..circuit.build import EXP_DISTANCES, EXP_SCALE_BITS
 from ..tables.curves import curve
 from ..tables.exp_table import exp_table
 from ..tables.sigmoid_table import SIGMOID_HALF
-from .maps import Before, Map, Reorder, Steps, Window
-from .operations import (
+from . import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -27,14 +27,13 @@ from .operations import (
     Fixed,
     Linear,
     Lookup,
-    Operation,
     Product,
-    StepGraph,
     Tally,
-    Tensor,
     UnitMap,
     Vanish,
 )
+from .base import Operation, StepGraph
+from .maps import Before, Map, Reorder, Steps, Window
 
 Range = tuple[int, int]
 INPUT_MAX = 255
@@ -333,7 +332,7 @@ def sizes(
             case Lookup() | Vanish() | Tally():
                 pass
             case _:
-                assert_never(op)
+                raise TypeError(f"the reach of a {type(op).__name__} is not known")
         return True
 
     waiting = list(graph.operations)

@@ -11,17 +11,37 @@ rounds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, Shape, Witness, log_width
+from ..arguments.claims import Ledger, Witness
+from ..arguments.tensors import Shape, log_width
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import ZERO, Point
 from ..transcript.challenger import Challenger
 from ..transcript.channel import ProverChannel, VerifierChannel
-from .operations import StepGraph, Tally
+from .base import StepGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``sum_{t, b} left[t, b, i] right[t, b, k]`` is the public matrix of the segment."""
+
+    left: str
+    right: str
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.left, self.right}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return set()
+
 
 Matrix = NDArray[np.int64]
 """Counts ``(classes of left, classes of right)``, nonnegative and below ``2^32``."""

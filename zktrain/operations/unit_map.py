@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import (
+from ..arguments.claims import Ledger, Witness
+from ..arguments.tensors import (
     Coordinates,
-    Ledger,
     Shape,
-    Witness,
+    Tensor,
     coordinates,
     log_cells,
     log_width,
@@ -31,8 +31,24 @@ from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar, combine
 from ..transcript.channel import ProverChannel, VerifierChannel
-from .maps import Before, Reorder, Steps, Window
-from .operations import Tensor, UnitMap
+from .maps import Before, Map, Reorder, Steps, Window
+
+
+@dataclass(frozen=True, slots=True)
+class UnitMap:
+    """``output[t, b, :] = M source[t, b, :]`` with a public matrix over all axes of one sample."""
+
+    output: str
+    source: str
+    map: Map
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.source}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.output}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,27 @@ Error ``variables / |E|``.
 
 from __future__ import annotations
 
-from ..arguments.claims import Ledger, Shape
+from dataclasses import dataclass
+
+from ..arguments.claims import Ledger
+from ..arguments.tensors import Shape, Tensor
 from ..field.extension import ZERO
 from ..transcript.challenger import Challenger
-from .operations import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Vanish:
+    """Every cell of ``source`` is 0, padded ones included."""
+
+    source: str
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.source}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return set()
 
 
 def claim_zero(challenger: Challenger, tensor: Tensor, shape: Shape, ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..commitment import opening
 from ..commitment.commit import Committed
 from ..dataset.commitment import opening_claims
-from ..operations.batches import DatasetClaim
+from ..operations.batch import DatasetClaim
 from ..profile import mark
 from ..prover.randomness import Randomness
 from ..transcript.challenger import Challenger, Trace

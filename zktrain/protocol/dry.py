@@ -14,7 +14,7 @@ import numpy as np
 from ..arguments import lookup
 from ..arguments.claims import Ledger
 from ..field.extension import ZERO
-from ..operations.operations import Accumulate
+from ..operations import Accumulate
 from ..transcript.hiding import DryChannel, Layout
 from . import relations as relation_proofs
 from .relations import Relations

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments.claims import Shape
+from ..arguments.tensors import Shape
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import Evaluation
 from ..commitment.packing import Packing, total_log

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import lookup
-from ..arguments.claims import Ledger, Shape, WeightLedger, Witness
+from ..arguments.claims import Ledger, WeightLedger, Witness
+from ..arguments.tensors import Shape, Tensor
 from ..arguments.time_filter import TimeFilter
 from ..field.extension import Ext, Point
 from ..field.forms import Scalar
-from ..operations import affine, batches, fixed, linear, product, tally, unit_map, vanish, weights
-from ..operations.batches import DatasetClaim, RecordAxis
-from ..operations.operations import (
+from ..operations import (
     Accumulate,
     Affine,
     AffineTransposed,
@@ -32,14 +31,22 @@ from ..operations.operations import (
     Fixed,
     Linear,
     Lookup,
-    Operation,
     Product,
-    StepGraph,
     Tally,
-    Tensor,
     UnitMap,
     Vanish,
+    affine,
+    fixed,
+    linear,
+    product,
+    tally,
+    unit_map,
+    vanish,
 )
+from ..operations import accumulate as weights
+from ..operations import batch as batches
+from ..operations.base import Operation, StepGraph
+from ..operations.batch import DatasetClaim, RecordAxis
 from ..profile import mark
 from ..transcript.channel import ProverChannel, VerifierChannel
 
@@ -85,7 +92,7 @@ def claim_order(graph: StepGraph) -> list[Operation]:
     Claims flow from outputs to inputs; a weight is the output of its ``Accumulate`` or ``Fixed``.
     """
     waiting = [
-        (op, _inputs(op), _outputs(op)) for op in graph.operations if not isinstance(op, Lookup)
+        (op, op.inputs(), op.outputs()) for op in graph.operations if not isinstance(op, Lookup)
     ]
     consumers = Counter(name for _, inputs, _ in waiting for name in inputs)
     done: list[Operation] = []
@@ -101,32 +108,6 @@ def claim_order(graph: StepGraph) -> list[Operation]:
     return done
 
 
-def _inputs(op: Operation) -> set[str]:
-    match op:
-        case Linear():
-            return {name for _, name in op.terms}
-        case Product():
-            return {op.left, op.right}
-        case Affine() | AffineTransposed():
-            return {op.source, op.weight}
-        case Accumulate():
-            return {op.activation, op.error}
-        case UnitMap() | Vanish():
-            return {op.source}
-        case Tally():
-            return {op.left, op.right}
-        case _:
-            return set()
-
-
-def _outputs(op: Operation) -> set[str]:
-    if isinstance(op, (Accumulate, Fixed)):
-        return {op.weight}
-    if isinstance(op, (Lookup, Vanish, Tally)):
-        return set()
-    return {op.output}
-
-
 def _parameters(op: Operation) -> set[str]:
     """What a claim on weights is checked by: the weights and the bias of an update."""
     if isinstance(op, (Accumulate, Fixed)):
@@ -139,7 +120,7 @@ def name_of(op: Operation) -> str:
     kind = type(op).__name__.lower()
     if isinstance(op, Accumulate):
         return f"{kind} {op.weight}"
-    return f"{kind} {min(_outputs(op) or _inputs(op), default='')}"
+    return f"{kind} {min(op.outputs() or op.inputs(), default='')}"
 
 
 def _updates(graph: StepGraph) -> dict[str, Accumulate]:

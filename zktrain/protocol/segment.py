@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import lookup
-from ..arguments.claims import Ledger, Shape, log_width
+from ..arguments.claims import Ledger
+from ..arguments.tensors import Shape, log_width
 from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from ..circuit.circuit import Circuit
 from ..commitment import opening
@@ -26,8 +27,8 @@ from ..commitment.packing import Claim, claim_on
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
-from ..operations.batches import DatasetClaim
-from ..operations.operations import StepGraph
+from ..operations.base import StepGraph
+from ..operations.batch import DatasetClaim
 from ..profile import mark
 from ..progress import Progress, silent
 from ..prover.randomness import Randomness, system

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import lookup
-from ..arguments.claims import Shape, log_grid, log_units, log_width
+from ..arguments.tensors import Shape, log_grid, log_units, log_width
 from ..arguments.time_filter import PlainSteps
 from ..circuit.bounds import MAX_SEGMENT_LOG as MAX_SEGMENT_LOG
 from ..circuit.bounds import MAX_SEGMENT_SAMPLES as MAX_SEGMENT_SAMPLES
@@ -34,20 +34,21 @@ from ..commitment.parameters import (
 )
 from ..dataset.commitment import DatasetHeader, certificate_terms
 from ..errors import MalformedProof, RecipeError
-from ..operations import tally, unit_map
-from ..operations.batches import RecordAxis
-from ..operations.operations import (
+from ..operations import (
     Accumulate,
     Affine,
     AffineTransposed,
     Batch,
     Lookup,
     Product,
-    StepGraph,
     Tally,
     UnitMap,
     Vanish,
+    tally,
+    unit_map,
 )
+from ..operations.base import StepGraph
+from ..operations.batch import RecordAxis
 from ..optimizers.momentum import Coefficients, coefficients_of
 from ..tables.tables import TABLES
 from ..transcript.hiding import Layout

@@ -13,11 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments.claims import coordinates, log_width
+from ..arguments.tensors import Tensor, coordinates, log_width
 from ..field.extension import ExtVec, Point
 from ..operations.map_arrays import span
 from ..operations.maps import Steps, Window
-from ..operations.operations import Tensor
 
 
 class Operand(Protocol):

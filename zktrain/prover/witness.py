@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments.claims import Shape, log_width
+from ..arguments.tensors import Shape, Tensor, log_width
 from ..field.extension import Ext, Point
+from ..operations import Linear, Product, UnitMap
+from ..operations.base import StepGraph
 from ..operations.map_arrays import apply_map
 from ..operations.maps import Window
-from ..operations.operations import Linear, Product, StepGraph, Tensor, UnitMap
 from .operands import Dense, Operand, Patches
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..arguments.tensors import Tensor
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import PREDICTION, Evaluation
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
-from ..operations.operations import StepGraph, Tensor
+from ..operations.base import StepGraph
 from .arithmetic import Softmax
 from .interpreter import Rules, Step
 from .trajectory import check_records, check_weights

@@ -22,24 +22,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..arguments.tensors import Tensor
 from ..circuit import bounds
 from ..circuit.circuit import Circuit
 from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
-from ..operations.map_arrays import window_moves
-from ..operations.maps import Before, Map, Reorder, Window
-from ..operations.operations import (
+from ..operations import (
     Accumulate,
     Affine,
     AffineTransposed,
     Linear,
     Lookup,
     Product,
-    StepGraph,
-    Tensor,
     UnitMap,
 )
+from ..operations.base import StepGraph
+from ..operations.map_arrays import window_moves
+from ..operations.maps import Before, Map, Reorder, Window
 from ..optimizers.momentum import START_BITS, Coefficients, coefficients_of
 from ..tables.curves import curve
 from .arithmetic import (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from ..arguments.tensors import Tensor
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import InputError
-from ..operations.operations import Tensor
 from ..progress import Progress, silent
 from .trajectory import Trajectory, Weights, trajectory_of
 from .window import Window

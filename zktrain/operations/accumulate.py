@@ -15,19 +15,13 @@ Error ``(#claims + 3 (log B + log K)) / |E|``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..arguments import sumcheck
-from ..arguments.claims import (
-    Ledger,
-    Shape,
-    WeightClaim,
-    WeightLedger,
-    Witness,
-    log_grid,
-    log_units,
-)
+from ..arguments.claims import Ledger, WeightClaim, WeightLedger, Witness
+from ..arguments.tensors import Shape, Tensor, log_grid, log_units
 from ..arguments.time_filter import TimeFilter
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
@@ -36,7 +30,27 @@ from ..field.extension import ONE, Ext, Point
 from ..field.forms import Scalar, combine
 from ..transcript.challenger import Challenger
 from ..transcript.channel import ProverChannel, VerifierChannel
-from .operations import Accumulate, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """``W_{t+1} = W_t - m_t sum_b activation[t, b, :]^T error[t, b, :]`` and
+    ``bias_{t+1} = bias_t - m_t 2**bias_shift sum_b error[t, b, :]``."""
+
+    weight: str
+    bias: str | None
+    activation: str
+    error: str
+    bias_shift: int
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.activation, self.error}
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.weight}
+
 
 Boundary = Callable[[str, Point], Scalar]
 """Value of a parameter's extension at the start or the end of the segment: evaluated where it is

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, Shape
+from ..arguments.claims import Ledger
+from ..arguments.tensors import Shape
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
@@ -26,7 +27,22 @@ from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
 from ..transcript.channel import ProverChannel, VerifierChannel
-from .operations import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``output[t, b, :] = dataset[index(t, b), :]``; ``source`` is ``inputs`` or ``labels``."""
+
+    source: str
+    output: str
+
+    def inputs(self) -> set[str]:
+        """See ``Operation``."""
+        return set()
+
+    def outputs(self) -> set[str]:
+        """See ``Operation``."""
+        return {self.output}
 
 
 @dataclass(frozen=True, slots=True)

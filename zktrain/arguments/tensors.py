@@ -1,0 +1,173 @@
+"""Tensors of a segment, and how their cells are laid out.
+
+Every tensor has the axes ``(t, b, j)``: step within the segment, sample within the batch,
+unit; ``width`` is the number of real units (0 for a per-sample tensor ``(t, b)``). Tensors of
+images have more: ``(t, b, y, x, j)`` where a ``grid`` gives height and width, and ``(t, b, y, x,
+ky, kx, j)`` where ``taps`` give the size of a window around every place. Axis sizes are padded to
+powers of two and every padded cell is zero. Points list the variables of the last axis first
+(lowest first in each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..field import multilinear as ml
+from ..field.extension import ONE, Ext, Point
+
+_CELL_TYPES = {
+    "uint8": (0, (1 << 8) - 1),
+    "int16": (-(1 << 15), (1 << 15) - 1),
+    "uint16": (0, (1 << 16) - 1),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor. ``committed`` ones are in the segment's commitment, with integer values in
+    ``[low, high]``; all others are virtual."""
+
+    name: str
+    width: int
+    committed: bool = False
+    low: int = 0
+    high: int = 0
+    grid: tuple[int, ...] = ()
+    taps: tuple[int, ...] = ()
+
+    @property
+    def cell_type(self) -> str:
+        """The first of uint8, int16, uint16, int32 that holds the range; 16 bits of what is not
+        committed, which is looked up as a limb. ``ValueError`` where 32 bits do not do."""
+        if not self.committed:
+            return "uint16"
+        for kind, (least, most) in _CELL_TYPES.items():
+            if least <= self.low and self.high <= most:
+                return kind
+        raise ValueError(f"tensor {self.name} needs more than 32 bits")
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Real sizes after the sample's axis, outermost first."""
+        return (*self.grid, *self.taps, *((self.width,) if self.width else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """``steps`` and ``batch`` are the real sizes, padded to ``2^log_steps`` and ``2^log_batch``."""
+
+    steps: int
+    batch: int
+
+    @property
+    def log_steps(self) -> int:
+        return ml.log2_ceil(self.steps)
+
+    @property
+    def log_batch(self) -> int:
+        return ml.log2_ceil(self.batch)
+
+    def log_size(self, extent: int | Tensor) -> int:
+        """Variables of a tensor, or of one of this width (0: one value per sample)."""
+        cells = log_width(extent) if isinstance(extent, int) else log_cells(extent)
+        return cells + self.log_batch + self.log_steps
+
+    def split(self, point: Point) -> tuple[Point, Point, Point]:
+        """Coordinates within a sample, of the sample and of the step."""
+        t = len(point) - self.log_steps
+        b = t - self.log_batch
+        return point[:b], point[b:t], point[t:]
+
+    def indicator(self, extent: int | Tensor, point: Point) -> Ext:
+        """Extension of "this cell is real"."""
+        cell, b, t = self.split(point)
+        inside = ml.less_than(b, self.batch) * ml.less_than(t, self.steps)
+        if isinstance(extent, int):
+            return inside * ml.less_than(cell, extent) if extent else inside
+        places = coordinates(extent, cell)
+        return inside * real(places.grid, extent.grid) * real_units(extent, places)
+
+    def split_units(self, extent: int | Tensor, point: Point) -> tuple[Point, Point, Point]:
+        """Coordinates of the unit, of the sample and its place in the grid, and of the step."""
+        t = len(point) - self.log_steps
+        s = log_units(extent)
+        return point[:s], point[s:t], point[t:]
+
+    def real_samples(self, extent: int | Tensor, samples: Point) -> Ext:
+        """Extension of "a real sample, at a real place of the grid"."""
+        inside = ONE
+        for size in reversed(() if isinstance(extent, int) else extent.grid):
+            inside = inside * ml.less_than(samples[: log_width(size)], size)
+            samples = samples[log_width(size) :]
+        return inside * ml.less_than(samples, self.batch)
+
+    def dims(self, tensor: Tensor) -> tuple[int, ...]:
+        """Padded sizes of all axes, outermost first."""
+        return (
+            1 << self.log_steps,
+            1 << self.log_batch,
+            *(1 << log_width(size) for size in tensor.axes),
+        )
+
+    def real(self, tensor: Tensor) -> tuple[slice, ...]:
+        """Where the real cells of a padded tensor are."""
+        return tuple(slice(size) for size in (self.steps, self.batch, *tensor.axes))
+
+
+def log_width(width: int) -> int:
+    return ml.log2_ceil(width) if width else 0
+
+
+def log_units(extent: int | Tensor) -> int:
+    """Variables of the units of a tensor, taps included, or of one of this width."""
+    if isinstance(extent, int):
+        return log_width(extent)
+    return sum(log_width(size) for size in (*extent.taps, extent.width))
+
+
+def log_grid(extent: int | Tensor) -> int:
+    """Variables of the grid; a width has none."""
+    return 0 if isinstance(extent, int) else sum(log_width(size) for size in extent.grid)
+
+
+def log_cells(tensor: Tensor) -> int:
+    """Variables of one sample."""
+    return log_units(tensor) + log_grid(tensor)
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """The coordinates of a cell within its sample, axis by axis, outermost first."""
+
+    grid: tuple[Point, ...]
+    taps: tuple[Point, ...]
+    unit: Point
+
+
+def coordinates(tensor: Tensor, cell: Point) -> Coordinates:
+    """Cut the coordinates of a cell, lowest first, at the axes of its tensor; those of a unit alone
+    have no grid."""
+    parts = []
+    for size in (tensor.width, *reversed(tensor.taps), *reversed(tensor.grid)):
+        parts.append(cell[: log_width(size)])
+        cell = cell[log_width(size) :]
+    if cell:
+        raise ValueError(f"'{tensor.name}' has fewer variables than the point")
+    grid = tuple(reversed(parts[1 + len(tensor.taps) :]))
+    return Coordinates(grid, tuple(reversed(parts[1 : 1 + len(tensor.taps)])), parts[0])
+
+
+def real(points: Sequence[Point], sizes: Sequence[int]) -> Ext:
+    """Extension of "inside these sizes"."""
+    out = ONE
+    for point, size in zip(points, sizes, strict=True):
+        out = out * ml.less_than(point, size)
+    return out
+
+
+def real_units(tensor: Tensor, places: Coordinates) -> Ext:
+    """Extension of "a real tap of a real unit"."""
+    inside = real(places.taps, tensor.taps)
+    return inside * ml.less_than(places.unit, tensor.width) if tensor.width else inside
