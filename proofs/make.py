@@ -26,6 +26,7 @@ from zktrain._verify import verify
 from zktrain.arguments import lookup
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest, write_weights
 from zktrain.commitment.commit import commit
@@ -35,17 +36,8 @@ from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import Ext
-from zktrain.layers.network import (
-    Add,
-    AveragePool,
-    Convolution,
-    FixedPoint,
-    Flatten,
-    Initialisation,
-    Layer,
-    MaxPool,
-    Unflatten,
-)
+from zktrain.layers import Add, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import Bundle, SegmentProof

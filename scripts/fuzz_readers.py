@@ -375,18 +375,18 @@ def _evaluated(folder: Path) -> tuple[Path, Path]:
 def circuits() -> list[Any]:
     """Circuits that have every kind of layer, optimizer, schedule and start between them."""
     from zktrain.circuit.circuit import Circuit
-    from zktrain.layers.network import (
+    from zktrain.circuit.initialisation import Initialisation
+    from zktrain.layers import (
         Activation,
         Add,
         AveragePool,
         Convolution,
-        FixedPoint,
         Flatten,
-        Initialisation,
         Layer,
         MaxPool,
         Unflatten,
     )
+    from zktrain.operations.fixed_point import FixedPoint
     from zktrain.optimizers import momentum
 
     def conv(name: str, inputs: int, *, relu: bool = True) -> Convolution:

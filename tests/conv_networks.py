@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zktrain.layers.network import (
+from zktrain.layers import (
     Add,
     AnyLayer,
     AveragePool,

@@ -8,7 +8,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.initialisation import Initialisation
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import Momentum
 
 UNIT = 1 << 40

@@ -18,6 +18,7 @@ from tiny_run import TinyBundle, make_bundle, write_data
 
 import zktrain
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights, write_weights
 from zktrain.dataset.readers import Records, read_dataset
 from zktrain.errors import (
@@ -28,7 +29,8 @@ from zktrain.errors import (
     Rejected,
     StatementMismatch,
 )
-from zktrain.layers.network import AnyLayer, FixedPoint, Initialisation, Layer
+from zktrain.layers import AnyLayer, Layer
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol.bundle import inspect_bundle
 from zktrain.protocol.evaluation_bundle import is_evaluation, parse, parse_statement
 from zktrain.training.evaluation import confusion, evaluation_witness

@@ -19,8 +19,10 @@ import pytest
 from tiny_run import TinyBundle
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader, certificate_layout
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol.statement import Statement
 
 ROOT = Path(__file__).resolve().parents[1]

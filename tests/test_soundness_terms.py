@@ -9,8 +9,10 @@ from fractions import Fraction
 import pytest
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader, certificate_plan
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import soundness
 from zktrain.protocol.soundness import Term
 from zktrain.protocol.statement import Statement

@@ -10,7 +10,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.initialisation import Initialisation
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 
 
 def layers_of(*widths: int, bias: bool = True) -> tuple[Layer, ...]:

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from zktrain.circuit import canonical
 from zktrain.circuit.canonical import MAX_BYTES
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import MalformedProof
-from zktrain.layers.network import Initialisation
 from zktrain.protocol.statement import Statement
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"

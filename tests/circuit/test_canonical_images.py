@@ -13,22 +13,24 @@ from odd_values import odd_texts
 
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.errors import MalformedProof
-from zktrain.layers.geometry import Extent, GeometryError, geometry
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AnyLayer,
     AveragePool,
     Convolution,
-    FixedPoint,
     Flatten,
-    Initialisation,
     Layer,
     MaxPool,
     Unflatten,
 )
+from zktrain.layers.geometry import geometry
+from zktrain.layers.limits import GeometryError
 from zktrain.operations import Accumulate, Linear
+from zktrain.operations.extent import Extent
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zktrain.circuit.bounds import padded
-from zktrain.layers.network import Initialisation
+from zktrain.circuit.initialisation import Initialisation
 
 
 def test_padding() -> None:

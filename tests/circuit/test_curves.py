@@ -11,7 +11,7 @@ import torch
 
 from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
-from zktrain.layers.network import Activation, Layer
+from zktrain.layers import Activation, Layer
 from zktrain.tables.curves import CURVES, ROWS, curve, real
 from zktrain.tables.tables import TABLES
 from zktrain.training.float_network import float_network

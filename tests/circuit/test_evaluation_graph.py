@@ -9,16 +9,12 @@ from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import MAX_SPREAD, Evaluation, build_evaluation
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
-from zktrain.operations import (
-    Accumulate,
-    Affine,
-    AffineTransposed,
-    Fixed,
-    Lookup,
-)
+from zktrain.circuit.initialisation import Initialisation
+from zktrain.layers import Layer
+from zktrain.operations import Accumulate, Affine, AffineTransposed, Fixed, Lookup
 from zktrain.operations.base import StepGraph
 from zktrain.operations.batch import RecordAxis
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import dry
 from zktrain.protocol.relations import Relations, claim_order, name_of
 from zktrain.protocol.statement import lookup_entries

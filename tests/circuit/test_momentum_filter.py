@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.errors import MalformedProof
-from zktrain.layers.network import Initialisation
 from zktrain.optimizers import momentum
 from zktrain.optimizers.momentum import Coefficients, Momentum, coefficients_of
 

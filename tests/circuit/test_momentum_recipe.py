@@ -15,7 +15,7 @@ from zktrain.circuit.fixed_point import quantise_filtered, quantise_momentum
 from zktrain.circuit.weights import write_weights
 from zktrain.cli import wording
 from zktrain.errors import RecipeError
-from zktrain.layers.network import FixedPoint
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
 
 PLAIN = """\

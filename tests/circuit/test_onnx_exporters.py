@@ -24,7 +24,7 @@ from torch import nn
 
 from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
-from zktrain.layers.network import AnyLayer, Flatten, MaxPool, Unflatten
+from zktrain.layers import AnyLayer, Flatten, MaxPool, Unflatten
 
 pytest.importorskip("onnxscript")
 

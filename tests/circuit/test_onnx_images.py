@@ -19,15 +19,7 @@ from zktrain.circuit.canonical import violation
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
-from zktrain.layers.network import (
-    Add,
-    AnyLayer,
-    AveragePool,
-    Convolution,
-    Flatten,
-    MaxPool,
-    Unflatten,
-)
+from zktrain.layers import Add, AnyLayer, AveragePool, Convolution, Flatten, MaxPool, Unflatten
 
 node = helper.make_node
 Nodes = list[onnx.NodeProto]

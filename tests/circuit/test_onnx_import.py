@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import InputError, RecipeError
-from zktrain.layers.network import Layer
+from zktrain.layers import Layer
 
 node = helper.make_node
 LAYERS = (

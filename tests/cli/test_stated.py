@@ -11,22 +11,22 @@ import pytest
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.cli import evaluation_view, stated, wording
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.scaling import Scaling
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AnyLayer,
     AveragePool,
     Convolution,
-    FixedPoint,
     Flatten,
-    Initialisation,
     Layer,
     MaxPool,
     Unflatten,
 )
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers import momentum
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.statement import Statement

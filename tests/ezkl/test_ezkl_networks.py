@@ -17,7 +17,7 @@ from zktrain.ezkl import keys, values
 from zktrain.ezkl.calibrate import calibrate, trajectory
 from zktrain.ezkl.native import Native
 from zktrain.ezkl.parameters import DEFAULT_SCALE as SCALE
-from zktrain.layers.network import Layer
+from zktrain.layers import Layer
 from zktrain.progress import silent
 from zktrain.training import trainer
 

@@ -14,6 +14,7 @@ from iris_run import SCALE, Foreign, IrisProof
 import zktrain
 from zktrain import ChainBroken, InputError, MalformedProof, StatementMismatch
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights, write_weights
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import read_dataset
@@ -24,7 +25,6 @@ from zktrain.ezkl.field import ELEMENT_BYTES
 from zktrain.ezkl.parameters import Parameters
 from zktrain.ezkl.srs.curve import R
 from zktrain.ezkl.verify import ProofMismatch
-from zktrain.layers.network import Initialisation
 
 
 def with_step(bundle: EzklBundle, index: int, step: StepProof) -> EzklBundle:

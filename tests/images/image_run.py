@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 from zktrain.arguments import lookup
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AnyLayer,
     AveragePool,
     Convolution,
-    FixedPoint,
     Flatten,
-    Initialisation,
     Layer,
     MaxPool,
     Unflatten,
 )
 from zktrain.operations.base import StepGraph
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
 from zktrain.protocol import closing, segment
 from zktrain.protocol.segment import BoundaryWeights, SegmentHeader

@@ -15,13 +15,14 @@ from image_run import CLASSES, NETWORKS, SEGMENT_STEPS, Attempt, conv, dense
 from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.commitment import opening
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import LOG2_SIZE
-from zktrain.layers.network import Add, AnyLayer, FixedPoint, Flatten, Initialisation, Unflatten
-from zktrain.operations import Product
-from zktrain.operations import accumulate as weights
+from zktrain.layers import Add, AnyLayer, Flatten, Unflatten
+from zktrain.operations import Product, weights
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import segment
 from zktrain.protocol.statement import Statement

@@ -25,22 +25,22 @@ from numpy.typing import NDArray
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import as_internal, as_torch
 from zktrain.dataset.readers import Records
 from zktrain.errors import RangeOverflow
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AveragePool,
     Convolution,
-    FixedPoint,
     Flatten,
-    Initialisation,
     Layer,
     MaxPool,
     Unflatten,
 )
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
 from zktrain.tables.exp_table import exp_table
 from zktrain.training.interpreter import GraphTrajectory

@@ -17,16 +17,8 @@ from zktrain.arguments.tensors import Tensor
 from zktrain.circuit import bounds
 from zktrain.circuit.circuit import Circuit, parameter_shapes
 from zktrain.circuit.evaluation import build_evaluation
-from zktrain.layers.network import (
-    Add,
-    AnyLayer,
-    AveragePool,
-    FixedPoint,
-    Flatten,
-    Initialisation,
-    MaxPool,
-    Unflatten,
-)
+from zktrain.circuit.initialisation import Initialisation
+from zktrain.layers import Add, AnyLayer, AveragePool, Flatten, MaxPool, Unflatten
 from zktrain.operations import (
     Accumulate,
     Affine,
@@ -38,6 +30,7 @@ from zktrain.operations import (
     UnitMap,
     reach,
 )
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.operations.maps import Before, Reorder, Window
 from zktrain.optimizers.momentum import FORMAT, Momentum
 from zktrain.tables.tables import TABLES

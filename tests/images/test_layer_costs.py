@@ -6,9 +6,11 @@ import pytest
 from image_run import CLASSES, NETWORKS
 
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.cost import calibration
 from zktrain.cost.estimate import Estimate, header_to_be
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol.statement import Statement
 
 DENSE = (

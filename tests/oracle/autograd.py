@@ -27,7 +27,7 @@ import torch
 from torch.nn import functional
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AveragePool,

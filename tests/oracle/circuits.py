@@ -17,20 +17,20 @@ import numpy as np
 
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AnyLayer,
     AveragePool,
     Convolution,
-    FixedPoint,
     Flatten,
-    Initialisation,
     Layer,
     MaxPool,
     Unflatten,
 )
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
 
 from .interpreter import Extent, Network, Vector, Weights, seeded

@@ -18,7 +18,7 @@ from zktrain.circuit.recipe import ProofOptions
 from zktrain.circuit.weights import digest
 from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
-from zktrain.layers.network import Convolution, Layer
+from zktrain.layers import Convolution, Layer
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import check_chain
 from zktrain.protocol.segment import BoundaryWeights, SegmentHeader

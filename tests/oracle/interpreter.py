@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.layers.network import (
+from zktrain.layers import (
     Activation,
     Add,
     AnyLayer,

@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from zktrain.arguments import lookup
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
 from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
 from zktrain.operations import fixed, tally, unit_map, vanish
 from zktrain.operations.batch import DatasetClaim
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import closing, segment
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.segment import BoundaryWeights

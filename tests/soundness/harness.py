@@ -26,17 +26,19 @@ from numpy.typing import NDArray
 
 from zktrain.arguments import fraction_tree, lookup
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
 from zktrain.commitment import ligerito, merkle, opening
 from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
 from zktrain.operations import accumulate as weights
 from zktrain.operations import affine, linear, product, unit_map
 from zktrain.operations import batch as batches
 from zktrain.operations.batch import DatasetClaim
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import closing, segment
 from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries

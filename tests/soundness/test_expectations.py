@@ -205,7 +205,7 @@ def wider(other: TinyBundle, tmp_path_factory: pytest.TempPathFactory) -> TinyBu
     from dataclasses import replace
 
     from zktrain.circuit.circuit import Circuit
-    from zktrain.layers.network import Layer
+    from zktrain.layers import Layer
 
     circuit = Circuit.from_json(other.circuit.read_bytes())
     first, last = (layer for layer in circuit.layers if isinstance(layer, Layer))

@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from tiny_run import TinyBundle
 
 import zktrain
-from zktrain.circuit.canonical import MAX_BATCH, MAX_CLASSES, MAX_LAYERS, MAX_STEPS, MAX_WIDTH
+from zktrain.circuit.canonical import MAX_BATCH, MAX_STEPS
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights
 from zktrain.dataset.commitment import (
     MAX_OPENINGS,
@@ -37,7 +38,10 @@ from zktrain.dataset.commitment import (
 )
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.errors import MalformedProof, ZktrainError
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
+from zktrain.layers.limits import MAX_WIDTH
+from zktrain.layers.network import MAX_CLASSES, MAX_LAYERS
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, SegmentProof, inspect_bundle, parse, parse_statement
 from zktrain.protocol.segment import SegmentHeader

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from zktrain.arguments.time_filter import FilteredSteps
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
 from zktrain.errors import HiddenMismatch, LookupMismatch, MalformedProof, SumcheckMismatch
-from zktrain.layers.network import Initialisation
 from zktrain.optimizers.momentum import coefficients_of
 from zktrain.protocol import segment
 from zktrain.protocol.statement import Statement

@@ -14,11 +14,13 @@ from zktrain._verify import verify
 from zktrain._verify_eval import verify_eval
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import write_weights
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import write_public
 from zktrain.errors import MalformedProof
-from zktrain.layers.network import FixedPoint, Flatten, Initialisation, Layer, Unflatten
+from zktrain.layers import Flatten, Layer, Unflatten
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol.bundle import Bundle, inspect_bundle, parse
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.evaluation_bundle import EvaluationBundle, inspect_evaluation

@@ -30,6 +30,7 @@ from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest, write_weights
 from zktrain.dataset import commitment
@@ -45,7 +46,8 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import ZERO, Ext
-from zktrain.layers.network import AveragePool, Flatten, Initialisation, Unflatten
+from zktrain.layers import AveragePool, Flatten, Unflatten
+from zktrain.layers.network import MAX_LAYERS
 from zktrain.protocol import evaluation, statement
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
@@ -149,8 +151,10 @@ def dense(*widths: int) -> tuple[Any, ...]:
 
 
 CIRCUITS: dict[str, Callable[[], Circuit]] = {
-    "_network_violation: not len(layers) <= MAX_LAYERS": lambda: circuit(layers=dense(*[2] * 66)),
-    "_training_violation: not len(schedule) <= MAX_SCHEDULE": lambda: circuit(
+    "layers.network.violation: not len(layers) <= MAX_LAYERS": lambda: circuit(
+        layers=dense(*[2] * 66)
+    ),
+    "circuit.canonical._training_violation: not len(schedule) <= MAX_SCHEDULE": lambda: circuit(
         steps=5000, multipliers=tuple((t, 1) for t in range(4097))
     ),
 }
@@ -160,14 +164,13 @@ CIRCUITS: dict[str, Callable[[], Circuit]] = {
 def test_limit_of_circuits(site: str) -> None:
     """One limit is broken, and no other."""
     forged = CIRCUITS[site]()
-    place = "_network_violation" if "network" in site else "_training_violation"
-    check = getattr(canonical, place)
-    refused_by(f"circuit.canonical.{site}", lambda: judged(check(forged)), MalformedProof)
+    check = canonical._network_violation if "network" in site else canonical._training_violation
+    refused_by(site, lambda: judged(check(forged)), MalformedProof)
 
 
 def test_network_that_ends_in_no_dense_layer() -> None:
     forged = circuit(layers=(Unflatten("image", 2, 2, 2), Flatten("flat")))
-    site = "circuit.canonical._network_violation: not isinstance(layers[-1], Layer)"
+    site = "layers.network.violation: not isinstance(layers[-1], Layer)"
     refused_at(site, lambda: judged(canonical.violation(forged)), MalformedProof, "last layer")
 
 
@@ -716,12 +719,10 @@ def test_weight_file_with_one_fault(tmp_path: Path) -> None:
 
 def test_mean_over_so_many_values_that_it_is_none() -> None:
     layer = AveragePool("p", (200, 200), (1, 1))
-    attack = lambda: judged(canonical._layer_violation(layer, 1))  # noqa: E731
-    place = "circuit.canonical"
-    refused_by(f"{place}._layer_violation: isinstance(layer, AveragePool)", attack, MalformedProof)
-    refused_by(f"{place}._mean_violation: not off", attack, MalformedProof)
+    attack = lambda: judged(layer.violation(1))  # noqa: E731
+    refused_by("layers.average_pool.AveragePool._mean_problem: not off", attack, MalformedProof)
 
 
 def test_limits_are_what_the_tests_above_take_them_for() -> None:
     assert statement.MAX_SEGMENTS < (1 << 20) // 4
-    assert np.uint64(canonical.MAX_SCHEDULE) == 4096 and canonical.MAX_LAYERS == 64
+    assert np.uint64(canonical.MAX_SCHEDULE) == 4096 and MAX_LAYERS == 64

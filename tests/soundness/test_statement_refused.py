@@ -20,6 +20,7 @@ from zktrain._prove import prove
 from zktrain._verify import Verdict, verify
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest, write_weights
 from zktrain.dataset.commitment import DatasetHeader, certify, commit_records
 from zktrain.dataset.public_file import read_public, write_public
@@ -33,7 +34,8 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.goldilocks import P
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol.bundle import MAGIC, Bundle, SegmentProof, parse
 from zktrain.protocol.segment import HEADER_BYTES
 from zktrain.protocol.statement import Statement, auto_segment_steps

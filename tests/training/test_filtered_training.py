@@ -18,7 +18,7 @@ from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.order import batch_indices, epoch_permutation
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
-from zktrain.layers.network import FixedPoint
+from zktrain.operations.fixed_point import FixedPoint
 from zktrain.training import filtered, trajectory
 from zktrain.training.float_network import float_network
 from zktrain.training.trainer import float_optimizer, train, train_float32

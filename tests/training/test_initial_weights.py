@@ -11,9 +11,9 @@ from training_oracle import circuit_of
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights, uniform_integers
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
 from zktrain.errors import InputError
-from zktrain.layers.network import Initialisation
 
 
 def test_known_answer() -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.layers.network import FixedPoint, Initialisation, Layer
+from zktrain.circuit.initialisation import Initialisation
+from zktrain.layers import Layer
+from zktrain.operations.fixed_point import FixedPoint
 
 Vector = list[int]
 Matrix = list[list[int]]

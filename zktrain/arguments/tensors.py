@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, Point
+from .hints import Hint
 
 _CELL_TYPES = {
     "uint8": (0, (1 << 8) - 1),
@@ -27,7 +28,7 @@ _CELL_TYPES = {
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """A named tensor. ``committed`` ones are in the segment's commitment, with integer values in
-    ``[low, high]``; all others are virtual."""
+    ``[low, high]``; all others are virtual. Of a circuit's text the first seven fields are part."""
 
     name: str
     width: int
@@ -36,6 +37,11 @@ class Tensor:
     high: int = 0
     grid: tuple[int, ...] = ()
     taps: tuple[int, ...] = ()
+    fraction: int = 0
+    """Fractional bits of its integers."""
+    layer: int | None = None
+    """The number of the layer, from 1, that it belongs to; ``None`` for data and loss."""
+    hint: Hint | None = None
 
     @property
     def cell_type(self) -> str:

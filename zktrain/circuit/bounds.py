@@ -7,7 +7,7 @@ from math import isqrt, prod
 from typing import TYPE_CHECKING
 
 from ..arguments.tensors import Tensor
-from ..layers.network import Convolution
+from ..layers.network import parameters
 from ..operations import Lookup, reach
 from ..operations.base import StepGraph
 from ..optimizers.momentum import START_BITS, largest_coefficient
@@ -102,13 +102,11 @@ def _start_max(circuit: Circuit) -> dict[str, int]:
     """The largest magnitude of the first weights, by parameter."""
     out: dict[str, int] = {}
     bits = circuit.fixed_point.weight_bits
-    for layer in circuit.trained:
-        most = FILE_WEIGHT_MAX
+    for name, parameter in parameters(circuit.layers).items():
+        out[name] = FILE_WEIGHT_MAX
         if circuit.initialisation.kind == "seed":
-            taps = prod(layer.kernel) if isinstance(layer, Convolution) else 1
-            most = seeded_weight_max(taps * layer.inputs, bits)
-            most += (1 << START_BITS) * (circuit.momentum is not None)
-        out |= {name: most for name in (layer.weight, layer.bias) if name is not None}
+            out[name] = seeded_weight_max(parameter.inputs, bits)
+            out[name] += (1 << START_BITS) * (circuit.momentum is not None)
     return out
 
 

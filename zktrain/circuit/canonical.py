@@ -15,26 +15,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import MalformedProof
-from ..layers.geometry import GeometryError, geometry
-from ..layers.network import (
-    Activation,
-    Add,
-    AnyLayer,
-    AveragePool,
-    Convolution,
-    FixedPoint,
-    Flatten,
-    Initialisation,
-    Layer,
-    MaxPool,
-    Unflatten,
-)
+from ..layers import LAYERS, AnyLayer
+from ..layers import network as networks
+from ..layers.network import MAX_LAYERS
+from ..losses import LOSSES
 from ..operations import Accumulate, Fixed
+from ..operations.fixed_point import FixedPoint
 from ..optimizers import momentum
 from ..optimizers.momentum import Momentum
-from ..tables.curves import CURVES
 from . import bounds
-from .build import AVERAGE_BITS, mean_factor
+from .initialisation import Initialisation
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -42,23 +32,15 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FORMAT = "zktrain-circuit-3"
-LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 FILTERED = "filtered_sgd"
 """Kind of the optimizer of a circuit with momentum or weight decay."""
 
 MAX_BYTES = 1 << 20
-MAX_LAYERS = 64
-MAX_WIDTH = 1 << 16
-MAX_KERNEL = 256
-MEAN_PRECISION = 64
-"""A mean is off by at most one part in so many."""
-MAX_CLASSES = 1 << 14
 MAX_BATCH = 1 << 14
 MAX_STEPS = 1 << 24
 MAX_MULTIPLIER = 1 << 20
 MAX_SCHEDULE = 4096
 MAX_STRING = 1024
-MAX_NAME = 128
 _MAX_DIGITS = 20
 
 _STATED = (
@@ -72,6 +54,7 @@ _STATED = (
     "order_seed",
     "steps",
 )
+_OF_TENSORS = ("name", "width", "committed", "low", "high", "grid", "taps")
 _DERIVED = (
     "cells_per_step",
     "lookups_per_step",
@@ -100,7 +83,9 @@ def encode(circuit: Circuit) -> bytes:
         "steps": circuit.steps,
         "order_seed": circuit.order_seed,
         "initialisation": _plain(circuit.initialisation),
-        "tensors": [_plain(tensor) for tensor in graph.tensors],
+        "tensors": [
+            {name: getattr(tensor, name) for name in _OF_TENSORS} for tensor in graph.tensors
+        ],
         "operations": [_kind(operation) for operation in graph.operations],
         "shifts": {"forward": fixed_point.shift, "backward": fixed_point.shift},
         "cells_per_step": circuit.cells_per_step,
@@ -269,10 +254,7 @@ def _entry(value: Any) -> tuple[int, int]:
     return _integer(value[0], "a first step"), _integer(value[1], "a multiplier")
 
 
-_KINDS: dict[str, type[AnyLayer]] = {
-    kind.__name__: kind
-    for kind in (Layer, Unflatten, Convolution, MaxPool, AveragePool, Flatten, Add, Activation)
-}
+_KINDS: dict[str, type[AnyLayer]] = {kind.__name__: kind for kind in LAYERS}
 
 
 def _layer(value: Any) -> AnyLayer:
@@ -320,13 +302,6 @@ def text_violation(text: str) -> str | None:
     return None if text.isprintable() else "must have printable characters only"
 
 
-def name_violation(text: str) -> str | None:
-    """Why ``text`` cannot be a name: names also label the messages of a proof."""
-    if not text or len(text) > MAX_NAME or not text.isascii():
-        return f"must have 1 to {MAX_NAME} ASCII characters; rename it in the network"
-    return None if text.isprintable() else "must have printable characters only"
-
-
 def violation(circuit: Circuit) -> str | None:
     """The first limit that ``circuit`` breaks, as a clause; ``None`` if it is valid."""
     problem = _network_violation(circuit) or _training_violation(circuit)
@@ -355,89 +330,21 @@ def _update_violation(circuit: Circuit) -> str | None:
 
 def _network_violation(circuit: Circuit) -> str | None:
     layers = circuit.layers
-    if not 1 <= len(layers) <= MAX_LAYERS:
-        return f"there must be 1 to {MAX_LAYERS} layers, not {len(layers)}"
-    for position, layer in enumerate(layers):
-        if problem := _layer_violation(layer, position):
-            return problem
-    if not isinstance(layers[-1], Layer) or layers[-1].relu:
-        return f"the last layer, {layers[-1].name!r}, must be a dense one without ReLU"
-    try:
-        plan = geometry(layers)
-    except GeometryError as error:
-        return str(error)
-    for layer, extent in zip(layers, plan.extents[1:], strict=True):
-        if extent.cells > MAX_WIDTH:
-            return f"layer {layer.name!r} has more than {MAX_WIDTH} outputs"
-    for before, after in pairwise(layers):
-        if isinstance(before, Layer) and not before.relu and not isinstance(after, Activation):
-            return (
-                f"layer {before.name!r} has no activation, but layer {after.name!r} follows: every "
-                "dense layer but the last has one"
-            )
-    if circuit.loss == "cross_entropy" and plan.extents[-1].cells == 1:
-        return (
-            f"layer {layers[-1].name!r} has one output, and a softmax over one class is constant: "
-            "nothing can be trained; give the network one output for each class, or set the loss "
-            "to binary_cross_entropy or mse"
-        )
-    if plan.extents[-1].cells > MAX_CLASSES:
-        return f"there must be at most {MAX_CLASSES} classes, not {plan.extents[-1].cells}"
+    if problem := networks.violation(layers):
+        return problem
+    if circuit.loss not in LOSSES:
+        return f"the loss must be one of {', '.join(LOSSES)}"
+    if problem := LOSSES[circuit.loss].violation(layers[-1].name, circuit.classes):
+        return problem
     order = [layer.name for layer in circuit.trained]
     if list(circuit.frozen) != [name for name in order if name in circuit.frozen]:
         return "frozen layers must be dense layers or convolutions, each once, in their order"
     if not circuit.trained_shapes():
         return "all layers are frozen, so there is nothing to train"
-    names = [layer.weight for layer in circuit.trained]
-    names += [layer.bias for layer in circuit.trained if layer.bias is not None]
-    if len(set(names)) != len(names):
-        return "two layers or two parameters have the same name"
     return None
-
-
-def _layer_violation(layer: AnyLayer, position: int) -> str | None:
-    texts = [layer.name, getattr(layer, "weight", None), getattr(layer, "bias", None)]
-    texts += [getattr(layer, "source", None), getattr(layer, "other", None)]
-    for text in texts:
-        if text is not None and (problem := name_violation(text)):
-            return f"a name of layer {position} {problem}"
-    sizes = [
-        value
-        for name in ("inputs", "outputs", "channels", "height", "width")
-        if (value := getattr(layer, name, None)) is not None
-    ]
-    if not all(1 <= size <= MAX_WIDTH for size in sizes):
-        return f"the widths of layer {layer.name!r} must be from 1 to {MAX_WIDTH}"
-    windows = (*getattr(layer, "kernel", ()), *getattr(layer, "stride", ()))
-    if not all(1 <= size <= MAX_KERNEL for size in windows):
-        return f"kernel and stride of layer {layer.name!r} must be from 1 to {MAX_KERNEL}"
-    if isinstance(layer, AveragePool) and (problem := _mean_violation(layer)):
-        return problem
-    if isinstance(layer, Activation) and layer.function not in CURVES:
-        return f"the function of layer {layer.name!r} must be one of {', '.join(CURVES)}"
-    if isinstance(layer, Convolution) and not all(
-        0 <= pad < size for pad, size in zip(layer.padding, layer.kernel, strict=True)
-    ):
-        return f"the padding of layer {layer.name!r} must be at least 0 and below its kernel"
-    return None
-
-
-def _mean_violation(layer: AveragePool) -> str | None:
-    """A mean is a sum times ``round(2^16 / taps)``, which for many taps is far from ``2^16 /
-    taps``."""
-    taps = layer.kernel[0] * layer.kernel[1]
-    off = abs(mean_factor(layer) * taps - (1 << AVERAGE_BITS))
-    if off * MEAN_PRECISION <= 1 << AVERAGE_BITS:
-        return None
-    return (
-        f"layer {layer.name!r} averages {taps} values, and would be off by "
-        f"{100 * off / (1 << AVERAGE_BITS):.1f} %; average in two layers, or over other windows"
-    )
 
 
 def _training_violation(circuit: Circuit) -> str | None:
-    if circuit.loss not in LOSSES:
-        return f"the loss must be one of {', '.join(LOSSES)}"
     wanted = FixedPoint() if circuit.momentum is None else momentum.FORMAT
     if circuit.fixed_point != wanted:
         return f"there is one fixed-point format for this optimizer, {wanted}"

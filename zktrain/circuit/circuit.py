@@ -9,12 +9,15 @@ from functools import lru_cache
 from math import prod
 
 from ..errors import MalformedProof
+from ..layers import AffineLayer, AnyLayer, Layer
 from ..layers.geometry import geometry
-from ..layers.network import AnyLayer, Convolution, FixedPoint, Initialisation, Layer
+from ..layers.network import affine_layers, parameters
 from ..operations.base import StepGraph
+from ..operations.fixed_point import FixedPoint
 from ..optimizers.momentum import MULTIPLIER_BITS, Momentum
 from . import bounds, canonical
 from .build import build_step
+from .initialisation import Initialisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,9 @@ class Circuit:
         return geometry(self.layers).extents[-1].cells
 
     @property
-    def trained(self) -> tuple[Layer | Convolution, ...]:
+    def trained(self) -> tuple[AffineLayer, ...]:
         """The layers with parameters."""
-        return trained(self.layers)
+        return affine_layers(self.layers)
 
     @property
     def is_dense(self) -> bool:
@@ -167,20 +170,9 @@ class Circuit:
         return circuit
 
 
-def trained(layers: tuple[AnyLayer, ...]) -> tuple[Layer | Convolution, ...]:
-    """The layers with parameters."""
-    return tuple(layer for layer in layers if isinstance(layer, (Layer, Convolution)))
-
-
 def parameter_shapes(layers: tuple[AnyLayer, ...]) -> dict[str, tuple[int, ...]]:
     """Shape by parameter name, in the order of ``Circuit.parameter_shapes``."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer in trained(layers):
-        kernel = layer.kernel if isinstance(layer, Convolution) else ()
-        shapes[layer.weight] = (*kernel, layer.inputs, layer.outputs)
-        if layer.bias is not None:
-            shapes[layer.bias] = (layer.outputs,)
-    return shapes
+    return {name: found.shape for name, found in parameters(layers).items()}
 
 
 @lru_cache(maxsize=16)

@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from .. import files
 from ..errors import InputError, RecipeError
-from ..layers.network import AnyLayer, FixedPoint, Initialisation
+from ..layers import AnyLayer
+from ..layers.network import affine_layers
+from ..operations.fixed_point import FixedPoint
 from ..optimizers.momentum import FORMAT, START_BITS, Momentum, start_violation
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
-from .circuit import Circuit, parameter_shapes, trained
+from .circuit import Circuit, parameter_shapes
 from .fixed_point import (
     quantise_filtered,
     quantise_momentum,
@@ -24,6 +26,7 @@ from .fixed_point import (
     rate_unit,
     used_rates,
 )
+from .initialisation import Initialisation
 from .onnx.constants import Origin
 from .onnx.importer import Imported, read_network
 from .recipe import Recipe, load_recipe
@@ -122,7 +125,7 @@ def _constant_layers(recipe: Recipe, network: Imported) -> tuple[str, ...]:
     """Layers whose parameters are constants of the network (buffers of a module): they stay as
     they are. Raises ``RecipeError`` where they would not, or where the file does not tell."""
     found = []
-    for layer in trained(network.layers):
+    for layer in affine_layers(network.layers):
         names = [name for name in (layer.weight, layer.bias) if name is not None]
         kinds = {name: network.origins[name] for name in names}
         constants = [told for kind, told in kinds.values() if kind is Origin.CONSTANT]
@@ -168,7 +171,7 @@ def _require_constants(
     """Raise ``RecipeError`` where a weight file has other values for constants of the network."""
     if recipe.init_weights is None or not constant:
         return
-    layers = tuple(layer for layer in trained(network.layers) if layer.name in constant)
+    layers = tuple(layer for layer in affine_layers(network.layers) if layer.name in constant)
     wanted = _rounded(network.weights, layers, recipe, fixed_point)
     for name, values in wanted.items():
         if not np.array_equal(values, weights[name]):
@@ -189,7 +192,7 @@ def _changes(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is trained otherwise than asked for, and the part of it that needs attention."""
     changes, warnings = list(network.changes), []
-    for layer in trained(network.layers):
+    for layer in affine_layers(network.layers):
         computed = [
             name
             for name in (layer.weight, layer.bias)
@@ -224,7 +227,7 @@ def _frozen(
     recipe: Recipe, layers: tuple[AnyLayer, ...], constant: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The frozen layers in the network's order: those of the recipe, and constants."""
-    names = [layer.name for layer in trained(layers)]
+    names = [layer.name for layer in affine_layers(layers)]
     for name in recipe.frozen:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)

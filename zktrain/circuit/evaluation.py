@@ -17,24 +17,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..layers.geometry import Extent
-from ..layers.network import AnyLayer, FixedPoint
-from ..operations import (
-    Fixed,
-    Linear,
-    Lookup,
-    Product,
-    Tally,
-    UnitMap,
-    Vanish,
-)
+from ..arguments.hints import FirstLargest
+from ..layers import AnyLayer
+from ..layers.network import affine_layers
+from ..operations import Fixed, Linear, Lookup, Product, Tally, UnitMap, Vanish
 from ..operations.base import StepGraph
+from ..operations.extent import Extent
+from ..operations.fixed_point import FixedPoint
 from ..operations.maps import Before
-from .build import forward
-from .circuit import Circuit, trained
+from .build import LABELS, forward
+from .circuit import Circuit
 
 PREDICTION = "h"
-LABELS = "y"
 MAX_SPREAD = (1 << 16) - 2
 """The largest difference of two logits of a record that the table ``winner`` has a row for,
 whichever of both comes first."""
@@ -48,23 +42,20 @@ def build_evaluation(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> S
     """
     build, plan, values = forward(layers, fixed_point)
     logits, classes, record = values[-1], plan.extents[-1], Extent((), 0)
-    build.committed(PREDICTION, classes, (0, 1))
+    build.committed(PREDICTION, classes, (0, 1), FirstLargest(logits))
     for name in ("hz", "before", "d"):
         build.virtual(name, classes)
     for name in ("top", "chosen"):
         build.virtual(name, record)
-    build.operations += [
-        Product("hz", PREDICTION, logits),
-        Linear("top", ((1, "hz"),)),
-        UnitMap("before", PREDICTION, Before()),
-        Linear("d", ((1, "top"), (-1, logits), (1, PREDICTION), (1, "before")), -1),
-        Lookup("winner", ("d", PREDICTION)),
-        Linear("chosen", ((1, PREDICTION),), -1),
-        Vanish("chosen"),
-        Tally(LABELS, PREDICTION),
-    ]
-    build.operations += [Fixed(layer.weight, layer.bias) for layer in trained(layers)]
-    return build.graph()
+    build.define(Product("hz", PREDICTION, logits))
+    build.define(Linear("top", ((1, "hz"),)))
+    build.define(UnitMap("before", PREDICTION, Before()))
+    build.define(Linear("d", ((1, "top"), (-1, logits), (1, PREDICTION), (1, "before")), -1))
+    build.operations.append(Lookup("winner", ("d", PREDICTION)))
+    build.define(Linear("chosen", ((1, PREDICTION),), -1))
+    build.operations += [Vanish("chosen"), Tally(LABELS, PREDICTION)]
+    build.operations += [Fixed(layer.weight, layer.bias) for layer in affine_layers(layers)]
+    return build.graph(logits)
 
 
 @dataclass(frozen=True, slots=True)

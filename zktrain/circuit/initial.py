@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..layers.network import Convolution
+from ..layers.network import parameters
 from ..optimizers.momentum import START_BITS
 from .circuit import Circuit
 
@@ -57,16 +57,11 @@ def seeded_weights(circuit: Circuit) -> dict[str, npt.NDArray[np.int64]]:
         )
     seed = circuit.initialisation.value
     weight_bits = circuit.fixed_point.weight_bits
-    fan_in = {
-        name: layer.inputs * math.prod(layer.kernel if isinstance(layer, Convolution) else ())
-        for layer in circuit.trained
-        for name in (layer.weight, layer.bias)
-        if name is not None
-    }
     decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
     weights = {}
-    for name, shape in circuit.parameter_shapes().items():
-        bound = math.isqrt((1 << (2 * weight_bits)) // fan_in[name])
-        values = uniform_integers(seed, name, math.prod(shape), bound).reshape(shape)
+    for name, parameter in parameters(circuit.layers).items():
+        bound = math.isqrt((1 << (2 * weight_bits)) // parameter.inputs)
+        cells = math.prod(parameter.shape)
+        values = uniform_integers(seed, name, cells, bound).reshape(parameter.shape)
         weights[name] = values >> START_BITS << START_BITS if decays else values
     return weights

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import RecipeError
 from ..files import read_bytes
-from .canonical import LOSSES, MAX_BATCH, MAX_BYTES, MAX_SCHEDULE, MAX_STEPS, text_violation
+from ..losses import LOSSES
+from .canonical import MAX_BATCH, MAX_BYTES, MAX_SCHEDULE, MAX_STEPS, text_violation
 
 OPTIMIZERS = ("sgd",)
 LAST_BATCH = ("wrap", "drop")
@@ -110,7 +111,7 @@ def parse_recipe(document: dict[str, Any], path: Path) -> Recipe:
     return Recipe(
         path=path,
         model=path.parent / _text(model, "model", "onnx"),
-        loss=_choice(training, "training", "loss", LOSSES),
+        loss=_choice(training, "training", "loss", tuple(LOSSES)),
         optimizer=_choice(training, "training", "optimizer", OPTIMIZERS),
         learning_rate=_schedule(_required(training, "training", "learning_rate"), steps),
         batch_size=_integer(training, "training", "batch_size", 1, MAX_BATCH),

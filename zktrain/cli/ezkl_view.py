@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..losses import LOSSES
 from . import screens, stated, wording
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def statement_rows(statement: EzklStatement) -> list[tuple[str, str]]:
         (
             "training",
             f"{wording.several(circuit.steps, 'step')} of SGD, batches of "
-            f"{circuit.batch_size:,}, {wording.LOSSES[circuit.loss]}",
+            f"{circuit.batch_size:,}, {LOSSES[circuit.loss].words}",
         ),
         ("learning rate", wording.learning_rate(circuit)),
         ("order", wording.order(circuit)),

@@ -6,9 +6,9 @@ For machines everything is given in full. For people long parts are shortened, a
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from ..layers.network import AnyLayer
+from ..layers import LAYERS, AnyLayer
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 IN_FULL = "--json shows all"
 _LAYERS = 12
-_LAYER_KINDS = get_args(AnyLayer)
 
 
 def plain(value: Any) -> Any:
@@ -31,7 +30,7 @@ def plain(value: Any) -> Any:
 
 
 def _is_layer(value: Any) -> bool:
-    return isinstance(value, _LAYER_KINDS)
+    return isinstance(value, LAYERS)
 
 
 def layer_text(layer: AnyLayer) -> str:

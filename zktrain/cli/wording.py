@@ -7,17 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..layers.network import (
-    Activation,
-    Add,
-    AnyLayer,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Layer,
-    MaxPool,
-    Unflatten,
-)
+from ..losses import LOSSES
 from ..optimizers.momentum import COEFFICIENT_BITS
 from . import stated
 
@@ -27,11 +17,6 @@ if TYPE_CHECKING:
     from ..protocol.bundle import Inspection
     from ..protocol.statement import Statement
 
-LOSSES = {
-    "cross_entropy": "softmax cross-entropy",
-    "mse": "squared error",
-    "binary_cross_entropy": "binary cross-entropy",
-}
 PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
 
@@ -70,31 +55,12 @@ def bits(value: float) -> str:
 
 def network(circuit: Circuit) -> str:
     """``784-128-10 perceptron with ReLU, 101,770 parameters``, or ``1x28x28-conv6-max2x2-...``."""
-    relu = " with ReLU" if any(getattr(layer, "relu", False) for layer in circuit.layers) else ""
+    relu = " with ReLU" if any(layer.relu for layer in circuit.layers) else ""
     kind = "perceptron" if circuit.is_dense else "network"
-    parts = [part for layer in circuit.layers if (part := _layer(layer))]
+    parts = [part for layer in circuit.layers if (part := layer.word)]
     if circuit.is_dense:
         parts.insert(0, str(circuit.features))
     return f"{'-'.join(parts)} {kind}{relu}, {circuit.parameters:,} parameters"
-
-
-def _layer(layer: AnyLayer) -> str:
-    match layer:
-        case Layer():
-            return str(layer.outputs)
-        case Unflatten():
-            return f"{layer.channels}x{layer.height}x{layer.width}"
-        case Convolution():
-            return f"conv{layer.outputs}"
-        case MaxPool() | AveragePool():
-            kind = "max" if isinstance(layer, MaxPool) else "mean"
-            return f"{kind}{layer.kernel[0]}x{layer.kernel[1]}"
-        case Add():
-            return "add"
-        case Activation():
-            return layer.function
-        case Flatten():
-            return ""
 
 
 def learning_rate(circuit: Circuit) -> str:
@@ -197,7 +163,7 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
             "training",
             f"{several(circuit.steps, 'step')} of {optimizer(circuit)}{restarts(circuit)}, "
             f"batches of {circuit.batch_size:,}, "
-            f"{LOSSES[circuit.loss]}",
+            f"{LOSSES[circuit.loss].words}",
         ),
         ("learning rate", learning_rate(circuit)),
         ("order", order(circuit)),

@@ -12,7 +12,6 @@ from ..arguments.tensors import Shape, log_grid, log_units, log_width
 from ..circuit.circuit import Circuit
 from ..dataset import commitment as dataset
 from ..layers.geometry import geometry
-from ..layers.network import Convolution, Layer
 from ..operations import (
     Accumulate,
     Affine,
@@ -140,11 +139,12 @@ def _updates(statement: Statement, segment: int) -> int:
 def layer_products(circuit: Circuit) -> list[int]:
     """Multiplications of one sample's forward pass, by layer: every weight at every place, and the
     biases once."""
-    plan, shapes = geometry(circuit.layers), circuit.parameter_shapes()
+    plan = geometry(circuit.layers)
     return [
-        prod(shapes[layer.weight]) * prod(extent.grid) + layer.outputs * (layer.bias is not None)
-        if isinstance(layer, (Layer, Convolution))
-        else 0
+        sum(
+            prod(found.shape) * (prod(extent.grid) if len(found.shape) > 1 else 1)
+            for found in layer.parameters()
+        )
         for layer, extent in zip(circuit.layers, plan.extents[1:], strict=True)
     ]
 

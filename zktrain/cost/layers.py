@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..arguments.tensors import log_cells
 from ..field.multilinear import log2_ceil
-from ..layers.network import Convolution, Layer
+from ..layers import Convolution, Layer
 from ..operations import Accumulate, Batch, Fixed, Lookup
 from ..operations.base import Operation, StepGraph
 from ..protocol.relations import claim_order, name_of

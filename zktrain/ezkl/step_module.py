@@ -9,7 +9,7 @@ import torch
 
 from ..circuit.circuit import Circuit
 from ..errors import InputError
-from ..layers.network import Layer
+from ..layers import Layer
 
 
 class Step(torch.nn.Module):

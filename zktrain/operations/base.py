@@ -25,10 +25,12 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StepGraph:
-    """One training step as tensors and operations, in the order of execution."""
+    """One training step as tensors and operations, in the order of execution; ``logits`` are the
+    network's output."""
 
     tensors: tuple[Tensor, ...]
     operations: tuple[Operation, ...]
+    logits: str = ""
 
     def tensor(self, name: str) -> Tensor:
         for tensor in self.tensors:

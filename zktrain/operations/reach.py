@@ -15,9 +15,8 @@ from math import prod
 from typing import assert_never
 
 from ..arguments.tensors import Tensor
-from ..circuit.build import EXP_DISTANCES, EXP_SCALE_BITS
 from ..tables.curves import curve
-from ..tables.exp_table import exp_table
+from ..tables.exp_table import EXP_DISTANCES, EXP_SCALE_BITS, exp_table
 from ..tables.sigmoid_table import SIGMOID_HALF
 from . import (
     Accumulate,

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers.network import FixedPoint
+from ..operations.fixed_point import FixedPoint
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit

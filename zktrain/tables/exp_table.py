@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 EXP_ROWS = 1 << 16
+EXP_SCALE_BITS = 14
+EXP_DISTANCES = (1 << 16) - 1
 _ONE_BITS = 14
 _LOGIT_BITS = 8
 

@@ -9,19 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.weights import as_torch
-from ..layers.network import (
-    Activation,
-    Add,
-    AnyLayer,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Layer,
-    MaxPool,
-    Unflatten,
-)
-
-_Affine = torch.nn.Linear | torch.nn.Conv2d
+from ..layers import AnyLayer
 
 
 def float_network(
@@ -50,59 +38,27 @@ class FloatNetwork(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.layers = layers
-        self.steps = torch.nn.ModuleList(_module(layer) for layer in layers)
-        self.read_again = {
-            layer.other if isinstance(layer, Add) else layer.source
-            for layer in layers
-            if isinstance(layer, Add | Convolution)
-        }
+        self.steps = torch.nn.ModuleList(
+            getattr(torch.nn, layer.torch.module)(*layer.torch.arguments) for layer in layers
+        )
+        self.read_again = {name for layer in layers for name in layer.reads if name is not None}
         for layer, module in zip(layers, self.steps, strict=True):
-            if isinstance(layer, Layer | Convolution) and isinstance(module, _Affine):
-                _copy(module.weight, weights[layer.weight], weight_bits)
-                if layer.bias is not None and module.bias is not None:
-                    _copy(module.bias, weights[layer.bias], weight_bits)
+            for stated, parameter in zip(layer.parameters(), module.parameters(), strict=True):
+                _copy(parameter, weights[stated.name], weight_bits)
 
     def forward(self, records: torch.Tensor) -> torch.Tensor:
         value = records
-        kept: dict[str | None, torch.Tensor] = {}
+        kept: dict[str, torch.Tensor] = {}
         for layer, module in zip(self.layers, self.steps, strict=True):
-            if isinstance(layer, Convolution) and layer.source is not None:
-                value = kept[layer.source]
-            value = value + kept[layer.other] if isinstance(layer, Add) else module(value)
-            if isinstance(layer, Layer | Convolution | Add) and layer.relu:
+            sources = [value if name is None else kept[name] for name in layer.reads]
+            value = module(sources[0])
+            for other in sources[1:]:
+                value = value + other
+            if layer.relu:
                 value = torch.relu(value)
             if layer.name in self.read_again:
                 kept[layer.name] = value
         return value
-
-
-def _module(layer: AnyLayer) -> torch.nn.Module:
-    match layer:
-        case Layer():
-            return torch.nn.Linear(layer.inputs, layer.outputs, layer.bias is not None)
-        case Unflatten():
-            return torch.nn.Unflatten(1, (layer.channels, layer.height, layer.width))
-        case Convolution():
-            return torch.nn.Conv2d(
-                layer.inputs,
-                layer.outputs,
-                layer.kernel,
-                layer.stride,
-                layer.padding,
-                bias=layer.bias is not None,
-            )
-        case Activation():
-            return {"sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}[
-                layer.function
-            ]()
-        case MaxPool():
-            return torch.nn.MaxPool2d(layer.kernel, layer.stride)
-        case AveragePool():
-            return torch.nn.AvgPool2d(layer.kernel, layer.stride)
-        case Flatten():
-            return torch.nn.Flatten()
-        case Add():
-            return torch.nn.Identity()
 
 
 def _copy(parameter: torch.Tensor, values: npt.NDArray[np.int64], weight_bits: int) -> None:

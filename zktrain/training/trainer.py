@@ -14,6 +14,7 @@ from ..circuit.circuit import Circuit
 from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
+from ..losses import LOSSES
 from ..optimizers.momentum import COEFFICIENT_BITS
 from ..progress import Progress, silent
 from .float_network import float_network
@@ -185,7 +186,8 @@ def train_float32(
         optimizer.param_groups[0]["lr"] = multiplier * unit
         optimizer.zero_grad()
         logits = network(inputs[indices].to(torch.float32) / 256)
-        loss = _float_loss(circuit.loss, logits, labels[indices])
+        wanted = torch.nn.functional.one_hot(labels[indices], circuit.classes).to(logits.dtype)
+        loss = LOSSES[circuit.loss].per_record(logits, wanted).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append((step, loss.item()))
@@ -201,14 +203,3 @@ def train_float32(
                 correct += int((logits.argmax(dim=1).cpu() == wanted).sum().item())
         accuracy = correct / len(test.labels)
     return FloatTrained(losses, seconds, accuracy)
-
-
-def _float_loss(kind: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    if kind == "cross_entropy":
-        return torch.nn.functional.cross_entropy(logits, labels)
-    wanted = torch.nn.functional.one_hot(labels, logits.shape[1])
-    if kind == "binary_cross_entropy":
-        return torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, wanted.to(logits.dtype), reduction="sum"
-        ) / len(labels)
-    return (logits - wanted).square().sum() / (2 * len(labels))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecipeError
-from ...layers.network import Activation, AnyLayer, AveragePool, Convolution, Layer, MaxPool
+from ...layers import Activation, AnyLayer, AveragePool, Convolution, Layer, MaxPool
 from .constants import (
     Constant,
     Origin,

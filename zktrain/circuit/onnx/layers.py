@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecipeError
-from ...layers.network import (
+from ...layers import (
     Activation,
     Add,
     AnyLayer,

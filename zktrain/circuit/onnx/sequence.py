@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from ...layers import Activation, Add, Flatten, MaxPool, Unflatten
 from ...layers.geometry import MAX_READERS
-from ...layers.network import Activation, Add, Flatten, MaxPool, Unflatten
 from .constants import Constant, Unsupported
 from .layers import Draft
 
