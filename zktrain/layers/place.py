@@ -21,7 +21,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """``name`` in the weight file, ``shape`` in the internal layout; ``inputs`` values are summed up in each output."""
+    """``name`` in the weight file, ``shape`` in the internal layout; each output sums up
+    ``inputs`` values."""
 
     name: str
     shape: tuple[int, ...]
