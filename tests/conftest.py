@@ -1,11 +1,14 @@
-"""Profiles of hypothesis, and the one proof that many tests read."""
+"""Profiles of hypothesis, light proofs of work, and the one proof that many tests read."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import HealthCheck, settings
+from oracle.light_work import full_work, light_work
 from tiny_run import TinyBundle, make_bundle
 
 settings.register_profile(
@@ -15,7 +18,16 @@ settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def work(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Proofs of work are light, but in modules marked ``full_work``."""
+    full = request.node.get_closest_marker("full_work") is not None
+    with nullcontext() if full else light_work():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> TinyBundle:
     """A committed, compiled, trained and proved run. Its files must not be changed."""
-    return make_bundle(tmp_path_factory.mktemp("tiny"))
+    with full_work():  # for other processes
+        return make_bundle(tmp_path_factory.mktemp("tiny"))

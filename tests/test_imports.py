@@ -11,6 +11,8 @@ from tiny_run import TinyBundle
 
 import zktrain
 
+pytestmark = pytest.mark.full_work
+
 BLOCKED = (
     *("numba", "llvmlite", "torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "ezkl"),
     "safetensors",

@@ -18,6 +18,8 @@ from zktrain.cli.entry import run
 from zktrain.cli.streams import OutputLost
 from zktrain.errors import StatementMismatch
 
+pytestmark = pytest.mark.full_work
+
 Arguments = list[str]
 
 

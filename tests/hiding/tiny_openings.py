@@ -36,7 +36,7 @@ NO_ROOT = SimpleNamespace(tree=SimpleNamespace(root=bytes(32)))
 def tiny_parameters(clear_log: int = 0, fold_log: int = 2) -> Iterator[None]:
     """Blocks of 4 cells, ``POSITIONS`` opened positions; pads are not committed, since their
     commitment has tests of its own."""
-    scheme = replace(parameters.SCHEME, clear_log=clear_log)
+    scheme = replace(parameters.SCHEME, clear_log=clear_log, work_bits=1)
 
     def plan(*sizes: Any) -> Plan:
         return parameters.plan(*sizes[:-1], scheme)

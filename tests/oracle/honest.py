@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -27,35 +25,14 @@ from zktrain.prover.randomness import expand
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.training.trainer import train
 from zktrain.training.witness import segment_witness
-from zktrain.transcript import channel
 
 from .circuits import Case
 from .interpreter import Vector, Weights
 
 SECURITY_BITS = 80
 """The smallest target that a statement may have."""
-_WORK_BITS = 4
 
 Arrays = dict[str, np.ndarray]
-
-
-@contextmanager
-def light_work() -> Iterator[None]:
-    """Prover and verifier ask for a few bits of work only: it is no part of what is tested here,
-    and takes most of the time of so small a proof."""
-    send, receive = channel.ProverChannel.send_work, channel.VerifierChannel.receive_work
-
-    def lighter(self: channel.ProverChannel, label: str, bits: int) -> None:
-        send(self, label, min(bits, _WORK_BITS))
-
-    def as_light(self: channel.VerifierChannel, label: str, bits: int) -> None:
-        receive(self, label, min(bits, _WORK_BITS))
-
-    with (
-        mock.patch.object(channel.ProverChannel, "send_work", lighter),
-        mock.patch.object(channel.VerifierChannel, "receive_work", as_light),
-    ):
-        yield
 
 
 def records(case: Case) -> Records:

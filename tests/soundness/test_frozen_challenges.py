@@ -30,6 +30,8 @@ from zktrain.transcript.challenger import Challenger, work_done
 from zktrain.transcript.channel import VerifierChannel
 from zktrain.transcript.hiding import _NoChallenger
 
+pytestmark = pytest.mark.full_work
+
 Step = tuple[str, str, Any]
 """Action, label, and what is absorbed or how much is drawn."""
 REFUSED = (Rejected, MalformedProof)

@@ -21,6 +21,8 @@ from zktrain.protocol.bundle import inspect_bundle, parse
 from zktrain.protocol.segment import HEADER_BYTES
 from zktrain.transcript.spans import whole
 
+pytestmark = pytest.mark.full_work
+
 HUGE = 2 << 30
 MEMORY, SECONDS = 64 << 20, 10.0
 """Beyond what judging the honest files takes, in bytes; and for each file."""

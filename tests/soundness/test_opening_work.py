@@ -35,6 +35,8 @@ from zktrain.transcript import channel as channels
 from zktrain.transcript.challenger import Challenger, work_done
 from zktrain.transcript.channel import ProverChannel, VerifierChannel
 
+pytestmark = pytest.mark.full_work
+
 SCHEME = replace(FULL, work_bits=10)
 LANE_LOG, BITS = 16, 60.0
 SIZES = {"a": 17, "b": 14}
