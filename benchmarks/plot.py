@@ -14,10 +14,9 @@ import json
 import sys
 from pathlib import Path
 
-from zktrain._bench import REPORT, draw, draw_against
-from zktrain.benchmarking import against_report
-from zktrain.benchmarking.against import FORMAT as AGAINST
+from zktrain._bench import REPORT, draw
 from zktrain.benchmarking.report import markdown
+from zktrain.ezkl import against, against_report
 
 README_FIGURES = {"run": "demo.png", "sweep-2-width": "width.png", "ezkl": "ezkl.png"}
 
@@ -31,8 +30,8 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out or options.result.parent
     result = json.loads(options.result.read_text())
-    compared = result["format"] == AGAINST
-    written = draw_against(result, out) if compared else [*draw(result, out), out / REPORT]
+    compared = result["format"] == against.FORMAT
+    written = against.draw(result, out) if compared else [*draw(result, out), out / REPORT]
     if options.docs is not None:
         for path in list(written):
             if path.stem in README_FIGURES:

@@ -37,7 +37,7 @@ from zktrain.errors import ZktrainError
 ROOT = Path(zktrain.__file__).resolve().parents[1]
 GROUPS = {
     "native": (("_verify", "verify"), ("_verify_eval", "verify_eval")),
-    "ezkl": (("ezkl.verify", "verify_ezkl"),),
+    "ezkl": (("ezkl._verify", "verify"),),
 }
 """Module and function of every verb of verification; a group has no site of the ones before it."""
 

@@ -91,7 +91,10 @@ def test_a_missing_extra_is_named_with_its_remedy(arguments: tuple[str, ...]) ->
 
 @pytest.mark.parametrize(
     "arguments",
-    [("srs", "check", "file.srs"), ("srs", "generate", "--logrows", "3", "--out", "file.srs")],
+    [
+        ("ezkl", "srs", "check", "file.srs"),
+        ("ezkl", "srs", "generate", "--logrows", "3", "--out", "file.srs"),
+    ],
     ids=lambda arguments: arguments[1],
 )
 def test_the_missing_extra_of_a_second_backend_is_named(arguments: tuple[str, ...]) -> None:
@@ -102,7 +105,7 @@ def test_the_missing_extra_of_a_second_backend_is_named(arguments: tuple[str, ..
 
 
 def test_a_missing_ezkl_is_named_with_its_remedy() -> None:
-    arguments = ("prove", "run", "--backend", "ezkl", "--srs", "test.srs")
+    arguments = ("ezkl", "prove", "run", "--srs", "test.srs")
     done = run_blocked("from zktrain.cli.entry import run\nrun(sys.argv[1:])", *arguments)
     assert done.returncode == 2
     assert "pip install 'zktrain[ezkl]'" in done.stderr

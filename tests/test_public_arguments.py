@@ -15,11 +15,14 @@ import pytest
 from tiny_run import TinyBundle, write_data
 
 import zktrain
+import zktrain.ezkl
 from zktrain.errors import InputError, ZktrainError
 
-FUNCTIONS = sorted(
-    name for name in zktrain.__all__ if inspect.isfunction(getattr(zktrain, name))
-)  # fmt: skip
+FUNCTIONS = {
+    **{name: getattr(zktrain, name) for name in zktrain.__all__},
+    **{f"ezkl.{name}": getattr(zktrain.ezkl, name) for name in zktrain.ezkl.__all__},
+}
+FUNCTIONS = {name: verb for name, verb in FUNCTIONS.items() if inspect.isfunction(verb)}
 ODD: dict[str, Any] = {
     "None": None,
     "true": True,
@@ -55,8 +58,9 @@ ODD: dict[str, Any] = {
 
 def test_the_functions_are_those_of_the_package() -> None:
     assert set(FUNCTIONS) == {
-        *("bench", "commit", "compile", "inspect_bundle", "inspect_evaluation", "inspect_ezkl"),
-        *("prove", "prove_eval", "prove_ezkl", "train", "verify", "verify_eval", "verify_ezkl"),
+        *("bench", "commit", "compile", "inspect_bundle", "inspect_evaluation"),
+        *("prove", "prove_eval", "train", "verify", "verify_eval"),
+        *("ezkl.inspect", "ezkl.prove", "ezkl.verify"),
     }
 
 
@@ -71,7 +75,7 @@ def good(tiny: TinyBundle, folder: Path) -> dict[str, dict[str, Any]]:
         "compile": {"recipe": tiny.recipe, "out": folder / "x.json"},
         "inspect_bundle": {"path": tiny.proof},
         "inspect_evaluation": {"path": tiny.proof},
-        "inspect_ezkl": {"path": tiny.proof},
+        "ezkl.inspect": {"path": tiny.proof},
         "prove": {"run": tiny.run, "out": folder / "x.zkt"},
         "prove_eval": {
             "weights": tiny.weights,
@@ -80,17 +84,17 @@ def good(tiny: TinyBundle, folder: Path) -> dict[str, dict[str, Any]]:
             "zero_knowledge": False,
             "out": folder / "eval.zkt",
         },
-        "prove_ezkl": {"run": tiny.run, "srs": tiny.proof, "out": folder / "x.zkt"},
+        "ezkl.prove": {"run": tiny.run, "srs": tiny.proof, "out": folder / "x.zkt"},
         "train": {"recipe": tiny.recipe, "data": tiny.data, "out": folder / "run"},
         "verify": verifying,
         "verify_eval": verifying,
-        "verify_ezkl": {**verifying, "data": tiny.data, "srs": tiny.proof},
+        "ezkl.verify": {**verifying, "data": tiny.data, "srs": tiny.proof},
     }
 
 
 def odd_arguments() -> Iterator[tuple[str, str]]:
     for function in FUNCTIONS:
-        for name in inspect.signature(getattr(zktrain, function)).parameters:
+        for name in inspect.signature(FUNCTIONS[function]).parameters:
             yield function, name
 
 
@@ -103,7 +107,7 @@ def test_odd_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One argument at a time; values that the function takes are no matter."""
-    verb: Callable[..., Any] = getattr(zktrain, function)
+    verb: Callable[..., Any] = FUNCTIONS[function]
     annotation = str(inspect.signature(verb).parameters[name].annotation)
     monkeypatch.chdir(tmp_path)
     for label, value in ODD.items():
@@ -118,13 +122,13 @@ def test_odd_values(
                 verb(**{**good(tiny_bundle, folder)[function], name: value})
             except TypeError as error:
                 text = str(error)
-                assert f"{function}: {name} must be" in text, (label, text)
+                assert f"{verb.__name__}: {name} must be" in text, (label, text)
         shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_missing_and_unknown_arguments_are_named(function: str) -> None:
-    verb = getattr(zktrain, function)
+    verb = FUNCTIONS[function]
     with pytest.raises(TypeError, match="'nonsense'"):
         verb(**dict.fromkeys(inspect.signature(verb).parameters, None), nonsense=1)
     for name, parameter in inspect.signature(verb).parameters.items():

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
         SumcheckMismatch,
         ZktrainError,
     )
-    from .ezkl.bundle import EzklInspection, inspect_ezkl
-    from .ezkl.prove import ProvedEzkl, prove_ezkl
-    from .ezkl.verify import EzklVerdict, verify_ezkl
     from .progress import Progress
     from .protocol.bundle import Inspection, inspect_bundle
     from .protocol.evaluation_bundle import EvaluationInspection, inspect_evaluation
@@ -50,8 +47,6 @@ __all__ = [
     "DatasetCommitment",
     "EvaluationInspection",
     "EvaluationVerdict",
-    "EzklInspection",
-    "EzklVerdict",
     "InputError",
     "Inspection",
     "LookupMismatch",
@@ -60,7 +55,6 @@ __all__ = [
     "Progress",
     "Proved",
     "ProvedEvaluation",
-    "ProvedEzkl",
     "RangeOverflow",
     "RecipeError",
     "Rejected",
@@ -76,14 +70,11 @@ __all__ = [
     "compile",
     "inspect_bundle",
     "inspect_evaluation",
-    "inspect_ezkl",
     "prove",
     "prove_eval",
-    "prove_ezkl",
     "train",
     "verify",
     "verify_eval",
-    "verify_ezkl",
 ]
 
 _HOMES = {
@@ -92,13 +83,10 @@ _HOMES = {
     "DatasetCommitment": "_commit",
     "EvaluationInspection": "protocol.evaluation_bundle",
     "EvaluationVerdict": "_verify_eval",
-    "EzklInspection": "ezkl.bundle",
-    "EzklVerdict": "ezkl.verify",
     "Inspection": "protocol.bundle",
     "Progress": "progress",
     "Proved": "_prove",
     "ProvedEvaluation": "_prove_eval",
-    "ProvedEzkl": "ezkl.prove",
     "TrainedRun": "_train",
     "Verdict": "_verify",
     "bench": "_bench",
@@ -106,14 +94,11 @@ _HOMES = {
     "compile": "_compile",
     "inspect_bundle": "protocol.bundle",
     "inspect_evaluation": "protocol.evaluation_bundle",
-    "inspect_ezkl": "ezkl.bundle",
     "prove": "_prove",
     "prove_eval": "_prove_eval",
-    "prove_ezkl": "ezkl.prove",
     "train": "_train",
     "verify": "_verify",
     "verify_eval": "_verify_eval",
-    "verify_ezkl": "ezkl.verify",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import files
 from .checked import checked
-from .errors import InputError
 from .extras import require
 from .progress import Progress, silent
 
@@ -108,52 +106,6 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         )
     files.write(folder / REPORT, report.html(result, images).encode())
     return paths
-
-
-def against_ezkl(
-    recipe: str | Path,
-    data: str,
-    srs: str | Path,
-    *,
-    out: str | Path = "bench",
-    scale: int | None = None,
-    command: str = "zktrain.bench.against_ezkl",
-    progress: Progress = silent,
-) -> dict[str, Any]:
-    """Measure a recipe with both backends, into ``out/ezkl.json``, which keeps one entry for each
-    recipe, and ``out/figures/ezkl.png``; the whole result.
-
-    Raises ``InputError`` where a library is missing or a command fails.
-    """
-    require("prove", "measuring", "torch", "onnx", "numba")
-    require("ezkl", "measuring ezkl", "ezkl")
-    require("demo", "reporting", "matplotlib")
-    from .benchmarking import against
-    from .benchmarking.runner import compact, header
-
-    folder, path = Path(out), Path(out) / against.RESULT
-    try:
-        files.make_folder(folder)
-        known = json.loads(files.read_bytes(path, "result", _MAX_BYTES)) if path.exists() else {}
-        kept = known["recipes"] if known.get("format") == against.FORMAT else {}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} cannot be added to ({error}); choose another --out") from None
-    top = {**header(command), "format": against.FORMAT, "kind": "against ezkl"}
-    entry = against.measure(Path(recipe), data, Path(srs), scale=scale, progress=progress)
-    entry["commit"] = top["commit"]
-    result = {**top, "recipes": {**kept, Path(recipe).stem: entry}}
-    files.write(path, (compact(result) + "\n").encode())
-    draw_against(result, folder)
-    return result
-
-
-def draw_against(result: dict[str, Any], folder: Path) -> list[Path]:
-    """The figure of a comparison with ezkl, in ``folder``."""
-    from .benchmarking import against_report, figures
-
-    path = folder / FIGURES / "ezkl.png"
-    figures.save(partial(against_report.figure, result), path)
-    return [path]
 
 
 def calibrate(*, progress: Progress = silent) -> tuple[Calibration, Path]:

@@ -409,29 +409,13 @@ def test_the_plain_form_of_verify_means_what_the_parser_makes_of_it(
     assert not exit_.value.code
     plain = judge.plain(["verify", *words])
     assert plain is not None
-    of_ezkl = {"data": None, "srs": None, "unchecked_srs": False, "insecure_srs": False}
-    assert asked == [{"circuit": None, "initial": None, "certificate": None, **of_ezkl, **plain}]
+    assert asked == [{"circuit": None, "initial": None, "certificate": None, **plain}]
 
 
 @pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)
 def test_any_other_form_of_verify_is_left_to_the_parser(words: list[str]) -> None:
     assert judge.plain(["verify", *words]) is None
     assert judge.plain(words) is None
-
-
-def test_options_of_a_backend_go_with_it_only(zktrain: Any, tiny_bundle: TinyBundle) -> None:
-    judged = zktrain(*verify_arguments(tiny_bundle), "--data", tiny_bundle.data)
-    assert judged.code == 2 and "for proofs by ezkl, and this is none" in judged.err
-    for options, said in (
-        (("--srs", "x"), "go with --backend ezkl"),
-        (("--backend", "other"), "no backend 'other'; use native or ezkl"),
-        (("--backend", "ezkl"), "give --srs FILE"),
-        (("--backend", "ezkl", "--no-zk", "--srs", "x"), "--no-zk cannot be used"),
-    ):
-        ended = zktrain("prove", tiny_bundle.run, *options)
-        assert ended.code == 2 and said in ended.err
-    asked = zktrain("bench", "--against", "ezkl", "--recipe", "x.toml")
-    assert asked.code == 2 and "--srs FILE" in asked.err
 
 
 def test_wrong_usage_is_exit_code_2(zktrain: Any) -> None:

@@ -63,7 +63,7 @@ class IrisProof:
     run: Path
     srs: Path
     checked: CheckedSrs
-    proved: zktrain.ProvedEzkl
+    proved: zktrain.ezkl.Proved
 
     def remember(self) -> None:
         """That the SRS was checked, in the cache of now."""
@@ -73,14 +73,14 @@ class IrisProof:
     def bundle(self) -> EzklBundle:
         return parse(self.proved.path.read_bytes())
 
-    def prove(self, **changes: Any) -> zktrain.ProvedEzkl:
+    def prove(self, **changes: Any) -> zktrain.ezkl.Proved:
         """Prove the run once more, by default from the steps that are kept."""
         given = {"run": self.run, "srs": self.srs, "scale": SCALE}
-        return zktrain.prove_ezkl(**{**given, **changes})
+        return zktrain.ezkl.prove(**{**given, **changes})
 
     def verify(
         self, bundle: EzklBundle | bytes | None = None, **changes: Any
-    ) -> zktrain.EzklVerdict:
+    ) -> zktrain.ezkl.Verdict:
         """The verdict on a bundle, by default the honest one, that takes its path's place."""
         proof = self.proved.path
         if bundle is not None:
@@ -94,7 +94,7 @@ class IrisProof:
             "srs": self.srs,
             "insecure_srs": True,
         }
-        return zktrain.verify_ezkl(**{**given, **changes})
+        return zktrain.ezkl.verify(**{**given, **changes})
 
 
 def write_iris(path: Path) -> Path:
@@ -117,7 +117,7 @@ def make_iris(folder: Path) -> IrisProof:
     circuit = folder / "iris.circuit.json"
     circuit.write_bytes(compile_recipe(recipe).circuit.canonical_json())
     trained = zktrain.train(recipe, data=data, out=folder / "run")
-    proved = zktrain.prove_ezkl(trained.path, srs=srs, scale=SCALE)
+    proved = zktrain.ezkl.prove(trained.path, srs=srs, scale=SCALE)
     return IrisProof(
         folder, circuit, data, trained.dataset_root, trained.path, srs, checked, proved
     )

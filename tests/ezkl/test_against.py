@@ -9,8 +9,8 @@ import pytest
 from iris_run import ROOT
 
 from zktrain import InputError
-from zktrain.benchmarking import against, against_report
 from zktrain.circuit.compile import compile_recipe
+from zktrain.ezkl import against, against_report
 
 RECIPE = ROOT / "circuits" / "iris-mlp-8.toml"
 

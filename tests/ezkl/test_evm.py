@@ -239,7 +239,7 @@ def test_an_srs_that_is_not_checked(
     product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(InputError, match="is not checked; run: zktrain srs check"):
+    with pytest.raises(InputError, match="is not checked; run: zktrain ezkl srs check"):
         product.export(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""``zktrain evm export``: a step of training on a chain of contracts."""
+"""``zktrain ezkl evm export``: a step of training on a chain of contracts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_step_of_training_is_accepted_by_a_contract_that_fits_on_a_chain(
     capsys.readouterr()
     arguments = [iris.proved.path, "--step", "1", "--srs", iris.srs, "--out", tmp_path, "--json"]
     with pytest.raises(SystemExit) as exit_:
-        run(["evm", "export", *map(str, arguments)])
+        run(["ezkl", "evm", "export", *map(str, arguments)])
     assert not exit_.value.code
     found = json.loads(capsys.readouterr().out)
     assert found["insecure"] is True

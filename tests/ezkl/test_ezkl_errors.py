@@ -58,7 +58,7 @@ def test_an_srs_is_too_small(
 ) -> None:
     """Said before the run is done again."""
     generate(10, tmp_path / "small.srs")
-    monkeypatch.setattr("zktrain.ezkl.prove.trajectory", lambda *_: pytest.fail("calibrated"))
+    monkeypatch.setattr("zktrain.ezkl._prove.trajectory", lambda *_: pytest.fail("calibrated"))
     with pytest.raises(InputError, match=r"2\^10 powers and this circuit needs 2\^12"):
         iris.prove(srs=tmp_path / "small.srs")
     with pytest.raises(InputError, match=r"GB of memory, and 0.1 GB are available"):
@@ -68,9 +68,9 @@ def test_an_srs_is_too_small(
 def test_an_unchecked_srs(iris: IrisProof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It proves nothing: 0 bits, and none may be asked for."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(InputError, match="zktrain srs check"):
+    with pytest.raises(InputError, match="zktrain ezkl srs check"):
         iris.prove()
-    with pytest.raises(InputError, match="zktrain srs check"):
+    with pytest.raises(InputError, match="zktrain ezkl srs check"):
         iris.verify()
     with pytest.raises(StatementMismatch, match="fewer bits") as caught:
         iris.verify(unchecked_srs=True, min_security_bits=1)
@@ -171,7 +171,7 @@ def test_a_dataset_whose_commitment_hides(iris: IrisProof, tmp_path: Path) -> No
     data = write_data(tmp_path / "data.npz")
     run = zktrain.train(recipe, data=data, out=tmp_path / "run").path
     with pytest.raises(InputError, match="commit with --public"):
-        zktrain.prove_ezkl(run, srs=iris.srs)
+        zktrain.ezkl.prove(run, srs=iris.srs)
 
 
 def large_srs(folder: Path) -> Path:
@@ -199,7 +199,7 @@ def test_a_run_whose_values_leave_ezkls_range(iris: IrisProof, tmp_path: Path) -
     onnx.save(model, tmp_path / "tiny.onnx")
     run = zktrain.train(recipe, data=write_data(tmp_path / "data.npz"), out=tmp_path / "run").path
     with pytest.raises(RangeOverflow, match=r"cannot be calibrated at scale 16.*smaller --scale"):
-        zktrain.prove_ezkl(run, srs=large_srs(tmp_path), scale=16, unchecked_srs=True)
+        zktrain.ezkl.prove(run, srs=large_srs(tmp_path), scale=16, unchecked_srs=True)
 
 
 def test_native_code_that_panics_is_an_error_with_a_sentence(iris: IrisProof) -> None:

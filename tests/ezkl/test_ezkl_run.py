@@ -156,13 +156,13 @@ def test_rows_leave_room_for_what_blinds() -> None:
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "zktrain", *arguments]
+    command = [sys.executable, "-m", "zktrain", "ezkl", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_the_commands_prove_inspect_and_verify(iris: IrisProof, tmp_path: Path) -> None:
     out = tmp_path / "command.zkt"
-    given = ("prove", str(iris.run), "--backend", "ezkl", "--srs", str(iris.srs))
+    given = ("prove", str(iris.run), "--srs", str(iris.srs))
     given += ("--scale", str(SCALE))
     done = run_command(*given, "--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
@@ -181,6 +181,6 @@ def test_the_commands_prove_inspect_and_verify(iris: IrisProof, tmp_path: Path) 
     forged = run_command("verify", str(iris.run / "weights.safetensors"), *asked[2:], *more)
     assert forged.returncode == 1 and forged.stdout.startswith("REJECTED")
     bare = run_command(*asked)
-    assert bare.returncode == 2 and "--data DATA" in bare.stderr
+    assert bare.returncode == 2 and "--data" in bare.stderr
     inspected = json.loads(run_command("inspect", str(out), "--json").stdout)
     assert inspected["verified"] is False and len(inspected["step_proof_bytes"]) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from iris_run import SCALE, Foreign, IrisProof
 
-import zktrain
 from zktrain import ChainBroken, InputError, MalformedProof, StatementMismatch
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
@@ -20,11 +18,11 @@ from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import read_dataset
 from zktrain.ezkl import bundle as wire
 from zktrain.ezkl import values
+from zktrain.ezkl._verify import ProofMismatch
 from zktrain.ezkl.bundle import EzklBundle, StepProof
 from zktrain.ezkl.field import ELEMENT_BYTES
 from zktrain.ezkl.parameters import Parameters
 from zktrain.ezkl.srs.curve import R
-from zktrain.ezkl.verify import ProofMismatch
 
 
 def with_step(bundle: EzklBundle, index: int, step: StepProof) -> EzklBundle:
@@ -340,11 +338,3 @@ def test_another_set_up(iris: IrisProof) -> None:
 def test_more_bits_than_the_curve_has(iris: IrisProof) -> None:
     with pytest.raises(StatementMismatch, match="fewer bits"):
         iris.verify(min_security_bits=101)
-
-
-@pytest.mark.parametrize("verb", [zktrain.verify], ids=["verify"])
-def test_the_native_verb_says_which_to_use(
-    iris: IrisProof, verb: Callable[..., zktrain.Verdict]
-) -> None:
-    with pytest.raises(MalformedProof, match="verify_ezkl"):
-        verb(iris.proved.weights, proof=iris.proved.path, dataset=iris.root)

@@ -77,7 +77,7 @@ def victim(forgery: Forgery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
-def judge(iris: IrisProof, forgery: Forgery) -> zktrain.EzklVerdict:
+def judge(iris: IrisProof, forgery: Forgery) -> zktrain.ezkl.Verdict:
     iris.remember()
     return iris.verify(forgery.proof.read_bytes(), weights=forgery.weights)
 

@@ -14,7 +14,7 @@ import pytest
 
 from zktrain.errors import InputError
 from zktrain.files import beginning, opened, read_bytes
-from zktrain.protocol.bundle import inspect_bundle, is_ezkl
+from zktrain.protocol.bundle import inspect_bundle
 from zktrain.protocol.evaluation_bundle import is_evaluation
 
 
@@ -76,7 +76,7 @@ def test_only_regular_files_are_read(case: str, short: Path) -> None:
         pass
     with pytest.raises(InputError, match=message):
         inspect_bundle(path)
-    assert beginning(path, 7) == b"" and not is_ezkl(path) and not is_evaluation(path)
+    assert beginning(path, 7) == b"" and not is_evaluation(path)
 
 
 def test_a_file_may_be_as_large_as_the_limit(tmp_path: Path) -> None:

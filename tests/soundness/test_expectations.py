@@ -136,19 +136,6 @@ def test_the_values_of_the_proof_are_accepted(tiny_bundle: TinyBundle, first_wei
     assert _verify(tiny_bundle, dataset=tiny_bundle.dataset, min_security_bits=0).segments == 2
 
 
-@pytest.mark.parametrize(
-    "option", ["--data=digits", "--srs=none.srs", "--unchecked-srs", "--insecure-srs"]
-)
-def test_options_of_another_backend_are_refused(
-    tiny_bundle: TinyBundle, capsys: pytest.CaptureFixture[str], option: str
-) -> None:
-    options = [f"--proof={tiny_bundle.proof}", f"--dataset={tiny_bundle.dataset}", option]
-    with pytest.raises(SystemExit) as end:
-        run(["verify", str(tiny_bundle.weights), *options])
-    said = " ".join(capsys.readouterr().err.split())
-    assert end.value.code == 2 and "are for proofs by ezkl" in said
-
-
 def test_the_training_data_of_an_evaluation_are_compared(
     evaluated: Path, tiny_bundle: TinyBundle, tmp_path: Path
 ) -> None:

@@ -138,7 +138,6 @@ def newer(magic: bytes) -> bytes:
 FRAMES: list[tuple[str, Any, bytes, str]] = [
     ("bundle.parse: == EVALUATION_MAGIC", bundle.parse,
      frame(bundle.EVALUATION_MAGIC, 3), "use zktrain verify-eval"),
-    ("bundle.parse: == EZKL_MAGIC", bundle.parse, frame(bundle.EZKL_MAGIC, 3), "by ezkl"),
     ("bundle.parse: magic[:7] != MAGIC", bundle.parse,
      frame(b"OTHERS!" + bundle.MAGIC[7:], 3), "not a zktrain bundle"),
     ("bundle.parse: magic != MAGIC", bundle.parse, frame(newer(bundle.MAGIC), 3), "version"),

@@ -21,6 +21,8 @@ _PATHS = {
     "--initial": "initial",
     "--certificate": "certificate",
 }
+MIN_BITS = 100
+"""Of security, where nobody says how many."""
 _OTHERS = {"--dataset": "dataset", "--min-security-bits": "min_security_bits"}
 
 
@@ -60,45 +62,13 @@ def judge(
     circuit: Path | None = None,
     initial: Path | None = None,
     certificate: Path | None = None,
-    min_security_bits: int | None = None,
-    data: str | None = None,
-    srs: Path | None = None,
-    unchecked_srs: bool = False,
-    insecure_srs: bool = False,
+    min_security_bits: int = MIN_BITS,
     as_json: bool = False,
 ) -> None:
-    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none.
-
-    ``min_security_bits`` of None: 100, or for a proof by ezkl all that there is."""
-    from ..protocol.bundle import is_ezkl
-
-    if is_ezkl(proof):
-        from .ezkl import judge_ezkl
-
-        judge_ezkl(
-            weights,
-            proof=proof,
-            dataset=dataset,
-            data=data,
-            srs=srs,
-            unchecked_srs=unchecked_srs,
-            insecure_srs=insecure_srs,
-            circuit=circuit,
-            initial=initial,
-            certificate=certificate,
-            min_security_bits=min_security_bits,
-            as_json=as_json,
-        )
-        return
+    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
     with judged(weights, proof, as_json):
         from .._verify import verify
-        from ..errors import InputError
 
-        if data is not None or srs is not None or unchecked_srs or insecure_srs:
-            raise InputError(
-                "--data, --srs, --unchecked-srs and --insecure-srs are for proofs by ezkl, and "
-                "this is none: leave them out"
-            )
         with bars(transient=True) as progress:
             verdict = verify(
                 weights,
@@ -107,7 +77,7 @@ def judge(
                 circuit=circuit,
                 initial=initial,
                 certificate=certificate,
-                min_security_bits=100 if min_security_bits is None else min_security_bits,
+                min_security_bits=min_security_bits,
                 progress=progress,
             )
         if not as_json:
@@ -132,12 +102,11 @@ def plain(
     arguments: list[str],
     command: str = "verify",
     named: dict[str, str] = _PATHS,
-    bits: int | None = None,
 ) -> dict[str, Any] | None:
     """Arguments of :func:`judge`, if these are ``command``, one file, and known options, each once
     and with its value apart; None for anything else, help and mistakes included.
 
-    ``named`` are the options whose values are paths, ``bits`` the least security without a word."""
+    ``named`` are the options whose values are paths."""
     if arguments[:1] != [command]:
         return None
     values, found = {**named, **_OTHERS}, dict[str, Any]()
@@ -158,5 +127,5 @@ def plain(
     if given is not None and not (given.isascii() and given.isdigit() and len(given) <= 4):
         return None
     paths = {name: Path(found[name]) for name in ("weights", *named.values()) if name in found}
-    least = bits if given is None else int(given)
+    least = MIN_BITS if given is None else int(given)
     return {**found, **paths, "min_security_bits": least, "as_json": "as_json" in found}

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import evaluation_view
 from .bars import bars
-from .judge import judged, plain
+from .judge import MIN_BITS, judged, plain
 from .outcome import print_json, unjudged_evaluation_fields
 
 _PATHS = {"--proof": "proof", "--circuit": "circuit", "--like": "like"}
@@ -20,7 +20,7 @@ def judge_eval(
     dataset: str,
     circuit: Path | None = None,
     like: Path | None = None,
-    min_security_bits: int = 100,
+    min_security_bits: int = MIN_BITS,
     as_json: bool = False,
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
@@ -45,4 +45,4 @@ def judge_eval(
 
 def plain_eval(arguments: list[str]) -> dict[str, Any] | None:
     """Arguments of :func:`judge_eval`, as ``judge.plain`` gives them for ``verify``."""
-    return plain(arguments, "verify-eval", _PATHS, 100)
+    return plain(arguments, "verify-eval", _PATHS)

@@ -13,10 +13,8 @@ import typer
 from . import screens, stopped, wording
 from .bars import bars, lines, say_first_use
 from .evaluation import prove_eval, verify_eval
-from .evm import evm
 from .judge import judge
 from .outcome import FAILED, guarded, print_json, usage_error, verdict_code
-from .srs import srs
 
 app = typer.Typer(
     name="zktrain",
@@ -228,46 +226,13 @@ def prove(
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time went, part by part.")
     ] = False,
-    backend: Annotated[str, typer.Option(help="native, ezkl.")] = "native",
-    srs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="With ezkl: structured reference string."),
-    ] = None,
-    unchecked_srs: Annotated[
-        bool, typer.Option("--unchecked-srs", help="With ezkl: take an SRS that was not checked.")
-    ] = False,
-    scale: Annotated[
-        int | None,
-        typer.Option(metavar="BITS", help="With ezkl: fractional bits of its fixed point."),
-    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Prove a finished training run; proved segments are kept when it is interrupted."""
-    if backend == "ezkl":
-        from .ezkl import prove as prove_with_ezkl
-
-        native_only = {"--device": device != "cpu", "--no-zk": no_zk, "--profile": profile}
-        prove_with_ezkl(
-            run,
-            refused=[name for name, given in native_only.items() if given],
-            srs=srs,
-            out=out,
-            scale=scale,
-            unchecked_srs=unchecked_srs,
-            memory=memory,
-            as_json=as_json,
-        )
-        return
     kept = partial(stopped.prove, run)
     with guarded(as_json, interrupted=kept, less_memory="fewer segment_steps need less"):
-        from ..errors import InputError
         from ..extras import require
-        from .ezkl import BACKENDS
 
-        if backend not in BACKENDS:
-            raise InputError(f"there is no backend {backend!r:.40}; use {' or '.join(BACKENDS)}")
-        if srs is not None or unchecked_srs or scale is not None:
-            raise InputError("--srs, --unchecked-srs and --scale go with --backend ezkl")
         require("prove", "proving", "numba", "torch")
         from .._prove import prove as run_prove
         from ..machine import parse_size
@@ -350,24 +315,9 @@ def bench(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Only measure this machine, for estimates.")
     ] = False,
-    against: Annotated[
-        str | None,
-        typer.Option(metavar="ezkl", help="Compare with ezkl: with --recipe, --dataset, --srs."),
-    ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="RECIPE.toml", help="With --against: the recipe.")
-    ] = None,
-    srs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --against: ezkl's reference string.")
-    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Measure whole runs against float32 training, with figures and one HTML report."""
-    if against is not None or recipe is not None or srs is not None:
-        from .ezkl import bench_against
-
-        bench_against(against, recipe, dataset, srs, out, as_json)
-        return
     with guarded(as_json, interrupted=f"finished runs are kept in {out}; the same command goes on"):
         from .._bench import bench as verb
         from .._bench import calibrate as run_calibrate
@@ -426,22 +376,8 @@ def verify(
         typer.Option(metavar="FILE.zkd", help="Beside a root: the dataset's public file."),
     ] = None,
     min_security_bits: Annotated[
-        int | None,
-        typer.Option(metavar="BITS", help="Refuse proofs made for fewer; 100 if left out."),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="DATA", help=f"Of a proof by ezkl, the records: {_DATA}")
-    ] = None,
-    srs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Of a proof by ezkl, the structured reference string."),
-    ] = None,
-    unchecked_srs: Annotated[
-        bool, typer.Option("--unchecked-srs", help="Take an SRS that was not checked.")
-    ] = False,
-    insecure_srs: Annotated[
-        bool, typer.Option("--insecure-srs", help="Take an SRS for tests, which proves nothing.")
-    ] = False,
+        int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
+    ] = 100,
     as_json: _Json = False,
 ) -> None:
     """Check a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not judged."""
@@ -453,18 +389,25 @@ def verify(
         initial=initial,
         certificate=certificate,
         min_security_bits=min_security_bits,
-        data=data,
-        srs=srs,
-        unchecked_srs=unchecked_srs,
-        insecure_srs=insecure_srs,
         as_json=as_json,
     )
 
 
 app.command("prove-eval")(prove_eval)
 app.command("verify-eval")(verify_eval)
-app.add_typer(srs, name="srs")
-app.add_typer(evm, name="evm")
+
+
+@app.command(
+    "ezkl",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def ezkl(context: typer.Context) -> None:
+    """Another backend, for small networks: prove, verify, inspect, bench, srs, evm."""
+    from .ezkl.commands import ezkl as group
+
+    code = group(args=context.args, prog_name="zktrain ezkl", standalone_mode=False)
+    raise typer.Exit(code or 0)
 
 
 @app.command()
@@ -474,19 +417,9 @@ def inspect(
 ) -> None:
     """Show what a bundle claims, its segments, sizes and soundness. Verifies nothing."""
     with guarded(as_json, interrupted="nothing was changed"):
-        from ..protocol.bundle import inspect_bundle, is_ezkl
+        from ..protocol.bundle import inspect_bundle
         from ..protocol.evaluation_bundle import inspect_evaluation, is_evaluation
 
-        if is_ezkl(proof):
-            from ..ezkl.bundle import inspect_ezkl
-            from . import ezkl_view
-
-            by_ezkl = inspect_ezkl(proof)
-            if as_json:
-                print_json(ezkl_view.inspection_fields(by_ezkl))
-            else:
-                ezkl_view.inspected(by_ezkl)
-            return
         if is_evaluation(proof):
             from . import evaluation_view
 

@@ -145,7 +145,7 @@ def usage_error(arguments: list[str], message: str) -> int:
         print_error(f"{message} Try zktrain --help.")
     if "--json" in arguments:
         fields = error_fields("UsageError", message)
-        if arguments[:1] == ["verify"]:
+        if arguments[:1] == ["verify"] or arguments[:2] == ["ezkl", "verify"]:
             fields = unjudged_fields("UsageError", message)
         if arguments[:1] == ["verify-eval"]:
             fields = unjudged_evaluation_fields("UsageError", message)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .._train import TrainedRun
     from .._verify import Verdict
     from ..cost.calibration import Calibration
-    from ..ezkl.srs import CheckedSrs
     from ..protocol.bundle import Inspection
     from ..protocol.statement import Provable
 
@@ -119,27 +118,6 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
     if result.kept:
         notes(out, ["this commitment was there already; nothing was written"])
     notes(out, result.warnings)
-
-
-def checked_srs(found: CheckedSrs, seconds: float) -> None:
-    out = console()
-    out.print("[bold green]The file holds the powers of one tau.[/]")
-    _rows(
-        out,
-        [
-            ("file", str(found.path)),
-            ("sha256", found.digest),
-            ("rows", f"2^{found.logrows}"),
-            ("seconds", wording.span(seconds)),
-        ],
-    )
-    if found.insecure:
-        out.print(
-            "[bold red]INSECURE[/], for tests only: everybody knows this tau, and can prove "
-            "anything with it."
-        )
-    else:
-        out.print("Whether its makers have forgotten tau cannot be seen from the file.")
 
 
 def compiled(result: CompiledRecipe) -> None:

@@ -18,9 +18,9 @@ from ..checked import checked
 from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
-from ..errors import ChainBroken, MalformedProof, RecipeError
+from ..errors import ChainBroken, InputError, MalformedProof, RecipeError
 from ..files import opened
-from ..protocol.bundle import EZKL_MAGIC, MAX_TEXT_BYTES, Reader
+from ..protocol.bundle import EVALUATION_MAGIC, EZKL_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader
 from ..transcript.spans import Bytes, whole
 from .field import ELEMENT_BYTES
 from .srs.curve import R
@@ -78,9 +78,13 @@ class EzklBundle:
 
 
 def parse(data: Bytes) -> EzklBundle:
-    """Raises ``MalformedProof`` and ``ChainBroken``."""
+    """Raises ``MalformedProof``, ``ChainBroken``, and ``InputError`` for one of another backend."""
     reader = Reader(data, "bundle")
     magic = reader.take(len(EZKL_MAGIC), "magic")
+    if magic[:7] in (MAGIC[:7], EVALUATION_MAGIC[:7]):
+        raise InputError(
+            "this is a proof by the native backend: use zktrain verify, verify-eval or inspect"
+        )
     if magic[:7] != EZKL_MAGIC[:7]:
         raise MalformedProof("this is not a bundle of proofs by ezkl", stage="bundle")
     if magic != EZKL_MAGIC:
@@ -133,7 +137,7 @@ def read(path: str | Path) -> tuple[EzklBundle, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class EzklInspection:
+class Inspection:
     """What a bundle says of itself, unverified; ``steps`` are bytes of proofs."""
 
     statement: EzklStatement
@@ -142,7 +146,7 @@ class EzklInspection:
 
 
 @checked
-def inspect_ezkl(path: str | Path) -> EzklInspection:
+def inspect(path: str | Path) -> Inspection:
     """Parse a bundle without verifying it."""
     bundle, size = read(path)
-    return EzklInspection(bundle.statement, size, tuple(len(step.proof) for step in bundle.steps))
+    return Inspection(bundle.statement, size, tuple(len(step.proof) for step in bundle.steps))

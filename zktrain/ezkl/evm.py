@@ -30,13 +30,13 @@ from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
 from . import bundle as wire
+from ._verify import ProofMismatch
 from .calldata import WORD, register_call, verify_call
 from .folders import private_folder
 from .keys import stated
 from .native import Native, command, surroundings
 from .reference import open_srs
 from .srs import checked
-from .verify import ProofMismatch
 
 CONTRACT, REGISTER, VERIFY = "verifier.sol", "register.hex", "verify.hex"
 
@@ -106,7 +106,7 @@ def export(
     require("ezkl", "exporting a contract", "ezkl")
     known = checked(srs)
     if known is None:
-        raise InputError(f"the SRS {srs} is not checked; run: zktrain srs check {srs}")
+        raise InputError(f"the SRS {srs} is not checked; run: zktrain ezkl srs check {srs}")
     verify_call(proof, instances)  # raises before ezkl is asked
     source, key = _written_by_ezkl(Path(settings), Path(vk), known.path, shared=shared)
     folder = Path(out)

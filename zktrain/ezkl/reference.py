@@ -82,7 +82,7 @@ def open_srs(path: str | Path, *, unchecked: bool) -> Srs:
     if not is_checked and not unchecked:
         raise InputError(
             f"the SRS {path} has not been checked by this user, and whoever made up a false one "
-            f"can prove anything with it; run: zktrain srs check {path}"
+            f"can prove anything with it; run: zktrain ezkl srs check {path}"
         )
     header, powers = found.beginning[:HEADER_BYTES], found.beginning[HEADER_BYTES:]
     logrows = int.from_bytes(header, "little")

@@ -25,8 +25,8 @@ from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
-from ..errors import ChainBroken, MalformedProof
-from ..files import beginning, opened, read_bytes
+from ..errors import ChainBroken, InputError, MalformedProof
+from ..files import opened, read_bytes
 from ..transcript.spans import Bytes, cut, whole
 from .parameters import VERSION
 from .segment import HEADER_BYTES, SegmentHeader
@@ -142,11 +142,6 @@ def read_circuit(path: str | Path) -> bytes:
     return read_bytes(path, "circuit", MAX_CIRCUIT_BYTES)
 
 
-def is_ezkl(path: str | Path) -> bool:
-    """Whether the file calls itself a proof by ezkl; False for one that cannot be read."""
-    return beginning(path, 7) == EZKL_MAGIC[:7]
-
-
 def refuse_version(what: str, found: int) -> NoReturn:
     """Raises :class:`MalformedProof` for a file of another version."""
     raise MalformedProof(
@@ -156,8 +151,18 @@ def refuse_version(what: str, found: int) -> NoReturn:
     )
 
 
+def refuse_ezkl(magic: bytes) -> None:
+    """Raises :class:`InputError` for a proof by ezkl: nothing here can judge it."""
+    if magic[:7] == EZKL_MAGIC[:7]:
+        raise InputError(
+            "this is a proof by ezkl: use zktrain ezkl verify or zktrain ezkl inspect, in Python "
+            "zktrain.ezkl.verify or zktrain.ezkl.inspect"
+        )
+
+
 def parse(data: Bytes) -> Bundle:
-    """Proofs of a file are not read yet. Raises :class:`MalformedProof`."""
+    """Proofs of a file are not read yet. Raises :class:`MalformedProof`; :class:`InputError` for
+    a proof of another backend."""
     reader = Reader(data, "bundle")
     magic = reader.take(len(MAGIC), "magic")
     if magic[:7] == EVALUATION_MAGIC[:7]:
@@ -165,11 +170,7 @@ def parse(data: Bytes) -> Bundle:
             "this is a proof of an evaluation, not of training: use zktrain verify-eval",
             stage="bundle",
         )
-    if magic[:7] == EZKL_MAGIC[:7]:
-        raise MalformedProof(
-            "this is a proof by ezkl, not by the native backend: use zktrain.verify_ezkl",
-            stage="bundle",
-        )
+    refuse_ezkl(magic)
     if magic[:7] != MAGIC[:7]:
         raise MalformedProof("this is not a zktrain bundle", stage="bundle")
     if magic != MAGIC:

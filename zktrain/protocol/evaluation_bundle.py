@@ -21,7 +21,7 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from ..files import beginning, opened
 from ..transcript.spans import Bytes, whole
-from .bundle import EVALUATION_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader, refuse_version
+from .bundle import EVALUATION_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader, refuse_ezkl, refuse_version
 from .evaluation import MAX_STATEMENT_BYTES, EvaluationStatement
 from .statement import MAX_SEGMENTS
 
@@ -55,13 +55,15 @@ def is_evaluation(path: str | Path) -> bool:
 
 
 def parse(data: Bytes) -> EvaluationBundle:
-    """Proofs of a file are not read yet. Raises :class:`MalformedProof`."""
+    """Proofs of a file are not read yet. Raises :class:`MalformedProof`; :class:`InputError` for
+    a proof of another backend."""
     reader = Reader(data, "proof")
     magic = reader.take(len(EVALUATION_MAGIC), "magic")
     if magic[:7] == MAGIC[:7]:
         raise MalformedProof(
             "this is a proof of training, not of an evaluation: use zktrain verify", stage="bundle"
         )
+    refuse_ezkl(magic)
     if magic[:7] != EVALUATION_MAGIC[:7]:
         raise MalformedProof("this is not a zktrain proof of an evaluation", stage="bundle")
     if magic != EVALUATION_MAGIC:

@@ -3,7 +3,7 @@
     check       "zktrain-srs-check-1"
     sha256      of the file, 64 hexadecimal digits
     logrows     k: the file has 2^k powers
-    insecure    whether it is one of ``zktrain srs generate``, whose tau everybody knows
+    insecure    whether it is one of ``zktrain ezkl srs generate``, whose tau everybody knows
 
 It is ``$XDG_CACHE_HOME/zktrain/srs/SHA256.json``, and saves this user checking again. It is not
 beside the file, since whoever hands out the file could hand out its record too; and is neither

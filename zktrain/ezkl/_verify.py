@@ -30,7 +30,7 @@ class ProofMismatch(Rejected):
 
 
 @dataclass(frozen=True, slots=True)
-class EzklVerdict:
+class Verdict:
     """What was accepted. ``security_bits`` is conjectured, and 0 with a set-up that is insecure or
     was not checked; ``stages`` are seconds."""
 
@@ -47,7 +47,7 @@ class EzklVerdict:
 
 
 @checked
-def verify_ezkl(
+def verify(
     weights: str | Path,
     *,
     proof: str | Path,
@@ -61,7 +61,7 @@ def verify_ezkl(
     min_security_bits: int | None = None,
     memory: int | None = None,
     progress: Progress = silent,
-) -> EzklVerdict:
+) -> Verdict:
     """Accept iff ``proof`` proves, step by step, that training on ``data`` ends in the weights.
 
     ``data`` are the records, which must have the root ``dataset``. The verifying key is derived
@@ -118,7 +118,7 @@ def verify_ezkl(
         clock.end("links")
         _check_proofs(bundle.steps, keys, native, progress)
         clock.end("proofs")
-    return EzklVerdict(
+    return Verdict(
         statement=statement,
         steps=len(bundle.steps),
         security_bits=float(bits),
@@ -151,7 +151,7 @@ def _last_weights(statement: EzklStatement, weights: str | Path, proof: Path) ->
         )
     except StatementMismatch as error:
         error.message += (
-            f"; what was proven are the weights that prove --backend ezkl wrote beside the bundle, "
+            f"; what was proven are the weights that zktrain ezkl prove wrote beside the bundle, "
             f"{weights_path(proof).name}"
         )
         raise

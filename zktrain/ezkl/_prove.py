@@ -35,7 +35,7 @@ WEIGHTS_FORMAT = "zktrain-ezkl-weights-1"
 
 
 @dataclass(frozen=True, slots=True)
-class ProvedEzkl:
+class Proved:
     """Where the bundle and its weights are, and what they cost; ``stages`` are seconds by stage.
 
     ``largest_difference`` is between a weight of ezkl's fixed point and that of the run's exact
@@ -60,7 +60,7 @@ class ProvedEzkl:
 
 
 @checked
-def prove_ezkl(
+def prove(
     run: str | Path,
     *,
     srs: str | Path,
@@ -69,7 +69,7 @@ def prove_ezkl(
     unchecked_srs: bool = False,
     memory: int | None = None,
     progress: Progress = silent,
-) -> ProvedEzkl:
+) -> Proved:
     """Prove every step of a finished run with ezkl; steps proved before are kept.
 
     The run is done again in ezkl's fixed point of ``scale`` bits, from the run's first weights in
@@ -145,7 +145,7 @@ def prove_ezkl(
     metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id, "scale": str(scale)}
     write_weights(weights, found.weights[-1], scale, metadata)
     files.write(path, data)
-    return ProvedEzkl(
+    return Proved(
         path=path,
         weights=weights,
         seconds=time.perf_counter() - started,

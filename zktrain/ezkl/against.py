@@ -15,21 +15,73 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .. import files
+from ..benchmarking.processes import Measured, command
 from ..circuit.compile import compile_recipe
+from ..circuit.recipe import load_recipe
 from ..cli import wording
 from ..errors import InputError
+from ..extras import require
 from ..machine import describe
 from ..progress import Progress, silent
-from .processes import Measured, command
 
 FORMAT = "zktrain-against-ezkl-1"
 RESULT = "ezkl.json"
 MANY = 1024
+FIGURE = "ezkl.png"
+_MAX_BYTES = 1 << 28
 REPEATED = 3
 """Verifications and trainings, of which the fastest count."""
+
+
+def against(
+    recipe: str | Path,
+    data: str,
+    srs: str | Path,
+    *,
+    out: str | Path = "bench",
+    scale: int | None = None,
+    command: str = "zktrain.ezkl.against.against",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure a recipe with both backends, into ``out/ezkl.json``, which keeps one entry for each
+    recipe, and ``out/figures/ezkl.png``; the whole result.
+
+    Raises ``InputError`` where a library is missing or a command fails.
+    """
+    require("prove", "measuring", "torch", "onnx", "numba")
+    require("ezkl", "measuring ezkl", "ezkl")
+    require("demo", "reporting", "matplotlib")
+    from ..benchmarking.runner import compact, header
+
+    folder, path = Path(out), Path(out) / RESULT
+    try:
+        files.make_folder(folder)
+        known = json.loads(files.read_bytes(path, "result", _MAX_BYTES)) if path.exists() else {}
+        kept = known["recipes"] if known.get("format") == FORMAT else {}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} cannot be added to ({error}); choose another --out") from None
+    top = {**header(command), "format": FORMAT, "kind": "against ezkl"}
+    entry = measure(Path(recipe), data, Path(srs), scale=scale, progress=progress)
+    entry["commit"] = top["commit"]
+    result = {**top, "recipes": {**kept, Path(recipe).stem: entry}}
+    files.write(path, (compact(result) + "\n").encode())
+    draw(result, folder)
+    return result
+
+
+def draw(result: dict[str, Any], folder: Path) -> list[Path]:
+    """The figure of a comparison, in ``folder``."""
+    from ..benchmarking import figures
+    from . import against_report
+
+    path = folder / "figures" / FIGURE
+    figures.save(partial(against_report.figure, result), path)
+    return [path]
 
 
 def measure(
@@ -95,7 +147,7 @@ def _ezkl(
     caches = [{"XDG_CACHE_HOME": str(folder / f"cache-{who}")} for who in ("prover", "verifier")]
     options = [] if scale is None else ["--scale", str(scale)]
     made = command(
-        "prove", run, "--backend", "ezkl", "--srs", srs, "--unchecked-srs", "--out", proof,
+        "ezkl", "prove", run, "--srs", srs, "--unchecked-srs", "--out", proof,
         *options, environment=caches[0],
     )  # fmt: skip
     shutil.rmtree(folder / "cache-prover")  # proving keys are large
@@ -105,7 +157,7 @@ def _ezkl(
     )  # fmt: skip
 
     def verify() -> Measured:
-        return command("verify", *arguments, environment=caches[1])
+        return command("ezkl", "verify", *arguments, environment=caches[1])
 
     first = verify()
     best = _fastest(verify)
@@ -185,8 +237,6 @@ def _fastest(verify: Callable[[], Measured]) -> Measured:
 
 def with_steps(recipe: Path, steps: int, folder: Path) -> Path:
     """The recipe for another number of steps, in ``folder``. Raises ``InputError``."""
-    from ..circuit.recipe import load_recipe
-
     known = load_recipe(recipe)
     text = re.sub(r"(?m)^steps\s*=.*$", f"steps = {steps}", recipe.read_text())
     model = json.dumps(str(known.model.resolve()))

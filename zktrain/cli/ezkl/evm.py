@@ -1,4 +1,4 @@
-"""The command ``evm export``."""
+"""The command ``zktrain ezkl evm export``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import screens
-from .bars import bars, notices
-from .outcome import guarded, print_json
+from .. import screens
+from ..bars import bars, notices
+from ..outcome import guarded, print_json
 
 if TYPE_CHECKING:
-    from ..ezkl.evm import Exported
+    from ...ezkl.evm import Exported
 
 evm = typer.Typer(help="Proofs by ezkl on a chain of contracts.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def export(
 ) -> None:
     """Write a verifier contract in Solidity, and the calls that hand a step's proof to it."""
     with guarded(as_json, interrupted="nothing was written"):
-        from ..ezkl.evm import export_step
+        from ...ezkl.evm import export_step
 
         with notices(), bars() as progress:
             found = export_step(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..losses import LOSSES
-from . import screens, stated, wording
+from ...losses import LOSSES
+from .. import screens, stated, wording
 
 if TYPE_CHECKING:
-    from ..ezkl.bundle import EzklInspection
-    from ..ezkl.prove import ProvedEzkl
-    from ..ezkl.statement import EzklStatement
-    from ..ezkl.verify import EzklVerdict
+    from ...ezkl._prove import Proved
+    from ...ezkl._verify import Verdict
+    from ...ezkl.bundle import Inspection
+    from ...ezkl.statement import EzklStatement
 
 
 def statement_rows(statement: EzklStatement) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ def statement_fields(statement: EzklStatement) -> dict[str, Any]:
     }
 
 
-def verdict_fields(verdict: EzklVerdict) -> dict[str, Any]:
+def verdict_fields(verdict: Verdict) -> dict[str, Any]:
     """An accepted proof as a JSON object."""
     return {
         "accepted": True,
@@ -89,8 +89,8 @@ def verdict_fields(verdict: EzklVerdict) -> dict[str, Any]:
     }
 
 
-def proved_fields(result: ProvedEzkl) -> dict[str, Any]:
-    """What ``prove --backend ezkl`` made, as a JSON object."""
+def proved_fields(result: Proved) -> dict[str, Any]:
+    """What ``ezkl prove`` made, as a JSON object."""
     return {
         "backend": "ezkl",
         "seconds": result.seconds,
@@ -111,7 +111,7 @@ def proved_fields(result: ProvedEzkl) -> dict[str, Any]:
     }
 
 
-def inspection_fields(found: EzklInspection) -> dict[str, Any]:
+def inspection_fields(found: Inspection) -> dict[str, Any]:
     """An unverified bundle as a JSON object."""
     return {
         "verified": False,
@@ -122,7 +122,7 @@ def inspection_fields(found: EzklInspection) -> dict[str, Any]:
     }
 
 
-def proved(result: ProvedEzkl, dataset_root: str) -> None:
+def proved(result: Proved, dataset_root: str) -> None:
     out = screens.console()
     scale = result.parameters.scale
     rows = [
@@ -153,7 +153,7 @@ def proved(result: ProvedEzkl, dataset_root: str) -> None:
     out.print(f"Next: {command}", markup=False)
 
 
-def accepted(verdict: EzklVerdict, weights: str) -> None:
+def accepted(verdict: Verdict, weights: str) -> None:
     from rich.markup import escape
 
     out = screens.console()
@@ -193,7 +193,7 @@ def accepted(verdict: EzklVerdict, weights: str) -> None:
     )
 
 
-def inspected(found: EzklInspection) -> None:
+def inspected(found: Inspection) -> None:
     out = screens.console()
     out.print("[bold]Statement[/] as the bundle claims it; nothing has been verified")
     screens._rows(out, statement_rows(found.statement))

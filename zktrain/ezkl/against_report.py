@@ -74,7 +74,7 @@ def figure(result: dict[str, Any]) -> Any:
     import numpy as np
     from matplotlib.ticker import NullLocator
 
-    from .figures import FLOAT, GRID, INTEGER, MUTED, PROVE, VERIFY, machine_line
+    from ..benchmarking.figures import FLOAT, GRID, INTEGER, MUTED, PROVE, VERIFY, machine_line
 
     entries = list(result["recipes"].values())
     drawn, panels = plt.subplots(

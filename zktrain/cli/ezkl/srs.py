@@ -1,4 +1,4 @@
-"""The commands ``srs generate`` and ``srs check``."""
+"""The commands ``zktrain ezkl srs generate`` and ``check``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import screens
-from .bars import bars, notices
-from .outcome import guarded, print_json, verdict_code
+from .. import screens, wording
+from ..bars import bars, notices
+from ..outcome import guarded, print_json, verdict_code
 
 if TYPE_CHECKING:
-    from ..ezkl.srs import CheckedSrs
+    from ...ezkl.srs import CheckedSrs
 
-srs = typer.Typer(
-    help="Structured reference strings, which the backend ezkl needs.", no_args_is_help=True
-)
+srs = typer.Typer(help="Structured reference strings.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -29,10 +27,10 @@ def generate(
     as_json: _Json = False,
 ) -> None:
     """Make an INSECURE string, for tests only: everybody knows its secret."""
-    from ..ezkl.srs import generate as run_generate
-
     started = time.perf_counter()
     with guarded(as_json, interrupted="nothing was written"):
+        from ...ezkl.srs import generate as run_generate
+
         with notices(), bars() as progress:
             found = run_generate(logrows, out, progress=progress)
         _show(found, time.perf_counter() - started, as_json)
@@ -44,26 +42,40 @@ def check(
     as_json: _Json = False,
 ) -> None:
     """Check that a file holds the powers of one secret, and keep a record of it."""
-    from ..ezkl.srs import check as run_check
-
     started = time.perf_counter()
     kept = "there is no record of this check"
     with guarded(as_json, interrupted=kept, exit_code=verdict_code):
+        from ...ezkl.srs import check as run_check
+
         with notices(), bars() as progress:
             found = run_check(file, progress=progress)
         _show(found, time.perf_counter() - started, as_json)
 
 
 def _show(found: CheckedSrs, seconds: float, as_json: bool) -> None:
-    if not as_json:
-        screens.checked_srs(found, seconds)
+    fields = {
+        "path": str(found.path),
+        "logrows": found.logrows,
+        "sha256": found.digest,
+        "insecure": found.insecure,
+        "seconds": seconds,
+    }
+    if as_json:
+        print_json(fields)
         return
-    print_json(
-        {
-            "path": str(found.path),
-            "logrows": found.logrows,
-            "sha256": found.digest,
-            "insecure": found.insecure,
-            "seconds": seconds,
-        }
-    )
+    out = screens.console()
+    out.print("[bold green]The file holds the powers of one tau.[/]")
+    rows = {
+        "file": str(found.path),
+        "sha256": found.digest,
+        "rows": f"2^{found.logrows}",
+        "seconds": wording.span(seconds),
+    }
+    screens._rows(out, rows.items())
+    if found.insecure:
+        out.print(
+            "[bold red]INSECURE[/], for tests only: everybody knows this tau, and can prove "
+            "anything with it."
+        )
+    else:
+        out.print("Whether its makers have forgotten tau cannot be seen from the file.")
