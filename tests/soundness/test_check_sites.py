@@ -35,7 +35,7 @@ SOURCES: dict[str, tuple[str, list[str]]] = {
     "any": ("if any(x < 0 or x > top for x in all_of): raise Bad(1)", ["x < 0", "x > top"]),
     "bare": ("raise Bad(1)", ["raise Bad(1)"]),
     "else": ("if good: return 1\nelse: raise Bad(1)", ["raise Bad(1)"]),
-    "speaker": ("if a: _malformed('x')", ["a"]),
+    "speaker": ("if a: malformed('x')", ["a"]),
     "call": ("channel.check(lambda: x - y, Bad(1))", ["call channel.check(lambda: x - y)"]),
     "same again": ("if a: raise Bad(1)\nif a: raise Bad(2)", ["a", "a"]),
     "programmer": ("if a: raise ValueError(1)", []),

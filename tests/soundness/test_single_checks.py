@@ -176,12 +176,12 @@ def test_network_that_ends_in_no_dense_layer() -> None:
 
 def test_text_of_a_circuit_is_measured_before_it_is_read() -> None:
     attack = not_parsed(lambda: Circuit.from_json(bytes(canonical.MAX_BYTES + 1)))
-    refused_at("circuit.canonical._parse: len(data) > MAX_BYTES", attack, MalformedProof)
+    refused_at("strict_json.parse: len(data) > MAX_BYTES", attack, MalformedProof)
 
 
 @pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "bytes", "deep"])
 def test_text_that_is_no_json_is_called_that(data: bytes) -> None:
-    site = "circuit.canonical._parse: raise MalformedProof"
+    site = "strict_json.parse: raise MalformedProof"
     refused_at(site, lambda: Circuit.from_json(data), MalformedProof, "the text is")
 
 

@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..errors import MalformedProof
 from ..layers import LAYERS, AnyLayer
 from ..layers import network as networks
 from ..layers.network import MAX_LAYERS
@@ -23,25 +22,23 @@ from ..operations import Accumulate, Fixed
 from ..operations.fixed_point import FixedPoint
 from ..optimizers import momentum
 from ..optimizers.momentum import Momentum
+from ..strict_json import MAX_BYTES as MAX_BYTES
+from ..strict_json import boolean, integer, keyed, listed, malformed, parse, string
 from . import bounds
 from .initialisation import Initialisation
 
 if TYPE_CHECKING:
     from .circuit import Circuit
 
-_T = TypeVar("_T")
-
 FORMAT = "zktrain-circuit-3"
 FILTERED = "filtered_sgd"
 """Kind of the optimizer of a circuit with momentum or weight decay."""
 
-MAX_BYTES = 1 << 20
 MAX_BATCH = 1 << 14
 MAX_STEPS = 1 << 24
 MAX_MULTIPLIER = 1 << 20
 MAX_SCHEDULE = 4096
 MAX_STRING = 1024
-_MAX_DIGITS = 20
 
 _STATED = (
     "batch_size",
@@ -133,39 +130,39 @@ def decode(data: bytes) -> dict[str, Any]:
     """The arguments of ``Circuit`` that ``data`` states, each of the right type but not yet
     checked by ``violation``. Raises ``MalformedProof`` and nothing else. A key that is there twice
     or another ``last_batch`` than the encoder's are seen when the bytes are compared."""
-    document = _parse(data)
+    document = parse(data)
     known = document if isinstance(document, dict) else {}
     sometimes = tuple(key for key in ("last_batch", "frozen") if key in known)
-    document = _object(document, "the circuit", _STATED + _DERIVED + sometimes)
+    document = keyed(document, "the circuit", _STATED + _DERIVED + sometimes)
     if document["format"] != FORMAT:
-        _malformed(f"the format is not {FORMAT}: compile the circuit again")
+        malformed(f"the format is not {FORMAT}: compile the circuit again")
     optimizer, filtered = _read_optimizer(document["optimizer"])
-    fixed_point = _object(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
-    initialisation = _object(document["initialisation"], "initialisation", ("kind", "value"))
+    fixed_point = keyed(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
+    initialisation = keyed(document["initialisation"], "initialisation", ("kind", "value"))
     return {
-        "layers": _list(document["layers"], "layers", MAX_LAYERS, _layer),
-        "loss": _string(document["loss"], "loss"),
+        "layers": listed(document["layers"], "layers", MAX_LAYERS, _layer),
+        "loss": string(document["loss"], "loss"),
         "fixed_point": FixedPoint(
-            _integer(fixed_point["activation_bits"], "activation_bits"),
-            _integer(fixed_point["error_bits"], "error_bits"),
-            _integer(optimizer["rate_bits"], "rate_bits"),
+            integer(fixed_point["activation_bits"], "activation_bits"),
+            integer(fixed_point["error_bits"], "error_bits"),
+            integer(optimizer["rate_bits"], "rate_bits"),
         ),
-        "batch_size": _integer(document["batch_size"], "batch_size"),
-        "steps": _integer(document["steps"], "steps"),
-        "multipliers": _list(optimizer["multipliers"], "multipliers", MAX_SCHEDULE, _entry),
-        "order_seed": _string(document["order_seed"], "order_seed"),
+        "batch_size": integer(document["batch_size"], "batch_size"),
+        "steps": integer(document["steps"], "steps"),
+        "multipliers": listed(optimizer["multipliers"], "multipliers", MAX_SCHEDULE, _entry),
+        "order_seed": string(document["order_seed"], "order_seed"),
         "initialisation": Initialisation(
-            _string(initialisation["kind"], "initialisation.kind"),
-            _string(initialisation["value"], "initialisation.value"),
+            string(initialisation["kind"], "initialisation.kind"),
+            string(initialisation["value"], "initialisation.value"),
         ),
         "momentum": filtered,
         "drop_last": "last_batch" in document,
-        "frozen": _list(document.get("frozen", []), "frozen", MAX_LAYERS, _frozen),
+        "frozen": listed(document.get("frozen", []), "frozen", MAX_LAYERS, _frozen),
     }
 
 
 def _frozen(value: Any) -> str:
-    return _string(value, "a frozen layer")
+    return string(value, "a frozen layer")
 
 
 def _read_optimizer(value: Any) -> tuple[dict[str, Any], Momentum | None]:
@@ -174,84 +171,23 @@ def _read_optimizer(value: Any) -> tuple[dict[str, Any], Momentum | None]:
     names = tuple(field.name for field in fields(Momentum))
     filtered = isinstance(value, dict) and value.get("kind") == FILTERED
     bits = ("multiplier_bits", "coefficient_bits", "start_bits")
-    optimizer = _object(value, "optimizer", plain + (bits + names) * filtered)
+    optimizer = keyed(value, "optimizer", plain + (bits + names) * filtered)
     if not filtered:
         if optimizer["kind"] != "sgd":
-            _malformed(f"the optimizer is neither sgd nor {FILTERED}")
+            malformed(f"the optimizer is neither sgd nor {FILTERED}")
         return optimizer, None
     return optimizer, Momentum(
-        _integer(optimizer["momentum"], "momentum"),
-        _boolean(optimizer["nesterov"], "nesterov"),
-        _integer(optimizer["weight_decay"], "weight_decay"),
-        _integer(optimizer["restart_steps"], "restart_steps"),
+        integer(optimizer["momentum"], "momentum"),
+        boolean(optimizer["nesterov"], "nesterov"),
+        integer(optimizer["weight_decay"], "weight_decay"),
+        integer(optimizer["restart_steps"], "restart_steps"),
     )
-
-
-def _parse(data: bytes) -> Any:
-    if len(data) > MAX_BYTES:
-        _malformed(f"the text has more than {MAX_BYTES} bytes")
-    try:
-        return json.loads(
-            data.decode("ascii"),
-            parse_int=_parse_integer,
-            parse_float=_parse_float,
-            parse_constant=_parse_float,
-        )
-    except RecursionError:
-        problem = "the text is nested too deeply"
-    except ValueError:
-        problem = "the text is not ASCII JSON"
-    raise MalformedProof(problem, stage="circuit")
-
-
-def _parse_integer(text: str) -> int:
-    if len(text) > _MAX_DIGITS:
-        _malformed(f"an integer has more than {_MAX_DIGITS} digits")
-    return int(text)
-
-
-def _parse_float(text: str) -> NoReturn:
-    _malformed("a number is not an integer")
-
-
-def _malformed(problem: str) -> NoReturn:
-    raise MalformedProof(problem, stage="circuit")
-
-
-def _object(value: Any, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != set(keys):
-        _malformed(f"{name} is not an object with exactly the keys {', '.join(sorted(keys))}")
-    return value
-
-
-def _list(value: Any, name: str, limit: int, item: Callable[[Any], _T]) -> tuple[_T, ...]:
-    if not isinstance(value, list) or len(value) > limit:
-        _malformed(f"{name} is not a list of at most {limit} entries")
-    return tuple(item(entry) for entry in value)
-
-
-def _integer(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        _malformed(f"{name} is not an integer")
-    return value
-
-
-def _boolean(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        _malformed(f"{name} is not true or false")
-    return value
-
-
-def _string(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        _malformed(f"{name} is not a string")
-    return value
 
 
 def _entry(value: Any) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
-        _malformed("an entry of multipliers is not a pair [first_step, multiplier]")
-    return _integer(value[0], "a first step"), _integer(value[1], "a multiplier")
+        malformed("an entry of multipliers is not a pair [first_step, multiplier]")
+    return integer(value[0], "a first step"), integer(value[1], "a multiplier")
 
 
 _KINDS: dict[str, type[AnyLayer]] = {kind.__name__: kind for kind in LAYERS}
@@ -262,13 +198,13 @@ def _layer(value: Any) -> AnyLayer:
     kind = value.get("kind") if isinstance(value, dict) else None
     known = _KINDS.get(kind) if isinstance(kind, str) else None
     if known is None:
-        _malformed(f"the kind of a layer is none of {', '.join(_KINDS)}")
+        malformed(f"the kind of a layer is none of {', '.join(_KINDS)}")
     return _record(known, value, "kind")
 
 
 def _record(kind: type[AnyLayer], value: Any, *more: str) -> AnyLayer:
     declared = fields(kind)
-    entry = _object(value, "a layer", (*more, *(field.name for field in declared)))
+    entry = keyed(value, "a layer", (*more, *(field.name for field in declared)))
     given = {
         field.name: _FIELDS[str(field.type)](entry[field.name], f"a layer's {field.name}")
         for field in declared
@@ -278,19 +214,19 @@ def _record(kind: type[AnyLayer], value: Any, *more: str) -> AnyLayer:
 
 def _pair(value: Any, name: str) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
-        _malformed(f"{name} is not a pair of integers")
-    return _integer(value[0], name), _integer(value[1], name)
+        malformed(f"{name} is not a pair of integers")
+    return integer(value[0], name), integer(value[1], name)
 
 
 def _optional(value: Any, name: str) -> str | None:
-    return None if value is None else _string(value, name)
+    return None if value is None else string(value, name)
 
 
 _FIELDS: dict[str, Callable[[Any, str], Any]] = {
-    "str": _string,
+    "str": string,
     "str | None": _optional,
-    "int": _integer,
-    "bool": _boolean,
+    "int": integer,
+    "bool": boolean,
     "tuple[int, int]": _pair,
 }
 
