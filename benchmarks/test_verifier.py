@@ -19,10 +19,10 @@ import pytest
 from zktrain._verify import verify
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import read_weights
-from zktrain.dataset.commitment import verify_certificate
 from zktrain.dataset.public_file import read_public
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import parse, parse_statement
+from zktrain.protocol.certificate import verify_certificate
 
 PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "accepted"
 GIVEN = os.environ.get("ZKTRAIN_VERIFIED")

@@ -29,9 +29,8 @@ from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest, write_weights
-from zktrain.commitment.commit import commit
 from zktrain.dataset import commitment as datasets
-from zktrain.dataset.commitment import CommittedDataset, DatasetHeader, certify, commit_records
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
@@ -39,17 +38,25 @@ from zktrain.field.extension import Ext
 from zktrain.layers import Add, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import Momentum
-from zktrain.protocol import closing, segment
+from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, SegmentProof
-from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.prover.arguments import lookup as prover_lookup
+from zktrain.prover.commitment.commit import commit
+from zktrain.prover.dataset import commitment as prover_datasets
+from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.protocol import closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.certificate import certify
+from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import Randomness, expand
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.tables.tables import TABLES
 from zktrain.training.witness import segment_witness
 from zktrain.transcript.challenger import work_done
-from zktrain.transcript.channel import ProverChannel
-from zktrain.transcript.hiding import HidingProver
 
 HERE = Path(__file__).resolve().parent
 Tensors = dict[str, NDArray[Any]]
@@ -223,7 +230,7 @@ class Prover:
         trained: Circuit,
     ) -> tuple[list[SegmentProof], list[Any]]:
         inner = [
-            segment.commit_boundary(statement, w, self.example.random(f"boundary {number}"))
+            prover_segment.commit_boundary(statement, w, self.example.random(f"boundary {number}"))
             for number, w in enumerate(weights[1:-1])
         ]
         outer, fixed = [], {}
@@ -262,7 +269,7 @@ class Prover:
                 mock.patch.object(segment, "_multipliers", lambda *_, m=multipliers: m),
                 mock.patch.object(segment, "_segment_order", lambda *_, o=order: o),
             ):
-                proof, found = segment.prove(
+                proof, found = prover_segment.prove(
                     statement,
                     header,
                     witness,
@@ -288,7 +295,7 @@ def _counts(
     out: dict[str, NDArray[np.int64]] = {}
     for entry in entries:
         table, name = TABLES[entry.table], lookup.multiplicity(entry.table)
-        rows, shift = table.row(list(segment._lookup_values(witness, shape, entry).columns))
+        rows, shift = table.row(list(prover_segment._lookup_values(witness, shape, entry).columns))
         place = np.clip(rows.astype(np.int64) + shift + entry.offset, 0, (1 << table.log_size) - 1)
         out[name] = out.get(name, 0) + np.bincount(place, None, 1 << table.log_size)
     return {name: out[name] for name in map(lookup.multiplicity, lookup.tables_of(entries))}
@@ -313,8 +320,8 @@ def _two_labels() -> CommittedDataset:
     honest = commit_records(MSE.data())
     labels = honest.labels.copy()
     labels[:2, 2] = 1
-    values = datasets._values(honest.header, honest.inputs, labels)
-    counts = lookup.count_lookups(datasets._entries(honest.header), values)
+    values = prover_datasets._values(honest.header, honest.inputs, labels)
+    counts = prover_lookup.count_lookups(datasets._entries(honest.header), values)
     committed = commit(
         honest.header.packing(), {"inputs": honest.inputs, "labels": labels, **counts}
     )

@@ -445,8 +445,8 @@ def circuit(folder: Path) -> Reader:
 
 def dataset(folder: Path) -> Reader:
     """A public file, and its certificate."""
-    from zktrain.dataset.commitment import verify_certificate
     from zktrain.dataset.public_file import MAGIC, read_public
+    from zktrain.protocol.certificate import verify_certificate
 
     write, inputs = _written(folder, "dataset.zkd"), []
     for run in _runs():

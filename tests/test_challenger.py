@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from zktrain.errors import MalformedProof, Rejected
 from zktrain.field.extension import Ext
 from zktrain.prover.kernels.work import find_work
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript import challenger as module
 from zktrain.transcript.challenger import Challenger, work_done
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 P = 2**64 - 2**32 + 1
 LABELS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8)

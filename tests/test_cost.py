@@ -18,11 +18,9 @@ import zktrain
 from zktrain import compile as verb
 from zktrain import machine
 from zktrain._compile import estimate as estimate_recipe
-from zktrain.arguments import fraction_tree
 from zktrain.benchmarking import calibrate
 from zktrain.benchmarking.settings import Setting
 from zktrain.cli.main import app
-from zktrain.commitment import merkle
 from zktrain.cost import calibration, sizes
 from zktrain.cost.calibration import Calibration, fit
 from zktrain.cost.counts import prover_work
@@ -30,6 +28,8 @@ from zktrain.cost.estimate import estimate, header_to_be, shorter
 from zktrain.errors import InputError
 from zktrain.protocol.bundle import parse, parse_statement, statement_of
 from zktrain.protocol.statement import Statement
+from zktrain.prover.arguments import fraction_tree
+from zktrain.prover.commitment import merkle
 from zktrain.training.run import Run
 
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"

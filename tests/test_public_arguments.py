@@ -159,7 +159,7 @@ def test_the_cases_that_were_found(tiny_bundle: TinyBundle, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("threads", ["abc", "0", "-1", "1.5", "9" * 20, "\u0663"])
 def test_threads_that_are_no_number(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zktrain.prover.kernels.threads import thread_count
+    from zktrain.machine import thread_count
 
     monkeypatch.setenv("ZKTRAIN_THREADS", threads)
     with pytest.raises(InputError, match="ZKTRAIN_THREADS is"):

@@ -17,9 +17,9 @@ from zktrain.dataset import secret_file
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError, StatementMismatch
 from zktrain.locks import locked
-from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, parse
 from zktrain.protocol.statement import BOUNDARY_OPENINGS
+from zktrain.prover.protocol import segment
 
 
 @pytest.fixture

@@ -20,9 +20,11 @@ from tiny_run import TinyBundle
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
-from zktrain.dataset.commitment import DatasetHeader, certificate_layout
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.dataset.commitment import DatasetHeader
+from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.statement import Statement
 
 ROOT = Path(__file__).resolve().parents[1]

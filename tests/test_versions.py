@@ -16,8 +16,9 @@ from zktrain.dataset.public_file import read_public
 from zktrain.errors import MalformedProof, RecipeError
 from zktrain.protocol import evaluation_bundle
 from zktrain.protocol.bundle import parse, parse_statement
-from zktrain.protocol.parameters import VERSION, parameter_digest
+from zktrain.protocol.parameters import parameter_digest
 from zktrain.protocol.statement import Statement
+from zktrain.wire import VERSION
 
 ROOT = Path(__file__).parents[1]
 

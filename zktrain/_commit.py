@@ -18,8 +18,9 @@ from .progress import Progress, silent
 from .prover.randomness import new_secret
 
 if TYPE_CHECKING:
-    from .dataset.commitment import CommittedDataset, DatasetHeader
+    from .dataset.commitment import DatasetHeader
     from .dataset.secret_file import Owned
+    from .prover.dataset.commitment import CommittedDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _committed(
     records: Records, known: Owned, progress: Progress, seed: bytes | None = None
 ) -> CommittedDataset:
     """The records with the root that they should have, if any."""
-    from .dataset.commitment import commit_records
+    from .prover.dataset.commitment import commit_records
 
     progress("commit dataset", 0, 1)
     committed = commit_records(records, seed or known.seed, known.openings)
@@ -196,9 +197,10 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
     The public file waits, whole and on the disk, until the secret file is written, which counts
     its certificate, and only then gets its name. Whoever is stopped in between finds both.
     """
-    from .dataset.commitment import certificate_plan, certify
     from .dataset.public_file import MAX_FILE_BYTES, encoded
     from .dataset.secret_file import Secret, create, read, secret_path, spend, spending
+    from .protocol.certificate import certificate_plan
+    from .prover.protocol.certificate import certify
 
     there = None
     if path.exists() and path.stat().st_size:
@@ -258,8 +260,8 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
 
 def _header(data: bytes, *, certified: bool = False) -> DatasetHeader | None:
     """The header of a public file; None if it is damaged, or ``certified`` and does not verify."""
-    from .dataset.commitment import verify_certificate
     from .dataset.public_file import parse_public
+    from .protocol.certificate import verify_certificate
 
     try:
         header, certificate = parse_public(data, "it")
@@ -280,7 +282,8 @@ def _is(header: DatasetHeader | None, root: str, records: Records) -> TypeGuard[
 
 def _openings(wanted: int | None, *, hiding: bool) -> int:
     """The number of openings to provide for; 0 for a commitment that does not hide."""
-    from .dataset.commitment import DEFAULT_OPENINGS, MAX_OPENINGS
+    from .dataset.commitment import MAX_OPENINGS
+    from .prover.dataset.commitment import DEFAULT_OPENINGS
 
     if wanted is None:
         return DEFAULT_OPENINGS if hiding else 0

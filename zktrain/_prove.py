@@ -19,15 +19,6 @@ from .checked import checked
 from .circuit.circuit import Circuit
 from .circuit.weights import digest
 from .dataset import secret_file
-from .dataset.commitment import (
-    CommittedDataset,
-    DatasetColumns,
-    certificate_plan,
-    certify,
-    columns_of,
-    commit_columns,
-    verify_certificate,
-)
 from .dataset.public_file import encoded, parse_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
@@ -37,10 +28,16 @@ from .profile import mark, span
 from .progress import Progress, silent
 from .protocol import closing, segment
 from .protocol.bundle import MAGICS, MAX_PROOF_BYTES, Bundle, SegmentProof
-from .protocol.segment import HEADER_BYTES, BoundaryWeights, SegmentHeader
+from .protocol.certificate import certificate_plan, verify_certificate
+from .protocol.segment import HEADER_BYTES, SegmentHeader
 from .protocol.statement import Statement, auto_segment_steps
 from .prover.boundary_secrets import BoundarySecrets
+from .prover.dataset.commitment import CommittedDataset, DatasetColumns, columns_of, commit_columns
 from .prover.memory_plan import AUTOMATIC, fit
+from .prover.protocol import closing as prover_closing
+from .prover.protocol import segment as prover_segment
+from .prover.protocol.certificate import certify
+from .prover.protocol.segment import BoundaryWeights
 from .prover.witness import SegmentWitness, batch_tensors
 from .training.run import Run, run_folder
 
@@ -249,7 +246,7 @@ def _closing(
     if found is None:
         if secret is not None:
             secret_file.require_left(secret, header, positions=positions)
-        found = closing.prove(statement, headers, claims, dataset.committed)
+        found = prover_closing.prove(statement, headers, claims, dataset.committed)
     count = secret_file.spending(secret, header, positions=positions)
     files.publish(path, found, count, private=True)
     return found
@@ -313,7 +310,7 @@ def _chain(
                 bytes.fromhex(statement.final),
             )
         else:
-            end = segment.commit_boundary(statement, weights, secrets.random(index + 1))
+            end = prover_segment.commit_boundary(statement, weights, secrets.random(index + 1))
             if end.committed is None:
                 raise TypeError("a boundary inside a run is committed")
             end_root = end.committed.root
@@ -429,7 +426,7 @@ def _prove_segment(
     order = statement.order(header.index)
     batches = batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
     witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
-    return segment.prove(
+    return prover_segment.prove(
         statement,
         header,
         witness,

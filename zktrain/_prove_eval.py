@@ -19,11 +19,11 @@ from .locks import claimed
 from .progress import Progress, silent
 
 if TYPE_CHECKING:
-    from .dataset.commitment import CommittedDataset
     from .dataset.readers import Like, Records
     from .dataset.secret_file import Owned
     from .operations.batch import DatasetClaim
     from .protocol.evaluation import Counts, EvaluationStatement
+    from .prover.dataset.commitment import CommittedDataset
     from .training.evaluation import IntegerWeights
 
 
@@ -177,14 +177,15 @@ def _written(
     from .circuit.evaluation import Evaluation
     from .circuit.weights import digest, read_weights
     from .dataset import secret_file
-    from .dataset.commitment import certify, commit_records
     from .dataset.readers import read_dataset
-    from .protocol import closing
     from .protocol.bundle import MAX_PROOF_BYTES
     from .protocol.evaluation import EvaluationStatement, auto_segment_records
     from .protocol.evaluation_bundle import EvaluationBundle
     from .protocol.statement import MAX_SEGMENT_SAMPLES
+    from .prover.dataset.commitment import commit_records
     from .prover.kernels.device import kernels_on
+    from .prover.protocol import closing as prover_closing
+    from .prover.protocol.certificate import certify
 
     compiled = _circuit(circuit)
     fixed_point = compiled.fixed_point
@@ -241,7 +242,7 @@ def _written(
         if certificate is None:
             certificate = certify(committed)
         progress("closing", 0, 1)
-        closing_proof = closing.prove(
+        closing_proof = prover_closing.prove(
             statement, list(statement.headers), claims, committed.committed
         )
     bundle = EvaluationBundle(
@@ -259,8 +260,8 @@ def _written(
 
 def _is_proof_of(data: bytes, statement: EvaluationStatement, weights: IntegerWeights) -> bool:
     """Whether these bytes are what proving would give: an accepted proof of the statement."""
-    from .dataset.commitment import verify_certificate
     from .protocol import closing, segment
+    from .protocol.certificate import verify_certificate
     from .protocol.evaluation_bundle import parse
 
     circuit, dataset = statement.circuit.circuit, statement.dataset
@@ -369,7 +370,8 @@ def _segments(
     progress: Progress,
 ) -> tuple[list[bytes], list[DatasetClaim]]:
     from .protocol import segment
-    from .protocol.segment import BoundaryWeights
+    from .prover.protocol import segment as prover_segment
+    from .prover.protocol.segment import BoundaryWeights
     from .prover.witness import SegmentWitness, batch_tensors
     from .training.evaluation import evaluation_witness
 
@@ -384,7 +386,7 @@ def _segments(
         arrays = evaluation_witness(circuit, weights, records, first, count, device=device)
         arrays |= batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
         witness = SegmentWitness(statement.circuit.graph(), shape, arrays)
-        proof, left = segment.prove(
+        proof, left = prover_segment.prove(
             statement,
             header,
             witness,
@@ -402,8 +404,8 @@ def _segments(
 
 def _certificate(path: str | Path | None, committed: CommittedDataset) -> bytes | None:
     """That of the public file, if there is one."""
-    from .dataset.commitment import verify_certificate
     from .dataset.public_file import read_public
+    from .protocol.certificate import verify_certificate
 
     if path is None or not Path(path).is_file():
         return None

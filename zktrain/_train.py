@@ -282,8 +282,8 @@ def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: s
 
 def _commitment_to_be(compiled: Compiled) -> Owned:
     """A new commitment, hiding if the proof is to."""
-    from .dataset.commitment import DEFAULT_OPENINGS
     from .dataset.secret_file import Owned
+    from .prover.dataset.commitment import DEFAULT_OPENINGS
 
     if not compiled.recipe.proof.zero_knowledge:
         return Owned()
@@ -300,7 +300,7 @@ def _require_provable(compiled: Compiled, records: Records, known: Owned) -> Non
 
 
 def _committed(records: Records, known: Owned, progress: Progress) -> DatasetHeader:
-    from .dataset.commitment import commit_records
+    from .prover.dataset.commitment import commit_records
 
     header = known.known_header(records)
     if header is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .checked import checked
 from .circuit.weights import digest
-from .dataset.commitment import DatasetHeader, verify_certificate
+from .dataset.commitment import DatasetHeader
 from .errors import StatementMismatch
 from .files import Opened, opened
 from .judging import (
@@ -28,6 +28,7 @@ from .optimizers.momentum import start_violation
 from .progress import Progress, silent
 from .protocol import closing, segment
 from .protocol.bundle import check_chain, parse, parse_statement
+from .protocol.certificate import verify_certificate
 from .protocol.statement import Statement
 from .transcript.spans import whole
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from .checked import checked
 from .circuit.circuit import Circuit
 from .circuit.weights import stated_scaling
-from .dataset.commitment import DatasetHeader, verify_certificate
+from .dataset.commitment import DatasetHeader
 from .errors import InputError
 from .files import Opened, opened
 from .judging import (
@@ -26,6 +26,7 @@ from .judging import (
 from .progress import Progress, silent
 from .protocol import closing, segment
 from .protocol.bundle import read_circuit
+from .protocol.certificate import verify_certificate
 from .protocol.evaluation import Counts, EvaluationStatement
 from .protocol.evaluation_bundle import EvaluationBundle, parse, parse_statement
 from .transcript.spans import whole

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import re
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .prover.kernels.threads import thread_count
 
 PACKAGES = ("numpy", "numba", "torch")
 FLAGS = ("avx2", "avx512f", "avx512ifma", "sha_ni", "neon", "sha2")
@@ -18,6 +18,7 @@ FLAGS = ("avx2", "avx512f", "avx512ifma", "sha_ni", "neon", "sha2")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
 _NO_LIMIT = 1 << 60
+_MOST_THREADS = 1024
 
 
 def describe() -> dict[str, Any]:
@@ -118,3 +119,17 @@ def parse_size(text: str) -> int:
     unit = found[2].upper()
     scale = 1024 ** " KMGT".index(unit) if found[3] and unit else _UNITS[unit]
     return int(float(found[1]) * scale)
+
+
+@lru_cache(maxsize=1)
+def thread_count() -> int:
+    """Processors this process may use; ``ZKTRAIN_THREADS`` overrides. Raises ``InputError``."""
+    wanted = os.environ.get("ZKTRAIN_THREADS")
+    if wanted:
+        if not (wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:9]) <= _MOST_THREADS):
+            raise InputError(
+                f"ZKTRAIN_THREADS is {wanted!r:.40}; give a number from 1 to {_MOST_THREADS}, "
+                "or unset it"
+            )
+        return int(wanted[:9])
+    return _cores()

@@ -17,8 +17,9 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.field.extension import Ext, Point
 from zktrain.optimizers.momentum import coefficients_of
 from zktrain.prover.operands import Dense
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 Tensor = NDArray[Any]
 BIAS_SHIFT = 8

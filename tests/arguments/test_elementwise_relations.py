@@ -27,7 +27,7 @@ from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point
 from zktrain.operations import linear, product
 from zktrain.operations.base import StepGraph
-from zktrain.transcript.channel import ProverChannel
+from zktrain.prover.transcript.channel import ProverChannel
 
 SHAPES = [(1, 1), (1, 3), (4, 4), (3, 5)]
 PRODUCT = ops.Product("out", "left", "right")

@@ -10,14 +10,17 @@ import pytest
 from field_oracle import extension, pair
 
 from zktrain.arguments import lookup
-from zktrain.arguments.lookup import Entry, Values
+from zktrain.arguments.lookup import Entry
 from zktrain.errors import LookupMismatch, MalformedProof, SumcheckMismatch
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext, Point
+from zktrain.prover.arguments import lookup as prover_lookup
+from zktrain.prover.arguments.lookup import Values
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables.exp_table import exp_table
 from zktrain.tables.tables import TABLES
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 Counts = dict[str, np.ndarray]
 
@@ -60,7 +63,7 @@ Lookups = list[tuple[Entry, Values]]
 def proof_of(lookups: Lookups, counts: Counts) -> tuple[bytes, list[lookup.ColumnClaim]]:
     channel = ProverChannel(Challenger("lookup"))
     entries, values = [e for e, _ in lookups], [v for _, v in lookups]
-    claims = lookup.prove(channel, "lookup", entries, values, counts)
+    claims = prover_lookup.prove(channel, "lookup", entries, values, counts)
     return channel.proof(), claims
 
 
@@ -72,7 +75,7 @@ def check(lookups: Lookups, proof: bytes) -> list[lookup.ColumnClaim]:
 
 
 def honest_counts(lookups: Lookups) -> Counts:
-    return lookup.count_lookups([e for e, _ in lookups], [v for _, v in lookups])
+    return prover_lookup.count_lookups([e for e, _ in lookups], [v for _, v in lookups])
 
 
 def honest(lookups: Lookups) -> None:
@@ -150,7 +153,7 @@ def test_leaves_that_are_never_stored_give_the_same_proof(
         monkeypatch.setattr(Challenger, "element", element)
     proofs = []
     for limit in (1, 1 << 40):
-        monkeypatch.setattr(lookup, "UNWRITTEN_PAIRS", limit)
+        monkeypatch.setattr(prover_lookup, "UNWRITTEN_PAIRS", limit)
         proofs.append(proof_of(lookups, honest_counts(lookups)))
     assert proofs[0] == proofs[1]
     assert check(lookups, proofs[0][0]) == proofs[0][1]

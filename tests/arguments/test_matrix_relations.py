@@ -32,6 +32,7 @@ from zktrain.field.extension import Ext, Point, scalars, vector
 from zktrain.operations import Accumulate, Affine, AffineTransposed, Batch, affine
 from zktrain.operations import accumulate as weights
 from zktrain.operations import batch as batches
+from zktrain.prover.arguments import time_filter as time_filters
 
 SIZES = [(1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 4), (4, 4, 5, 3), (3, 5, 6, 7)]
 FORWARD = Affine("acc", "a", "w", "b", BIAS_SHIFT)
@@ -381,8 +382,8 @@ def test_filter_against_dense_coefficients(steps: int) -> None:
         )
         assert pair(run.time_filter.first(point, count)) == value
     first, gradients = random_pairs(rng, 3), random_pairs(rng, 3 * size)
-    history = run.time_filter.history(
-        vector(Ext(*x) for x in first), vector(Ext(*x) for x in gradients)
+    history = time_filters.history(
+        run.time_filter, vector(Ext(*x) for x in first), vector(Ext(*x) for x in gradients)
     )
     for t, j in np.ndindex(size, 3):
         value = oracle.mul((start[last[t]] * inverse % P, 0), first[j])

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zktrain.arguments import sumcheck
-from zktrain.arguments.sumcheck import ProductMachine, interpolate, next_claim
+from zktrain.arguments.sumcheck import next_claim
 from zktrain.errors import MalformedProof
 from zktrain.field.extension import Ext, ExtVec
+from zktrain.prover.arguments import sumcheck as prover_sumcheck
+from zktrain.prover.arguments.sumcheck import ProductMachine, interpolate
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 elements = st.integers(0, oracle.P - 1)
 scalars = st.tuples(elements, elements)
@@ -67,7 +70,7 @@ def run(
     machine = ProductMachine(list(terms))
     rounds, degree = machine.rounds, machine.degree
     channel = ProverChannel(Challenger("sumcheck"))
-    point = sumcheck.prove(channel, "test", machine)
+    point = prover_sumcheck.prove(channel, "test", machine)
     proof = channel.proof()
     assert len(proof) == 16 * degree * rounds
     verifier = VerifierChannel(Challenger("sumcheck"), proof)
@@ -161,7 +164,7 @@ def test_terms_of_different_degree_are_refused() -> None:
 def test_missing_rounds_are_malformed() -> None:
     terms = random_terms(6, 3, 2, 1)
     channel = ProverChannel(Challenger("sumcheck"))
-    sumcheck.prove(channel, "test", ProductMachine(list(terms)))
+    prover_sumcheck.prove(channel, "test", ProductMachine(list(terms)))
     verifier = VerifierChannel(Challenger("sumcheck"), channel.proof())
     with pytest.raises(MalformedProof, match="ends inside"):
         sumcheck.verify(verifier, "test", Ext(*true_sum(terms)), 4, 2)

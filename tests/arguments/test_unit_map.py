@@ -16,7 +16,7 @@ from zktrain.field.extension import ONE, Ext, Point
 from zktrain.operations import UnitMap, unit_map, vanish
 from zktrain.operations.map_arrays import apply_map
 from zktrain.operations.maps import Before, Map, Reorder, Steps, Window
-from zktrain.transcript.channel import ProverChannel
+from zktrain.prover.transcript.channel import ProverChannel
 
 SHAPE = Shape(3, 3)
 Cell = tuple[int, ...]

@@ -11,16 +11,19 @@ import pytest
 from numpy.typing import NDArray
 
 from zktrain.commitment import opening
-from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, Term, pack
 from zktrain.commitment.parameters import carried_tail_for
 from zktrain.errors import HiddenMismatch, OpeningMismatch, ZktrainError
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO, Ext
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.randomness import system
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.transcript.hiding import prover_channel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
-from zktrain.transcript.hiding import Layout, prover_channel, verifier_channel
+from zktrain.transcript.channel import VerifierChannel
+from zktrain.transcript.hiding import Layout, verifier_channel
 
 BITS = 60.0
 TENSORS = [("a", 14, 9000), ("b", 12, 4096), ("c", 3, 8)]
@@ -73,7 +76,7 @@ def make(lane_log: int, commitments: int, openings: int, *, hiding: bool = True)
 def _prove(case: Case, claims: Sequence[Claim] | None = None) -> bytes:
     challenger = Challenger("test")
     channel = prover_channel(challenger, case.layout, BITS)
-    opening.prove(channel, "opening", case.committed, claims or case.claims, BITS)
+    prover_opening.prove(channel, "opening", case.committed, claims or case.claims, BITS)
     if case.hiding:
         replay = verifier_channel(Challenger("test"), channel.proof(), case.layout, BITS)
         _read(case, replay, claims or case.claims)

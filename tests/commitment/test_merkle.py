@@ -9,8 +9,10 @@ import pytest
 
 from zktrain.commitment import merkle
 from zktrain.errors import CommitmentMismatch, MalformedProof
+from zktrain.prover.commitment import merkle as prover_merkle
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 
 def leaf(row: np.ndarray) -> bytes:
@@ -35,9 +37,9 @@ def random_rows(depth: int, width: int) -> np.ndarray:
     return rng.integers(0, 2**64, size=(1 << depth, width), dtype=np.uint64)
 
 
-def opened(tree: merkle.MerkleTree, indices: list[int]) -> bytes:
+def opened(tree: prover_merkle.MerkleTree, indices: list[int]) -> bytes:
     channel = ProverChannel(Challenger("merkle"))
-    merkle.prove(channel, "tree", tree, indices)
+    prover_merkle.prove(channel, "tree", tree, indices)
     return channel.proof()
 
 
@@ -51,7 +53,7 @@ def check(root: bytes, depth: int, indices: list[int], rows: np.ndarray, proof: 
 @pytest.mark.parametrize("width", [1, 6, 7, 8, 9, 40])
 def test_tree_is_the_one_of_hashlib(depth: int, width: int) -> None:
     rows = random_rows(depth, width)
-    tree = merkle.build(rows)
+    tree = prover_merkle.build(rows)
     expected = levels(rows)
     assert tree.root == expected[-1][0]
     ours = [[cell.astype("<u8").tobytes() for cell in level] for level in tree.levels]
@@ -61,7 +63,7 @@ def test_tree_is_the_one_of_hashlib(depth: int, width: int) -> None:
 @pytest.mark.parametrize("depth", range(4))
 def test_every_subset_of_the_leaves_opens(depth: int) -> None:
     rows = random_rows(depth, 3)
-    tree = merkle.build(rows)
+    tree = prover_merkle.build(rows)
     for mask in range(1, 1 << (1 << depth)):
         indices = [i for i in range(1 << depth) if mask >> i & 1]
         proof = opened(tree, indices)
@@ -75,13 +77,13 @@ INDICES = [0, 3, 9, 10, 11]
 
 
 @pytest.fixture(scope="module")
-def tree() -> tuple[merkle.MerkleTree, np.ndarray, bytes]:
+def tree() -> tuple[prover_merkle.MerkleTree, np.ndarray, bytes]:
     rows = random_rows(4, 3)
-    built = merkle.build(rows)
+    built = prover_merkle.build(rows)
     return built, rows, opened(built, INDICES)
 
 
-def test_wrong_rows(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
+def test_wrong_rows(tree: tuple[prover_merkle.MerkleTree, np.ndarray, bytes]) -> None:
     built, rows, proof = tree
     for at in np.ndindex(len(INDICES), 3):
         for bit in (0, 31, 63):
@@ -91,20 +93,20 @@ def test_wrong_rows(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
                 check(built.root, 4, INDICES, wrong, proof)
 
 
-def test_rows_in_another_order(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
+def test_rows_in_another_order(tree: tuple[prover_merkle.MerkleTree, np.ndarray, bytes]) -> None:
     built, rows, proof = tree
     with pytest.raises(CommitmentMismatch):
         check(built.root, 4, INDICES, rows[[0, 3, 9, 11, 10]], proof)
 
 
-def test_rows_at_other_places(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
+def test_rows_at_other_places(tree: tuple[prover_merkle.MerkleTree, np.ndarray, bytes]) -> None:
     built, rows, proof = tree
     for moved in ([1, 3, 9, 10, 11], [0, 2, 9, 10, 11], [0, 3, 8, 10, 11], [2, 3, 9, 10, 11]):
         with pytest.raises((CommitmentMismatch, MalformedProof)):
             check(built.root, 4, moved, rows[INDICES], proof)
 
 
-def test_wrong_siblings(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
+def test_wrong_siblings(tree: tuple[prover_merkle.MerkleTree, np.ndarray, bytes]) -> None:
     built, rows, proof = tree
     for at in range(0, len(proof), 5):
         wrong = bytearray(proof)
@@ -113,7 +115,7 @@ def test_wrong_siblings(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> No
             check(built.root, 4, INDICES, rows[INDICES], bytes(wrong))
 
 
-def test_wrong_root(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
+def test_wrong_root(tree: tuple[prover_merkle.MerkleTree, np.ndarray, bytes]) -> None:
     built, rows, proof = tree
     for at in range(32):
         wrong = bytearray(built.root)
@@ -122,7 +124,9 @@ def test_wrong_root(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
             check(bytes(wrong), 4, INDICES, rows[INDICES], proof)
 
 
-def test_truncated_and_extended_paths(tree: tuple[merkle.MerkleTree, np.ndarray, bytes]) -> None:
+def test_truncated_and_extended_paths(
+    tree: tuple[prover_merkle.MerkleTree, np.ndarray, bytes],
+) -> None:
     built, rows, proof = tree
     for cut in range(1, len(proof), 7):
         with pytest.raises(MalformedProof, match="ends inside"):
@@ -134,9 +138,9 @@ def test_truncated_and_extended_paths(tree: tuple[merkle.MerkleTree, np.ndarray,
 def test_node_passed_off_as_a_leaf() -> None:
     """Two digests are as long as a row of eight cells: a shallower tree must not open to them."""
     rows = random_rows(3, 8)
-    built = merkle.build(rows)
+    built = prover_merkle.build(rows)
     children = built.levels[0].reshape(-1, 8)
-    shallow = merkle.MerkleTree(built.levels[1:])
+    shallow = prover_merkle.MerkleTree(built.levels[1:])
     for i in range(4):
         with pytest.raises(CommitmentMismatch):
             check(built.root, 2, [i], children[[i]], opened(shallow, [i]))
@@ -150,7 +154,7 @@ def test_leaf_passed_off_as_a_node() -> None:
     inner = np.array(
         [np.frombuffer(leaf(a) + leaf(b), dtype="<u8") for a, b in below.reshape(4, 2, 8)]
     )
-    built = merkle.build(inner)
-    deeper = merkle.MerkleTree((merkle.build(below).levels[0], *built.levels))
+    built = prover_merkle.build(inner)
+    deeper = prover_merkle.MerkleTree((prover_merkle.build(below).levels[0], *built.levels))
     with pytest.raises(CommitmentMismatch):
         check(built.root, 3, [5], below[[5]], opened(deeper, [5]))

@@ -9,8 +9,6 @@ import pytest
 from field_oracle import P, extension, random_pairs
 
 from zktrain.commitment import opening
-from zktrain.commitment.commit import Committed, commit
-from zktrain.commitment.ligerito import code_point
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.errors import (
     CommitmentMismatch,
@@ -20,8 +18,12 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import Ext
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.commitment.ligerito import code_point
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 BITS = 45.0
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64]
@@ -75,7 +77,7 @@ def random_case(seed: int, lane_log: int, sizes: list[list[int]], claims_each: i
         tensors.append(here)
     trace: list[tuple[str, str, int]] = []
     channel = ProverChannel(Challenger("opening", trace))
-    opening.prove(channel, "opening", committed, claims, BITS)
+    prover_opening.prove(channel, "opening", committed, claims, BITS)
     return Case(committed, tensors, claims, channel.proof(), trace)
 
 
@@ -146,7 +148,7 @@ def test_proof_of_a_wrong_claim_made_for_it(case: Case) -> None:
         return out
 
     prover = ProverChannel(challenger())
-    opening.prove(prover, "opening", case.committed, claims, BITS)
+    prover_opening.prove(prover, "opening", case.committed, claims, BITS)
     with pytest.raises(OpeningMismatch):
         opening.verify(
             VerifierChannel(challenger(), prover.proof()),

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import zktrain
-from zktrain.dataset import commitment
-from zktrain.dataset.commitment import certify, commit_records
 from zktrain.dataset.readers import Records, read_dataset
 from zktrain.errors import StatementMismatch
+from zktrain.prover.dataset import commitment
+from zktrain.prover.dataset.commitment import commit_records
+from zktrain.prover.protocol.certificate import certify
 
 ROOT = Path(__file__).parents[2]
 RECORDS, BATCH = 512, 128
@@ -135,7 +136,7 @@ def test_a_certificate_does_not_depend_on_how_the_indicator_is_kept(
     inputs = random.integers(0, 256, (256, 1024), dtype=np.uint8)
     labels = random.integers(0, 2, 256).astype(np.uint8)
     dataset = commit_records(Records(inputs, labels, 2, "random"))
-    values = commitment._values
+    values = commitment.lookup_values
 
     def written(*arguments: object) -> list[object]:
         found = values(*arguments)  # type: ignore[arg-type]
@@ -144,5 +145,5 @@ def test_a_certificate_does_not_depend_on_how_the_indicator_is_kept(
         return [type(value)(c) for value, c in zip(found, columns, strict=True)]
 
     expected = certify(dataset)
-    monkeypatch.setattr(commitment, "_values", written)
+    monkeypatch.setattr(commitment, "lookup_values", written)
     assert certify(dataset) == expected

@@ -12,15 +12,7 @@ import numpy as np
 import pytest
 
 from zktrain.arguments import lookup
-from zktrain.dataset.commitment import (
-    CommittedDataset,
-    DatasetHeader,
-    certify,
-    commit_columns,
-    commit_records,
-    verify_certificate,
-    work_bits,
-)
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.readers import Records
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import (
@@ -31,6 +23,10 @@ from zktrain.errors import (
     Rejected,
     ZktrainError,
 )
+from zktrain.protocol.certificate import verify_certificate, work_bits
+from zktrain.prover.arguments import lookup as prover_lookup
+from zktrain.prover.dataset.commitment import CommittedDataset, commit_columns, commit_records
+from zktrain.prover.protocol.certificate import certify
 from zktrain.tables.tables import TABLES
 
 HEADER = DatasetHeader(100, 17, 3, bytes(range(32)))
@@ -245,7 +241,7 @@ PADDED = 1024
 
 
 def clipped_counts(
-    entries: Sequence[lookup.Entry], values: Sequence[lookup.Values]
+    entries: Sequence[lookup.Entry], values: Sequence[prover_lookup.Values]
 ) -> dict[str, np.ndarray]:
     """What an owner whose values are in no row can best commit to."""
     counts = np.zeros(1 << TABLES["byte"].log_size, dtype=np.int64)
@@ -266,7 +262,7 @@ def refused(
     header: DatasetHeader, inputs: np.ndarray, labels: np.ndarray, error: type[ZktrainError]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lookup, "count_lookups", clipped_counts)
+        patch.setattr(prover_lookup, "count_lookups", clipped_counts)
         dataset: CommittedDataset = commit_columns(header, inputs, labels)
     proof = certify(dataset)
     with pytest.raises(error):

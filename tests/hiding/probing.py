@@ -23,9 +23,9 @@ from zktrain.field.extension import Ext, ExtVec
 from zktrain.field.goldilocks import P
 from zktrain.prover.kernels.arithmetic import kernel, mul, sub
 from zktrain.prover.randomness import Randomness
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Challenger, Trace
-from zktrain.transcript.channel import ProverChannel
-from zktrain.transcript.hiding import HidingProver
 
 Cells = NDArray[np.uint64]
 

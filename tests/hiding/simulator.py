@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from probing import Cells, Frozen
 
 from zktrain.commitment import ligerito, ligero, merkle
-from zktrain.commitment.ligerito import code_point
 from zktrain.commitment.parameters import Plan
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import ZERO, Ext, ExtVec
+from zktrain.prover.commitment import merkle as prover_merkle
+from zktrain.prover.commitment.ligerito import code_point
 from zktrain.prover.kernels.work import find_work
 from zktrain.prover.randomness import system
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel
 from zktrain.transcript.hiding import HidingVerifier, Layout
 
 Planned = dict[str, deque[bytes]]
@@ -51,7 +52,7 @@ class SimulatedTree:
             pairs = zip(below[::2], below[1::2], strict=True)
             levels.append([hashlib.sha256(merkle.NODE + a + b).digest() for a, b in pairs])
         arrays = [np.frombuffer(b"".join(level), "<u8").reshape(-1, 4) for level in levels]
-        self._tree = merkle.MerkleTree(tuple(array.astype(np.uint64) for array in arrays))
+        self._tree = prover_merkle.MerkleTree(tuple(array.astype(np.uint64) for array in arrays))
 
     @property
     def root(self) -> bytes:
@@ -63,7 +64,7 @@ class SimulatedTree:
     def path(self, indices: list[int]) -> list[bytes]:
         """Siblings, one message each."""
         channel = ProverChannel(Challenger("path"))
-        merkle.prove(channel, "path", self._tree, indices)
+        prover_merkle.prove(channel, "path", self._tree, indices)
         return channel._parts
 
 
@@ -100,7 +101,7 @@ def plan_opening(seed: str, plan: Plan, trees: Sequence[SimulatedTree]) -> Plann
 
     bound = tuple(oracle.element("opening/fold/point") for _ in range(level.variables))
     epsilon = oracle.element("opening/epsilon")
-    weights = ligerito._level_weights(level, bound, epsilon)
+    weights = ligerito.level_weights(level, bound, epsilon)
     at = oracle.distinct_indices("opening/positions", level.queries, 1 << level.code_log)
     folded = random.cells(2, (1 << level.message_log) + level.tail)  # f_2, and the tail above
     points = np.array([code_point(i, level.code_log) for i in at], dtype=np.uint64)
@@ -183,7 +184,7 @@ class Simulator(HidingVerifier):
         oracle = copy.deepcopy(self.challenger)
         weights = ext.vector(oracle.elements("hidden/rows", rows + 2))
         at = oracle.distinct_indices("hidden/points", sizes.queries, 1 << depth)
-        points = ligero._points(depth, at)
+        points = ligero.code_points(depth, at)
 
         u = random.cells(2, sizes.degree)
         p = random.cells(2, sizes.product_degree)
@@ -195,7 +196,7 @@ class Simulator(HidingVerifier):
         t, b0, b1 = rows, rows + 1, rows + 2
         power = np.array([pow(int(x), slots, gl.P) for x in points], dtype=np.uint64)
         product = ext.mul_base(values[:, :, b1], power)
-        polynomials = ligero._interpolated(relation, sizes)
+        polynomials = ligero.interpolated(relation, sizes)
         for row in range(rows):
             weight = evaluate(polynomials[:, row], points)
             product = ext.add(product, ext.mul(weight, values[:, :, row]))

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
+from patched import everywhere
 from probing import Frozen
 from simulator import SimulatedTree, Simulator, plan_opening, positions, uniform_tree
 from tiny_run import RECORDS, write_data, write_recipe
@@ -21,10 +21,11 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.weights import digest, write_weights
 from zktrain.commitment import opening
-from zktrain.dataset import commitment as dataset_module
-from zktrain.dataset.commitment import DatasetHeader, certificate_layout, query_bits
+from zktrain.dataset.commitment import DatasetHeader, query_bits
 from zktrain.errors import Rejected
+from zktrain.protocol import certificate as certificates
 from zktrain.protocol import closing, segment
+from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.evaluation_bundle import EvaluationBundle
 from zktrain.protocol.segment import SegmentHeader, pad_weights
@@ -56,9 +57,9 @@ def traces() -> Iterator[Traces]:
         return frozen("closing")
 
     with (
-        mock.patch.object(dataset_module, "_challenger", certificate),
-        mock.patch.object(segment, "_challenger", one_segment),
-        mock.patch.object(closing, "_challenger", last),
+        everywhere(certificates, "challenger_of", certificate),
+        everywhere(segment, "challenger_of", one_segment),
+        everywhere(closing, "challenger_of", last),
     ):
         yield found
 
@@ -108,7 +109,7 @@ def simulate(folder: Path, circuit: Circuit) -> tuple[Path, Path, str]:
     plan = opening.level_plan([header.packing()], bits, hiding=True)
     planned = plan_opening("certificate", plan, [dataset])
     certificate = Simulator(Frozen("certificate"), certificate_layout(header), bits, planned)
-    dataset_module._check(certificate, header)
+    certificates.check_messages(certificate, header)
     certificate.close()
 
     proofs, claims, bits = [], [], statement.query_bits
@@ -120,7 +121,7 @@ def simulate(folder: Path, circuit: Circuit) -> tuple[Path, Path, str]:
         planned["commitment"] = deque([own.root])
         channel = Simulator(Frozen(f"segment {k}"), statement.layout(k), bits, planned)
         public = {"start": {}, "end": {}, "fixed": pad_weights(weights)}
-        claims += segment._check(channel, statement, head, public)
+        claims += segment.check_messages(channel, statement, head, public)
         channel.close()
         proofs.append(channel.proof())
 
@@ -128,7 +129,7 @@ def simulate(folder: Path, circuit: Circuit) -> tuple[Path, Path, str]:
     plan = opening.level_plan([header.packing()], bits, hiding=True)
     planned = plan_opening("closing", plan, [dataset])
     last = Simulator(Frozen("closing"), statement.closing_layout(), bits, planned)
-    closing._check(last, statement, claims)
+    closing.check_messages(last, statement, claims)
     last.close()
 
     bundle = EvaluationBundle(

@@ -24,23 +24,26 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from patched import everywhere
 from probing import Frozen
 from tiny_run import write_data, write_recipe
 
 import zktrain
 from zktrain.commitment import ligero
-from zktrain.dataset import commitment as dataset_module
 from zktrain.dataset import secret_file
-from zktrain.dataset.commitment import CommittedDataset, commit_records, query_bits
+from zktrain.dataset.commitment import query_bits
 from zktrain.dataset.public_file import read_public
 from zktrain.dataset.readers import read_dataset
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import P
+from zktrain.protocol import certificate as certificates
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import Bundle, parse, parse_statement
 from zktrain.protocol.statement import Statement
 from zktrain.prover import randomness
+from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.randomness import (
     BLOCK_CELLS,
     SECRET_BYTES,
@@ -49,10 +52,11 @@ from zktrain.prover.randomness import (
     new_secret,
     system,
 )
-from zktrain.transcript import hiding
+from zktrain.prover.transcript import hiding
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 BITS = 40.0
 PACKAGE = Path(zktrain.__file__).parent
@@ -154,9 +158,9 @@ def logged() -> Iterator[dict[str, Log]]:
 
     with (
         mock.patch.object(hiding, "HidingProver", Logged),
-        mock.patch.object(dataset_module, "_challenger", certificate),
-        mock.patch.object(segment, "_challenger", one_segment),
-        mock.patch.object(closing, "_challenger", last),
+        everywhere(certificates, "challenger_of", certificate),
+        everywhere(segment, "challenger_of", one_segment),
+        everywhere(closing, "challenger_of", last),
     ):
         yield logs
 
@@ -279,7 +283,7 @@ def _plan(proved: Proved, name: str):  # type: ignore[no-untyped-def]
     if name.startswith("segment"):
         return statement.opening_plan(int(name[8:]))
     if name == "certificate":
-        return dataset_module.certificate_plan(statement.dataset)
+        return certificates.certificate_plan(statement.dataset)
     return statement.closing_plan
 
 
@@ -349,7 +353,10 @@ def test_a_proof_draws_all_its_randomness_from_the_system(proofs: tuple[Proved, 
         statement = proved.statement
         expected = SECRET_BYTES
         layouts = {
-            "certificate": (dataset_module.certificate_layout(statement.dataset), query_bits()),
+            "certificate": (
+                certificates.certificate_layout(statement.dataset),
+                query_bits(),
+            ),
             "closing": (statement.closing_layout(), statement.query_bits),
         }
         for k in range(2):
@@ -468,8 +475,8 @@ def test_openings_are_counted_before_they_are_made(trained: Trained, tmp_path: P
     path = secret_file.secret_path(public)
     committed = secret_file.read(path)
     header = secret_file.read_public(public)[0]
-    assert committed.positions == dataset_module.certificate_plan(header).positions
-    _interrupted(segment, run)
+    assert committed.positions == certificates.certificate_plan(header).positions
+    _interrupted(prover_segment, run)
     assert secret_file.read(path) == committed
     assert not list((run / "segments").glob("*.bin"))
 

@@ -39,10 +39,11 @@ from zktrain.field.goldilocks import P
 from zktrain.operations import Batch
 from zktrain.operations import batch as batches
 from zktrain.operations.batch import RecordAxis
+from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.randomness import Randomness
 from zktrain.transcript.hiding import HidingVerifier, Layout
 
-commit_vector = ligero.commit
+commit_vector = prover_ligero.commit
 """The real one: openings are made without it."""
 
 
@@ -82,7 +83,7 @@ class TinyLigero:
         vector = witness.astype(np.uint64).reshape(2, -1)
         committed = commit_vector(vector, self.parameters, random)
         channel = ClearRecorder(Frozen("ligero", generous=self.generous))
-        ligero.prove(channel, "hidden", committed, self.relation)
+        prover_ligero.prove(channel, "hidden", committed, self.relation)
         return channel.revealed()
 
     def revealed(self) -> Revealed:

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
+from patched import everywhere
 from probing import Frozen
 from simulator import (
     Planned,
@@ -33,24 +33,22 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import digest, write_weights
 from zktrain.commitment import opening, parameters
-from zktrain.commitment.commit import commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
-from zktrain.dataset import commitment as dataset_module
-from zktrain.dataset.commitment import (
-    DatasetHeader,
-    certificate_layout,
-    certificate_plan,
-    query_bits,
-)
+from zktrain.dataset.commitment import DatasetHeader, query_bits
 from zktrain.dataset.public_file import write_public
 from zktrain.errors import Rejected
+from zktrain.protocol import certificate as certificates
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import Bundle, SegmentProof
+from zktrain.protocol.certificate import certificate_layout, certificate_plan
 from zktrain.protocol.segment import SegmentHeader, pad_weights
 from zktrain.protocol.statement import Statement
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import commit
 from zktrain.prover.randomness import system
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Trace
-from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 OPENINGS = 2
 Traces = dict[str, Trace]
@@ -76,9 +74,9 @@ def traces() -> Iterator[Traces]:
         return frozen("closing")
 
     with (
-        mock.patch.object(dataset_module, "_challenger", certificate),
-        mock.patch.object(segment, "_challenger", one_segment),
-        mock.patch.object(closing, "_challenger", last),
+        everywhere(certificates, "challenger_of", certificate),
+        everywhere(segment, "challenger_of", one_segment),
+        everywhere(closing, "challenger_of", last),
     ):
         yield found
 
@@ -119,7 +117,7 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
     layout = certificate_layout(header)
     planned = plan_opening("certificate", certificate_plan(header), [dataset])
     certificate = Simulator(Frozen("certificate"), layout, query_bits(), planned)
-    dataset_module._check(certificate, header)
+    certificates.check_messages(certificate, header)
     certificate.close()
 
     ends = {"start": pad_weights(initial), "end": pad_weights(final)}
@@ -144,7 +142,7 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
         channel = Simulator(Frozen(_name(k)), statement.layout(k), bits, planned)
         sides = statement.committed_sides(k)
         public = {side: weights for side, weights in ends.items() if side not in sides}
-        claims += segment._check(channel, statement, head, public)
+        claims += segment.check_messages(channel, statement, head, public)
         channel.close()
         proofs.append(SegmentProof(head, channel.proof()))
         previous = head.digest
@@ -152,7 +150,7 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
     planned = plan_opening("closing", statement.closing_plan, [dataset])
     layout, bits = statement.closing_layout(), statement.query_bits
     last = Simulator(Frozen("closing"), layout, bits, planned)
-    closing._check(last, statement, claims)
+    closing.check_messages(last, statement, claims)
     last.close()
 
     bundle = Bundle(
@@ -240,7 +238,7 @@ def test_an_opening_with_levels_in_clear_is_simulated_with_zeros() -> None:
     zeros = {name: np.zeros(1 << size, dtype=np.int64) for name, size, _ in SIZES}
     committed = commit(packing, zeros, system())
     prover = Recording(Frozen("opening"), layout, BITS)
-    opening.prove(prover, "opening", [committed], _claims(), BITS)
+    prover_opening.prove(prover, "opening", [committed], _claims(), BITS)
 
     simulator = Simulator(Frozen("opening"), layout, BITS, prover.messages)
     _verify(simulator, committed.root, packing)

@@ -26,15 +26,17 @@ from zktrain.errors import SumcheckMismatch
 from zktrain.field import extension, forms
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext
+from zktrain.prover.arguments import sumcheck as prover_sumcheck
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript import channel as channel_module
-from zktrain.transcript.channel import ProverChannel
-from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 
 @contextmanager
 def toy_field(p: int, non_residue: int) -> Iterator[None]:
     """Arithmetic of ``E = F_p[x]/(x^2 - non_residue)``; the commitment to pads is left out."""
-    made_for_p = (sumcheck._lagrange_polynomials, sumcheck._claim_polynomials)
+    made_for_p = (sumcheck.lagrange_polynomials, sumcheck._claim_polynomials)
     for function in made_for_p:
         function.cache_clear()
     with ExitStack() as patches:
@@ -133,7 +135,7 @@ class Toy:
         f, g = ([Ext(v) for v in table] for table in witness)
         prover = ToyProver(self.challenges(), layout, pads)
         machine = Tables(f, g)
-        sumcheck.prove(prover, "sum", machine)
+        prover_sumcheck.prove(prover, "sum", machine)
         prover.send("finals", [machine.f[0], machine.g[0]][: 1 + self.product])
 
         verifier = HidingVerifier(self.challenges(), prover.proof(), layout, 1.0)

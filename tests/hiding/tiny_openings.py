@@ -4,7 +4,7 @@ three opened positions."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,17 +12,20 @@ from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
+from patched import everywhere
 from probing import Cells, Frozen, Recorder, Revealed, Tape, functional_ext, reveal
 
 from zktrain.commitment import commit as commit_module
 from zktrain.commitment import ligero, opening, packing, parameters
-from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.merkle import SALT_CELLS
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.commitment.parameters import Plan
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec
 from zktrain.field.forms import Form, gradient
+from zktrain.prover.commitment import ligero as prover_ligero
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.randomness import Randomness
 from zktrain.transcript.hiding import HidingVerifier, Layout
 
@@ -42,26 +45,25 @@ def tiny_parameters(clear_log: int = 0, fold_log: int = 2) -> Iterator[None]:
         return parameters.plan(*sizes[:-1], scheme)
 
     caches = (parameters.plan, parameters.tail_for)
-    patches = [
+    patches: list[AbstractContextManager[Any]] = [
         mock.patch.object(packing, "BLOCK_LOG_MIN", 2),
         mock.patch.object(commit_module, "BLOCK_LOG_MIN", 2),
-        mock.patch.object(opening, "LOW", 2),
+        mock.patch.object(prover_opening, "LOW", 2),
         mock.patch.object(opening, "plan", plan),
         mock.patch.object(parameters, "FOLD_LOG", fold_log),
         mock.patch.object(parameters, "_queries", return_value=POSITIONS),
-        mock.patch.object(ligero, "WORK_BITS", 0),
-        mock.patch.object(ligero, "commit", return_value=NO_ROOT),
+        everywhere(ligero, "WORK_BITS", 0),
+        mock.patch.object(prover_ligero, "commit", return_value=NO_ROOT),
         mock.patch.object(ligero, "parameters", return_value=None),
     ]
     for cache in caches:
         cache.cache_clear()
     try:
-        for patch in patches:
-            patch.start()
-        yield
+        with ExitStack() as stack:
+            for patch in patches:
+                stack.enter_context(patch)
+            yield
     finally:
-        for patch in patches:
-            patch.stop()
         for cache in caches:
             cache.cache_clear()
 
@@ -147,7 +149,7 @@ class TinyOpening:
         for seed in self.seeds:
             challenger = Frozen(seed, fixed=self.fixed, generous=self.generous)
             channel = self.channel(challenger, self.layout, BITS, random)
-            opening.prove(channel, "opening", committed, self.claims(), BITS, random)
+            prover_opening.prove(channel, "opening", committed, self.claims(), BITS, random)
             channels.append(channel)
         return channels
 

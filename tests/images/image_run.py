@@ -19,7 +19,6 @@ from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
-from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
 from zktrain.layers import (
     Activation,
@@ -36,8 +35,12 @@ from zktrain.operations.base import StepGraph
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
 from zktrain.protocol import closing, segment
-from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.prover.dataset.commitment import commit_records
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.tables.tables import TABLES
 from zktrain.training import interpreter, witness
@@ -147,7 +150,7 @@ def forged_counts(statement: Statement, own: SegmentWitness) -> Tensors:
     counts: Tensors = {}
     for entry in entries:
         table = TABLES[entry.table]
-        values = segment._lookup_values(own, shape, entry).columns
+        values = prover_segment._lookup_values(own, shape, entry).columns
         rows, shift = table.row(list(values))
         at = rows.astype(np.int64) + shift + entry.offset
         inside = at[(at >= 0) & (at < 1 << table.log_size)]
@@ -239,12 +242,12 @@ class Attempt:
         end, _ = segment.split_weights(self.circuit, self.end)
         with lying(self.graph, {}):
             own = self.witness(statement)
-            proof, claims = segment.prove(
+            proof, claims = prover_segment.prove(
                 statement, header, own, self.dataset.columns, BoundaryWeights(start),
                 BoundaryWeights(end), blinding=self.dataset.blinding,
                 counts=forged_counts(statement, own), fixed=fixed,
             )  # fmt: skip
-        return proof, closing.prove(statement, [header], claims, self.dataset.committed)
+        return proof, prover_closing.prove(statement, [header], claims, self.dataset.committed)
 
     def header(self, statement: Statement) -> SegmentHeader:
         first, last = (bytes.fromhex(d) for d in (statement.initial, statement.final))

@@ -32,6 +32,7 @@ from zktrain.operations import Accumulate, AffineTransposed, Fixed, affine
 from zktrain.operations.base import StepGraph
 from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import relations, segment
+from zktrain.prover.arguments import time_filter as time_filters
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import train, train_float32
 
@@ -254,7 +255,7 @@ def test_a_frozen_layer_that_decays_inside_the_run(
     ) -> ExtVec:
         if gradients is None:
             gradients = np.zeros((2, first.shape[1] * steps), dtype=np.uint64)
-        return filtered.history(first, gradients)
+        return time_filters.history(filtered, first, gradients)
 
     monkeypatch.setattr(GraphTrajectory, "_after", after)
     monkeypatch.setattr(GraphTrajectory, "weights", weights)

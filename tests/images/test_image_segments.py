@@ -110,13 +110,13 @@ def test_momentum_and_weight_decay(name: str, hiding: bool) -> None:
 def test_weights_that_were_not_decayed() -> None:
     """The prover leaves the decay out, and all that he says fits that."""
     attempt = Attempt("maximum", momentum=replace(MOMENTUM, weight_decay=0))
-    undecayed, true = attempt.circuit, segment._time_filter
+    undecayed, true = attempt.circuit, segment.time_filter_of
     attempt.circuit = replace(undecayed, momentum=MOMENTUM)
 
     def lie(statement: Statement, number: int, shape: Shape) -> TimeFilter:
         return true(replace(statement, circuit=undecayed), number, shape)
 
-    with mock.patch.object(segment, "_time_filter", lie):
+    with mock.patch.object(segment, "time_filter_of", lie):
         proofs = attempt.prove()
     refused_by("operations.accumulate.verify: does not match", lambda: attempt.verify(proofs))
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from field_oracle import WORST, P, pairs, random_pairs, residues
 
-from zktrain.commitment.ligerito import code_point
 from zktrain.field.extension import Ext
+from zktrain.prover.commitment.ligerito import code_point
 from zktrain.prover.kernels.commit import Placed, add_powers, fill, fill_pairs
 
 

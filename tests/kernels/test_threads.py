@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zktrain import InputError
+from zktrain import InputError, machine
 from zktrain.prover.kernels import threads
 
 ROOT = Path(__file__).parents[2]
@@ -19,18 +19,19 @@ ROOT = Path(__file__).parents[2]
 SMALL_PROOF = """
 import hashlib
 import numpy as np
-from zktrain.arguments import lookup
-from zktrain.challenger import Challenger
-from zktrain.channel import ProverChannel
-from zktrain.commitment import opening
-from zktrain.commitment.commit import commit
+from zktrain.arguments.lookup import Entry
+from zktrain.machine import thread_count
+from zktrain.prover.arguments import lookup
+from zktrain.transcript.challenger import Challenger
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.commitment import opening
+from zktrain.prover.commitment.commit import commit
 from zktrain.commitment.packing import Claim, claim_on, pack
 from zktrain.prover.kernels import field as kf
-from zktrain.prover.kernels.threads import thread_count
 
 rng = np.random.default_rng(1)
 cells = rng.integers(0, 1 << 16, size=1 << 16, dtype=np.uint16)
-entries = [lookup.Entry("range16", ("v",), 16)]
+entries = [Entry("range16", ("v",), 16)]
 values = [lookup.Values((cells,))]
 counts = lookup.count_lookups(entries, values)
 (count,) = counts
@@ -99,11 +100,11 @@ def test_one_thread_and_three_give_the_same_proof() -> None:
 @pytest.mark.parametrize(("value", "expected"), [("1", 1), ("5", 5), ("1024", 1024)])
 def test_threads_as_stated(value: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZKTRAIN_THREADS", value)
-    assert threads.thread_count.__wrapped__() == expected
+    assert machine.thread_count.__wrapped__() == expected
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "1025", "two", "1.5"])
 def test_threads_are_a_number_of_threads(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZKTRAIN_THREADS", value)
     with pytest.raises(InputError, match="give a number from 1 to 1024"):
-        threads.thread_count.__wrapped__()
+        machine.thread_count.__wrapped__()

@@ -51,7 +51,7 @@ def test_nonce_of_a_later_wave_is_the_first_one(seed: bytes) -> None:
 @pytest.mark.parametrize("threads", ["1", "2", "7"])
 def test_threads_do_not_matter(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each looks at a part of a wave; the smallest of what they find is taken."""
-    from zktrain.prover.kernels import threads as module
+    from zktrain import machine as module
 
     monkeypatch.setattr(module, "thread_count", lambda: int(threads))
     for seed in SEEDS:

@@ -14,14 +14,18 @@ import zktrain
 from zktrain.circuit import compile as compiling
 from zktrain.circuit.recipe import ProofOptions
 from zktrain.circuit.weights import digest
-from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
 from zktrain.layers import Convolution, Layer
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import check_chain
-from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement
+from zktrain.prover.dataset.commitment import commit_records
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
+from zktrain.prover.transcript import channel as prover_channel
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.training.trainer import train
 from zktrain.training.witness import segment_witness
@@ -86,7 +90,7 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
             end_root = bytes.fromhex(statement.final)
         else:
             randomness = expand(bytes(32), f"boundary {number}") if case.hiding else None
-            end = segment.commit_boundary(statement, weights, randomness)
+            end = prover_segment.commit_boundary(statement, weights, randomness)
             assert end.committed is not None
             end_root = end.committed.root
         header = SegmentHeader(number, at, steps, root, end_root, previous)
@@ -98,7 +102,7 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
         order = statement.order(number)
         batches = batch_tensors(shape, data.inputs, data.labels, circuit.classes, order)
         witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
-        proof, claims = segment.prove(
+        proof, claims = prover_segment.prove(
             statement, header, witness, dataset.columns, start, end,
             blinding=dataset.blinding, fixed=fixed,
         )  # fmt: skip
@@ -106,7 +110,7 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
         proofs.append(proof)
         made += claims
         start, root, previous = end, end_root, header.digest
-    closed = closing.prove(statement, headers, made, dataset.committed)
+    closed = prover_closing.prove(statement, headers, made, dataset.committed)
     _judge(statement, headers, proofs, closed, first, last)
 
 

@@ -20,13 +20,13 @@ import pytest
 from check_sites import refused_by
 from harness import Check
 from numpy.typing import NDArray
+from patched import everywhere
 
 from zktrain.arguments import lookup
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
-from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.layers import Layer
@@ -35,8 +35,11 @@ from zktrain.operations.batch import DatasetClaim
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import closing, segment
 from zktrain.protocol.evaluation import EvaluationStatement
-from zktrain.protocol.segment import BoundaryWeights
 from zktrain.protocol.statement import lookup_entries
+from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.tables.tables import TABLES
@@ -157,7 +160,7 @@ def forged_multiplicities(
     shape = claim.shape(number)
     for entry in lookup_entries(claim.circuit, shape):
         table = TABLES[entry.table]
-        rows, shift = table.row(list(segment._lookup_values(witness, shape, entry).columns))
+        rows, shift = table.row(list(prover_segment._lookup_values(witness, shape, entry).columns))
         place = np.clip(rows.astype(np.int64) + shift + entry.offset, 0, (1 << table.log_size) - 1)
         count = np.bincount(place, None, 1 << table.log_size)
         name = lookup.multiplicity(entry.table)
@@ -186,15 +189,13 @@ def prove(
     given = {name: h._compact(tensor) for name, tensor in given.items()}
     witness = SegmentWitness(claim.circuit.graph(), shape, given)
     counts = forged_multiplicities(claim, number, witness)
-    run = segment.prove
+    run = prover_segment.prove
     if hiding:
-        run = partial(segment.prove, blinding=data.blinding, random=expand(SECRET, "pads"))
+        run = partial(prover_segment.prove, blinding=data.blinding, random=expand(SECRET, "pads"))
     with ExitStack() as stack:
         if order is not None:
-            true = segment._segment_order
-            stack.enter_context(
-                mock.patch.object(segment, "_segment_order", lambda *a: order(true(*a)))
-            )
+            true = segment.segment_order
+            stack.enter_context(everywhere(segment, "segment_order", lambda *a: order(true(*a))))
         if hiding:  # the prover's own verifier does not stop him
             stack.enter_context(h.without(h.MERKLE, h.CLEAR_FOLD))
         proof, _ = run(
@@ -226,7 +227,7 @@ def accept(
     headers = list(claim.headers)
     committed = dataset(hiding=claim.zero_knowledge).committed
     random = expand(SECRET, "closing") if claim.zero_knowledge else None
-    closed = closing.prove(claim, headers, left, committed, random=random)
+    closed = prover_closing.prove(claim, headers, left, committed, random=random)
     closing.verify(claim, headers, left, closed)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from check_sites import Site, find_all, refused_by, removed
 from numpy.typing import NDArray
+from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup
 from zktrain.circuit.circuit import Circuit
@@ -30,7 +31,6 @@ from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
 from zktrain.commitment import ligerito, merkle, opening
-from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.layers import Layer
@@ -40,8 +40,12 @@ from zktrain.operations import batch as batches
 from zktrain.operations.batch import DatasetClaim
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import closing, segment
-from zktrain.protocol.segment import BoundaryWeights, SegmentHeader
+from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.witness import SegmentWitness
 from zktrain.tables.exp_table import exp_table
 from zktrain.tables.sigmoid_table import sigmoid_table
@@ -232,7 +236,7 @@ def publish(loss: str, weights_: list[Weights], tensors: list[Tensors]) -> Run:
     start, end = digest(weights_[0]), digest(weights_[-1])
     header = dataset().header
     statement = Statement(circuit(loss), header, start, end, SEGMENT_STEPS, 100, False)
-    inner = [segment.commit_boundary(statement, w) for w in weights_[1:-1]]
+    inner = [prover_segment.commit_boundary(statement, w) for w in weights_[1:-1]]
     ends = [BoundaryWeights(segment.pad_weights(w)) for w in (weights_[0], weights_[-1])]
     return chain(statement, [ends[0], *inner, ends[1]], weights_, tensors)
 
@@ -291,7 +295,7 @@ def forged_counts(run: Run, number: int, tensors: Tensors) -> dict[str, NDArray[
     out = {}
     for entry in lookup_entries(run.statement.circuit, shape):
         table = TABLES[entry.table]
-        rows, shift = table.row(list(segment._lookup_values(witness, shape, entry).columns))
+        rows, shift = table.row(list(prover_segment._lookup_values(witness, shape, entry).columns))
         place = rows.astype(np.int64) + shift + entry.offset
         name = lookup.multiplicity(entry.table)
         count = np.bincount(np.clip(place, 0, (1 << table.log_size) - 1), None, 1 << table.log_size)
@@ -323,14 +327,14 @@ def prove(
     shape, data = run.statement.shape(number), dataset()
     with ExitStack() as stack:
         if multipliers is not None:
-            true, lie = segment._multipliers, multipliers
+            true, lie = segment.multipliers_of, multipliers
             fake = lambda *a: lie(true(*a))  # noqa: E731
-            stack.enter_context(mock.patch.object(segment, "_multipliers", fake))
+            stack.enter_context(mock.patch.object(segment, "multipliers_of", fake))
         if order is not None:
-            true_order, order_lie = segment._segment_order, order
+            true_order, order_lie = segment.segment_order, order
             fake_order = lambda *a: order_lie(true_order(*a))  # noqa: E731
-            stack.enter_context(mock.patch.object(segment, "_segment_order", fake_order))
-        return segment.prove(
+            stack.enter_context(everywhere(segment, "segment_order", fake_order))
+        return prover_segment.prove(
             run.statement,
             header or run.headers[number],
             SegmentWitness(run.statement.circuit.graph(), shape, tensors),
@@ -357,7 +361,7 @@ def close(run: Run, claims: Claims, data: CommittedDataset | None = None) -> Non
     """Open the claims on the dataset and judge that."""
     committed = (data or dataset()).committed
     headers = list(run.headers)
-    proof = closing.prove(run.statement, headers, claims, committed)
+    proof = prover_closing.prove(run.statement, headers, claims, committed)
     closing.verify(run.statement, headers, claims, proof)
 
 

@@ -23,16 +23,21 @@ from check_sites import refused_by
 from harness import Check, Claims, Run
 
 from zktrain.commitment import ligero
-from zktrain.dataset.commitment import CommittedDataset, commit_records
 from zktrain.errors import HiddenMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
 from zktrain.field.extension import Ext
 from zktrain.protocol import closing, segment
-from zktrain.protocol.segment import BoundaryWeights
 from zktrain.protocol.statement import Statement
+from zktrain.prover.commitment import ligero as prover_ligero
+from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
-from zktrain.transcript.hiding import DryChannel, HidingProver, HidingVerifier, Layout
+from zktrain.transcript.channel import VerifierChannel
+from zktrain.transcript.hiding import DryChannel, HidingVerifier, Layout
 
 SECRET = bytes(range(32))
 OPENINGS = 2
@@ -63,7 +68,7 @@ def conceal(run: Run) -> Run:
         True,
     )
     inner = [
-        segment.commit_boundary(statement, weights, expand(SECRET, f"boundary {number}"))
+        prover_segment.commit_boundary(statement, weights, expand(SECRET, f"boundary {number}"))
         for number, weights in enumerate(run.weights[1:-1], 1)
     ]
     ends = [BoundaryWeights(segment.pad_weights(run.weights[side])) for side in (0, -1)]
@@ -87,16 +92,16 @@ def prove(run: Run, number: int, tensors: h.Tensors | None = None, **lies: Any) 
     learn the relation; what it finds wrong in the clear there does not stop him."""
     data = dataset()
     lies = {"columns": data.columns, **lies}
-    hidden = partial(segment.prove, blinding=data.blinding, random=expand(SECRET, "pads"))
+    hidden = partial(prover_segment.prove, blinding=data.blinding, random=expand(SECRET, "pads"))
     blind = h.without(h.MERKLE, h.CLEAR_FOLD)
-    with mock.patch.object(segment, "prove", hidden), blind:
+    with mock.patch.object(prover_segment, "prove", hidden), blind:
         return h.prove(run, number, tensors, **lies)[0]
 
 
 def close(run: Run, claims: Claims) -> None:
     """Open the claims on the dataset and judge that."""
     headers, random = list(run.headers), expand(SECRET, "closing")
-    proof = closing.prove(run.statement, headers, claims, dataset().committed, random=random)
+    proof = prover_closing.prove(run.statement, headers, claims, dataset().committed, random=random)
     closing.verify(run.statement, headers, claims, proof)
 
 
@@ -223,22 +228,24 @@ class OpenedAs:
 @contextmanager
 def committed(change: Callable[[Any], None]) -> Iterator[None]:
     """Another vector ``(2, count)`` of pads and products is committed than the one that is used."""
-    commit = ligero.commit
+    commit = prover_ligero.commit
 
-    def lie(vector: Any, *rest: Any) -> ligero.CommittedVector:
+    def lie(vector: Any, *rest: Any) -> prover_ligero.CommittedVector:
         forged = vector.copy()
         change(forged)
         return commit(forged, *rest)
 
-    with mock.patch.object(ligero, "commit", lie):
+    with mock.patch.object(prover_ligero, "commit", lie):
         yield
 
 
 @contextmanager
-def words(change: Callable[[ligero.CommittedVector], ligero.CommittedVector]) -> Iterator[None]:
+def words(
+    change: Callable[[prover_ligero.CommittedVector], prover_ligero.CommittedVector],
+) -> Iterator[None]:
     """Other code words are committed than those of the polynomials, or other polynomials."""
-    commit = ligero.commit
-    with mock.patch.object(ligero, "commit", lambda *rest: change(commit(*rest))):
+    commit = prover_ligero.commit
+    with mock.patch.object(prover_ligero, "commit", lambda *rest: change(commit(*rest))):
         yield
 
 

@@ -19,11 +19,11 @@ from unittest import mock
 import harness as h
 import numpy as np
 import pytest
+from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup, sumcheck
 from zktrain.arguments.claims import Ledger
 from zktrain.commitment import opening
-from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, arrange, claim_on, pack
 from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch
 from zktrain.field import extension as ext
@@ -32,9 +32,15 @@ from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
 from zktrain.operations import Product, product
 from zktrain.protocol import segment
+from zktrain.prover.arguments import fraction_tree as prover_fraction_tree
+from zktrain.prover.arguments import lookup as prover_lookup
+from zktrain.prover.arguments import sumcheck as prover_sumcheck
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables.tables import TABLES, Table
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 TRIALS, SIGMA = 300, 3.3
 ELEMENTS = Challenger.elements
@@ -105,7 +111,7 @@ class Forger:
     degree allows: the claim becomes true if one of them is drawn. From then on he is honest.
     """
 
-    def __init__(self, machine: sumcheck.Machine, offset: Ext, known: Sequence[Ext]) -> None:
+    def __init__(self, machine: prover_sumcheck.Machine, offset: Ext, known: Sequence[Ext]) -> None:
         self.machine, self.rounds, self.degree = machine, machine.rounds, machine.degree
         self.offset, self.roots = offset, list(known[: machine.degree])
 
@@ -146,8 +152,8 @@ def test_sumcheck_of_a_false_sum(degree: int, variables: int) -> None:
 
     def attempt(nonce: int) -> bool:
         prover = ProverChannel(_challenger(nonce))
-        machine = sumcheck.ProductMachine([tuple(factors)])
-        sumcheck.prove(prover, "sum", Forger(machine, ONE, known))
+        machine = prover_sumcheck.ProductMachine([tuple(factors)])
+        prover_sumcheck.prove(prover, "sum", Forger(machine, ONE, known))
         verifier = VerifierChannel(_challenger(nonce), prover.proof())
         reduced, _ = sumcheck.verify(verifier, "sum", claim, variables, degree)
         value = ONE
@@ -164,7 +170,7 @@ def test_sumcheck_of_a_false_sum(degree: int, variables: int) -> None:
 def forging(label: str, offset: Callable[[], Ext], known: Sequence[Ext]) -> Iterator[None]:
     """The sumcheck ``label`` is about a claim that is too large; its parts, if it has several, are
     one forgery."""
-    honest: Callable[..., Point] = sumcheck.prove
+    honest: Callable[..., Point] = prover_sumcheck.prove
     forgers: list[Forger] = []
 
     def prove(channel: ProverChannel, name: str, machine: Any, **more: Any) -> Point:
@@ -173,7 +179,7 @@ def forging(label: str, offset: Callable[[], Ext], known: Sequence[Ext]) -> Iter
             machine = forgers[-1]
         return honest(channel, name, machine, **more)
 
-    with mock.patch.object(sumcheck, "prove", prove):
+    with mock.patch.object(prover_sumcheck, "prove", prove):
         yield
 
 
@@ -296,7 +302,7 @@ def test_multiplicities_for_as_many_keys_as_possible() -> None:
     solved = _solve(matrix, right)
     counts = np.array([m - P if m > P // 2 else m for m in solved], dtype=np.int64)
     entry = lookup.Entry("tiny", ("v",), 4)
-    asked = lookup.Values((values,))
+    asked = prover_lookup.Values((values,))
 
     def elements(challenger: Challenger, label: str, number: int) -> list[Ext]:
         drawn = ELEMENTS(challenger, label, number)
@@ -309,7 +315,7 @@ def test_multiplicities_for_as_many_keys_as_possible() -> None:
     def attempt(nonce: int) -> bool:
         prover = ProverChannel(_challenger(nonce))
         name = lookup.multiplicity("tiny")
-        lookup.prove(prover, "lookup", [entry], [asked], {name: counts})
+        prover_lookup.prove(prover, "lookup", [entry], [asked], {name: counts})
         verifier = VerifierChannel(_challenger(nonce), prover.proof())
         try:
             claims = lookup.verify(verifier, "lookup", [entry])
@@ -339,13 +345,13 @@ class _Tree:
         random = np.random.default_rng(16)
         self.depth, self.known = depth, known
         tables = random.integers(1, P, (4, 2, 1 << (depth - 1)), dtype=np.uint64)
-        self.layers = [fraction_tree.Layer(*tables)]
+        self.layers = [prover_fraction_tree.Layer(*tables)]
         while self.layers[-1].pairs > 1:
             below = self.layers[-1]
             p = ext.add(ext.mul(below.p0, below.q1), ext.mul(below.p1, below.q0))
             q = ext.mul(below.q0, below.q1)
             parts = [np.ascontiguousarray(x[:, k::2]) for x in (p, q) for k in (0, 1)]
-            self.layers.append(fraction_tree.Layer(*parts))
+            self.layers.append(prover_fraction_tree.Layer(*parts))
 
     def _children(self, true: list[Ext], excess: Ext) -> tuple[list[Ext], Ext]:
         """``p0 q1 + p1 q0`` larger by ``excess``; the offset is ``A (mu - root)``."""
@@ -368,9 +374,9 @@ class _Tree:
             p0, p1, q0, q1 = true
             scale = prover.challenger.element("tree/lambda")
             claim = p0 + mu * (p1 - p0) + scale * (q0 + mu * (q1 - q0))
-            machine = fraction_tree.LayerMachine(layers.pop(), point, scale, claim)
+            machine = prover_fraction_tree.LayerMachine(layers.pop(), point, scale, claim)
             forger = Forger(machine, offset, self.known)
-            inner = sumcheck.prove(prover, "tree/layer", forger)
+            inner = prover_sumcheck.prove(prover, "tree/layer", forger)
             true = machine.finals()
             excess = forger.offset * ml.eq(point, inner).inverse()
             children, a = self._children(true, excess)
@@ -381,7 +387,7 @@ class _Tree:
         claim = fraction_tree.verify(verifier, "tree", self.depth)
         leaves, rest = self.layers[0], point[1:]
         at = [ml.evaluate(x, rest) for x in (leaves.p0, leaves.p1, leaves.q0, leaves.q1)]
-        numerator, denominator = fraction_tree._merge(at, point[0])
+        numerator, denominator = fraction_tree.merge(at, point[0])
         assert claim.denominator == denominator
         return claim.numerator == numerator
 
@@ -414,13 +420,13 @@ class _Batch:
                 shown.append((args[6], args[7]))
 
         with (
-            mock.patch.object(opening.ligerito, "prove", stub),
+            mock.patch.object(prover_opening.ligerito, "prove", stub),
             mock.patch.object(opening.ligerito, "verify", stub),
         ):
             with watching("opening/gamma") as gammas:
                 offset = lambda: errors(gammas[0])  # noqa: E731
                 with forging("opening/batch", offset, known):
-                    opening.prove(prover, "opening", [self.committed], self.claims, 20.0)
+                    prover_opening.prove(prover, "opening", [self.committed], self.claims, 20.0)
             verifier = VerifierChannel(_challenger(nonce), prover.proof())
             packings = [self.committed.packing]
             try:
@@ -476,7 +482,7 @@ def test_whole_segment_with_a_false_activation() -> None:
     step, cell = h.find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"a1": h.in_cell(step, cell, lambda a: a + 100)})
     counts = h.forged_counts(run, h.FIRST, run.tensors[h.FIRST])
-    true_challenger, true_product = segment._challenger, product.prove
+    true_challenger, true_product = segment.challenger_of, product.prove
     hits: list[bool] = []
 
     def prove_product(channel: Any, op: Any, ledger: Any, witness: Any) -> None:
@@ -504,7 +510,7 @@ def test_whole_segment_with_a_false_activation() -> None:
             out.absorb("nonce", nonce.to_bytes(8, "little"))
             return out
 
-        with mock.patch.object(segment, "_challenger", challenger):
+        with everywhere(segment, "challenger_of", challenger):
             with mock.patch.object(product, "prove", prove_product):
                 proof, _ = h.prove(run, h.FIRST, counts=counts)
             try:

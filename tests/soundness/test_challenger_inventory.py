@@ -17,8 +17,11 @@ import harness as h
 import hiding_harness as hidden
 import pytest
 
-from zktrain.dataset.commitment import certify, verify_certificate
 from zktrain.protocol import closing, segment
+from zktrain.protocol.certificate import verify_certificate
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.witness import SegmentWitness
 from zktrain.transcript.challenger import Trace
 
@@ -53,7 +56,7 @@ def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
         mine, yours = [], []
         witness = SegmentWitness(graph, run.statement.shape(number), dict(run.tensors[number]))
         start, end = run.boundaries[number], run.boundaries[number + 1]
-        proof, _ = segment.prove(
+        proof, _ = prover_segment.prove(
             run.statement,
             header,
             witness,
@@ -74,7 +77,7 @@ def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
         out[f"segment {number}"] = (mine, yours)
     mine, yours = [], []
     headers = list(run.headers)
-    proof = closing.prove(run.statement, headers, claims, data.committed, trace=mine)
+    proof = prover_closing.prove(run.statement, headers, claims, data.committed, trace=mine)
     closing.verify(run.statement, headers, claims, proof, trace=yours)
     out["closing"] = (mine, yours)
     return out
@@ -84,20 +87,20 @@ def evaluation_traces(*, hiding: bool) -> dict[str, tuple[Trace, Trace]]:
     """Segment and closing proof of an evaluation; its certificate is like any other."""
     claim = evaluations.statement(hiding=hiding)
     data, headers = evaluations.dataset(hiding=hiding), list(claim.headers)
-    nothing = segment.BoundaryWeights({})
+    nothing = prover_segment.BoundaryWeights({})
     fixed = segment.pad_weights(evaluations.weights())
     given = {name: h._compact(tensor) for name, tensor in evaluations.tensors(claim).items()}
     witness = SegmentWitness(claim.circuit.graph(), claim.shape(0), given)
     mine: Trace = []
     yours: Trace = []
-    proof, _ = segment.prove(
+    proof, _ = prover_segment.prove(
         claim, headers[0], witness, data.columns, nothing, nothing,
         blinding=data.blinding, trace=mine, fixed=fixed,
     )  # fmt: skip
     left = segment.verify(claim, headers[0], proof, {}, {}, trace=yours, fixed=fixed)
     out = {"segment": (mine, yours)}
     mine, yours = [], []
-    closed = closing.prove(claim, headers, left, data.committed, trace=mine)
+    closed = prover_closing.prove(claim, headers, left, data.committed, trace=mine)
     closing.verify(claim, headers, left, closed, trace=yours)
     return {**out, "closing": (mine, yours)}
 

@@ -18,9 +18,9 @@ from unittest import mock
 import hiding_harness as hh
 import numpy as np
 import pytest
+from patched import everywhere
 
 from zktrain.commitment import ligerito, ligero, merkle, parameters
-from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Block, Packing
 from zktrain.commitment.parameters import Level, Plan
 from zktrain.errors import CommitmentMismatch, HiddenMismatch, MalformedProof, OpeningMismatch
@@ -28,9 +28,14 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
+from zktrain.prover.commitment import ligerito as prover_ligerito
+from zktrain.prover.commitment import ligero as prover_ligero
+from zktrain.prover.commitment import merkle as prover_merkle
+from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.randomness import expand
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 TRIALS, SIGMA = 200, 3.3
 LANE_LOG, FOLD = 5, 2
@@ -101,7 +106,7 @@ def _attempt(
     """The opening of ``committed`` as its author sees it, judged as one of ``packing``."""
     prover = ProverChannel(_challenger(nonce))
     z, random = _z(nonce), expand(hh.SECRET, f"attempt {nonce}")
-    ligerito.prove(prover, "opening", [committed], [0], plan, z, random)
+    prover_ligerito.prove(prover, "opening", [committed], [0], plan, z, random)
     verifier = VerifierChannel(_challenger(nonce), prover.proof())
     roots = [committed.root if root is None else root]
     ligerito.verify(verifier, "opening", roots, [packing], [0], plan, z, value)
@@ -141,7 +146,7 @@ def test_corrupted_first_level(share: float, queries: int) -> None:
     n = 2 * SIZE
     bad = int(share * n)
     code = _spoilt(_committed().code, bad)
-    word = replace(_committed(), code=code, tree=merkle.build(code))
+    word = replace(_committed(), code=code, tree=prover_merkle.build(code))
     count = _accepted(lambda nonce: _attempt(nonce, plan, word, _value(word, _z(nonce))))
     level = plan.levels[0]
     far = bad > parameters.radius(level.code_log, level.message_log)
@@ -173,7 +178,7 @@ def test_corrupted_deeper_level(share: float, queries: int) -> None:
 
 
 def _points(code_log: int) -> list[int]:
-    return [ligerito.code_point(i, code_log) for i in range(1 << code_log)]
+    return [prover_ligerito.code_point(i, code_log) for i in range(1 << code_log)]
 
 
 def _vanishing(roots: list[int]) -> list[int]:
@@ -217,7 +222,7 @@ def _between(packing: Packing, degree: int, errors: int) -> tuple[Committed, Com
         tails[:, : packing.tail] = first.tails
         shifted = tails.astype(object) + np.array(tail, object)
         tails = (shifted % P).astype(np.uint64)
-    tree = merkle.build(code, first.salts)
+    tree = prover_merkle.build(code, first.salts)
     spoilt = replace(first, code=code, tree=tree)
     return spoilt, replace(spoilt, packing=own, tensors=tensors, tails=tails)
 
@@ -263,7 +268,7 @@ def test_corrupted_word_with_tails() -> None:
     n = 1 << level.code_log
     word = commit(HIDDEN, dict(_committed().tensors), expand(hh.SECRET, "tails"))
     code = _spoilt(word.code, bad)
-    word = replace(word, code=code, tree=merkle.build(code, word.salts))
+    word = replace(word, code=code, tree=prover_merkle.build(code, word.salts))
 
     def attempt(nonce: int) -> None:
         _attempt(nonce, plan, word, _value(word, _z(nonce)), packing=HIDDEN)
@@ -303,7 +308,7 @@ def test_tail_longer_than_stated() -> None:
     assert far.tails is not None and far.tails.shape[1] > TAIL
     assert chance(n, degree + errors, 8) > 1.15 * stated(level)
     known = (Ext(0),) * (LANE_LOG - 1)
-    zero = mock.patch.object(ligerito, "_zero_point", return_value=known)
+    zero = everywhere(ligerito, "zero_point_of", lambda *_: known)
     with zero:  # a place that is known says nothing
         compare(_accepted(attempt, 120), chance(n, degree + errors, 8), trials=120)
 
@@ -366,7 +371,7 @@ def test_next_vector_that_agrees_where_it_can(queries: int) -> None:
 
 def _honest(nonce: int = 0) -> tuple[Plan, bytes]:
     plan, channel = _plan(2, 4), ProverChannel(_challenger(nonce))
-    ligerito.prove(channel, "opening", [_committed()], [0], plan, _z(nonce))
+    prover_ligerito.prove(channel, "opening", [_committed()], [0], plan, _z(nonce))
     return plan, channel.proof()
 
 
@@ -398,8 +403,8 @@ def test_inner_node_as_leaf() -> None:
     and nodes hashed alike."""
     rows = np.random.default_rng(12).integers(0, 1 << 60, (4, 3), dtype=np.uint64)
     for node, accepted in ((merkle.NODE, False), (merkle.LEAF, True)):
-        with mock.patch.object(merkle, "NODE", node):
-            tree = merkle.build(rows)
+        with everywhere(merkle, "NODE", node):
+            tree = prover_merkle.build(rows)
             inner = np.ascontiguousarray(tree.levels[1].reshape(1, 8))
             channel = VerifierChannel(Challenger("depth"), b"")
             try:
@@ -412,9 +417,9 @@ def test_inner_node_as_leaf() -> None:
 
 def test_leaf_as_inner_node() -> None:
     """A row that is the digests of two leaves, opened one level deeper."""
-    leaves = merkle.build(np.arange(6, dtype=np.uint64).reshape(2, 3))
+    leaves = prover_merkle.build(np.arange(6, dtype=np.uint64).reshape(2, 3))
     row = np.ascontiguousarray(leaves.levels[0].reshape(1, 8))
-    tree = merkle.build(row)
+    tree = prover_merkle.build(row)
     rows = np.arange(6, dtype=np.uint64).reshape(2, 3)
     with pytest.raises(CommitmentMismatch):
         merkle.verify(VerifierChannel(Challenger("depth"), b""), "tree", tree.root, 1, [0, 1], rows)
@@ -459,8 +464,8 @@ class _Columns:
     def sizes(self) -> ligero.Parameters:
         return ligero.Parameters(12, 3, 6, self.queries)
 
-    def committed(self) -> ligero.CommittedVector:
-        return ligero.commit(self.vector, self.sizes, expand(hh.SECRET, "columns"))
+    def committed(self) -> prover_ligero.CommittedVector:
+        return prover_ligero.commit(self.vector, self.sizes, expand(hh.SECRET, "columns"))
 
     @property
     def vector(self) -> ExtVec:
@@ -474,11 +479,11 @@ class _Columns:
     def target(self) -> Ext:
         return ext.dot(self.vector, self.relation)
 
-    def attempt(self, nonce: int, committed: ligero.CommittedVector, target: Ext) -> None:
+    def attempt(self, nonce: int, committed: prover_ligero.CommittedVector, target: Ext) -> None:
         """Work is not what is measured here."""
-        with mock.patch.object(ligero, "WORK_BITS", 0):
+        with everywhere(ligero, "WORK_BITS", 0):
             prover = ProverChannel(_challenger(nonce))
-            ligero.prove(prover, "hidden", committed, self.relation)
+            prover_ligero.prove(prover, "hidden", committed, self.relation)
             verifier = VerifierChannel(_challenger(nonce), prover.proof())
             sizes, root = self.sizes, committed.tree.root
             ligero.verify(verifier, "hidden", root, sizes, self.relation, target)
@@ -486,7 +491,7 @@ class _Columns:
 
 
 def _far(columns: _Columns) -> float:
-    with mock.patch.object(ligero, "WORK_BITS", 0):
+    with everywhere(ligero, "WORK_BITS", 0):
         return 2.0 ** -columns.sizes.bits()
 
 
@@ -498,7 +503,7 @@ def test_corrupted_columns(share: float, queries: int) -> None:
     n, bad = 64, int(share * 64)
     true = columns.committed()
     code = _spoilt(true.code, bad)
-    tree = merkle.build(code, true.salts)
+    tree = prover_merkle.build(code, true.salts)
     word = replace(true, code=hh.OpenedAs(true.code, code), tree=tree)
     count = _accepted(lambda nonce: columns.attempt(nonce, word, columns.target))
     far = 2 * bad > n - columns.sizes.product_degree
@@ -511,7 +516,7 @@ def test_false_relation_polynomial_that_agrees_where_it_can(queries: int) -> Non
     1`` points."""
     columns = _Columns(queries)
     sizes, true = columns.sizes, columns.committed()
-    every = ligero._points(sizes.code_log, list(range(1 << sizes.code_log)))
+    every = ligero.code_points(sizes.code_log, list(range(1 << sizes.code_log)))
     zeros = np.random.default_rng(13).permutation(len(every))[: sizes.product_degree - 1]
     difference = _vanishing([int(every[i]) for i in zeros])
     total = sum(difference[:: sizes.slots]) * sizes.slots % P

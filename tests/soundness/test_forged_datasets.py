@@ -13,10 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from zktrain.arguments import lookup
-from zktrain.commitment.commit import commit
 from zktrain.commitment.packing import Claim, claim_on
 from zktrain.dataset import commitment as data
-from zktrain.dataset.commitment import CommittedDataset, DatasetHeader, certify, verify_certificate
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import (
     CommitmentMismatch,
     LookupMismatch,
@@ -27,6 +26,11 @@ from zktrain.errors import (
 )
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import HALF, Point
+from zktrain.protocol.certificate import verify_certificate
+from zktrain.prover.commitment.commit import commit
+from zktrain.prover.dataset import commitment as prover_data
+from zktrain.prover.dataset.commitment import CommittedDataset
+from zktrain.prover.protocol.certificate import certify
 from zktrain.tables.tables import TABLES
 
 Columns = NDArray[np.int64]
@@ -40,7 +44,7 @@ def _forge(edit: Edit) -> CommittedDataset:
     edit(inputs, labels)
     table = TABLES["byte"]
     counts = np.zeros(512, dtype=np.int64)
-    for values in data._values(honest.header, inputs, labels):  # type: ignore[arg-type]
+    for values in prover_data._values(honest.header, inputs, labels):  # type: ignore[arg-type]
         rows, _ = table.row(list(values.columns))
         counts += np.bincount(np.clip(rows.astype(np.int64), 0, 511), None, 512)
     tensors = {"inputs": inputs, "labels": labels, data.MULTIPLICITY: counts}

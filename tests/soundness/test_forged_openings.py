@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 from check_sites import refused_by
 
-from zktrain.arguments import sumcheck
 from zktrain.commitment import merkle, opening
-from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.commitment.parameters import Level, radius, rate
 from zktrain.errors import CommitmentMismatch, MalformedProof, OpeningMismatch, ZktrainError
@@ -24,8 +22,13 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
+from zktrain.prover.arguments import sumcheck
+from zktrain.prover.commitment import merkle as prover_merkle
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 LANE_LOG, BITS = 16, 107.0
 SIZES = {"a": 17, "b": 15, "c": 12}
@@ -63,7 +66,7 @@ def _claims() -> tuple[Claim, ...]:
 
 def _prove(claims: tuple[Claim, ...], committed: Committed | None = None) -> bytes:
     channel = ProverChannel(Challenger("opening test"))
-    opening.prove(channel, "opening", [committed or _committed()], claims, BITS)
+    prover_opening.prove(channel, "opening", [committed or _committed()], claims, BITS)
     return channel.proof()
 
 
@@ -272,7 +275,7 @@ def test_next_vector_unrelated_to_the_fold(level: int) -> None:
 def test_next_vector_with_the_right_evaluation_only() -> None:
     """The forged vector meets the evaluation claim: only the opened rows contradict it."""
     seen: list[Point] = []
-    prove = opening.ligerito.prove
+    prove = prover_opening.ligerito.prove
 
     def watch(*args: Any) -> None:
         seen.append(args[5])
@@ -285,7 +288,7 @@ def test_next_vector_with_the_right_evaluation_only() -> None:
             f[0, index] = (int(f[0, index]) + change.a) % P
             f[1, index] = (int(f[1, index]) + change.b) % P
 
-    with mock.patch.object(opening.ligerito, "prove", watch):
+    with mock.patch.object(prover_opening.ligerito, "prove", watch):
         with _folded(1, forge, keep=False):
             proof = _prove(_claims())
         _refuse(_claims(), proof, OpeningMismatch, h.CLEAR_CLAIM)
@@ -307,7 +310,7 @@ def test_code_word_corrupted_beyond_the_decoding_radius(share: float) -> None:
     code = _committed().code.copy()
     places = np.random.default_rng(4).permutation(len(code))[: int(share * len(code))]
     code[places, 0] ^= np.uint64(1)
-    corrupted = replace(_committed(), code=code, tree=merkle.build(code))
+    corrupted = replace(_committed(), code=code, tree=prover_merkle.build(code))
     proof = _prove(_claims(), corrupted)
     _refuse(_claims(), proof, OpeningMismatch, h.CLEAR_CLAIM, corrupted.root)
 

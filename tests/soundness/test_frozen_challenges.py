@@ -20,11 +20,13 @@ import pytest
 from harness import FIRST, LAST, MIDDLE
 
 from zktrain.dataset import commitment as datasets
-from zktrain.dataset.commitment import certify, verify_certificate
 from zktrain.errors import MalformedProof, Rejected
-from zktrain.protocol import closing, segment
+from zktrain.protocol import certificate, closing, segment
 from zktrain.protocol import statement as statements
+from zktrain.protocol.certificate import verify_certificate
 from zktrain.prover.kernels.work import find_work
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol.certificate import certify
 from zktrain.transcript import channel as channels
 from zktrain.transcript.challenger import Challenger, work_done
 from zktrain.transcript.channel import VerifierChannel
@@ -133,7 +135,7 @@ def _closing(hiding: bool) -> tuple[h.Run, list[Any], Case]:
         case = _segment(hiding, number)
         claims += h.verify(run, number, case.proof)
     headers = list(run.headers)
-    proof = closing.prove(run.statement, headers, claims, data.committed)
+    proof = prover_closing.prove(run.statement, headers, claims, data.committed)
     case = _case(proof, lambda data: closing.verify(run.statement, headers, claims, data))
     return run, claims, case
 
@@ -300,9 +302,9 @@ def test_public_data_of_the_certificate(hiding: bool, datum: str) -> None:
     header = hh.dataset().header if hiding else h.dataset().header
     patch: Any
     if datum == "parameters":
-        patch = mock.patch.object(datasets, "parameter_digest", return_value=bytes(32))
+        patch = mock.patch.object(certificate, "parameter_digest", return_value=bytes(32))
     elif datum == "protocol":
-        patch = mock.patch.object(datasets, "PROTOCOL", {False: "other", True: "another"})
+        patch = mock.patch.object(certificate, "PROTOCOL", {False: "other", True: "another"})
     else:
         patch = mock.patch.object(datasets, "FORMAT", {False: "other", True: "another"})
 
@@ -326,7 +328,7 @@ def test_another_nonce_of_the_proof_of_work() -> None:
     """A second nonce for the same work is as good, but all challenges after it are others."""
     case = _certificate(True)
     seed = next(x for x in case.drawn if isinstance(x, bytes))
-    bits = datasets.work_bits(hh.dataset().header)
+    bits = certificate.work_bits(hh.dataset().header)
     assert bits
     first = find_work(seed, bits)
     second = next(n for n in range(first + 1, 1 << 20) if work_done(seed, n, bits))

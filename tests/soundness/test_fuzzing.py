@@ -29,13 +29,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights
-from zktrain.dataset.commitment import (
-    MAX_OPENINGS,
-    MAX_RECORDS,
-    DatasetHeader,
-    certificate_terms,
-    verify_certificate,
-)
+from zktrain.dataset.commitment import MAX_OPENINGS, MAX_RECORDS, DatasetHeader
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.errors import MalformedProof, ZktrainError
 from zktrain.layers import Layer
@@ -44,6 +38,7 @@ from zktrain.layers.network import MAX_CLASSES, MAX_LAYERS
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, SegmentProof, inspect_bundle, parse, parse_statement
+from zktrain.protocol.certificate import certificate_terms, verify_certificate
 from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement
 

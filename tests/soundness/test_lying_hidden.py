@@ -16,10 +16,10 @@ import pytest
 from harness import FIRST, LAST, MIDDLE, at_step, find, in_cell
 from hiding_harness import BITS, SECRET, Toy
 from numpy.typing import NDArray
+from patched import everywhere
 
-from zktrain.arguments import lookup, sumcheck
-from zktrain.commitment import ligerito, ligero, merkle, opening
-from zktrain.commitment.commit import Committed, commit
+from zktrain.arguments import lookup
+from zktrain.commitment import ligero, opening
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.commitment.parameters import carried_tail_for
 from zktrain.errors import (
@@ -35,12 +35,19 @@ from zktrain.field.extension import ONE, ZERO, Ext
 from zktrain.field.goldilocks import P
 from zktrain.operations import batch as batches
 from zktrain.operations.batch import DatasetClaim
+from zktrain.prover.arguments import sumcheck
+from zktrain.prover.commitment import ligerito, merkle
+from zktrain.prover.commitment import ligero as prover_ligero
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.kernels import field as kf
 from zktrain.prover.randomness import expand
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.tables.tables import TABLES
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
-from zktrain.transcript.hiding import HidingProver, HidingVerifier, Layout
+from zktrain.transcript.channel import VerifierChannel
+from zktrain.transcript.hiding import HidingVerifier, Layout
 
 U64 = NDArray[np.uint64]
 
@@ -475,11 +482,15 @@ def _shifted(cells: U64, place: tuple[int, ...], value: int = 1) -> U64:
     return cells
 
 
-def _with_code(committed: ligero.CommittedVector, code: U64) -> ligero.CommittedVector:
+def _with_code(
+    committed: prover_ligero.CommittedVector, code: U64
+) -> prover_ligero.CommittedVector:
     return replace(committed, code=code, tree=merkle.build(code, committed.salts))
 
 
-def _opened_as(committed: ligero.CommittedVector, code: U64) -> ligero.CommittedVector:
+def _opened_as(
+    committed: prover_ligero.CommittedVector, code: U64
+) -> prover_ligero.CommittedVector:
     """The tree and the opened columns are those of ``code``, ``u`` and ``p`` the honest ones."""
     shown = hh.OpenedAs(committed.code, code)
     return replace(committed, code=shown, tree=merkle.build(code, committed.salts))
@@ -490,10 +501,10 @@ def test_row_of_too_high_a_degree(row: int, lanes: int) -> None:
     """A row gets a term of degree ``k`` or ``k + s``, which is 0 nowhere on the domain."""
     assert _toy_is_accepted()
 
-    def raise_degree(found: ligero.CommittedVector) -> ligero.CommittedVector:
+    def raise_degree(found: prover_ligero.CommittedVector) -> prover_ligero.CommittedVector:
         parameters = found.parameters
         degree = parameters.degree + lanes * parameters.slots
-        points = ligero._points(parameters.code_log, list(range(1 << parameters.code_log)))
+        points = ligero.code_points(parameters.code_log, list(range(1 << parameters.code_log)))
         code = found.code.copy()
         column = 2 * (row % (code.shape[1] // 2))
         power = [pow(int(x), degree, P) for x in points]
@@ -513,7 +524,7 @@ def test_corrupted_columns(column: int) -> None:
     """More than ``e`` positions of one row belong to no code word."""
     assert _toy_is_accepted()
 
-    def corrupt(found: ligero.CommittedVector) -> ligero.CommittedVector:
+    def corrupt(found: prover_ligero.CommittedVector) -> prover_ligero.CommittedVector:
         n = 1 << found.parameters.code_log
         bad = (n - found.parameters.product_degree) // 2 + 1
         code = found.code.copy()
@@ -540,7 +551,7 @@ def test_opened_column_changed() -> None:
 def _blinding_sum(value: Ext) -> Iterator[None]:
     """The constant coefficient of ``B_0`` is shifted so that ``B`` adds up to ``value``."""
 
-    def shift(found: ligero.CommittedVector) -> ligero.CommittedVector:
+    def shift(found: prover_ligero.CommittedVector) -> prover_ligero.CommittedVector:
         parameters = found.parameters
         by = value * Ext(parameters.slots).inverse()
         coefficients = found.coefficients.copy()
@@ -598,7 +609,7 @@ def test_layout_with_one_scalar_fewer() -> None:
 def test_pads_of_another_proof(what: str) -> None:
     """The commitment of one proof in another, with or without its opening; no work is asked."""
     assert _toy_is_accepted()
-    with mock.patch.object(ligero, "WORK_BITS", 0):
+    with everywhere(ligero, "WORK_BITS", 0):
         mine, other = Toy("mine"), Toy("other")
         here, there = mine.prove(), other.prove()
         mine.verify(here)
@@ -657,7 +668,7 @@ class _Opening:
         random = expand(SECRET, "opening")
         channel = HidingProver(Challenger("opening"), self.layout, BITS, random)
         claims = self._claims(committed)
-        opening.prove(channel, "opening", [committed], claims, BITS, random)
+        prover_opening.prove(channel, "opening", [committed], claims, BITS, random)
         replay = HidingVerifier(Challenger("opening"), channel.proof(), self.layout, BITS)
         with h.without(h.MERKLE, h.CLEAR_FOLD):
             self._judge(replay, committed)

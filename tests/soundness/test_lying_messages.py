@@ -14,8 +14,7 @@ import harness as h
 import pytest
 from harness import FIRST, LAST, MIDDLE, Check, find, in_cell
 
-from zktrain.arguments import lookup, sumcheck
-from zktrain.commitment import opening
+from zktrain.arguments import lookup
 from zktrain.errors import (
     LookupMismatch,
     MalformedProof,
@@ -27,12 +26,16 @@ from zktrain.errors import (
 from zktrain.field import extension as ext
 from zktrain.field.extension import ONE, ZERO, Ext, Point
 from zktrain.operations import product
-from zktrain.protocol import segment
 from zktrain.protocol.statement import lookup_entries
+from zktrain.prover.arguments import lookup as prover_lookup
+from zktrain.prover.arguments import sumcheck
+from zktrain.prover.commitment import opening
 from zktrain.prover.kernels import integer_products
+from zktrain.prover.protocol import segment
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables.tables import TABLES
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 SUMCHECKS: dict[str, tuple[type[ZktrainError], Check]] = {
     "lookup/layer": (SumcheckMismatch, h.LAYER),
@@ -255,10 +258,10 @@ def test_key_of_a_false_lookup_is_zero(count: int, check: Check) -> None:
 def _shifted_columns(run: h.Run, number: int) -> Iterator[None]:
     """Evaluations of ``p`` and ``p.before``, columns 1 and 2, off so that the key stays."""
     entries = lookup_entries(run.statement.circuit, run.statement.shape(number))
-    names = [name for name, _ in lookup._columns(entries, lookup.tables_of(entries), (ONE,) * 64)]
+    names = [name for name, _ in lookup.columns_of(entries, lookup.tables_of(entries), (ONE,) * 64)]
     asked = iter(names)
     keys: list[Ext] = []
-    elements, evaluate = Challenger.elements, lookup._evaluate
+    elements, evaluate = Challenger.elements, prover_lookup._evaluate
 
     def watch(challenger: Challenger, label: str, count: int) -> list[Ext]:
         values = elements(challenger, label, count)
@@ -272,7 +275,7 @@ def _shifted_columns(run: h.Run, number: int) -> Iterator[None]:
 
     with (
         mock.patch.object(Challenger, "elements", watch),
-        mock.patch.object(lookup, "_evaluate", lie),
+        mock.patch.object(prover_lookup, "_evaluate", lie),
     ):
         yield
 
@@ -300,17 +303,17 @@ def test_tree_of_other_values_than_the_committed_ones() -> None:
     assert h.honest_is_accepted("mse", FIRST)
     step, cell = find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"s1": in_cell(step, cell, lambda s: 1 - s)})
-    look, evaluate = segment._lookup_values, lookup._evaluate
+    look, evaluate = segment._lookup_values, prover_lookup._evaluate
     entries = lookup_entries(run.statement.circuit, run.statement.shape(FIRST))
-    names = [name for name, _ in lookup._columns(entries, lookup.tables_of(entries), (ONE,) * 64)]
+    names = [name for name, _ in lookup.columns_of(entries, lookup.tables_of(entries), (ONE,) * 64)]
     asked = iter(names)
 
-    def true_bits(witness: Any, shape: Any, entry: lookup.Entry) -> lookup.Values:
+    def true_bits(witness: Any, shape: Any, entry: lookup.Entry) -> prover_lookup.Values:
         values = look(witness, shape, entry)
         if entry.columns != ("z1", "s1"):
             return values
         z, s = values.columns
-        return lookup.Values((z, (z > 0).astype(s.dtype)))
+        return prover_lookup.Values((z, (z > 0).astype(s.dtype)))
 
     def committed(column: Any, point: Point) -> Ext:
         wrong = run.tensors[FIRST]["s1"].reshape(-1)
@@ -318,7 +321,7 @@ def test_tree_of_other_values_than_the_committed_ones() -> None:
 
     with (
         mock.patch.object(segment, "_lookup_values", true_bits),
-        mock.patch.object(lookup, "_evaluate", committed),
+        mock.patch.object(prover_lookup, "_evaluate", committed),
     ):
         proof, _ = h.prove(run, FIRST)
     h.refuse_by_one_check(run, FIRST, proof, LookupMismatch, h.LEAVES)

@@ -30,6 +30,7 @@ from zktrain.errors import HiddenMismatch, LookupMismatch, MalformedProof, Sumch
 from zktrain.optimizers.momentum import coefficients_of
 from zktrain.protocol import segment
 from zktrain.protocol.statement import Statement
+from zktrain.prover.protocol import segment as prover_segment
 
 Table = tuple[list[int], list[list[int]]]
 """``D`` and ``M`` of one segment."""
@@ -175,7 +176,7 @@ def _accepted(kind: str) -> bool:
 @contextmanager
 def proving_with(lie: Coefficients) -> Iterator[None]:
     """The prover's own public filter is the false one too, so that its messages fit its steps."""
-    true = segment._time_filter
+    true = segment.time_filter_of
 
     def false(statement: Statement, number: int, shape: object) -> FilteredSteps:
         known = true(statement, number, shape)  # type: ignore[arg-type]
@@ -193,7 +194,7 @@ def proving_with(lie: Coefficients) -> Iterator[None]:
         arrays = (np.array(values, dtype=np.int64) for values in (start, at, tau, by))
         return FilteredSteps(type(known.coefficients)(steps, *arrays), known.log_steps)
 
-    with mock.patch.object(segment, "_time_filter", false):
+    with mock.patch.object(segment, "time_filter_of", false):
         yield
 
 
@@ -348,14 +349,14 @@ def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
     """In the padded step after the last the velocity would move the weights once more."""
     assert _accepted(KEEP)
     run = honest(KEEP)
-    true = segment._time_filter
+    true = segment.time_filter_of
 
     def longer(statement: Statement, number: int, shape: object) -> FilteredSteps:
         known = true(statement, number, shape)  # type: ignore[arg-type]
         more = replace(statement.circuit, steps=12)
         return FilteredSteps(coefficients_of(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
 
-    with mock.patch.object(segment, "_time_filter", longer):
+    with mock.patch.object(segment, "time_filter_of", longer):
         proof = h.prove(run, LAST)[0]
     refuse(run, LAST, proof, h.WEIGHTS.message)
 
@@ -380,7 +381,7 @@ def _hidden_proof(run: h.Run) -> bytes:
     shape = run.statement.shape(FIRST)
     witness = h.SegmentWitness(run.statement.circuit.graph(), shape, run.tensors[FIRST])
     columns = {"inputs": data.inputs, "labels": data.labels}
-    return segment.prove(
+    return prover_segment.prove(
         run.statement,
         run.headers[FIRST],
         witness,

@@ -11,12 +11,13 @@ from harness import FIRST, LAST, LOSSES, MIDDLE, at_step
 from numpy.typing import NDArray
 
 from zktrain.circuit.weights import digest
-from zktrain.commitment.commit import commit
-from zktrain.dataset.commitment import commit_records
 from zktrain.dataset.readers import Records
 from zktrain.errors import ChainBroken, CommitmentMismatch, OpeningMismatch, SumcheckMismatch
 from zktrain.protocol.bundle import check_chain
-from zktrain.protocol.segment import BoundaryWeights, pad_weights
+from zktrain.protocol.segment import pad_weights
+from zktrain.prover.commitment.commit import commit
+from zktrain.prover.dataset.commitment import commit_records
+from zktrain.prover.protocol.segment import BoundaryWeights
 
 U64 = NDArray[np.uint64]
 

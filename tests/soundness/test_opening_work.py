@@ -22,18 +22,21 @@ import pytest
 from harness import FIRST
 
 from zktrain.commitment import opening
-from zktrain.commitment.commit import Committed, commit
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.commitment.parameters import SCHEME as FULL
 from zktrain.commitment.parameters import Plan, Scheme
-from zktrain.dataset.commitment import certificate_plan, certify, verify_certificate
 from zktrain.errors import CommitmentMismatch, MalformedProof, Rejected, ZktrainError
 from zktrain.field import multilinear as ml
+from zktrain.protocol.certificate import certificate_plan, verify_certificate
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.kernels import work
+from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.randomness import expand
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript import channel as channels
 from zktrain.transcript.challenger import Challenger, work_done
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 pytestmark = pytest.mark.full_work
 
@@ -69,7 +72,7 @@ def _claims() -> tuple[Claim, ...]:
 
 def _prove(scheme: Scheme = SCHEME, name: str = "work test") -> bytes:
     channel = ProverChannel(Challenger(name))
-    opening.prove(channel, "opening", [_committed()], _claims(), BITS, scheme=scheme)
+    prover_opening.prove(channel, "opening", [_committed()], _claims(), BITS, scheme=scheme)
     return channel.proof()
 
 
@@ -276,7 +279,7 @@ def test_commitment_of_another_rate() -> None:
     tensors = {name: _committed().tensors[name] for name in SIZES}
     other = commit(_packing(FULL.dataset_rate_log), tensors)
     channel = ProverChannel(Challenger("work test"))
-    opening.prove(channel, "opening", [other], _claims(), BITS, scheme=SCHEME)
+    prover_opening.prove(channel, "opening", [other], _claims(), BITS, scheme=SCHEME)
     judge = VerifierChannel(Challenger("work test"), channel.proof())
     with pytest.raises((CommitmentMismatch, MalformedProof, Rejected)):
         opening.verify(judge, "opening", [other.root], [_packing()], _claims(), BITS, scheme=SCHEME)
@@ -304,7 +307,9 @@ class Folded:
 def _clear() -> Folded:
     def prove() -> bytes:
         channel = ProverChannel(Challenger("fold test"))
-        opening.prove(channel, "opening", [_committed()], _claims(), FOLD_BITS, scheme=SCHEME)
+        prover_opening.prove(
+            channel, "opening", [_committed()], _claims(), FOLD_BITS, scheme=SCHEME
+        )
         return channel.proof()
 
     def judge(proof: bytes) -> None:

@@ -19,9 +19,7 @@ from check_sites import find, refused_by, removed, watched
 
 from zktrain._verify import _initial_weights
 from zktrain.circuit.weights import digest, write_weights
-from zktrain.commitment import ligerito
 from zktrain.dataset import public_file
-from zktrain.dataset.commitment import certify, verify_certificate
 from zktrain.errors import (
     ChainBroken,
     CommitmentMismatch,
@@ -34,9 +32,14 @@ from zktrain.errors import (
 )
 from zktrain.optimizers.momentum import start_violation
 from zktrain.protocol import bundle, closing, evaluation_bundle
-from zktrain.protocol.bundle import Reader, check_chain
+from zktrain.protocol.bundle import check_chain
+from zktrain.protocol.certificate import verify_certificate
 from zktrain.protocol.segment import SegmentHeader
-from zktrain.transcript.channel import ProverChannel
+from zktrain.prover.commitment import ligerito
+from zktrain.prover.protocol import closing as prover_closing
+from zktrain.prover.protocol.certificate import certify
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.wire import Reader
 
 Attack = Callable[[], object]
 
@@ -269,7 +272,9 @@ def proved(what: str, hiding: bool) -> bytes:
         return hh.prove(run, h.FIRST) if hiding else h.prove(run, h.FIRST)[0]
     run, claims = claims_of(hiding)
     data, random = (hh if hiding else h).dataset(), hh.expand(hh.SECRET, "closing")
-    return closing.prove(run.statement, list(run.headers), claims, data.committed, random=random)
+    return prover_closing.prove(
+        run.statement, list(run.headers), claims, data.committed, random=random
+    )
 
 
 PROOFS: dict[str, tuple[str, Callable[..., None]]] = {
@@ -332,8 +337,8 @@ def spoilt(what: str) -> bytes:
 
 
 WORK = {
-    "segment": "protocol.segment._check: channel.receive_work",
-    "certificate": "dataset.commitment._check: channel.receive_work",
+    "segment": "protocol.segment.check_messages: channel.receive_work",
+    "certificate": "protocol.certificate.check_messages: channel.receive_work",
     "opening": "commitment.ligerito.verify: {label}/work",
     "pads": "commitment.ligero.verify: channel.receive_work",
     "folding": "arguments.sumcheck.verify: channel.receive_work",

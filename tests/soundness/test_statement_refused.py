@@ -22,7 +22,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest, write_weights
-from zktrain.dataset.commitment import DatasetHeader, certify, commit_records
+from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import read_public, write_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import (
@@ -39,6 +39,8 @@ from zktrain.operations.fixed_point import FixedPoint
 from zktrain.protocol.bundle import MAGIC, Bundle, SegmentProof, parse
 from zktrain.protocol.segment import HEADER_BYTES
 from zktrain.protocol.statement import Statement, auto_segment_steps
+from zktrain.prover.dataset.commitment import commit_records
+from zktrain.prover.protocol.certificate import certify
 from zktrain.training.run import Run
 from zktrain.training.trainer import train
 from zktrain.transcript.channel import VerifierChannel

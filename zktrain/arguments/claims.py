@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ..errors import SumcheckMismatch, ZktrainError
 from ..field.extension import Ext, ExtVec, Point
@@ -19,7 +17,7 @@ from ..field.forms import Scalar
 from ..transcript.channel import Difference, several
 
 if TYPE_CHECKING:
-    from ..prover.operands import Operand
+    pass
 
 
 Check = Callable[[Difference, ZktrainError], None]
@@ -53,20 +51,6 @@ class Ledger:
 
     def of(self, name: str) -> list[tuple[Point, Scalar]]:
         return list(self._claims.get(name, {}).items())
-
-
-class Witness(Protocol):
-    """The prover's integer tensors, padded, committed or computed from committed ones."""
-
-    def tensor(self, name: str) -> NDArray[Any]:
-        """Shape ``(2^log_steps, 2^log_batch[, 2^log_width])``."""
-        ...
-
-    def operand(self, name: str) -> Operand:
-        """The tensor as a factor of a matrix product, in memory or not."""
-        ...
-
-    def evaluate(self, name: str, point: Point) -> Ext: ...
 
 
 Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]

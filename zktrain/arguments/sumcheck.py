@@ -3,9 +3,6 @@
 Claim: ``sum_{x in {0,1}^n} g(x) = v`` for a polynomial ``g`` of degree ``d`` in each variable.
 After ``n`` rounds it is reduced to ``g(r) = v'`` at a random ``r``, which the caller still has
 to check. Error: ``n d / |E|``. [LFKN92]
-
-Provers are machines without IO, ``message()`` then ``bind(challenge)``; messages of machines
-that hold disjoint parts of the cube add up.
 """
 
 from __future__ import annotations
@@ -14,31 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import mul
-from typing import Protocol
 
-from ..field.extension import NON_RESIDUE, ZERO, Ext, ExtVec, Point, inner, reduced
+from ..field.extension import NON_RESIDUE, Ext, Point, reduced
 from ..field.forms import Scalar, combine
 from ..field.goldilocks import P
-from ..transcript.channel import ProverChannel, VerifierChannel
-
-
-class Machine(Protocol):
-    """A sumcheck prover: ``rounds`` variables left, degree ``degree``."""
-
-    rounds: int
-    degree: int
-
-    def message(self) -> list[Ext]:
-        """Round polynomial at ``0, 2, 3, ..., degree``; its value at 1 follows from the claim."""
-        ...
-
-    def bind(self, challenge: Ext) -> None:
-        """Fix the lowest variable."""
-        ...
+from ..transcript.channel import VerifierChannel
 
 
 @lru_cache(maxsize=16)
-def _lagrange_polynomials(degree: int) -> tuple[tuple[int, ...], ...]:
+def lagrange_polynomials(degree: int) -> tuple[tuple[int, ...], ...]:
     """Coefficients, lowest first, of the polynomials that are 1 at one of ``0, 1, ..., degree`` and
     0 at the others."""
     out = []
@@ -58,11 +39,11 @@ def _lagrange_polynomials(degree: int) -> tuple[tuple[int, ...], ...]:
 def _claim_polynomials(degree: int) -> tuple[tuple[int, ...], ...]:
     """Weights of ``message(0), claim, message(2), ...`` as polynomials in the challenge: the value
     at 1 is ``claim - message(0)``."""
-    at0, at1, *others = _lagrange_polynomials(degree)
+    at0, at1, *others = lagrange_polynomials(degree)
     return (tuple((x - y) % P for x, y in zip(at0, at1, strict=True)), at1, *others)
 
 
-def _values(polynomials: tuple[tuple[int, ...], ...], x: Ext) -> list[Ext]:
+def values_at(polynomials: tuple[tuple[int, ...], ...], x: Ext) -> list[Ext]:
     """Polynomials over F_p of one degree, at ``x``."""
     a, b = 1, 0
     first, second = [], []
@@ -76,14 +57,9 @@ def _values(polynomials: tuple[tuple[int, ...], ...], x: Ext) -> list[Ext]:
     ]
 
 
-def interpolate(values: list[Ext], x: Ext) -> Ext:
-    """Value at ``x`` of the polynomial with ``values`` at ``0, 1, ..., d``."""
-    return inner(_values(_lagrange_polynomials(len(values) - 1), x), values)
-
-
 def next_claim(claim: Scalar, message: Sequence[Scalar], challenge: Ext) -> Scalar:
     """Value at the challenge, the value at 1 being ``claim - message(0)``."""
-    weights = _values(_claim_polynomials(len(message)), challenge)
+    weights = values_at(_claim_polynomials(len(message)), challenge)
     return combine(weights, [message[0], claim, *message[1:]])
 
 
@@ -100,27 +76,6 @@ class Work:
 
 
 NO_WORK = Work()
-
-
-def prove(
-    channel: ProverChannel,
-    label: str,
-    machine: Machine,
-    *,
-    clear: bool = False,
-    work: Work = NO_WORK,
-) -> Point:
-    """Run the machine to its end; returns the point, lowest variable first. ``clear``: the messages
-    depend on nothing that is to be hidden."""
-    send = channel.send_clear if clear else channel.send
-    point: list[Ext] = []
-    for number in range(machine.rounds):
-        send(f"{label}/round", machine.message())  # P -> V
-        channel.send_work(f"{label}/work", work.before(number))  # P -> V
-        challenge = channel.challenger.element(f"{label}/point")  # V -> P
-        machine.bind(challenge)
-        point.append(challenge)
-    return tuple(point)
 
 
 def verify(
@@ -149,39 +104,3 @@ def verify(
         claim = next_claim(claim, message, challenge)
         point.append(challenge)
     return claim, tuple(point)
-
-
-class ProductMachine:
-    """``sum_x sum_k prod_i f_{k,i}(x)``: terms of two or of three E tables of one size."""
-
-    def __init__(self, terms: Sequence[tuple[ExtVec, ...]]) -> None:
-        self.terms = list(terms)
-        self.degree = max(len(term) for term in terms)
-        self.rounds = (terms[0][0].shape[1] - 1).bit_length()
-
-    def message(self) -> list[Ext]:
-        from ..prover.kernels.sumcheck import round_message
-
-        out = [ZERO] * self.degree
-        for term in self.terms:
-            values = round_message(term)
-            if len(values) < self.degree:  # degree 2: value at 3 by extrapolation needs value at 1
-                raise ValueError("terms of one machine must have the same number of factors")
-            out = [a + b for a, b in zip(out, values, strict=True)]
-        return out
-
-    def bind(self, challenge: Ext) -> None:
-        from ..prover.kernels.field import fold
-
-        shared: dict[int, ExtVec] = {}
-        folded = []
-        for term in self.terms:
-            for table in term:
-                if id(table) not in shared:
-                    shared[id(table)] = fold(table, challenge)
-            folded.append(tuple(shared[id(table)] for table in term))
-        self.terms = folded
-
-    def finals(self) -> list[tuple[Ext, ...]]:
-        """After the last round: the value of every factor."""
-        return [tuple(Ext(int(t[0, 0]), int(t[1, 0])) for t in term) for term in self.terms]

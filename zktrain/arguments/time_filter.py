@@ -42,11 +42,6 @@ class TimeFilter(Protocol):
         """``d`` and ``c[., tau]`` of the weights after the last real step."""
         ...
 
-    def history(self, start: ExtVec, gradients: ExtVec) -> ExtVec:
-        """``d_t start - sum_{tau < t} c[t, tau] g[tau]`` for all ``t``; start ``(2, n)``,
-        gradients and result ``(2, T n)``. For the prover."""
-        ...
-
 
 @dataclass(frozen=True)
 class PlainSteps:
@@ -64,11 +59,6 @@ class PlainSteps:
     def end(self) -> tuple[Ext, ExtVec]:
         return ONE, ext.from_base(self.multipliers)
 
-    def history(self, start: ExtVec, gradients: ExtVec) -> ExtVec:
-        from ..prover.kernels.training import weight_history
-
-        return weight_history(start, self.multipliers, gradients)
-
 
 @dataclass(frozen=True)
 class FilteredSteps:
@@ -79,7 +69,7 @@ class FilteredSteps:
     log_steps: int
 
     @cached_property
-    def _start(self) -> gl.U64:
+    def start_factors(self) -> gl.U64:
         """``d_t`` for ``t`` up to the padded end, included."""
         known = self.coefficients.start
         beyond = np.full((1 << self.log_steps) + 1 - len(known), known[-1])
@@ -90,7 +80,7 @@ class FilteredSteps:
         omega = ml.eq_table(t)
         if steps is not None:
             omega[:, steps:] = 0
-        return ext.scalar(ext.total(ext.mul_base(omega, self._start[:-1])))
+        return ext.scalar(ext.total(ext.mul_base(omega, self.start_factors[:-1])))
 
     def decay(self, omega: ExtVec) -> ExtVec:
         # sum_{t >= at} omega(t), of each change, times by; then added up for each tau
@@ -126,15 +116,4 @@ class FilteredSteps:
     def end(self) -> tuple[Ext, ExtVec]:
         row = np.zeros(1 << self.log_steps, dtype=np.uint64)
         row[: self.coefficients.steps] = gl.from_signed(self.coefficients.end)
-        return Ext(int(self._start[-1])), ext.from_base(row)
-
-    def history(self, start: ExtVec, gradients: ExtVec) -> ExtVec:
-        from ..prover.kernels.training import filtered_history
-
-        steps, known = 1 << self.log_steps, self.coefficients
-        changes = gl.sub(self._start[:-2], self._start[1:-1])
-        offsets = np.full(steps + 1, len(known.at))
-        offsets[: min(steps + 1, known.steps + 2)] = known.offsets[: steps + 1]
-        return filtered_history(
-            start, changes, offsets, known.tau, gl.from_signed(known.by), gradients
-        )
+        return Ext(int(self.start_factors[-1])), ext.from_base(row)

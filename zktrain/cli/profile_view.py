@@ -56,7 +56,7 @@ def rows(root: Node, work: Iterable[Work]) -> Row:
     """The profile with counts by place. A node whose parts have no budget has none of its own, so
     that a distance never compares more time than was budgeted; what is unbudgeted counts beside
     budgeted parts, as it should cost nothing."""
-    from ..prover.kernels.threads import thread_count
+    from ..machine import thread_count
 
     counted: dict[tuple[str, ...], list[Work]] = {}
     for part in work:

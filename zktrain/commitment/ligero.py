@@ -27,10 +27,9 @@ from ..errors import HiddenMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field.extension import LOG2_SIZE, Ext, ExtVec
-from ..field.goldilocks import GENERATOR, P, bit_reverse
 from ..field.multilinear import log2_ceil
-from ..prover.randomness import Randomness
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.challenger import Challenger
+from ..transcript.channel import VerifierChannel
 from . import merkle
 from .merkle import SALT_CELLS
 from .parameters import subset_bits, subset_size
@@ -150,105 +149,23 @@ def parameters(count: int, bits: float) -> Parameters:
     return best[1]
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedVector:
-    """The prover's side: coefficients ``(2, rows + 3, k)``, code word ``(n, 2 (rows + 3))`` in
-    pairs, salts and tree."""
-
-    parameters: Parameters
-    coefficients: ExtVec
-    code: gl.U64
-    salts: gl.U64
-    tree: merkle.MerkleTree
-
-
-def _points(code_log: int, indices: list[int]) -> gl.U64:
+def code_points(code_log: int, indices: list[int]) -> gl.U64:
     """Where the code word is evaluated: ``7 w^bitreverse(i)``, never a root of unity."""
     return gl.times_seven(gl.reversed_powers(code_log, indices))
 
 
-def _evaluations(coefficients: ExtVec, code_log: int) -> ExtVec:
-    """Polynomials ``(2, rows, degree)`` on the coset: ``(2, n, rows)``."""
-    from ..prover.kernels import ntt
-
-    rows, degree = coefficients.shape[1:]
-    matrix = ntt.matrix(1 << code_log, 2 * rows)
-    shifted = ext.mul_base(coefficients, gl.powers(GENERATOR, degree))
-    code = matrix[:, : 2 * rows]
-    code[:degree, 0::2], code[:degree, 1::2] = shifted[0].T, shifted[1].T
-    ntt.transform(matrix, degree)
-    return np.stack([code[:, 0::2], code[:, 1::2]])
-
-
-def _interpolated(values: ExtVec, parameters: Parameters) -> ExtVec:
+def interpolated(values: ExtVec, parameters: Parameters) -> ExtVec:
     """Polynomials of degree below ``s`` with the values ``(2, count)`` on the slots, row by row."""
     padded = np.zeros((2, parameters.rows << parameters.slot_log), dtype=np.uint64)
     padded[:, : values.shape[1]] = values
     return gl.inverse_dft(padded.reshape(2, parameters.rows, parameters.slots))
 
 
-def commit(vector: ExtVec, parameters: Parameters, random: Randomness) -> CommittedVector:
-    """Commit to ``vector (2, count)``."""
-    slots, queries = parameters.slots, parameters.queries
-    total = parameters.rows + BLINDS
-    coefficients = random.cells(2, total, parameters.degree)
-    blind = random.cells(2, parameters.rows, queries)
-    rows = np.zeros((2, parameters.rows, parameters.degree), dtype=np.uint64)
-    rows[:, :, :slots] = _interpolated(vector, parameters)
-    rows[:, :, :queries] = gl.sub(rows[:, :, :queries], blind)  # (X^s - 1) blind
-    rows[:, :, slots:] = gl.add(rows[:, :, slots:], blind)
-    coefficients[:, : parameters.rows] = rows
-    # sum_slots B = s (B_0[0] + B_0[s] + ... + B_1[0] + B_1[s] + ...) = 0
-    sums = [gl.total(coefficients[:, -2, slots::slots]), gl.total(coefficients[:, -1, ::slots])]
-    coefficients[:, -2, 0] = gl.sub(np.zeros(2, dtype=np.uint64), gl.add(*sums))
-
-    values = _evaluations(coefficients, parameters.code_log)
-    code = np.empty((1 << parameters.code_log, 2 * total), dtype=np.uint64)
-    code[:, 0::2], code[:, 1::2] = values[0], values[1]
-    salts = random.cells(1 << parameters.code_log, SALT_CELLS)
-    return CommittedVector(parameters, coefficients, code, salts, merkle.build(code, salts))
+def row_weights(challenger: Challenger, label: str, rows: int) -> ExtVec:
+    return ext.vector(challenger.elements(f"{label}/rows", rows))
 
 
-def _row_weights(channel: ProverChannel | VerifierChannel, label: str, rows: int) -> ExtVec:
-    return ext.vector(channel.challenger.elements(f"{label}/rows", rows))
-
-
-def prove(channel: ProverChannel, label: str, committed: CommittedVector, relation: ExtVec) -> None:
-    """``sum_i relation_i vector_i`` is what the verifier computes it to be; ``relation (2,
-    count)`` was drawn after the commitment."""
-    parameters = committed.parameters
-    rows, slots = parameters.rows, parameters.slots
-    weights = _row_weights(channel, label, rows + 2)  # V -> P
-    mixed = np.delete(committed.coefficients, rows, axis=1)  # all rows but T
-    terms = ext.mul(mixed, weights[:, :, None])
-    u = gl.add(gl.total(terms, axis=1), committed.coefficients[:, rows])
-    channel.send_cells(f"{label}/proximity", u.T)  # P -> V
-
-    values = np.stack([committed.code[:, 0::2], committed.code[:, 1::2]])
-    relations = _evaluations(_interpolated(relation, parameters), parameters.code_log)
-    points = _points(parameters.code_log, list(range(1 << parameters.code_log)))
-    p = _blind(values, points, slots)
-    p = ext.add(p, ext.total(ext.mul(values[:, :, :rows], relations)))
-    channel.send_cells(f"{label}/relation", _coefficients(p, parameters).T)  # P -> V
-    channel.send_work(f"{label}/work", WORK_BITS)  # P -> V
-
-    indices = channel.challenger.distinct_indices(  # V -> P
-        f"{label}/points", parameters.queries, 1 << parameters.code_log
-    )
-    opened = np.concatenate([committed.code[indices], committed.salts[indices]], axis=1)
-    channel.send_cells(f"{label}/columns", opened)  # P -> V
-    merkle.prove(channel, label, committed.tree, indices)
-
-
-def _coefficients(values: ExtVec, parameters: Parameters) -> ExtVec:
-    """The polynomial of degree below ``k + s`` with these values on the coset."""
-    n = 1 << parameters.code_log
-    natural = [bit_reverse(i, parameters.code_log) for i in range(n)]
-    shift = gl.powers(pow(GENERATOR, -1, P), n)
-    return ext.mul_base(gl.inverse_dft(values[:, natural]), shift)[:, : parameters.product_degree]
-
-
-def _blind(values: ExtVec, points: gl.U64, slots: int) -> ExtVec:
+def blind_values(values: ExtVec, points: gl.U64, slots: int) -> ExtVec:
     """``B`` at the points, from columns whose last two rows are ``B_0`` and ``B_1``."""
     power = points
     for _ in range(slots.bit_length() - 1):
@@ -267,7 +184,7 @@ def verify(
     """Raises :class:`HiddenMismatch` or ``CommitmentMismatch`` unless ``sum_i relation_i vector_i =
     target``."""
     rows, slots, queries = parameters.rows, parameters.slots, parameters.queries
-    weights = _row_weights(channel, label, rows + 2)  # V -> P
+    weights = row_weights(channel.challenger, label, rows + 2)  # V -> P
     u = channel.receive_cells(f"{label}/proximity", (parameters.degree, 2)).T  # P -> V
     p = channel.receive_cells(f"{label}/relation", (parameters.product_degree, 2)).T  # P -> V
     channel.receive_work(f"{label}/work", WORK_BITS)  # P -> V
@@ -282,7 +199,7 @@ def verify(
     if ext.scalar(slot_sum) != target:
         raise HiddenMismatch("the hidden scalars do not satisfy the relations", stage=label)
     values = np.stack([columns[:, 0:width:2], columns[:, 1:width:2]])
-    points = _points(parameters.code_log, indices)
+    points = code_points(parameters.code_log, indices)
     sent = np.zeros((2, 2, parameters.product_degree), dtype=np.uint64)
     sent[0, :, : parameters.degree], sent[1] = u, p
     u_values, p_values = gl.evaluate_polynomials(sent.reshape(4, -1), points).reshape(2, 2, -1)
@@ -290,9 +207,9 @@ def verify(
     folded = ext.add(ext.contract(mixed, weights), values[:, :, rows])
     if not np.array_equal(u_values, folded):
         raise HiddenMismatch("the rows of hidden scalars are no code words", stage=label)
-    polynomials = _interpolated(relation, parameters)
+    polynomials = interpolated(relation, parameters)
     at = gl.evaluate_polynomials(polynomials.reshape(2 * rows, slots), points)
     terms = ext.mul(at.reshape(2, rows, queries), values[:, :, :rows].transpose(0, 2, 1))
-    product = ext.add(_blind(values, points, slots), ext.total(terms, axis=-2))
+    product = ext.add(blind_values(values, points, slots), ext.total(terms, axis=-2))
     if not np.array_equal(p_values, product):
         raise HiddenMismatch("the relation is not that of the hidden scalars", stage=label)

@@ -9,14 +9,13 @@ stand at the end of each row.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CommitmentMismatch
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 
 LEAF = b"zktrain merkle leaf v1".ljust(64, b"\0")
 NODE = b"zktrain merkle node v1".ljust(64, b"\0")
@@ -24,38 +23,6 @@ SALT_CELLS = 2
 """Random cells at the end of a leaf that must not be guessed: about 128 bits."""
 
 Rows = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class MerkleTree:
-    """All levels, leaves first: arrays ``(2^k, 4)`` of uint64 holding the digests' bytes."""
-
-    levels: tuple[Rows, ...]
-
-    @property
-    def root(self) -> bytes:
-        return bytes(self.levels[-1][0].tobytes())
-
-
-def build(rows: Rows, salts: Rows | None = None) -> MerkleTree:
-    """Tree over ``2^k`` rows, each followed by its salt where there are salts."""
-    from ..prover.kernels.sha256 import hash_rows
-
-    levels = [hash_rows(rows, LEAF, salts)]
-    while levels[-1].shape[0] > 1:
-        levels.append(hash_rows(levels[-1].reshape(-1, 8), NODE))
-    return MerkleTree(tuple(levels))
-
-
-def _sibling_plan(indices: list[int], depth: int) -> list[list[int]]:
-    """Per level, the nodes that the opened leaves do not determine themselves."""
-    plan = []
-    known = sorted(set(indices))
-    for _ in range(depth):
-        present = set(known)
-        plan.append([i ^ 1 for i in known if i ^ 1 not in present])
-        known = sorted({i >> 1 for i in known})
-    return plan
 
 
 def _siblings(indices: list[int], depth: int) -> int:
@@ -68,14 +35,6 @@ def _siblings(indices: list[int], depth: int) -> int:
         return 0
     apart = sum((x ^ y).bit_length() for x, y in pairwise(indices))
     return depth + apart - 2 * len(indices) + 2
-
-
-def prove(channel: ProverChannel, label: str, tree: MerkleTree, indices: list[int]) -> None:
-    """Send the siblings of ascending, distinct ``indices``; the rows were sent before."""
-    depth = len(tree.levels) - 1
-    for level, siblings in zip(tree.levels, _sibling_plan(indices, depth), strict=False):
-        for sibling in siblings:
-            channel.send_digest(f"{label}/path", level[sibling].tobytes())  # P -> V
 
 
 def verify(

@@ -27,6 +27,7 @@ from ..operations import (
 )
 from ..operations.base import Operation
 from ..optimizers.momentum import coefficients_of
+from ..protocol import certificate
 from ..protocol.dry import SegmentClaims
 from ..protocol.relations import claim_order, name_of
 from ..protocol.statement import Statement, lookup_entries
@@ -56,7 +57,7 @@ def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
         out += segment_work(statement, segment)
     out += _dataset(header)
     if certified:
-        rows = opened_cells([header.packing()], dataset.certificate_plan(header))
+        rows = opened_cells([header.packing()], certificate.certificate_plan(header))
         amounts = {"calls": 1.0, "rows": rows}
         out.append(Work(("certify dataset",), "verify certificate", amounts))
     else:
@@ -105,8 +106,8 @@ def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
 
 def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
     stage, entries = ("certify dataset",), dataset.lookups(header)
-    packing, levels = header.packing(), dataset.certificate_plan(header)
-    layout = dataset.certificate_layout(header)
+    packing, levels = header.packing(), certificate.certificate_plan(header)
+    layout = certificate.certificate_layout(header)
     bits = dataset.query_bits()
     yield from pads(stage, layout, bits)
     yield from lookups(stage, entries)
@@ -306,7 +307,7 @@ def verifier_work(statement: Statement) -> dict[str, float]:
     """Amounts that the time of a verification is proportional to."""
     header = statement.dataset
     out = {"calls": 1.0, "segments": float(len(statement.segments))}
-    levels = (dataset.certificate_plan(header), statement.closing_plan)
+    levels = (certificate.certificate_plan(header), statement.closing_plan)
     out["rows"] = float(sum(opened_cells([header.packing()], plan) for plan in levels))
     out["samples"] = out["weights"] = 0.0
     shapes = statement.circuit.parameter_shapes()

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..dataset.commitment import DEFAULT_OPENINGS, DatasetHeader
+from ..dataset.commitment import DatasetHeader
 from ..protocol.statement import Statement
+from ..prover.dataset.commitment import DEFAULT_OPENINGS
 from . import calibration as calibrations
 from . import memory, sizes
 from .calibration import Calibration

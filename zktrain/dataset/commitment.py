@@ -21,54 +21,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..arguments import lookup
-from ..commitment import opening
-from ..commitment.commit import Committed, commit
-from ..commitment.packing import Claim, Packing, Term, claim_on, pack, total_log
+from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import (
     HIDING_LANE_LOG_MIN,
     LANE_LOG_MIN,
     ROW_LOG,
     SCHEME,
-    Plan,
     carried_tail_for,
 )
-from ..errors import InputError, MalformedProof
+from ..errors import MalformedProof
 from ..field import multilinear as ml
-from ..field.extension import HALF, ONE, ZERO, Ext, Point
-from ..field.goldilocks import P
-from ..operations.batch import DatasetClaim, RecordAxis
-from ..profile import mark
-from ..protocol import soundness
-from ..protocol.parameters import VERSION, parameter_digest
-from ..prover.randomness import Randomness, expand
-from ..transcript.challenger import Challenger, Trace
-from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import DryChannel, Layout, prover_channel, verifier_channel
-from ..transcript.spans import Bytes
+from ..field.extension import ZERO, Ext, Point
+from ..operations.batch import RecordAxis
+from ..wire import VERSION
 from .scaling import BYTES, Scaling
 
 if TYPE_CHECKING:
-    from .readers import Records
+    pass
 
 FORMAT = {False: f"zktrain-dataset-{VERSION}", True: f"zktrain-dataset-hiding-{VERSION}"}
-PROTOCOL = {
-    False: f"zktrain dataset certificate v{VERSION}",
-    True: f"zktrain hiding certificate v{VERSION}",
-}
 _ROOT = f"zktrain dataset root v{VERSION}\0".encode()
 MAX_RECORDS = 1 << 24
 MAX_CLASSES = 1 << 14
 MAX_CELLS_LOG = 30
 MULTIPLICITY = lookup.multiplicity("byte")
-DEFAULT_OPENINGS = 64
 MAX_OPENINGS = 1 << 12
 SEGMENTS_PER_OPENING = 8
 """Blinding records suffice for this many segments per opening, on average."""
@@ -138,7 +119,7 @@ class DatasetHeader:
     def lane_log(self) -> int:
         return _lanes(self)[0]
 
-    def _tensors(self, covered: int) -> list[tuple[str, int, int]]:
+    def tensors(self, covered: int) -> list[tuple[str, int, int]]:
         """``(name, log size, used cells)``; ``covered`` input columns are committed."""
         inputs, labels = self._sizes()
         out = [
@@ -159,7 +140,7 @@ class DatasetHeader:
 
     def packing(self) -> Packing:
         return pack(
-            self._tensors(self.covered_features), self.lane_log, self.tail, SCHEME.dataset_rate_log
+            self.tensors(self.covered_features), self.lane_log, self.tail, SCHEME.dataset_rate_log
         )
 
     def to_json(self) -> bytes:
@@ -199,7 +180,7 @@ class DatasetHeader:
             raise MalformedProof("the dataset header has a size out of range", stage="dataset")
         if len(header.merkle_root) != 32 or header.to_json() != data:
             raise MalformedProof("the dataset header is not canonical", stage="dataset")
-        if max(size for _, size, _ in header._tensors(0)) > MAX_CELLS_LOG:
+        if max(size for _, size, _ in header.tensors(0)) > MAX_CELLS_LOG:
             raise MalformedProof("the dataset is too large", stage="dataset")
         return header
 
@@ -212,7 +193,7 @@ class DatasetHeader:
 @lru_cache(maxsize=64)
 def _lanes(header: DatasetHeader) -> tuple[int, int]:
     """log2 of a lane's cells, and random coefficients above it, which are no more."""
-    lane_log = total_log([(name, size, 0) for name, size, _ in header._tensors(0)]) - ROW_LOG
+    lane_log = total_log([(name, size, 0) for name, size, _ in header.tensors(0)]) - ROW_LOG
     if not header.hiding:
         return max(LANE_LOG_MIN, lane_log), 0
     lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
@@ -222,130 +203,13 @@ def _lanes(header: DatasetHeader) -> tuple[int, int]:
     return lane_log, tail
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedDataset:
-    """The owner's side: header, integer columns ``(features, 2^log N)`` and ``(2^log classes,
-    2^log N)``, code word and tree; where it hides, blinding records ``(units, 2^blinding_log)`` by
-    source."""
-
-    header: DatasetHeader
-    inputs: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    committed: Committed
-    blinding: dict[str, NDArray[np.int64]] | None = None
-
-    @property
-    def columns(self) -> dict[str, NDArray[np.uint8]]:
-        """By source."""
-        return {"inputs": self.inputs, "labels": self.labels}
-
-
 def blinding(source: str) -> str:
     """Name of the committed blinding records of ``inputs`` or ``labels``."""
     return f"{source}.blinding"
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetColumns:
-    """What segments need of the owner's records: ``inputs``, ``labels`` and ``blinding`` of
-    :class:`CommittedDataset`, before anything is committed."""
-
-    inputs: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    blinding: dict[str, NDArray[np.int64]] | None
-
-    @property
-    def by_source(self) -> dict[str, NDArray[np.uint8]]:
-        """Inputs and labels."""
-        return {"inputs": self.inputs, "labels": self.labels}
-
-
-_TRANSPOSED = 1 << 8
-"""Records that become columns at once."""
-
-
-def columns_of(
-    header: DatasetHeader, records: Records, secret: bytes | None = None
-) -> DatasetColumns:
-    """Columns of the records that ``header`` describes; its Merkle root is not looked at."""
-    mark("columns")
-    padded = 1 << header.log_records
-    inputs = np.zeros((header.covered_features, padded), dtype=np.uint8)
-    for first in range(0, header.records, _TRANSPOSED):  # a stretch that stays in cache
-        here = slice(first, min(header.records, first + _TRANSPOSED))
-        inputs[: header.features, here] = records.inputs[here].T
-    labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
-    labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
-    mark("randomness")
-    hidden = None if secret is None else _blinding_records(header, _random(secret))
-    mark(None)
-    return DatasetColumns(inputs, labels, hidden)
-
-
-def _random(secret: bytes) -> Randomness:
-    """All randomness of a commitment."""
-    return expand(secret, "dataset")
-
-
-def _blinding_records(header: DatasetHeader, random: Randomness) -> dict[str, NDArray[np.int64]]:
-    """The first cells that are drawn of a secret."""
-    return {
-        source: _signed(random.cells(width, 1 << header.blinding_log))
-        for source, width in (("inputs", header.features), ("labels", header.classes))
-    }
-
-
-def commit_records(
-    records: Records, secret: bytes | None = None, openings: int = DEFAULT_OPENINGS
-) -> CommittedDataset:
-    """Without ``secret`` deterministic: the same records give the same root everywhere. With one,
-    hiding, for so many ``openings``. Raises :class:`InputError`."""
-    count, features = records.inputs.shape
-    openings = 0 if secret is None else openings
-    blank = DatasetHeader(count, features, records.classes, bytes(32), openings, records.scaling)
-    if records.classes > MAX_CLASSES:
-        raise InputError(
-            f"{records.source} has {records.classes} classes; a dataset may have {MAX_CLASSES}"
-        )
-    largest = max(size for _, size, _ in blank._tensors(0))
-    if count > MAX_RECORDS or features > 1 << 16 or largest > MAX_CELLS_LOG:
-        raise InputError(
-            f"{count} records of {features} inputs are more than a commitment holds; "
-            f"commit at most 2^{MAX_CELLS_LOG} padded cells"
-        )
-    columns = columns_of(blank, records)
-    return commit_columns(blank, columns.inputs, columns.labels, secret)
-
-
-def commit_columns(
-    blank: DatasetHeader,
-    inputs: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    secret: bytes | None = None,
-) -> CommittedDataset:
-    mark("columns")
-    entries, values = _entries(blank), _values(blank, inputs, labels)
-    tensors: dict[str, NDArray[Any]] = {"inputs": inputs, "labels": labels}
-    tensors |= lookup.count_lookups(entries, values)
-    random, hidden = None, None
-    if secret is not None:
-        mark("randomness")
-        random = _random(secret)
-        hidden = _blinding_records(blank, random)
-        tensors |= {blinding(source): rows for source, rows in hidden.items()}
-    committed = commit(blank.packing(), tensors, random)
-    header = replace(blank, merkle_root=committed.root)
-    return CommittedDataset(header, inputs, labels, committed, hidden)
-
-
-def _signed(cells: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Residues as integers between ``-p/2`` and ``p/2``, as tensors have them."""
-    out: NDArray[np.int64] = np.where(cells > P // 2, cells - np.uint64(P), cells).view(np.int64)
-    return out
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """Aligned run of ``2^log_rows`` columns of one source, from column ``first`` on."""
 
     source: str
@@ -357,17 +221,17 @@ class _Part:
         return f"{self.source}[{self.first}:{self.first + (1 << self.log_rows)}]"
 
 
-def _parts(header: DatasetHeader) -> list[_Part]:
+def parts_of(header: DatasetHeader) -> list[Part]:
     parts, first = [], 0
     for bit in range(header.covered_features.bit_length() - 1, -1, -1):
         if header.covered_features >> bit & 1:
-            parts.append(_Part("inputs", first, bit))
+            parts.append(Part("inputs", first, bit))
             first += 1 << bit
-    parts.append(_Part("labels", 0, header.log_classes))
+    parts.append(Part("labels", 0, header.log_classes))
     return parts
 
 
-def _indicator(header: DatasetHeader, part: _Part, point: Point) -> Ext:
+def _indicator(header: DatasetHeader, part: Part, point: Point) -> Ext:
     width = header.features if part.source == "inputs" else header.classes
     real = max(0, width - part.first)
     columns = point[header.log_records :]
@@ -375,7 +239,8 @@ def _indicator(header: DatasetHeader, part: _Part, point: Point) -> Ext:
     return inside * ml.less_than(point[: header.log_records], header.records)
 
 
-def _entries(header: DatasetHeader) -> list[lookup.Entry]:
+def lookups(header: DatasetHeader) -> list[lookup.Entry]:
+    """The lookups of the certificate."""
     return [
         lookup.Entry(
             "byte",
@@ -383,62 +248,8 @@ def _entries(header: DatasetHeader) -> list[lookup.Entry]:
             part.log_rows + header.log_records,
             indicator=lambda point, part=part: _indicator(header, part, point),  # type: ignore[misc]
         )
-        for part in _parts(header)
+        for part in parts_of(header)
     ]
-
-
-def lookups(header: DatasetHeader) -> list[lookup.Entry]:
-    """The lookups of the certificate."""
-    return _entries(header)
-
-
-def _values(
-    header: DatasetHeader, inputs: NDArray[np.uint8], labels: NDArray[np.uint8]
-) -> list[lookup.Values]:
-    out = []
-    padded = 1 << header.log_records
-    for part in _parts(header):
-        source = inputs if part.source == "inputs" else labels
-        width = header.features if part.source == "inputs" else header.classes
-        stop = part.first + (1 << part.log_rows)
-        cells = 1 << part.log_rows + header.log_records
-        if width >= stop and header.records == padded:  # all are real
-            ones = np.broadcast_to(np.uint8(1), cells)
-            out.append(lookup.Values((source[part.first : stop].reshape(-1), ones)))
-            continue
-        real = np.zeros((1 << part.log_rows, padded), dtype=np.uint8)
-        real[: max(0, width - part.first), : header.records] = 1
-        out.append(lookup.Values((source[part.first : stop].reshape(-1), real.reshape(-1))))
-    return out
-
-
-def _locate(header: DatasetHeader, claims: list[lookup.ColumnClaim]) -> list[Claim]:
-    """Claims on parts as claims on whole sources."""
-    parts = {part.name: part for part in _parts(header)}
-    out = []
-    for name, point, value in claims:
-        if name == MULTIPLICITY:
-            out.append(claim_on(0, name, point, value))
-            continue
-        part = parts[name]
-        total = header.log_features if part.source == "inputs" else header.log_classes
-        prefix = ml.bits(part.first >> part.log_rows, total - part.log_rows)
-        whole = point + tuple(ONE if bit else ZERO for bit in prefix)
-        out.append(claim_on(0, part.source, whole, value))
-    return out
-
-
-def _label_sums(header: DatasetHeader, record: Point) -> Claim:
-    """``2^n labels(record, 1/2, ..., 1/2) = LT_N(record)``."""
-    value = ml.less_than(record, header.records)
-    for _ in range(header.log_classes):
-        value = value * HALF
-    return claim_on(0, "labels", record + (HALF,) * header.log_classes, value)
-
-
-def query_bits() -> float:
-    """Security of each query term of the certificate and of openings of the dataset."""
-    return soundness.CERTIFICATE_BITS + 4.0
 
 
 def _positions_bits() -> float:
@@ -446,105 +257,10 @@ def _positions_bits() -> float:
     return query_bits() - SCHEME.work_bits
 
 
-def certificate_plan(header: DatasetHeader) -> Plan:
-    """The levels of the certificate's opening."""
-    return opening.level_plan([header.packing()], query_bits(), hiding=header.hiding)
+def query_bits() -> float:
+    """Security of each query term of the certificate and of openings of the dataset."""
+    return CERTIFICATE_BITS + 4.0
 
 
-def work_bits(header: DatasetHeader) -> int:
-    """Proof of work before the lookup keys."""
-    return soundness.lookup_work_bits(lookup.leaf_count(_entries(header)), query_bits())
-
-
-def certificate_terms(header: DatasetHeader) -> list[soundness.Term]:
-    """Every error term of the certificate."""
-    part = "dataset certificate"
-    terms = soundness.lookup_terms(part, lookup.leaf_count(_entries(header)), work_bits(header))
-    terms.append(soundness.sumcheck_term(part, "label sums", header.log_records))
-    terms += soundness.opening_terms(part, certificate_plan(header), _dry_run(header)[1])
-    return terms + soundness.hidden_terms(part, certificate_layout(header), query_bits())
-
-
-@lru_cache(maxsize=16)
-def certificate_layout(header: DatasetHeader) -> Layout | None:
-    """The padded scalars of the certificate; None: nothing is hidden."""
-    if not header.hiding:
-        return None
-    return _dry_run(header)[0].more(certificate_plan(header).scalars(True))
-
-
-@lru_cache(maxsize=16)
-def _dry_run(header: DatasetHeader) -> tuple[Layout, int]:
-    """The padded scalars of the certificate's lookups, and how many claims it opens: on columns,
-    and on the sums of labels."""
-    channel = DryChannel()
-    claims = lookup.verify(channel, "lookup", _entries(header))
-    return channel.layout(), len(claims) + 1
-
-
-def _challenger(header: DatasetHeader, trace: Trace | None) -> Challenger:
-    challenger = Challenger(PROTOCOL[header.hiding], trace)
-    challenger.absorb("parameters", parameter_digest(header.hiding))
-    challenger.absorb("header", header.to_json())
-    return challenger
-
-
-def certify(
-    dataset: CommittedDataset, *, trace: Trace | None = None, random: Randomness | None = None
-) -> bytes:
-    """The proof that the dataset is well formed; of one that hides, it is the first opening."""
-    header = dataset.header
-    layout = certificate_layout(header)
-    mark("pads")
-    channel = prover_channel(_challenger(header, trace), layout, query_bits(), random)
-    channel.send_work("work", work_bits(header))  # P -> V
-    mark("columns")
-    values = _values(header, dataset.inputs, dataset.labels)
-    counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
-    claims = _locate(header, lookup.prove(channel, "lookup", _entries(header), values, counts))
-    record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P
-    claims.append(_label_sums(header, record))
-    opening.prove(channel, "opening", [dataset.committed], claims, query_bits(), random)
-    if channel.hiding:
-        mark("hiding: replay")
-        replay = verifier_channel(_challenger(header, None), channel.proof(), layout, query_bits())
-        _check(replay, header)
-        mark("hiding: proof")
-        channel.close(replay)
-        mark(None)
-    return channel.proof()
-
-
-def verify_certificate(header: DatasetHeader, proof: Bytes, *, trace: Trace | None = None) -> None:
-    """Raises unless the committed dataset is well formed."""
-    challenger = _challenger(header, trace)
-    channel = verifier_channel(challenger, proof, certificate_layout(header), query_bits())
-    _check(channel, header)
-    channel.close()
-    channel.finish()
-
-
-def _check(channel: VerifierChannel, header: DatasetHeader) -> None:
-    """All messages but those about pads."""
-    channel.receive_work("work", work_bits(header))  # P -> V
-    claims = _locate(header, lookup.verify(channel, "lookup", _entries(header)))
-    record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P
-    claims.append(_label_sums(header, record))
-    opening.verify(
-        channel, "opening", [header.merkle_root], [header.packing()], claims, query_bits()
-    )
-
-
-def opening_claims(header: DatasetHeader, claims: list[DatasetClaim]) -> list[Claim]:
-    """Claims that segments leave on the dataset, for the closing proof: each on real and, where
-    there are any, on blinding records."""
-    axis = header.record_axis
-    out = []
-    for left in claims:
-        record, unit = left.point[: axis.variables], left.point[axis.variables :]
-        (point, factor), hidden = axis.parts(record)
-        terms = [Term(0, left.source, point + unit, factor)]
-        if hidden is not None:
-            terms.append(Term(0, blinding(left.source), hidden[0] + unit, hidden[1]))
-        out.append(Claim(tuple(terms), left.value))
-    return out
+CERTIFICATE_BITS = 112
+"""Security of a dataset's certificate, made before anybody knows what it will be used for."""

@@ -13,8 +13,7 @@ from pathlib import Path
 from .. import files
 from ..errors import InputError, MalformedProof
 from ..files import read_bytes
-from ..protocol.bundle import MAX_TEXT_BYTES, Reader, refuse_version
-from ..protocol.parameters import VERSION
+from ..wire import MAX_TEXT_BYTES, VERSION, Reader, refuse_version
 from .commitment import DatasetHeader
 
 MAGIC = b"ZKTDATA" + bytes([VERSION])

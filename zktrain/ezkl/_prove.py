@@ -16,8 +16,8 @@ from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 from ..locks import locked
 from ..progress import Progress, silent
-from ..protocol.bundle import Reader
 from ..training.run import Run
+from ..wire import Reader
 from . import keys as key_store
 from . import values
 from .bundle import EzklBundle, StepProof, weights_path

@@ -239,7 +239,7 @@ def _records(statement: EzklStatement, data: str | Path, progress: Progress) -> 
     from ..extras import require
 
     require("ezkl", "computing the dataset's root", "numba")
-    from ..dataset.commitment import commit_records
+    from ..prover.dataset.commitment import commit_records
 
     progress("commit dataset", 0, 1)
     records = read_dataset(str(data))

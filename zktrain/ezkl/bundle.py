@@ -20,8 +20,9 @@ from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof, RecipeError
 from ..files import opened
-from ..protocol.bundle import EVALUATION_MAGIC, EZKL_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader
+from ..protocol.bundle import EVALUATION_MAGIC, EZKL_MAGIC, MAGIC
 from ..transcript.spans import Bytes, whole
+from ..wire import MAX_TEXT_BYTES, Reader
 from .field import ELEMENT_BYTES
 from .srs.curve import R
 from .statement import MAX_STEPS, EzklStatement

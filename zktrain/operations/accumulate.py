@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, WeightClaim, WeightLedger, Witness
+from ..arguments.claims import Ledger, WeightClaim, WeightLedger
 from ..arguments.tensors import Shape, Tensor, log_grid, log_units
 from ..arguments.time_filter import TimeFilter
 from ..errors import SumcheckMismatch
@@ -29,7 +30,7 @@ from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, Point
 from ..field.forms import Scalar, combine
 from ..transcript.challenger import Challenger
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,10 @@ class Accumulate:
         """See ``Operation``."""
         return {self.weight}
 
+
+if TYPE_CHECKING:
+    from ..prover.arguments.claims import Witness
+    from ..prover.transcript.channel import ProverChannel
 
 Boundary = Callable[[str, Point], Scalar]
 """Value of a parameter's extension at the start or the end of the segment: evaluated where it is
@@ -103,6 +108,8 @@ def prove(
     ledger: Ledger,
     witness: Witness,
 ) -> None:
+    from ..prover.arguments import sumcheck as prover_sumcheck
+
     label = f"weights/{op.weight}"
     claims, powers, _ = _gather(channel.challenger, op, widths, time_filter, weights, start, end)
     activation, error = witness.operand(op.activation), witness.operand(op.error)
@@ -117,8 +124,8 @@ def prove(
         e = error.over_units(claim.column)
         decay = np.ascontiguousarray(np.repeat(ext.scale(claim.decay, power), batch, axis=1))
         terms.append((decay, a, e))
-    machine = sumcheck.ProductMachine(terms)
-    point = sumcheck.prove(channel, label, machine)
+    machine = prover_sumcheck.ProductMachine(terms)
+    point = prover_sumcheck.prove(channel, label, machine)
     sent: list[Ext] = []
     for (bias, claim), (_, at_row, at_column) in zip(claims, machine.finals(), strict=True):
         sent += [at_column] if bias else [at_row, at_column]

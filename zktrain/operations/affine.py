@@ -13,12 +13,13 @@ claims on the activation (or error) and on the weights at step-coordinates. Erro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, WeightClaim, WeightLedger, Witness
+from ..arguments.claims import Ledger, WeightClaim, WeightLedger
 from ..arguments.tensors import Shape, Tensor, log_grid, log_units, log_width
 from ..arguments.time_filter import TimeFilter
 from ..errors import SumcheckMismatch
@@ -27,7 +28,7 @@ from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
 from ..prover.operands import Operand
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 from .accumulate import Accumulate
 
 
@@ -67,6 +68,12 @@ class Affine:
         return {self.output}
 
 
+if TYPE_CHECKING:
+    from ..prover.arguments.claims import Witness
+    from ..prover.operands import Operand
+    from ..prover.transcript.channel import ProverChannel
+
+
 def _at_point(
     time_filter: TimeFilter, t: Point, row: Point, column: Point, value: Scalar
 ) -> WeightClaim:
@@ -98,7 +105,9 @@ def _history(
     """Weights of all steps; without gradients they stay the first ones."""
     if gradients is None:
         return np.ascontiguousarray(np.tile(first, steps))
-    return time_filter.history(first, gradients)
+    from ..prover.arguments.time_filter import history
+
+    return history(time_filter, first, gradients)
 
 
 def _prove_product(
@@ -111,13 +120,14 @@ def _prove_product(
 ) -> tuple[tuple[Point, Point], Ext, Ext]:
     """``sum_{t,i} eq(t, .) source(., b, i) history(., i)``: point (units, steps), source and
     weight there."""
+    from ..prover.arguments import sumcheck as prover_sumcheck
     from ..prover.kernels import field as kf
 
     samples = np.ascontiguousarray(np.tile(kf.eq_table(b), source.steps))
     width = history.shape[1] // source.steps
     selector = np.ascontiguousarray(np.repeat(kf.eq_table(t), width, axis=1))
-    machine = sumcheck.ProductMachine([(selector, source.over_samples(samples), history)])
-    rho = sumcheck.prove(channel, label, machine)
+    machine = prover_sumcheck.ProductMachine([(selector, source.over_samples(samples), history)])
+    rho = prover_sumcheck.prove(channel, label, machine)
     _, value, weight = machine.finals()[0]
     channel.send(f"{label}/factors", [value, weight])  # P -> V
     units = len(rho) - len(t)

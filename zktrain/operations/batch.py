@@ -12,7 +12,7 @@ What is left are values of ``D``, which leave the segment in clear. A dataset th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 from ..field.forms import combine
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Batch:
     def outputs(self) -> set[str]:
         """See ``Operation``."""
         return {self.output}
+
+
+if TYPE_CHECKING:
+    from ..prover.transcript.channel import ProverChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def prove(
 ) -> list[DatasetClaim]:
     """``order`` is ``(steps, batch)``; ``columns`` the committed ``(2^units, 2^records)``
     integers of the source, ``blinding (units, 2^blinding_log)`` those of its blinding records."""
+    from ..prover.arguments import sumcheck as prover_sumcheck
     from ..prover.kernels import field as kf
     from ..prover.kernels.training import scatter
 
@@ -126,8 +131,8 @@ def prove(
         units = kf.eq_table(i)
         cells = kf.contract_first(columns, np.ascontiguousarray(units[:, : columns.shape[0]]))
         terms.append((selector, np.pad(cells, ((0, 0), (0, size - cells.shape[1])))))
-    machine = sumcheck.ProductMachine(terms)
-    record = sumcheck.prove(channel, label, machine)
+    machine = prover_sumcheck.ProductMachine(terms)
+    record = prover_sumcheck.prove(channel, label, machine)
     values = [d for _, d in machine.finals()]
     if blinding is not None:
         factor = ONE
@@ -139,7 +144,7 @@ def prove(
             rows = kf.contract_first(blinding, np.ascontiguousarray(units[:, : blinding.shape[0]]))
             hidden.append(factor * ml.evaluate(rows, record[: records.blinding_log]))
         choice = _ChoiceMachine([m for m, _ in machine.finals()], values, hidden)
-        record += sumcheck.prove(channel, label, choice)
+        record += prover_sumcheck.prove(channel, label, choice)
         values = choice.values
     channel.send_clear(f"{label}/records", values)  # P -> V
     return [

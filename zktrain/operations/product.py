@@ -7,17 +7,17 @@ n) / |E|``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, Witness
+from ..arguments.claims import Ledger
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import ZERO, Ext, ExtVec, from_base, powers
 from ..field.forms import combine
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,14 @@ class Product:
         return {self.output}
 
 
+if TYPE_CHECKING:
+    from ..prover.arguments import sumcheck as prover_sumcheck
+    from ..prover.arguments.claims import Witness
+    from ..prover.transcript.channel import ProverChannel
+
+
 def prove(channel: ProverChannel, op: Product, ledger: Ledger, witness: Witness) -> None:
+    from ..prover.arguments import sumcheck as prover_sumcheck
     from ..prover.kernels import field as kf
 
     label = f"product/{op.output}"
@@ -53,7 +60,7 @@ def prove(channel: ProverChannel, op: Product, ledger: Ledger, witness: Witness)
         return
     left, right = (witness.tensor(name).reshape(-1) for name in (op.left, op.right))
     machine = _Machine(weight, left, right)
-    point = sumcheck.prove(channel, label, machine)
+    point = prover_sumcheck.prove(channel, label, machine)
     _, a, b = machine.finals()
     channel.send(f"{label}/factors", [a, b])  # P -> V
     ledger.add(op.left, point, a)
@@ -66,17 +73,18 @@ class _Machine:
     degree = 3
 
     def __init__(self, weight: ExtVec, left: NDArray[Any], right: NDArray[Any]) -> None:
+        from ..prover.arguments import sumcheck as prover_sumcheck
         from ..prover.kernels import field as kf
         from ..prover.kernels import integer_products
 
         self.rounds = (left.shape[0] - 1).bit_length()
         self._integers: tuple[ExtVec, NDArray[Any], NDArray[Any]] | None = None
-        self._machine: sumcheck.ProductMachine | None = None
+        self._machine: prover_sumcheck.ProductMachine | None = None
         if self.rounds and integer_products.fit(left, right):
             self._integers = (weight, left, right)
             return
         tables = (from_base(kf.to_field(column)) for column in (left, right))
-        self._machine = sumcheck.ProductMachine([(weight, *tables)])
+        self._machine = prover_sumcheck.ProductMachine([(weight, *tables)])
 
     def message(self) -> list[Ext]:
         from ..prover.kernels import integer_products
@@ -86,6 +94,7 @@ class _Machine:
         return self._tables.message()
 
     def bind(self, challenge: Ext) -> None:
+        from ..prover.arguments import sumcheck as prover_sumcheck
         from ..prover.kernels import field as kf
         from ..prover.kernels import integer_products
 
@@ -95,10 +104,10 @@ class _Machine:
         weight, *columns = self._integers
         folded = [integer_products.fold(column, challenge) for column in columns]
         self._integers = None
-        self._machine = sumcheck.ProductMachine([(kf.fold(weight, challenge), *folded)])
+        self._machine = prover_sumcheck.ProductMachine([(kf.fold(weight, challenge), *folded)])
 
     @property
-    def _tables(self) -> sumcheck.ProductMachine:
+    def _tables(self) -> prover_sumcheck.ProductMachine:
         if self._machine is None:
             raise RuntimeError("the first variable is not bound yet")
         return self._machine

@@ -12,18 +12,19 @@ rounds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, Witness
+from ..arguments.claims import Ledger
 from ..arguments.tensors import Shape, log_width
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import ZERO, Point
 from ..transcript.challenger import Challenger
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 from .base import StepGraph
 
 
@@ -42,6 +43,10 @@ class Tally:
         """See ``Operation``."""
         return set()
 
+
+if TYPE_CHECKING:
+    from ..prover.arguments.claims import Witness
+    from ..prover.transcript.channel import ProverChannel
 
 Matrix = NDArray[np.int64]
 """Counts ``(classes of left, classes of right)``, nonnegative and below ``2^32``."""
@@ -78,6 +83,7 @@ def prove(
     ledger: Ledger,
     witness: Witness,
 ) -> None:
+    from ..prover.arguments import sumcheck as prover_sumcheck
     from ..prover.kernels import field as kf
 
     label = _label(op)
@@ -87,8 +93,8 @@ def prove(
     for name, point in ((op.left, i), (op.right, k)):
         rows = witness.tensor(name).reshape(-1, 1 << len(point))
         columns.append(kf.contract_last(rows, kf.eq_table(point)))
-    machine = sumcheck.ProductMachine([(columns[0], columns[1])])
-    sample = sumcheck.prove(channel, label, machine)
+    machine = prover_sumcheck.ProductMachine([(columns[0], columns[1])])
+    sample = prover_sumcheck.prove(channel, label, machine)
     values = list(machine.finals()[0])
     channel.send(f"{label}/factors", values)  # P -> V
     ledger.add(op.left, i + sample, values[0])

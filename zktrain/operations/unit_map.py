@@ -9,13 +9,13 @@ axis. Error ``(#claims + 2 variables) / |E|``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, Witness
+from ..arguments.claims import Ledger
 from ..arguments.tensors import (
     Coordinates,
     Shape,
@@ -30,7 +30,7 @@ from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar, combine
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
 from .maps import Before, Map, Reorder, Steps, Window
 
 
@@ -49,6 +49,11 @@ class UnitMap:
     def outputs(self) -> set[str]:
         """See ``Operation``."""
         return {self.output}
+
+
+if TYPE_CHECKING:
+    from ..prover.arguments.claims import Witness
+    from ..prover.transcript.channel import ProverChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ def prove(
     ledger: Ledger,
     witness: Witness,
 ) -> None:
+    from ..prover.arguments import sumcheck as prover_sumcheck
+
     label = f"map/{op.output}"
     claims = ledger.of(op.output)
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
@@ -111,8 +118,8 @@ def prove(
         at = _source_cell(op, source, output, cell, ())
         table = _contract(tensor, op, source, at, b, t)
         terms.append((_selector(op, source, output, cell, power), table))
-    machine = sumcheck.ProductMachine(terms)
-    s = sumcheck.prove(channel, label, machine)
+    machine = prover_sumcheck.ProductMachine(terms)
+    s = prover_sumcheck.prove(channel, label, machine)
     values = [value for _, value in machine.finals()]
     channel.send(f"{label}/values", values)  # P -> V
     _add(op, source, output, shape, ledger, claims, s, values)

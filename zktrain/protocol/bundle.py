@@ -17,7 +17,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from ..arguments import lookup
 from ..checked import checked
@@ -27,8 +26,8 @@ from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof
 from ..files import opened, read_bytes
-from ..transcript.spans import Bytes, cut, whole
-from .parameters import VERSION
+from ..transcript.spans import Bytes, whole
+from ..wire import MAX_TEXT_BYTES, VERSION, Reader, refuse_version
 from .segment import HEADER_BYTES, SegmentHeader
 from .statement import MAX_SEGMENTS, Statement, lookup_entries
 
@@ -36,8 +35,6 @@ MAGIC = b"ZKTRAIN" + bytes([VERSION])
 EVALUATION_MAGIC = b"ZKTEVAL" + bytes([VERSION])
 EZKL_MAGIC = b"ZKTEZKL\x01"
 MAGICS = (MAGIC, EVALUATION_MAGIC[:7], EZKL_MAGIC[:7])
-MAX_TEXT_BYTES = 1 << 12
-"""Of statements and dataset headers."""
 MAX_PROOF_BYTES = 1 << 31
 """Of what a prover keeps."""
 
@@ -73,82 +70,9 @@ class Bundle:
         return b"".join(parts)
 
 
-class Reader:
-    """Reads sections front to back; never asks for more bytes than there are, nor for more than a
-    section of that name may have."""
-
-    def __init__(self, data: Bytes, what: str) -> None:
-        self._data = data
-        self._at = 0
-        self._what = what
-
-    def take(self, size: int, name: str) -> bytes:
-        return bytes(self._cut(size, name))
-
-    def _cut(self, size: int, name: str) -> Bytes:
-        if size > len(self._data) - self._at:
-            raise MalformedProof(
-                f"the {self._what} ends inside its {name}",
-                stage="bundle",
-                expected=f"{size} bytes",
-                got=len(self._data) - self._at,
-            )
-        out = cut(self._data, self._at, size)
-        self._at += size
-        return out
-
-    def section(self, name: str, most: int) -> bytes:
-        """Its length and so many bytes, which are read."""
-        size = self._length(name)
-        if size > most:
-            raise MalformedProof(
-                f"the {name} of the {self._what} is longer than any",
-                stage="bundle",
-                expected=f"at most {most} bytes",
-                got=size,
-            )
-        return self.take(size, name)
-
-    def proof(self, name: str) -> Bytes:
-        """Its length and so many bytes, which stay where they are until they are checked."""
-        return self._cut(self._length(name), name)
-
-    def _length(self, name: str) -> int:
-        (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
-        return int(size)
-
-    def count(self, most: int) -> int:
-        """A number of segments, compared with ``most`` before any is read."""
-        (count,) = struct.unpack("<I", self.take(4, "number of segments"))
-        if count > most:
-            raise MalformedProof(
-                f"the {self._what} has more segments than any run",
-                stage="bundle",
-                expected=f"at most {most}",
-                got=count,
-            )
-        return int(count)
-
-    def finish(self) -> None:
-        if self._at != len(self._data):
-            raise MalformedProof(
-                f"{len(self._data) - self._at} bytes follow the end of the {self._what}",
-                stage="bundle",
-            )
-
-
 def read_circuit(path: str | Path) -> bytes:
     """The text of a circuit file; :class:`InputError` when there is none or it is too long."""
     return read_bytes(path, "circuit", MAX_CIRCUIT_BYTES)
-
-
-def refuse_version(what: str, found: int) -> NoReturn:
-    """Raises :class:`MalformedProof` for a file of another version."""
-    raise MalformedProof(
-        f"the {what} is of version {found} of the format and this zktrain reads version {VERSION}: "
-        "make it again, or use the release that made it",
-        stage="bundle",
-    )
 
 
 def refuse_ezkl(magic: bytes) -> None:

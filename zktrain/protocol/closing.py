@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from ..commitment import opening
-from ..commitment.commit import Committed
-from ..dataset.commitment import opening_claims
+from ..commitment.packing import Claim, Term
+from ..dataset.commitment import DatasetHeader, blinding
 from ..operations.batch import DatasetClaim
-from ..profile import mark
-from ..prover.randomness import Randomness
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import prover_channel, verifier_channel
+from ..transcript.hiding import verifier_channel
 from ..transcript.spans import Bytes
 from .parameters import parameter_digest
 from .segment import SegmentHeader
 from .statement import Provable
 
 
-def _challenger(
+def challenger_of(
     statement: Provable,
     headers: list[SegmentHeader],
     claims: list[DatasetClaim],
@@ -34,7 +32,9 @@ def _challenger(
     return challenger
 
 
-def _check(channel: VerifierChannel, statement: Provable, claims: list[DatasetClaim]) -> None:
+def check_messages(
+    channel: VerifierChannel, statement: Provable, claims: list[DatasetClaim]
+) -> None:
     """All messages but those about pads."""
     dataset = statement.dataset
     opening.verify(
@@ -47,33 +47,6 @@ def _check(channel: VerifierChannel, statement: Provable, claims: list[DatasetCl
     )
 
 
-def prove(
-    statement: Provable,
-    headers: list[SegmentHeader],
-    claims: list[DatasetClaim],
-    committed: Committed,
-    *,
-    trace: Trace | None = None,
-    random: Randomness | None = None,
-) -> bytes:
-    """One opening of the dataset's commitment."""
-    bits, layout = statement.query_bits, statement.closing_layout()
-    challenger = _challenger(statement, headers, claims, trace)
-    mark("pads")
-    channel = prover_channel(challenger, layout, bits, random)
-    left = opening_claims(statement.dataset, claims)
-    opening.prove(channel, "opening", [committed], left, bits, random)
-    if channel.hiding:
-        mark("hiding: replay")
-        again = _challenger(statement, headers, claims, None)
-        replay = verifier_channel(again, channel.proof(), layout, bits)
-        _check(replay, statement, claims)
-        mark("hiding: proof")
-        channel.close(replay)
-        mark(None)
-    return channel.proof()
-
-
 def verify(
     statement: Provable,
     headers: list[SegmentHeader],
@@ -83,9 +56,24 @@ def verify(
     trace: Trace | None = None,
 ) -> None:
     """Raises unless every claim holds for the dataset of the statement."""
-    challenger = _challenger(statement, headers, claims, trace)
+    challenger = challenger_of(statement, headers, claims, trace)
     layout = statement.closing_layout()
     channel = verifier_channel(challenger, proof, layout, statement.query_bits)
-    _check(channel, statement, claims)
+    check_messages(channel, statement, claims)
     channel.close()
     channel.finish()
+
+
+def opening_claims(header: DatasetHeader, claims: list[DatasetClaim]) -> list[Claim]:
+    """Claims that segments leave on the dataset, for the closing proof: each on real and, where
+    there are any, on blinding records."""
+    axis = header.record_axis
+    out = []
+    for left in claims:
+        record, unit = left.point[: axis.variables], left.point[axis.variables :]
+        (point, factor), hidden = axis.parts(record)
+        terms = [Term(0, left.source, point + unit, factor)]
+        if hidden is not None:
+            terms.append(Term(0, blinding(left.source), hidden[0] + unit, hidden[1]))
+        out.append(Claim(tuple(terms), left.value))
+    return out

@@ -19,7 +19,7 @@ from ..circuit.evaluation import Evaluation
 from ..commitment.packing import Packing, total_log
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
-from .parameters import VERSION
+from ..wire import VERSION
 from .segment import SegmentHeader
 from .statement import (
     AUTO_SEGMENT_LOG,

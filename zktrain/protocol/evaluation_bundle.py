@@ -21,7 +21,8 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from ..files import beginning, opened
 from ..transcript.spans import Bytes, whole
-from .bundle import EVALUATION_MAGIC, MAGIC, MAX_TEXT_BYTES, Reader, refuse_ezkl, refuse_version
+from ..wire import MAX_TEXT_BYTES, Reader, refuse_version
+from .bundle import EVALUATION_MAGIC, MAGIC, refuse_ezkl
 from .evaluation import MAX_STATEMENT_BYTES, EvaluationStatement
 from .statement import MAX_SEGMENTS
 

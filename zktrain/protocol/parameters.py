@@ -8,16 +8,15 @@ from functools import lru_cache
 
 from ..commitment import ligero, merkle, packing, parameters
 from ..commitment.parameters import SCHEME
+from ..dataset.commitment import CERTIFICATE_BITS
 from ..field.extension import NON_RESIDUE
 from ..field.goldilocks import GENERATOR, P
 from ..tables.curves import CURVES, curve
 from ..tables.exp_table import exp_table
 from ..tables.sigmoid_table import sigmoid_table
 from ..tables.tables import MAX_COLUMNS, TABLES
+from ..wire import VERSION
 from . import soundness
-
-VERSION = 4
-"""Of bundles, statements, dataset files and transcripts."""
 
 
 @lru_cache(maxsize=2)
@@ -45,7 +44,7 @@ def parameter_digest(hiding: bool = False) -> bytes:
         "max_work_bits": parameters.MAX_WORK_BITS,
         "margin_bits": soundness.MARGIN_BITS,
         "fold_margin_bits": parameters.FOLD_MARGIN_BITS,
-        "certificate_bits": soundness.CERTIFICATE_BITS,
+        "certificate_bits": CERTIFICATE_BITS,
         "block_log_min": packing.BLOCK_LOG_MIN,
         "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
         "max_columns": MAX_COLUMNS,

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import lookup
-from ..arguments.claims import Ledger, WeightLedger, Witness
+from ..arguments.claims import Ledger, WeightLedger
 from ..arguments.tensors import Shape, Tensor
 from ..arguments.time_filter import TimeFilter
 from ..field.extension import Ext, Point
@@ -48,7 +48,11 @@ from ..operations import batch as batches
 from ..operations.base import Operation, StepGraph
 from ..operations.batch import DatasetClaim, RecordAxis
 from ..profile import mark
-from ..transcript.channel import ProverChannel, VerifierChannel
+from ..transcript.channel import VerifierChannel
+
+if TYPE_CHECKING:
+    from ..prover.arguments.claims import Witness
+    from ..prover.transcript.channel import ProverChannel
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +21,20 @@ from ..arguments.tensors import Shape, log_width
 from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
 from ..circuit.circuit import Circuit
 from ..commitment import opening
-from ..commitment.commit import Committed, commit
 from ..commitment.packing import Claim, claim_on
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
 from ..operations.base import StepGraph
 from ..operations.batch import DatasetClaim
-from ..profile import mark
-from ..progress import Progress, silent
-from ..prover.randomness import Randomness, system
-from ..prover.witness import SegmentWitness
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import prover_channel, verifier_channel
+from ..transcript.hiding import verifier_channel
 from ..transcript.spans import Bytes
 from . import relations as relation_proofs
 from .parameters import parameter_digest
 from .relations import BoundaryClaim, Relations
-from .statement import Provable, Statement, lookup_entries
+from .statement import Provable, lookup_entries
 
 _HEADER = struct.Struct("<III32s32s32s")
 HEADER_BYTES = _HEADER.size
@@ -75,14 +69,6 @@ class SegmentHeader:
         return hashlib.sha256(b"zktrain segment header v1\0" + self.to_bytes()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class BoundaryWeights:
-    """Integer weights at one boundary, padded to powers of two; ``committed`` inside a run."""
-
-    padded: dict[str, NDArray[np.int64]]
-    committed: Committed | None = None
-
-
 def pad_weights(weights_: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
     """Every axis to a power of two, with zeros."""
     out = {}
@@ -106,31 +92,20 @@ def split_weights(
     )
 
 
-def commit_boundary(
-    statement: Statement,
-    weights_: dict[str, NDArray[np.int64]],
-    random: Randomness | None = None,
-) -> BoundaryWeights:
-    """Commit to weights between two segments, but those of frozen layers."""
-    padded, _ = split_weights(statement.circuit, weights_)
-    packing = statement.boundary_packing()
-    return BoundaryWeights(padded, commit(packing, dict(padded), random or system()))
-
-
-def _multipliers(statement: Provable, segment: int, shape: Shape) -> NDArray[np.uint64]:
+def multipliers_of(statement: Provable, segment: int, shape: Shape) -> NDArray[np.uint64]:
     out = np.zeros(1 << shape.log_steps, dtype=np.uint64)
     out[: shape.steps] = statement.multipliers(segment)
     return out
 
 
-def _time_filter(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
+def time_filter_of(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
     coefficients = statement.coefficients(segment)
     if coefficients is None:
-        return PlainSteps(_multipliers(statement, segment, shape))
+        return PlainSteps(multipliers_of(statement, segment, shape))
     return FilteredSteps(coefficients, shape.log_steps)
 
 
-def _challenger(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
+def challenger_of(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
     challenger = Challenger(f"{statement.protocol} segment", trace)
     challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
     challenger.absorb("statement", statement.digest)
@@ -138,108 +113,29 @@ def _challenger(statement: Provable, header: SegmentHeader, trace: Trace | None)
     return challenger
 
 
-def _segment_order(statement: Provable, segment: int) -> NDArray[np.int64]:
+def segment_order(statement: Provable, segment: int) -> NDArray[np.int64]:
     return statement.order(segment)
 
 
-def _committed_sides(statement: Provable, segment: int) -> dict[str, int]:
+def committed_sides(statement: Provable, segment: int) -> dict[str, int]:
     """Ends of the segment whose weights are committed, with the number of their commitment."""
     return {side: number for number, side in enumerate(statement.committed_sides(segment), 1)}
 
 
-def _relations(statement: Provable, segment: int) -> Relations:
+def relations_of(statement: Provable, segment: int) -> Relations:
     shape = statement.shape(segment)
     return Relations(
         statement.circuit.graph(),
         shape,
         lookup_entries(statement.circuit, shape),
-        _time_filter(statement, segment, shape),
+        time_filter_of(statement, segment, shape),
         statement.dataset.record_axis,
         statement.committed_sides(segment),
         statement.counts(segment),
     )
 
 
-def prove(
-    statement: Provable,
-    header: SegmentHeader,
-    witness: SegmentWitness,
-    columns: dict[str, NDArray[Any]],
-    start: BoundaryWeights,
-    end: BoundaryWeights,
-    *,
-    blinding: dict[str, NDArray[np.int64]] | None = None,
-    progress: Progress = silent,
-    trace: Trace | None = None,
-    counts: dict[str, NDArray[np.int64]] | None = None,
-    random: Randomness | None = None,
-    fixed: dict[str, NDArray[np.int64]] | None = None,
-) -> tuple[bytes, list[DatasetClaim]]:
-    """Proof bytes of segment ``header.index``, and its claims on the dataset ``columns`` (with
-    ``blinding`` records, where the dataset hides). ``fixed`` are padded weights that no step
-    changes; ``start`` and ``end`` do not have them.
-
-    ``counts`` replaces the multiplicities and ``random`` the operating system's randomness (both
-    for tests).
-    """
-    segment = header.index
-    graph, shape = statement.circuit.graph(), statement.shape(segment)
-    random = random or system()
-    progress("commit", 0, 1, segment=segment)
-    mark("pads")
-    channel = prover_channel(
-        _challenger(statement, header, trace),
-        statement.layout(segment),
-        statement.query_bits,
-        random,
-    )
-    mark("columns")
-    relations = _relations(statement, segment)
-    values = [_lookup_values(witness, shape, entry) for entry in relations.entries]
-    if counts is None:
-        counts = lookup.count_lookups(relations.entries, values)
-    tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
-    committed = commit(statement.packing(segment), {**tensors, **counts}, random)
-    channel.send_digest("commitment", committed.root)  # P -> V
-    channel.send_work("work", statement.work_bits(segment))  # P -> V
-
-    progress("lookups", 0, 1, segment=segment)
-    ledger = Ledger()
-    for name, point, value in lookup.prove(channel, "lookup", relations.entries, values, counts):
-        ledger.add(name, point, value)
-    del values
-
-    progress("relations", 0, 1, segment=segment)
-    both = {"start": start, "end": end}
-    sides = _committed_sides(statement, segment)
-    open_claims = relation_proofs.prove(
-        channel,
-        relations,
-        ledger,
-        witness,
-        {**{side: boundary.padded for side, boundary in both.items()}, "fixed": fixed or {}},
-        _segment_order(statement, segment),
-        columns,
-        blinding,
-    )
-
-    progress("opening", 0, 1, segment=segment)
-    claims = _opening_claims(graph, ledger, list(counts), open_claims.boundaries, sides)
-    commitments = [committed]
-    commitments += [both[side].committed for side in sides]  # type: ignore[misc]
-    opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
-    if channel.hiding:
-        mark("hiding: replay")
-        replay = _verifier(statement, header, channel.proof(), None)
-        public = {s: b.padded for s, b in both.items() if s not in sides} | {"fixed": fixed or {}}
-        _check(replay, statement, header, public)
-        mark("hiding: proof")
-        channel.close(replay)
-        mark(None)
-    return channel.proof(), open_claims.dataset
-
-
-def _opening_claims(
+def opening_claims(
     graph: StepGraph,
     ledger: Ledger,
     counts: list[str],
@@ -249,16 +145,6 @@ def _opening_claims(
     names = [tensor.name for tensor in graph.tensors if tensor.committed] + counts
     claims = [claim_on(0, name, point, value) for name in names for point, value in ledger.of(name)]
     return claims + [claim_on(sides[b.side], b.name, b.point, b.value) for b in boundaries]
-
-
-def _lookup_values(witness: SegmentWitness, shape: Shape, entry: lookup.Entry) -> lookup.Values:
-    columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
-    if entry.indicator is not None:
-        tensor = witness.tensor(entry.columns[0])
-        real = np.zeros(tensor.shape, dtype=np.uint8)
-        real[shape.real(witness.definition(entry.columns[0]))] = 1
-        columns.append(real.reshape(-1))
-    return lookup.Values(tuple(columns))
 
 
 def verify(
@@ -278,13 +164,13 @@ def verify(
     None where the boundary is committed; ``fixed`` those that no step changes. Returns the claims
     on the dataset that the caller still has to check.
     """
-    channel = _verifier(statement, header, proof, trace)
+    channel = verifier_of(statement, header, proof, trace)
     public = {
         side: weights
         for side, weights in (("start", start), ("end", end), ("fixed", fixed))
         if weights is not None
     }
-    claims = _check(channel, statement, header, public)
+    claims = check_messages(channel, statement, header, public)
     channel.close()
     channel.finish()
     if sizes is not None:
@@ -292,18 +178,18 @@ def verify(
     return claims
 
 
-def _verifier(
+def verifier_of(
     statement: Provable, header: SegmentHeader, proof: Bytes, trace: Trace | None
 ) -> VerifierChannel:
     return verifier_channel(
-        _challenger(statement, header, trace),
+        challenger_of(statement, header, trace),
         proof,
         statement.layout(header.index),
         statement.query_bits,
     )
 
 
-def _check(
+def check_messages(
     channel: VerifierChannel,
     statement: Provable,
     header: SegmentHeader,
@@ -313,7 +199,7 @@ def _check(
     segment = header.index
     root = channel.receive_digest("commitment")  # P -> V
     channel.receive_work("work", statement.work_bits(segment))  # P -> V
-    relations = _relations(statement, segment)
+    relations = relations_of(statement, segment)
     ledger = Ledger(channel.check)
     for name, point, value in lookup.verify(channel, "lookup", relations.entries):
         ledger.add(name, point, value)
@@ -327,12 +213,12 @@ def _check(
             tables[side, name] = ml.IntegerTable(public[side][name])
         return tables[side, name].evaluate(point)
 
-    order = _segment_order(statement, segment)
+    order = segment_order(statement, segment)
     open_claims = relation_proofs.verify(channel, relations, ledger, public_value, order)
 
     counts = [lookup.multiplicity(name) for name in lookup.tables_of(relations.entries)]
-    sides = _committed_sides(statement, segment)
-    claims = _opening_claims(relations.graph, ledger, counts, open_claims.boundaries, sides)
+    sides = committed_sides(statement, segment)
+    claims = opening_claims(relations.graph, ledger, counts, open_claims.boundaries, sides)
     roots = [root] + [{"start": header.start, "end": header.end}[side] for side in sides]
     packings = statement.packings(segment)
     opening.verify(channel, "opening", roots, packings, claims, statement.query_bits)

@@ -19,8 +19,6 @@ from ..transcript.hiding import Layout
 
 MARGIN_BITS = 2
 """Query terms of a run get the bits asked for, these, and log2 of how many there are."""
-CERTIFICATE_BITS = 112
-"""Security of a dataset's certificate, made before anybody knows what it will be used for."""
 
 
 @dataclass(frozen=True, slots=True)

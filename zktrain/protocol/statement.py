@@ -32,7 +32,7 @@ from ..commitment.parameters import (
     Plan,
     carried_tail_for,
 )
-from ..dataset.commitment import DatasetHeader, certificate_terms
+from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof, RecipeError
 from ..operations import (
     Accumulate,
@@ -52,9 +52,10 @@ from ..operations.batch import RecordAxis
 from ..optimizers.momentum import Coefficients, coefficients_of
 from ..tables.tables import TABLES
 from ..transcript.hiding import Layout
+from ..wire import VERSION
 from . import dry, soundness
+from .certificate import certificate_terms
 from .dry import SegmentClaims
-from .parameters import VERSION
 from .relations import Relations
 
 FORMAT = f"zktrain-statement-{VERSION}"

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-from ...errors import InputError
-
-MOST = 1024
-"""Threads of a process."""
-
-
-@lru_cache(maxsize=1)
-def thread_count() -> int:
-    """Processors this process may use; ``ZKTRAIN_THREADS`` overrides. Raises ``InputError``."""
-    wanted = os.environ.get("ZKTRAIN_THREADS")
-    if wanted:
-        if not (wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:9]) <= MOST):
-            raise InputError(
-                f"ZKTRAIN_THREADS is {wanted!r:.40}; give a number from 1 to {MOST}, or unset it"
-            )
-        return int(wanted[:9])
-    return max(
-        1,
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1),
-    )
+from ...machine import thread_count
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,49 @@
+"""Making a dataset's certificate."""
+
+from __future__ import annotations
+
+from ...dataset.commitment import MULTIPLICITY, lookups, query_bits
+from ...profile import mark
+from ...protocol.certificate import (
+    certificate_layout,
+    challenger_of,
+    check_messages,
+    label_sums,
+    located,
+    work_bits,
+)
+from ...transcript.challenger import Trace
+from ...transcript.hiding import verifier_channel
+from ..arguments import lookup
+from ..commitment import opening
+from ..dataset.commitment import CommittedDataset, lookup_values
+from ..randomness import Randomness
+from ..transcript.hiding import prover_channel
+
+
+def certify(
+    dataset: CommittedDataset, *, trace: Trace | None = None, random: Randomness | None = None
+) -> bytes:
+    """The proof that the dataset is well formed; of one that hides, it is the first opening."""
+    header = dataset.header
+    layout = certificate_layout(header)
+    mark("pads")
+    channel = prover_channel(challenger_of(header, trace), layout, query_bits(), random)
+    channel.send_work("work", work_bits(header))  # P -> V
+    mark("columns")
+    values = lookup_values(header, dataset.inputs, dataset.labels)
+    counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
+    claims = located(header, lookup.prove(channel, "lookup", lookups(header), values, counts))
+    record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P
+    claims.append(label_sums(header, record))
+    opening.prove(channel, "opening", [dataset.committed], claims, query_bits(), random)
+    if channel.hiding:
+        mark("hiding: replay")
+        replay = verifier_channel(
+            challenger_of(header, None), channel.proof(), layout, query_bits()
+        )
+        check_messages(replay, header)
+        mark("hiding: proof")
+        channel.close(replay)
+        mark(None)
+    return channel.proof()
