@@ -266,8 +266,8 @@ class Prover:
             multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
             multipliers[:steps] = trained.multipliers_at(at, steps)
             with (
-                mock.patch.object(segment, "_multipliers", lambda *_, m=multipliers: m),
-                mock.patch.object(segment, "_segment_order", lambda *_, o=order: o),
+                mock.patch.object(segment, "multipliers_of", lambda *_, m=multipliers: m),
+                mock.patch.object(prover_segment, "segment_order", lambda *_, o=order: o),
             ):
                 proof, found = prover_segment.prove(
                     statement,
@@ -320,8 +320,8 @@ def _two_labels() -> CommittedDataset:
     honest = commit_records(MSE.data())
     labels = honest.labels.copy()
     labels[:2, 2] = 1
-    values = prover_datasets._values(honest.header, honest.inputs, labels)
-    counts = prover_lookup.count_lookups(datasets._entries(honest.header), values)
+    values = prover_datasets.lookup_values(honest.header, honest.inputs, labels)
+    counts = prover_lookup.count_lookups(datasets.lookups(honest.header), values)
     committed = commit(
         honest.header.packing(), {"inputs": honest.inputs, "labels": labels, **counts}
     )

@@ -23,7 +23,6 @@ from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.dataset.commitment import DatasetHeader
 from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.statement import Statement
 

@@ -13,7 +13,6 @@ from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.dataset.commitment import DatasetHeader
 from zktrain.protocol import soundness
 from zktrain.protocol.certificate import certificate_plan
 from zktrain.protocol.soundness import Term

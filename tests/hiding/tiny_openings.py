@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from patched import everywhere
 from probing import Cells, Frozen, Recorder, Revealed, Tape, functional_ext, reveal
 
-from zktrain.commitment import commit as commit_module
 from zktrain.commitment import ligero, opening, packing, parameters
 from zktrain.commitment.merkle import SALT_CELLS
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -23,6 +22,7 @@ from zktrain.commitment.parameters import Plan
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec
 from zktrain.field.forms import Form, gradient
+from zktrain.prover.commitment import commit as commit_module
 from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit

@@ -21,7 +21,7 @@ from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import LOG2_SIZE
 from zktrain.layers import Add, AnyLayer, Flatten, Unflatten
-from zktrain.operations import Product, weights
+from zktrain.operations import Product, accumulate
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import segment
@@ -50,7 +50,7 @@ def test_claims_are_counted_as_a_verifier_meets_them(
     proofs, expected = attempt.prove(), attempt.statement().claims(0)
     opened: list[int] = []
     gathered: list[int] = []
-    true_verify, true_gather = opening.verify, weights._gather
+    true_verify, true_gather = opening.verify, accumulate._gather
 
     def verify(*args: Any, **more: Any) -> None:
         opened.append(len(args[4]))
@@ -62,7 +62,7 @@ def test_claims_are_counted_as_a_verifier_meets_them(
         return found
 
     monkeypatch.setattr(opening, "verify", verify)
-    monkeypatch.setattr(weights, "_gather", gather)
+    monkeypatch.setattr(accumulate, "_gather", gather)
     attempt.verify(proofs)
     committed = {tensor.name for tensor in attempt.circuit.graph().tensors if tensor.committed}
     of_segment = sum(
