@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from oracle.light_work import LIGHT_BITS, full_work
 
+from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger, work_done
-from zktrain.transcript.channel import ProverChannel, VerifierChannel
+from zktrain.transcript.channel import VerifierChannel
 
 BITS = 17
 

@@ -25,7 +25,6 @@ from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
-from zktrain.prover.transcript import channel as prover_channel
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.training.trainer import train
 from zktrain.training.witness import segment_witness
