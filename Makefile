@@ -1,5 +1,6 @@
 # make demo   train, prove, verify, and refuse a forgery; under 3 minutes
-# make test   ruff, mypy and pytest
+# make test   ruff, mypy and the quick tests; under 5 minutes on two cores
+# make test-all  the slow tests, too: fuzzing, long attacks, whole runs; under 20 minutes
 # make bench  what the README shows, measured anew: about a quarter of an hour on two cores
 # All set up their own virtual environment with the versions of constraints.txt, once.
 
@@ -8,15 +9,20 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo check test test-all bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python scripts/demo.py
 
-test: $(VENV)/.test
+check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-all: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(VENV)/.test

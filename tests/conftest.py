@@ -18,6 +18,14 @@ settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is left out of the quick tier says why."""
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            if len(mark.args) != 1 or not isinstance(mark.args[0], str) or mark.kwargs:
+                raise pytest.UsageError(f"{item.nodeid}: pytest.mark.slow needs a reason")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def work(request: pytest.FixtureRequest) -> Iterator[None]:
     """Proofs of work are light, but in modules marked ``full_work``."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _pytest.mark.structures import ParameterSet
 from tiny_run import TinyBundle, write_data
 
 import zktrain
@@ -92,10 +93,15 @@ def good(tiny: TinyBundle, folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def odd_arguments() -> Iterator[tuple[str, str]]:
+LONG = ("bench", "prove", "prove_eval", "train")
+"""With values that they take, they run as a whole."""
+
+
+def odd_arguments() -> Iterator[ParameterSet]:
     for function in FUNCTIONS:
+        marks = [pytest.mark.slow("runs for every value that fits")] if function in LONG else []
         for name in inspect.signature(FUNCTIONS[function]).parameters:
-            yield function, name
+            yield pytest.param(function, name, marks=marks)
 
 
 @pytest.mark.parametrize(("function", "name"), list(odd_arguments()))

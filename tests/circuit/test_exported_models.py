@@ -118,6 +118,7 @@ def test_export_with_weights(exporter: ModuleType, tmp_path: Path) -> None:
         np.testing.assert_array_equal(weights[name], value.numpy().astype(np.float64))
 
 
+@pytest.mark.slow("exports every model twice")
 def test_export_is_the_same_each_time_and_names_no_path(exporter: ModuleType) -> None:
     for with_weights in (False, True):
         data = exporter.export((12, 7, 3), with_weights=with_weights)

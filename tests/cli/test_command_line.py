@@ -435,6 +435,7 @@ def test_names_from_outside_are_printed_as_they_are(zktrain: Any, tmp_path: Path
     assert "[/y]" in zktrain("inspect", bundle.proof).out
 
 
+@pytest.mark.slow("a long run in a process of its own")
 def test_an_interrupted_training_is_one_line_and_can_begin_again(
     zktrain: Any, tmp_path: Path
 ) -> None:

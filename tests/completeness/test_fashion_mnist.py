@@ -16,9 +16,10 @@ from zktrain.errors import Rejected, StatementMismatch, ZktrainError
 DATA = Path("/usr/share/datasets/fashion-mnist")
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="needs the Debian package dataset-fashion-mnist"
-)
+pytestmark = [
+    pytest.mark.skipif(not DATA.is_dir(), reason="needs the Debian package dataset-fashion-mnist"),
+    pytest.mark.slow("a run on all 60,000 records"),
+]
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def files(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(folder, data, recipe, public)
 
 
+@pytest.mark.slow("a run on thousands of records")
 def test_a_small_pass(files: Files) -> None:
     """Committed, trained, proved, verified; as accurate as float32."""
     records = read_dataset(str(files.data))

@@ -21,6 +21,11 @@ from zktrain.errors import InputError
 
 SAMPLE = 3
 """Calls at which a command is stopped; all with ZKTRAIN_ALL_STATES=1."""
+LONGER = [
+    pytest.param(name, marks=pytest.mark.slow("trains or proves for every sample"))
+    for name in COMMANDS
+    if name != "commit"
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ KINDS: dict[str, tuple[Callable[[], BaseException], bool, type[BaseException]]] 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["commit", *LONGER])
 def test_a_command_that_was_stopped_can_be_run_again(
     name: str, kind: str, prepared: tuple[Path, State]
 ) -> None:

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MOMENTS = 12
 
 
+@pytest.mark.slow("a process for every kill")
 def test_killed_commands_end_well_when_they_are_run_again() -> None:
     script = Path(__file__).parents[2] / "scripts" / "kill_commands.py"
     command = [sys.executable, str(script), "--moments", str(MOMENTS)]

@@ -13,6 +13,11 @@ from disk import Disk, Loss, State, state_of
 
 SAMPLE = 5
 """States after a power loss from which a command is run again; all with ZKTRAIN_ALL_STATES=1."""
+LONGER = [
+    pytest.param(name, marks=pytest.mark.slow("trains or proves for every sample"))
+    for name in COMMANDS
+    if name != "commit"
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +28,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
     return root, state_of(root)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["commit", *LONGER])
 def test_a_power_loss_costs_nothing_but_time(name: str, prepared: tuple[Path, State]) -> None:
     root, start = prepared
     command = COMMANDS[name]

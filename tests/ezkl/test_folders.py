@@ -49,6 +49,7 @@ def test_a_folder_is_private_and_goes(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow("waits for processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_process_that_is_asked_to_end(tmp_path: Path, number: signal.Signals) -> None:
     process = holder(tmp_path)

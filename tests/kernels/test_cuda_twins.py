@@ -43,6 +43,7 @@ def test_twins_in_the_simulator() -> None:
     assert done.stdout.split() == [*FAMILIES.split(), "scalar_functions"]
 
 
+@pytest.mark.slow("compiles every twin, and proves with them")
 def test_twins_as_numba_compiles_them() -> None:
     done = run("one_thread_device.py", "cuda_twins.py")
     assert done.returncode == 0, done.stderr
@@ -54,6 +55,7 @@ def twins_used(done: subprocess.CompletedProcess[str]) -> set[str]:
     return set(done.stdout.split()[::2])
 
 
+@pytest.mark.slow("compiles every twin, and proves with them")
 def test_a_proof_through_compiled_twins_has_the_same_bytes() -> None:
     """All but the leaves that a run so small writes."""
     done = run("one_thread_device.py", "prove_with_twins.py")
@@ -63,6 +65,7 @@ def test_a_proof_through_compiled_twins_has_the_same_bytes() -> None:
     }
 
 
+@pytest.mark.slow("compiles every twin, and proves with them")
 @pytest.mark.skipif(find_spec("numba.cuda") is None, reason="this numba has no CUDA simulator")
 def test_a_proof_through_simulated_twins_has_the_same_bytes() -> None:
     """Larger work than 16 cells is done by the CPU's kernels: the simulator is slow."""

@@ -28,7 +28,8 @@ SEED, CIRCUITS, FRESH = "oracle 1", 180, 20
 FILES = 45
 """Every so many circuits one goes through the public functions and files."""
 MOST_STOPPED = 0.12
-BATCHES = 10
+BATCHES = 30
+SLOW = pytest.mark.slow("six honest runs like those of the first batches")
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +60,15 @@ def _check(case: Case, ended: Counter[str], *, files: bool = False) -> None:
     ended["stopped" if outcome.stopped else "accepted"] += 1
 
 
-@pytest.mark.parametrize("part", range(BATCHES))
+@pytest.mark.parametrize(
+    "part", [0, 1, *(pytest.param(part, marks=SLOW) for part in range(2, BATCHES))]
+)
 def test_honest_runs(part: int, cases: list[Case], ended: Counter[str]) -> None:
     for number in range(part, CIRCUITS, BATCHES):
         _check(cases[number], ended, files=number % FILES == 0)
 
 
+@pytest.mark.slow("twenty honest runs")
 def test_fresh_circuits(ended: Counter[str]) -> None:
     seed = os.environ.get("ZKTRAIN_ORACLE_SEED") or secrets.token_hex(4)
     print(f"\nfresh circuits of seed {seed}")

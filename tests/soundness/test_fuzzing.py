@@ -423,6 +423,7 @@ def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:
     return tuple(parts)
 
 
+@pytest.mark.slow("fuzzing for half a minute")
 @fuzzed(40)
 @given(
     layers=st.one_of(st.integers(1, 4), st.just(MAX_LAYERS)),
@@ -504,6 +505,7 @@ def test_segments_of_nothing(
     _bounded(judge, filler * (1 << 20))
 
 
+@pytest.mark.slow("fuzzing for half a minute")
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 def test_coverage_guided(tmp_path: Path) -> None:
     """A few seconds of ``scripts/fuzz_verifier.py``."""

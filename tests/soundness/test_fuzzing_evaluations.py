@@ -142,6 +142,7 @@ def test_texts_that_are_as_long_as_they_may_be(seeds: Seeds, text: bytes) -> Non
     _bounded(seeds.read_statement, text + b" " * MAX_STATEMENT_BYTES)
 
 
+@pytest.mark.slow("fuzzing for half a minute")
 @fuzzed(20)
 @given(
     layers=st.integers(1, 4),

@@ -510,6 +510,7 @@ def test_one_byte_of_every_message_flipped(proven: Proven) -> None:
         _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
 
 
+@pytest.mark.slow("150 verifications")
 def test_one_byte_anywhere_flipped(proven: Proven) -> None:
     """A hundred and fifty random positions of each file."""
     chance = random.Random(3)

@@ -47,6 +47,8 @@ from zktrain.transcript.channel import VerifierChannel
 from zktrain.transcript.spans import Bytes
 from zktrain.wire import Reader
 
+pytestmark = pytest.mark.full_work
+
 Change = Callable[[bytes], bytes]
 
 
