@@ -32,7 +32,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/plot.py benchmarks/results/bench.json --docs docs/figures --table
 
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
 	@echo "written: site/index.html"
 
 $(BIN)/python:
