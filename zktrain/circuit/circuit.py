@@ -12,6 +12,7 @@ from ..errors import MalformedProof
 from ..layers import AffineLayer, AnyLayer, Layer
 from ..layers.geometry import geometry
 from ..layers.network import affine_layers, parameters
+from ..losses import LOSSES
 from ..operations.base import StepGraph
 from ..operations.fixed_point import FixedPoint
 from ..optimizers.momentum import MULTIPLIER_BITS, Momentum
@@ -68,7 +69,7 @@ class Circuit:
     @property
     def trains_in_windows(self) -> bool:
         """Whether the trainer has its program of dense networks for this circuit."""
-        return self.is_dense and not self.frozen
+        return self.is_dense and not self.frozen and LOSSES[self.loss].in_windows
 
     @property
     def dense_layers(self) -> tuple[Layer, ...]:

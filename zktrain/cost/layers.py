@@ -7,14 +7,12 @@ dataset's commitment is nobody's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..arguments.tensors import log_cells
 from ..field.multilinear import log2_ceil
-from ..layers import Convolution, Layer
-from ..operations import Accumulate, Batch, Fixed, Lookup
+from ..operations import Batch, Lookup
 from ..operations.base import Operation, StepGraph
 from ..protocol.relations import claim_order, name_of
 from ..protocol.statement import Statement
@@ -22,6 +20,8 @@ from .counts import layer_products
 from .parts import Work
 
 LOSS, DATA = "loss", "batches"
+Owner = int | str
+"""The number of a layer, or one of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,76 +41,66 @@ def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[L
     circuit, graph = statement.circuit, statement.circuit.graph()
     tensors = {tensor.name: tensor for tensor in graph.tensors}
     samples = 1 << log2_ceil(circuit.batch_size)
-    cells: dict[str, int] = {}
-    lookups: dict[str, int] = {}
+    cells: dict[Owner, float] = {}
+    lookups: dict[Owner, float] = {}
     for tensor in graph.tensors:
         if tensor.committed:
-            _add(cells, _owner(tensor.name), samples << log_cells(tensor))
+            _add(cells, tensor.layer or LOSS, samples << log_cells(tensor))
     for op in graph.operations:
         if isinstance(op, Lookup):
             first = tensors[op.columns[0]]
-            _add(lookups, _owner(first.name), samples << log_cells(first))
+            _add(lookups, first.layer or LOSS, samples << log_cells(first))
     relations = _relations(statement, graph, timed)
     common = _stages(timed)
-    products = {str(n): amount for n, amount in enumerate(layer_products(circuit), 1)}
+    products: dict[Owner, float] = dict(enumerate(layer_products(circuit), 1))
     out = []
-    names = [str(number) for number in range(1, len(circuit.layers) + 1)] + [LOSS, DATA]
-    for name in names:
+    for name in (*range(1, len(circuit.layers) + 1), LOSS, DATA):
         seconds = relations.get(name, 0.0)
         seconds += common.get("commit", 0.0) * _share(cells, name)
         seconds += common.get("opening", 0.0) * _share(cells, name)
         seconds += common.get("lookups", 0.0) * _share(lookups, name)
         seconds += common.get("witness", 0.0) * _share(products, name)
-        layer = circuit.layers[int(name) - 1] if name.isdigit() else None
+        layer = circuit.layers[name - 1] if isinstance(name, int) else None
         out.append(
             LayerCost(
-                name if layer is None else layer.name,
+                str(name) if layer is None else layer.name,
                 "" if layer is None else type(layer).__name__,
-                cells.get(name, 0),
-                lookups.get(name, 0),
+                int(cells.get(name, 0)),
+                int(lookups.get(name, 0)),
                 seconds,
             )
         )
     return out
 
 
-def _add(totals: dict[str, int], name: str, amount: int) -> None:
+def _add(totals: dict[Owner, float], name: Owner, amount: float) -> None:
     totals[name] = totals.get(name, 0) + amount
 
 
-def _share(amounts: Mapping[str, float], name: str) -> float:
+def _share(amounts: Mapping[Owner, float], name: Owner) -> float:
     return amounts.get(name, 0) / (sum(amounts.values()) or 1)
 
 
-def _owner(tensor: str) -> str:
-    """The number of a tensor's layer; those without one belong to the loss, the batch to the
-    data."""
-    if tensor in ("x", "y"):
+def _owner(op: Operation, graph: StepGraph, weights: Mapping[str, int]) -> Owner:
+    if isinstance(op, Batch):
         return DATA
-    found = re.search(r"\d+", tensor)
-    return found.group() if found else LOSS
-
-
-def _owner_of(op: Operation, parameters: Mapping[str, str]) -> str:
-    match op:
-        case Batch():
-            return DATA
-        case Accumulate() | Fixed():
-            return parameters[op.weight]
-    return _owner(str(getattr(op, "output", None) or getattr(op, "source", "")))
+    for name in sorted(op.outputs() or op.inputs()):
+        if name in weights:
+            return weights[name]
+        return graph.tensor(name).layer or LOSS
+    return LOSS
 
 
 def _relations(
     statement: Statement, graph: StepGraph, timed: list[tuple[Work, float]]
-) -> dict[str, float]:
-    layers = enumerate(statement.circuit.layers, 1)
-    parameters = {
-        layer.weight: str(number)
-        for number, layer in layers
-        if isinstance(layer, (Layer, Convolution))
+) -> dict[Owner, float]:
+    weights = {
+        found.name: number
+        for number, layer in enumerate(statement.circuit.layers, 1)
+        for found in layer.parameters()
     }
-    owners = {name_of(op): _owner_of(op, parameters) for op in claim_order(graph)}
-    out: dict[str, float] = {}
+    owners = {name_of(op): _owner(op, graph, weights) for op in claim_order(graph)}
+    out: dict[Owner, float] = {}
     for work, seconds in timed:
         if work.place[0] == "relations" and work.place[-1] in owners:
             owner = owners[work.place[-1]]

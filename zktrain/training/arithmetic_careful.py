@@ -16,7 +16,7 @@ from .arithmetic import (
     rescale,
 )
 from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network
-from .window import Slot
+from .window import Quotient, Slot
 
 _LOWER_RATE = "lower the learning rate, or start from smaller weights"
 
@@ -50,14 +50,13 @@ class CarefulArithmetic:
             self._overflow(where, f"{error}, beyond exact arithmetic", _LOWER_RATE)
 
     def quotient(
-        self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
+        self, name: Quotient, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
     ) -> torch.Tensor:
         """See ``Arithmetic``."""
-        forward = name[0] == "z"
+        forward = name.forward
         matrix = self._network.weights[weight]
         layers = self._network.circuit.dense_layers
-        # q_l is the error of layer l, although it comes through the weight of layer l + 1.
-        where = f"layer {layers[int(name[1:]) - 1].name}, {'output' if forward else 'error'}"
+        where = f"layer {layers[name.layer - 1].name}, {'output' if forward else 'error'}"
         accumulator = self._product(left, matrix.t() if forward else matrix, where)
         if bias is not None:
             offset = self._network.weights[bias].to(torch.int64)

@@ -16,8 +16,9 @@ import torch
 
 from .arithmetic import EXACT_FLOAT, MAX_DISTANCE, ONE, normalised
 from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT, Network, error_unit, losses, run_step
-from .window import Slot, Window
+from .window import Quotient, Slot, Window
 
+_FIRST = Quotient(1, True)
 # The bounds are products of floats themselves; the margin is far above their rounding.
 _LIMIT = EXACT_FLOAT * (1 - 2.0**-40)
 
@@ -47,15 +48,10 @@ class FastArithmetic:
             name: torch.full((1, values.shape[1]), self._half, dtype=torch.float64).to(
                 network.device
             )
-            for name, values in window.values.items()
-            if name in window.accumulators
+            for name, values in window.quotients.items()
         }
         self._offsets = {name: torch.empty_like(values) for name, values in self._halves.items()}
-        self._scaled = {
-            name: torch.empty_like(values)
-            for name, values in window.values.items()
-            if name[0] == "e"
-        }
+        self._scaled = [torch.empty_like(values) for values in window.errors]
         self._positions = {name: at for at, name in enumerate(network.weights)}
         most = max(cells.numel() for cells in window.accumulators.values())
         self._scratch = torch.empty(most, dtype=torch.float64, device=network.device)
@@ -80,7 +76,7 @@ class FastArithmetic:
             run_step(self._network, self._window, slot, self)
 
     def quotient(
-        self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
+        self, name: Quotient, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
     ) -> torch.Tensor:
         """See ``Arithmetic``."""
         matrix = self._network.weights[weight]
@@ -88,11 +84,11 @@ class FastArithmetic:
         if bias is not None:
             values = self._network.weights[bias]
             offset = torch.add(offset, values, alpha=self._bias_factor, out=self._offsets[name])
-        right = matrix.t() if name[0] == "z" else matrix
+        right = matrix.t() if name.forward else matrix
         accumulator = torch.addmm(offset, left, right, out=slot.accumulators[name])
-        if name == "z1":
+        if name == _FIRST:
             torch.mv(left, self._ones, out=slot.input_sums)
-        return torch.mul(accumulator, self._down, out=self._window.values[name]).floor_()
+        return torch.mul(accumulator, self._down, out=self._window.quotients[name]).floor_()
 
     def normaliser(self, logits: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         """See ``Arithmetic``."""
@@ -102,7 +98,7 @@ class FastArithmetic:
         """See ``Arithmetic``."""
         weights = self._network.weights
         names = self._network.circuit.dense_layers[layer - 1]
-        scaled = torch.mul(error, slot.negated, out=self._scaled[f"e{layer}"])
+        scaled = torch.mul(error, slot.negated, out=self._scaled[layer - 1])
         weights[names.weight].addmm_(scaled.t(), activation)
         self._note_range(names.weight, slot)
         if names.bias is not None:
@@ -112,25 +108,23 @@ class FastArithmetic:
     def _note_range(self, name: str, slot: Slot) -> None:
         torch.aminmax(self._network.weights[name], out=slot.ranges[self._positions[name]])
 
-    def _row_sums(self, name: str, size: int) -> torch.Tensor:
+    def _row_sums(self, name: Quotient, size: int) -> torch.Tensor:
         """At least ``max_row sum_i |left_i|`` of the left factor of the product ``name``."""
         window, circuit = self._window, self._network.circuit
-        index, outputs = int(name[1:]), len(circuit.dense_layers)
-        if name == "z1":
+        if name == _FIRST:
             return window.input_sums.narrow(0, 0, size).amax()
-        if name[0] == "q" and index + 1 == outputs and circuit.loss == "cross_entropy":
+        ends = not name.forward and name.through == len(circuit.dense_layers)
+        if ends and circuit.loss == "cross_entropy":
             return window.p.narrow(0, 0, size).sum(dim=2).amax() + float(ONE)
-        if name[0] == "q" and index + 1 == outputs and circuit.loss == "binary_cross_entropy":
+        if ends and circuit.loss == "binary_cross_entropy":
             return window.p.new_full((), float(ONE * circuit.classes))
-        before = f"z{index - 1}" if name[0] == "z" else f"q{index + 1}"
-        if before not in window.accumulators:
-            before = f"z{outputs}"
+        before = Quotient(name.layer + (-1 if name.forward else 1), name.forward or ends)
         cells = window.accumulators[before].narrow(0, 0, size)
         magnitudes = self._scratch.narrow(0, 0, cells.numel()).view(cells.shape)
         # |floor(acc / 2^k)| <= |acc| / 2^k + 1
         norm = torch.abs(cells, out=magnitudes).sum(dim=2).amax()
         norm = norm * self._down + float(cells.shape[2])
-        if before[0] == "z" and name[0] == "q":
+        if ends:
             norm = norm * error_unit(circuit) + float(ONE)
         return norm
 
@@ -142,7 +136,7 @@ class FastArithmetic:
             low, high = torch.aminmax(cells.narrow(0, 0, size))
             parts.append(torch.stack([low, high, self._row_sums(name, size)]))
         if self._network.circuit.loss == "cross_entropy":
-            logits = window.quotient(f"z{len(self._network.circuit.dense_layers)}", size)
+            logits = window.trace(Quotient(len(self._network.circuit.dense_layers), True), size)
             distance = window.c.narrow(0, 0, size) - logits.amin(dim=2)
             at = window.p.narrow(0, 0, size).sum(dim=2).amax()
             before = window.p_before.narrow(0, 0, size).sum(dim=2).amin()
@@ -168,12 +162,12 @@ class FastArithmetic:
         return rest[:size].tolist() if sound else None
 
     def _product_sound(
-        self, name: str, figures: npt.NDArray[np.float64], largest: npt.NDArray[np.float64]
+        self, name: Quotient, figures: npt.NDArray[np.float64], largest: npt.NDArray[np.float64]
     ) -> bool:
         low, high, row_sum = figures
-        layer = self._network.circuit.dense_layers[int(name[1:]) - (name[0] == "z")]
+        layer = self._network.circuit.dense_layers[name.through - 1]
         bound = row_sum * largest[self._positions[layer.weight]] + self._half
-        if name[0] == "z" and layer.bias is not None:
+        if name.forward and layer.bias is not None:
             bound += self._bias_factor * largest[self._positions[layer.bias]]
         return bool(
             bound < _LIMIT

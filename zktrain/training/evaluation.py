@@ -32,7 +32,8 @@ class _Forward(Step):
     """A step whose errors speak of records."""
 
     def _overflow(self, name: str, what: str) -> NoReturn:
-        where = self._rules.layer(name) + (", two logits" if name == "d" else "")
+        two = ", two logits" if self._rules.tensors[name].layer is None else ""
+        where = self._rules.layer(name) + two
         first, last = self._number or 0, (self._number or 0) + len(self._values["x"]) - 1
         raise RangeOverflow(
             f"records {first} to {last}, {where}: {what}; the network cannot be evaluated on these "
@@ -44,7 +45,7 @@ class _Forward(Step):
 
 def _asked(graph: StepGraph) -> list[Tensor]:
     """Committed tensors and low limbs."""
-    return [t for t in graph.tensors if t.committed or t.name.endswith(".low")]
+    return [t for t in graph.tensors if t.hint]
 
 
 def _parts(

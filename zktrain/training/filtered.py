@@ -38,7 +38,8 @@ class Past:
         self._stated: Momentum = stated
         self._known: Coefficients | None = None
         self._first = self._next = 0
-        self._kept: dict[str, torch.Tensor] = {}
+        self._errors: dict[int, torch.Tensor] = {}
+        self._activations: dict[int, torch.Tensor] = {}
         self._indices = torch.zeros((0, 0), dtype=torch.int64)
         self._start: dict[str, torch.Tensor] = {}
 
@@ -79,9 +80,9 @@ class Past:
         if len(self._indices) != count:
             self._indices = zeros(batch, dtype=torch.int64)
             for index, layer in enumerate(circuit.dense_layers, 1):
-                self._kept[f"e{index}"] = zeros(batch, layer.outputs, dtype=torch.float32)
+                self._errors[index] = zeros(batch, layer.outputs, dtype=torch.float32)
                 if index > 1:
-                    self._kept[f"a{index}"] = zeros(batch, layer.inputs, dtype=torch.float32)
+                    self._activations[index] = zeros(batch, layer.inputs, dtype=torch.float32)
         if self._stated.weight_decay:
             self._start = {
                 name: values * 2.0**-START_BITS for name, values in self._network.weights.items()
@@ -94,9 +95,9 @@ class Past:
     def keep(self, layer: int, activation: torch.Tensor, error: torch.Tensor) -> None:
         """What the gradient of a layer (from 1) is made of in this step."""
         place = self._next % len(self._indices)
-        self._kept[f"e{layer}"][place].copy_(error)
+        self._errors[layer][place].copy_(error)
         if layer > 1:
-            self._kept[f"a{layer}"][place].copy_(activation)
+            self._activations[layer][place].copy_(activation)
 
     def end(self) -> None:
         """The step is over."""
@@ -123,10 +124,10 @@ class Past:
         for first in range(begin, end, _STEPS_AT_ONCE):
             last = min(end, first + _STEPS_AT_ONCE)
             places = self._on_device(known.tau[first:last] % len(self._indices))
-            errors = self._kept[f"e{layer}"].index_select(0, places).to(torch.float64)
+            errors = self._errors[layer].index_select(0, places).to(torch.float64)
             errors *= self._on_device(known.by[first:last]).view(-1, 1, 1)
             if layer > 1:
-                activations = self._kept[f"a{layer}"].index_select(0, places)
+                activations = self._activations[layer].index_select(0, places)
             else:
                 indices = self._indices.index_select(0, places).view(-1)
                 activations = self._inputs.index_select(0, indices)

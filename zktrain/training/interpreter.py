@@ -3,31 +3,29 @@
 Dense networks have a program of their own (``step``, ``window``) that checks a whole window of
 steps at once; this one serves every other network. It evaluates the tensors of the graph that
 are asked for, in float64 or int64 integers of shape ``(B, *axes)``, checks every range where it
-can be left, and then makes the updates. What the circuit only constrains has one value:
-
-    quotient and high limb  from the equation of the low limb, all floored
-    ``s``                   1 where ``z > 0``
-    ``h``                   1 at the first largest tap of a window, or logit of a record
-    ``f``, ``df``           value and slope of an activation, from its table
-    ``c``, ``p``            the softmax of ``arithmetic.Softmax``, or ``p`` the sigmoid
+can be left, and then makes the updates. What the circuit only constrains has one value, that of
+the tensor's hint (``arguments.hints``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NoReturn
+from typing import NoReturn, assert_never
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..arguments.hints import Column, FirstLargest, Floor, Normaliser, Sign
 from ..arguments.tensors import Tensor
 from ..circuit import bounds
+from ..circuit.build import INPUTS, LABELS
 from ..circuit.circuit import Circuit
 from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
+from ..losses import LOSSES
 from ..operations import (
     Accumulate,
     Affine,
@@ -36,30 +34,28 @@ from ..operations import (
     Lookup,
     Product,
     UnitMap,
+    reach,
 )
 from ..operations.base import StepGraph
-from ..operations.map_arrays import window_moves
-from ..operations.maps import Before, Map, Reorder, Window
+from ..operations.build import Defining
 from ..optimizers.momentum import START_BITS, Coefficients, coefficients_of
-from ..tables.curves import curve
+from ..tables.tables import TABLES
 from .arithmetic import (
     ACCUMULATOR_LIMIT,
     LOGIT_SCALE,
     MAX_DISTANCE,
     AccumulatorOverflow,
-    Sigmoid,
     Softmax,
     exact_matmul,
     largest,
 )
+from .map_tensors import map_values
 from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT
 
+_DEFINING = (Linear, Product, UnitMap, Affine, AffineTransposed)
 EXACT_BITS = 52
 EXACT = 1 << EXACT_BITS
 """Sums of two such integers are exact in float64."""
-LIMB = 16
-_LIMB_MASK = (1 << LIMB) - 1
-_MOST_DISTANCE = (1 << 16) - 2
 _LOWER_RATE = "lower the learning rate, or start from smaller weights"
 
 Values = Mapping[str, torch.Tensor]
@@ -76,39 +72,12 @@ class Rules:
         sizes = bounds.sizes(circuit) if graph is None else {}
         graph = graph or circuit.graph()
         self.tensors = {tensor.name: tensor for tensor in graph.tensors}
-        self.definitions: dict[str, Linear | Product | UnitMap | Affine | AffineTransposed] = {}
-        self.updates: list[Accumulate] = []
-        self.rescaled: dict[str, Linear] = {}
-        """By quotient, high and low limb: the equation of the low limb."""
-        self.signs: dict[str, str] = {}
-        self.winners: dict[str, str] = {}
-        self.sigmoids: dict[str, str] = {}
-        self.curves: dict[str, tuple[str, str, int]] = {}
-        """Of values and slopes: the curve, the tensor it is taken of, and which of both."""
-        products: dict[str, str] = {}
+        self.definitions: dict[str, Defining] = {}
+        self.updates = [op for op in graph.operations if isinstance(op, Accumulate)]
         for op in graph.operations:
-            match op:
-                case Accumulate():
-                    self.updates.append(op)
-                case Linear() if op.output.endswith(".low"):
-                    for name in (op.output, *(name for _, name in op.terms[1:])):
-                        self.rescaled[name] = op
-                case Linear() | Product() | UnitMap() | Affine() | AffineTransposed():
-                    self.definitions[op.output] = op
-                    if isinstance(op, Product):
-                        products[op.left] = op.right
-                case Lookup("relu", (z, sign)):
-                    self.signs[sign] = z
-                case Lookup("sigmoid", (z, p)):
-                    self.sigmoids[p] = z
-                case Lookup(table, (z, value, slope)) if table.startswith("curve."):
-                    self.curves[value] = (table.removeprefix("curve."), z, 0)
-                    self.curves[slope] = (table.removeprefix("curve."), z, 1)
-                case Lookup("winner", (_, wins)):
-                    self.winners[wins] = products[wins]
-                case _:
-                    pass
-        self.logits = f"z{len(circuit.layers)}"
+            if isinstance(op, _DEFINING) and self.tensors[op.output].hint is None:
+                self.definitions[op.output] = op
+        self.logits = graph.logits
         self.ranges = {
             op.columns[0]: _range(op)
             for op in graph.operations
@@ -123,38 +92,21 @@ class Rules:
         """Tensors that no lookup keeps within exact floating-point arithmetic."""
 
     def layer(self, name: str) -> str:
-        """What an error calls the layer of a tensor; what has no number is about the logits."""
-        digits = "".join(c if c.isdigit() else " " for c in name).split()
-        number = int(digits[0]) if digits else len(self.circuit.layers)
-        return f"layer {self.circuit.layers[number - 1].name}"
+        """What an error calls the layer of a tensor; what has none is about the logits."""
+        layers = self.circuit.layers
+        return f"layer {layers[(self.tensors[name].layer or len(layers)) - 1].name}"
 
 
 def _range(op: Lookup) -> tuple[int, int]:
     """What the first column of a lookup may be."""
-    if op.table in ("winner", "exp"):
-        return 0, _MOST_DISTANCE
-    if op.table in ("range16", "range18"):
-        return -op.offset, _LIMB_MASK - op.offset
-    return QUOTIENT_LOW, QUOTIENT_HIGH
+    low, high = reach.table_ranges(op.table)[0]
+    return low - op.offset, high - op.offset
 
 
-@lru_cache(maxsize=8)
-def _curve_column(function: str, which: int, device: str) -> torch.Tensor:
-    """Values or slopes of a curve on a device, float64, row ``z + 2^15``."""
-    known = curve(function)
-    column = (known.values, known.slopes)[which]
-    return torch.from_numpy(column.copy()).to(dtype=torch.float64, device=device)
-
-
-@lru_cache(maxsize=2)
-def _sigmoid(device: str) -> Sigmoid:
-    return Sigmoid(device)
-
-
-def _looked_up(table: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Row ``z + 2^15`` of the table; of one outside 16 bits the nearest."""
-    rows = (z + float(1 << 15)).clamp_(0.0, float(len(table) - 1))
-    return torch.take(table, rows.to(torch.int64))
+@lru_cache(maxsize=16)
+def _column(table: str, column: int, device: str) -> torch.Tensor:
+    """A column of a lookup table on a device, float64."""
+    return torch.from_numpy(TABLES[table].columns()[column]).to(dtype=torch.float64, device=device)
 
 
 class Step:
@@ -175,9 +127,10 @@ class Step:
         self._weights = weights
         self._softmax = softmax
         self._number = number
-        self._values = {"x": inputs}
+        self._values = {INPUTS: inputs}
         if targets is not None:
-            self._values["y"] = targets
+            self._values[LABELS] = targets
+        self._totals: dict[tuple[str, int, int], torch.Tensor] = {}
 
     def value(self, name: str) -> torch.Tensor:
         """A tensor without padding."""
@@ -186,25 +139,27 @@ class Step:
         return self._values[name]
 
     def _compute(self, name: str) -> None:
-        rules = self._rules
-        if name in rules.rescaled:
-            self._rescale(rules.rescaled[name])
-        elif name in rules.signs:
-            self._values[name] = (self.value(rules.signs[name]) > 0).to(torch.float64)
-        elif name in rules.winners:
-            self._values[name] = self._winner(name)
-        elif name in rules.curves:
-            function, source, which = rules.curves[name]
-            z = self.value(source)
-            self._values[name] = _looked_up(_curve_column(function, which, str(z.device)), z)
-        elif name in rules.sigmoids:
-            logits = self.value(rules.sigmoids[name])
-            self._values[name] = found = torch.empty_like(logits)
-            _sigmoid(str(logits.device)).centred(logits, found)
-        elif name in ("c", "p", "p.before"):
-            self._normalise()
-        else:
-            self._values[name] = self._define(name)
+        tensor = self._rules.tensors[name]
+        match tensor.hint:
+            case None:
+                found = self._define(name)
+            case Floor() as hint:
+                found = self._floor(tensor, hint)
+            case Sign(source):
+                found = (self.value(source) > 0).to(torch.float64)
+            case FirstLargest(source):
+                found = self._winner(tensor, source)
+            case Column(table, source, column, first):
+                at = self.value(source)
+                rows = _column(table, column, str(at.device))
+                # of a value without a row the nearest
+                place = (at - float(first)).clamp_(0.0, float(len(rows) - 1))
+                found = torch.take(rows, place.to(torch.int64))
+            case Normaliser(logits):
+                found = self._normaliser(logits)
+            case _:
+                assert_never(tensor.hint)
+        self._values[name] = found
 
     def _define(self, name: str) -> torch.Tensor:
         op = self._rules.definitions[name]
@@ -227,7 +182,7 @@ class Step:
         elif name in self._rules.wide:
             self._check(found, -EXACT, EXACT, name)
         axes = self._rules.tensors[name].axes
-        return found.reshape(len(self._values["x"]), *axes)
+        return found.reshape(len(self._values[INPUTS]), *axes)
 
     def _affine(self, op: Affine) -> torch.Tensor:
         weight = self._weights[op.weight]
@@ -249,12 +204,12 @@ class Step:
 
     def _linear(self, op: Linear) -> torch.Tensor:
         output = self._rules.tensors[op.output]
-        batch = len(self._values["x"])
+        batch = len(self._values[INPUTS])
         total = torch.full(
             (batch, *output.axes),
             op.constant,
             dtype=torch.float64,
-            device=self._values["x"].device,
+            device=self._values[INPUTS].device,
         )
         for coefficient, name in op.terms:
             term, own = self.value(name).to(torch.float64), self._rules.tensors[name]
@@ -272,39 +227,32 @@ class Step:
             total = total + coefficient * term
         return total
 
-    def _rescale(self, op: Linear) -> None:
-        """``low`` is what the equation leaves when quotient and higher limbs are floors."""
-        (factor, accumulator), (minus_unit, quotient), *high = op.terms
-        source = self.value(accumulator).to(torch.int64)
-        if factor != 1:
-            self._check(
-                source, -(ACCUMULATOR_LIMIT // factor), ACCUMULATOR_LIMIT // factor, quotient
-            )
-        total = factor * source + op.constant
-        shift = (-minus_unit).bit_length() - 1
-        found = total >> shift
+    def _floor(self, tensor: Tensor, hint: Floor) -> torch.Tensor:
+        """A quotient, which must have 16 bits, in float64, or a limb in int64."""
+        key = (hint.source, hint.factor, hint.offset)
+        if key not in self._totals:
+            source = self.value(hint.source).to(torch.int64)
+            if hint.factor != 1:
+                most = ACCUMULATOR_LIMIT // hint.factor
+                self._check(source, -most, most, tensor.name)
+            self._totals[key] = hint.factor * source + hint.offset
+        found = self._totals[key] >> hint.shift
+        if hint.bits is not None:
+            return found & ((1 << hint.bits) - 1)
         if self._number is not None:
-            low, high_value = (int(bound.item()) for bound in torch.aminmax(found))
-            if low < QUOTIENT_LOW or high_value > QUOTIENT_HIGH:
-                fixed_point = self._rules.circuit.fixed_point
-                forward = quotient[0] == "z"
-                bits = fixed_point.activation_bits if forward else fixed_point.error_bits
-                value = low if -low > high_value else high_value
+            low, high = (int(bound.item()) for bound in torch.aminmax(found))
+            if low < QUOTIENT_LOW or high > QUOTIENT_HIGH:
+                value = low if -low > high else high
                 self._overflow(
-                    quotient,
-                    f"the value {value} (= {value / (1 << bits):g}) is outside the 16-bit range "
-                    f"[{QUOTIENT_LOW}, {QUOTIENT_HIGH}]",
+                    tensor.name,
+                    f"the value {value} (= {value / (1 << tensor.fraction):g}) is outside the "
+                    f"16-bit range [{QUOTIENT_LOW}, {QUOTIENT_HIGH}]",
                 )
-        self._values[quotient] = found.to(torch.float64)
-        self._values[op.output] = total & _LIMB_MASK
-        for unit, name in high:
-            limb = total >> ((-unit).bit_length() - 1)
-            self._values[name] = limb & self._rules.tensors[name].high
+        return found.to(torch.float64)
 
-    def _winner(self, name: str) -> torch.Tensor:
+    def _winner(self, tensor: Tensor, source: str) -> torch.Tensor:
         """One-hot over the taps of each window, or over the units where there are none."""
-        tensor = self._rules.tensors[name]
-        seen = self.value(self._rules.winners[name])
+        seen = self.value(source)
         grid = 1 + len(tensor.grid)
         flat = seen.reshape(*seen.shape[:grid], -1, tensor.width if tensor.taps else 1)
         # argmax does not promise the first of equal values
@@ -314,19 +262,17 @@ class Step:
         first = scores == scores.amax(dim=grid, keepdim=True)
         return first.to(torch.float64).reshape(seen.shape)
 
-    def _normalise(self) -> None:
-        logits = self.value(self._rules.logits)
+    def _normaliser(self, name: str) -> torch.Tensor:
+        logits = self.value(name)
         c = self._softmax.search(logits)
         distance = int((c - logits.amin(dim=1)).amax().item())
         if distance > MAX_DISTANCE:
             self._overflow(
-                self._rules.logits,
-                f"the value {distance} (= {distance / 256:g}) between two logits of one record "
-                f"is above {MAX_DISTANCE}",
+                name,
+                f"the value {distance} (= {distance / LOGIT_SCALE:g}) between two logits of one "
+                f"record is above {MAX_DISTANCE}",
             )
-        at, before = torch.empty_like(logits), torch.empty_like(logits)
-        self._softmax.probabilities(c, logits, at, before)
-        self._values |= {"c": c, "p": at, "p.before": before}
+        return c
 
     def _check(self, values: torch.Tensor, low: int, high: int, name: str) -> None:
         if self._number is None:
@@ -344,17 +290,9 @@ class Step:
 
     def loss(self) -> float:
         """Mean loss of the batch, in floating point."""
-        logits, targets = self.value(self._rules.logits), self._values["y"]
-        if self._rules.circuit.loss == "cross_entropy":
-            wanted = (logits * targets).sum(dim=1)
-            total = self._softmax.estimate(logits) - wanted
-            return float(total.mean().item()) / LOGIT_SCALE
-        if self._rules.circuit.loss == "binary_cross_entropy":
-            scaled = logits / LOGIT_SCALE
-            total = torch.nn.functional.softplus(scaled) - scaled * targets
-            return float(total.sum(dim=1).mean().item())
-        error = logits / LOGIT_SCALE - targets
-        return float(error.square().sum(dim=1).mean().item()) / 2
+        logits, targets = self.value(self._rules.logits) / LOGIT_SCALE, self._values[LABELS]
+        per_record = LOSSES[self._rules.circuit.loss].per_record
+        return float(per_record(logits, targets).mean().item())
 
     def gradients(self) -> dict[str, torch.Tensor]:
         """Of all parameters, int64, a bias times the scale of its activation."""
@@ -400,34 +338,6 @@ class Step:
         return int(np.prod((*tensor.taps, tensor.width)))
 
 
-def map_values(map_: Map, values: torch.Tensor, source: Tensor, output: Tensor) -> torch.Tensor:
-    """``operations.map_arrays.apply_map`` on a device: ``(B, *output.axes)``, float64."""
-    batch = len(values)
-    match map_:
-        case Reorder():
-            if source.grid:
-                return values.permute(0, 3, 1, 2).reshape(batch, output.width)
-            planes = values.reshape(batch, output.width, *output.grid)
-            return planes.permute(0, 2, 3, 1).contiguous()
-        case Before():
-            axis = 1 + len(source.grid)
-            rest = (source.width,) if source.taps else ()
-            flat = values.reshape(*values.shape[:axis], -1, *rest)
-            return (torch.cumsum(flat, dim=axis) - flat).reshape(values.shape)
-        case Window():
-            return _windows(map_, values, source, output)
-
-
-def _windows(map_: Window, values: torch.Tensor, source: Tensor, output: Tensor) -> torch.Tensor:
-    out = torch.zeros((len(values), *output.axes), dtype=torch.float64, device=values.device)
-    for place, taken in window_moves(map_, source, output):
-        if output.taps:
-            out[(slice(None), *place)] = values[(slice(None), *taken)]
-        else:
-            out[(slice(None), *place)] += values[(slice(None), *taken)]
-    return out
-
-
 class GraphTrajectory:
     """The weights along a training run, as ``trajectory.Trajectory``, for any step graph."""
 
@@ -453,12 +363,7 @@ class GraphTrajectory:
         self._past: list[dict[str, torch.Tensor]] = []
         """Gradients since the last restart; of those that no change needs again, nothing."""
         self._start: dict[str, torch.Tensor] = {}
-        committed = {tensor.name for tensor in circuit.graph().tensors if tensor.committed}
-        self._traced = [
-            tensor.name
-            for tensor in circuit.graph().tensors
-            if tensor.name in committed or tensor.name.endswith(".low")
-        ]
+        self._traced = [tensor.name for tensor in circuit.graph().tensors if tensor.hint]
 
     def weights(self) -> dict[str, npt.NDArray[np.int64]]:
         """The integer weights now, on the CPU."""

@@ -23,7 +23,7 @@ import torch
 
 from ..circuit.circuit import Circuit
 from .arithmetic import LOGIT_SCALE, ONE, Sigmoid, Softmax
-from .window import Slot, Window
+from .window import Quotient, Slot, Window
 
 QUOTIENT_LOW, QUOTIENT_HIGH = -(1 << 15), (1 << 15) - 1
 WEIGHT_LIMIT = 1 << 52
@@ -33,13 +33,12 @@ class Arithmetic(Protocol):
     """The three operations of a step that can leave their range."""
 
     def quotient(
-        self, name: str, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
+        self, name: Quotient, left: torch.Tensor, weight: str, bias: str | None, slot: Slot
     ) -> torch.Tensor:
         """``floor((left M + 2^f bias + 2^(k-1)) / 2^k)``; the dividend goes to the accumulator
-        ``name`` of the slot, the result to the value ``name`` of the window.
+        of the slot, the result to the quotients of the window.
 
-        ``M`` is the weight for a ``z``, its transpose for a ``q``; the first letter of ``name``
-        says which.
+        ``M`` is the weight forward, its transpose backward.
         """
         ...
 
@@ -86,15 +85,16 @@ def run_step(network: Network, window: Window, slot: Slot, arithmetic: Arithmeti
     """Train on the batch of ``slot``."""
     layers = network.circuit.dense_layers
     torch.index_select(window.inputs, 0, slot.indices, out=window.records)
-    activations = [window.values["x"].copy_(window.records)]
-    outputs = []
+    activations, outputs = window.activations, []
+    activations[0].copy_(window.records)
     for index, layer in enumerate(layers, 1):
-        z = arithmetic.quotient(f"z{index}", activations[-1], layer.weight, layer.bias, slot)
+        name = Quotient(index, True)
+        z = arithmetic.quotient(name, activations[index - 1], layer.weight, layer.bias, slot)
         outputs.append(z)
         if index < len(layers):
-            activations.append(torch.clamp_min(z, 0.0, out=window.values[f"a{index}"]))
+            torch.clamp_min(z, 0.0, out=activations[index])
 
-    error = window.values[f"e{len(layers)}"]
+    error = window.errors[-1]
     if network.circuit.loss == "cross_entropy":
         estimate = slot.estimate.copy_(network.softmax.estimate(outputs[-1]))
         slot.c.copy_(arithmetic.normaliser(outputs[-1], estimate))
@@ -110,8 +110,8 @@ def run_step(network: Network, window: Window, slot: Slot, arithmetic: Arithmeti
         below = error
         if index > 1:
             weight = layers[index - 1].weight
-            q = arithmetic.quotient(f"q{index - 1}", error, weight, None, slot)
-            below = window.values[f"e{index - 1}"]
+            q = arithmetic.quotient(Quotient(index - 1, False), error, weight, None, slot)
+            below = window.errors[index - 2]
             # q where z > 0, else 0
             torch.ops.aten.threshold_backward.grad_input(q, outputs[index - 2], 0, grad_input=below)
         arithmetic.update(index, activations[index - 1], error, slot)
@@ -126,7 +126,7 @@ def error_unit(circuit: Circuit) -> float:
 def losses(network: Network, window: Window, size: int) -> torch.Tensor:
     """The loss before the update of the first ``size`` steps, float64 ``(size,)``."""
     circuit = network.circuit
-    logits = window.quotient(f"z{len(circuit.dense_layers)}", size)
+    logits = window.trace(Quotient(len(circuit.dense_layers), True), size)
     targets = window.targets.narrow(0, 0, size)
     if circuit.loss == "cross_entropy":
         wanted = (logits * targets).sum(dim=(1, 2)) * (1 / ONE)

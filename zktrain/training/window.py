@@ -19,6 +19,19 @@ _MOST_CELLS = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
+class Quotient:
+    """The rescaled product ``z`` (``forward``) or ``q`` of layer ``layer``, from 1."""
+
+    layer: int
+    forward: bool
+
+    @property
+    def through(self) -> int:
+        """The layer whose weight it is multiplied by: an error comes through the one above."""
+        return self.layer if self.forward else self.layer + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """Views of a window's buffers for one step; ``negated`` is minus the step's multiplier, and
     ``ranges`` are the smallest and largest value of every parameter after it."""
@@ -26,7 +39,7 @@ class Slot:
     indices: torch.Tensor
     negated: torch.Tensor
     targets: torch.Tensor
-    accumulators: dict[str, torch.Tensor]
+    accumulators: dict[Quotient, torch.Tensor]
     input_sums: torch.Tensor
     estimate: torch.Tensor
     c: torch.Tensor
@@ -39,15 +52,16 @@ class Window:
     """Up to ``length`` steps. With ``B`` the batch size and ``C`` the number of classes:
 
     ``indices`` int64 ``(length, B)`` and ``negated`` float64 ``(length,)`` are given; the trace is
-    ``accumulators`` ``(length, B, n)`` by the name of the quotient, with ``2^(k-1)`` added,
+    ``accumulators`` ``(length, B, n)`` by their quotient, with ``2^(k-1)`` added,
     ``estimate`` and ``c`` ``(length, B)``, ``p`` and ``p_before`` ``(length, B, C)``, all float64.
-    ``values`` are those of the step that ran last.
+    ``quotients``, ``activations`` (what each layer reads) and ``errors`` (of each layer's output)
+    are those of the step that ran last.
     """
 
     def __init__(self, circuit: Circuit, inputs: torch.Tensor, labels: torch.Tensor) -> None:
         layers, batch, classes = circuit.dense_layers, circuit.batch_size, circuit.classes
-        widths = {f"z{index}": layer.outputs for index, layer in enumerate(layers, 1)}
-        widths |= {f"q{index}": layer.outputs for index, layer in enumerate(layers[:-1], 1)}
+        widths = {Quotient(at, True): layer.outputs for at, layer in enumerate(layers, 1)}
+        widths |= {Quotient(at, False): layer.outputs for at, layer in enumerate(layers[:-1], 1)}
         device = inputs.device
         self.length = max(1, min(LENGTH, _MOST_CELLS // (batch * sum(widths.values()))))
         self.inputs = inputs
@@ -71,11 +85,10 @@ class Window:
         self.ranges = zeros(n + 1, len(circuit.parameter_shapes()), 2)
 
         self.records = zeros(batch, circuit.features, dtype=torch.uint8)
-        self.values = {name: zeros(batch, width) for name, width in widths.items()}
-        self.values["x"] = zeros(batch, circuit.features)
-        for index, layer in enumerate(layers, 1):
-            for letter in "ae":
-                self.values[f"{letter}{index}"] = zeros(batch, layer.outputs)
+        self.quotients = {name: zeros(batch, width) for name, width in widths.items()}
+        outputs = [layer.outputs for layer in layers]
+        self.activations = [zeros(batch, width) for width in (circuit.features, *outputs[:-1])]
+        self.errors = [zeros(batch, width) for width in outputs]
         self.slots = [self._slot(at) for at in range(n)]
 
     def _slot(self, at: int) -> Slot:
@@ -109,6 +122,6 @@ class Window:
         targets = self.targets.view(-1, self.targets.shape[2])
         torch.index_select(self._classes, 0, self._batch_labels, out=targets)
 
-    def quotient(self, name: str, size: int) -> torch.Tensor:
+    def trace(self, name: Quotient, size: int) -> torch.Tensor:
         """A new tensor of the quotients of the first ``size`` steps."""
         return (self.accumulators[name].narrow(0, 0, size) * self._down).floor_()

@@ -9,13 +9,16 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from ..arguments.hints import Column, Floor, Normaliser, Sign
 from ..arguments.tensors import Tensor
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import InputError
+from ..operations import Affine, AffineTransposed
+from ..operations.base import StepGraph
 from ..progress import Progress, silent
 from .trajectory import Trajectory, Weights, trajectory_of
-from .window import Window
+from .window import Quotient, Window
 
 
 def _cell_type(tensor: Tensor) -> torch.dtype:
@@ -33,10 +36,13 @@ class _Outputs:
     def __init__(self, circuit: Circuit, padded_steps: int, device: torch.device | str) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
         self._real: dict[str, torch.Tensor] = {}
-        self._shift = circuit.fixed_point.shift
         self._cells = torch.empty(0, dtype=torch.int64, device=device)
-        for tensor in circuit.graph().tensors:
-            if not tensor.committed and not tensor.name.endswith(".low"):
+        self._shifted = self._cells
+        graph = circuit.graph()
+        self._hints = {tensor.name: tensor.hint for tensor in graph.tensors if tensor.hint}
+        self._accumulators = _accumulators(circuit, graph) if circuit.trains_in_windows else {}
+        for tensor in graph.tensors:
+            if not tensor.hint:
                 continue
             real = (circuit.batch_size, *tensor.axes)
             shape = (padded_steps, *(_padded(size) for size in real))
@@ -52,36 +58,57 @@ class _Outputs:
         def place(name: str) -> torch.Tensor:
             return self._real[name].narrow(0, first, size)
 
-        for name, accumulator in window.accumulators.items():
-            # acc + 2^(k-1) = 2^k quotient + 2^(k-16) high + low, or with 2^16 middle between them;
-            # conversions keep the low 16 bits.
-            cells, shifted = self._scratch(accumulator.narrow(0, 0, size))
-            place(f"{name}.low").copy_(cells)
-            top = self._shift - 16
-            place(f"{name}.high").copy_(torch.bitwise_right_shift(cells, top, out=shifted))
-            if top > 16:
-                middle = torch.bitwise_right_shift(cells, 16, out=shifted)
-                place(f"{name}.middle").copy_(middle.bitwise_and_((1 << (top - 16)) - 1))
-            place(name).copy_(torch.bitwise_right_shift(cells, self._shift, out=shifted))
-            sign = f"s{name[1:]}"
-            if name[0] == "z" and sign in self._real:
-                torch.gt(place(name), 0, out=place(sign))
-        traced = {"c": window.c, "p": window.p, "p.before": window.p_before}
-        for name in self._real.keys() & traced.keys():
-            place(name).copy_(traced[name].narrow(0, 0, size))
+        totals: dict[str, torch.Tensor] = {}
+        for name, hint in self._hints.items():
+            match hint:
+                case Floor(source, shift=shift, bits=bits):
+                    if source not in totals:
+                        accumulator = window.accumulators[self._accumulators[source]]
+                        totals = {source: self._scratch(accumulator.narrow(0, 0, size))}
+                    # conversions keep the low 16 bits
+                    found = torch.bitwise_right_shift(totals[source], shift, out=self._shifted)
+                    if bits is not None and bits < 16:
+                        found.bitwise_and_((1 << bits) - 1)
+                    place(name).copy_(found)
+                case Sign(source):
+                    torch.gt(place(source), 0, out=place(name))
+                case Normaliser():
+                    place(name).copy_(window.c.narrow(0, 0, size))
+                case Column(column=column):
+                    traced = window.p if column == 1 else window.p_before
+                    place(name).copy_(traced.narrow(0, 0, size))
+                case _:
+                    raise TypeError(f"windows leave no trace of {name!r}")
 
     def record_step(self, values: Mapping[str, torch.Tensor], step: int) -> None:
         """Write the tensors of one step."""
         for name, cells in self._real.items():
             cells.select(0, step).copy_(values[name])
 
-    def _scratch(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``values`` as int64, and a place of the same shape; both are used again."""
+    def _scratch(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` as int64; there is a place of the same shape to shift them to. Both are used
+        again."""
         count = values.numel()
         if self._cells.numel() < 2 * count:
             self._cells = self._cells.new_empty(2 * count)
-        first, second = self._cells.narrow(0, 0, 2 * count).view(2, *values.shape).unbind(0)
-        return first.copy_(values), second
+        cells = self._cells.narrow(0, 0, 2 * count).view(2, *values.shape)
+        self._shifted = cells.select(0, 1)
+        return cells.select(0, 0).copy_(values)
+
+
+def _accumulators(circuit: Circuit, graph: StepGraph) -> dict[str, Quotient]:
+    """By the tensor of each product, what a window keeps of it."""
+    through = {layer.weight: at for at, layer in enumerate(circuit.dense_layers, 1)}
+    out = {}
+    for op in graph.operations:
+        match op:
+            case Affine(output, _, weight):
+                out[output] = Quotient(through[weight], True)
+            case AffineTransposed(output, _, weight):
+                out[output] = Quotient(through[weight] - 1, False)
+            case _:
+                pass
+    return out
 
 
 def segment_witness(
