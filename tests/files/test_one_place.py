@@ -21,7 +21,6 @@ KNOWN = {
     ("prover/kernels/ntt.py", "read_text"): "what the system says of its cache",
     ("machine.py", "read_text"): "what the system says of its memory",
     ("profile.py", "read_bytes"): "what the system says of this process",
-    ("training/run.py", "np.load"): "of bytes in memory",
     ("training/run.py", "np.save"): "into memory",
     ("training/run.py", "np.savez"): "into memory",
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +148,47 @@ def test_damage_is_named_on_opening(case: str, tmp_path: Path) -> None:
     damage, message = DAMAGE[case]
     damage(tmp_path)
     with pytest.raises(InputError, match=f"{message}.*run zktrain train again"):
+        Run.open(tmp_path)
+
+
+LONG = {
+    "lists in lists": (b"[" * 500_000, "nested"),
+    "objects in objects": (b'{"a":' * 100_000, "nested"),
+    "too many lists in lists": (b"[" * 10_000_000, "run.json.*is larger than any"),
+    "too many lists": (b"[" + b"[]," * 3_000_000 + b"0]", "run.json.*is larger than any"),
+}
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_a_long_description_is_refused_before_it_is_parsed(case: str, tmp_path: Path) -> None:
+    """Its size is limited by the steps of the circuit, and no list is parsed for nothing."""
+    finished(tmp_path)
+    text, message = LONG[case]
+    (tmp_path / "run.json").write_bytes(text)
+    started = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=f"{message}.*run zktrain train again"):
+            Run.open(tmp_path)
+        with pytest.raises(InputError, match="is not empty"):
+            create(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20 and time.process_time() - started < 2
+
+
+def test_a_description_of_many_steps_is_read(tmp_path: Path) -> None:
+    """With a boundary and two losses for each, as long as they are written."""
+    steps = 9000
+    circuit = replace(CIRCUIT, steps=steps)
+    losses = [(step, 0.12345678901234567) for step in range(steps)]
+    run = Run.create(
+        tmp_path, circuit, RECORDS, header=HEADER, proof=PROOF, boundaries=range(steps + 1)
+    )
+    run.finish(WEIGHTS, {"losses": losses, "float_losses": losses}, {"circuit": circuit.id})
+    assert (tmp_path / "run.json").stat().st_size > 1 << 20
+    with pytest.raises(InputError, match=r"boundary-00000000.npz is missing"):
         Run.open(tmp_path)
 
 

@@ -22,9 +22,8 @@ import itertools
 import json
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,14 +32,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import files
+from ..circuit.canonical import MAX_BYTES
 from ..circuit.circuit import Circuit
 from ..circuit.weights import WEIGHT_LIMIT, write_weights
+from ..dataset.arrays import read_npy, read_npz
 from ..dataset.commitment import DatasetHeader
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 
 FORMAT = "zktrain-run-4"
-_MAX_BYTES = 1 << 34
+_DESCRIPTION_BYTES = 1 << 20
+"""Of ``run.json`` beside what it has for every step."""
+_BYTES_PER_STEP = 256
+"""Of ``run.json``: a boundary and two losses, written with room around them."""
+_DEPTH = 8
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 _DATASET_KEYS = dict.fromkeys(("root", "header", "digest", "source", "secret"), str)
 _TRAIN_AGAIN = "run zktrain train again"
 
@@ -82,7 +88,7 @@ class Run:
         """
         folder = Path(path)
         files.make_folder(folder, private=True)
-        if not _free(folder):
+        if not _free(folder, circuit.steps):
             raise InputError(
                 f"{folder} is not empty and not an interrupted run; choose another directory "
                 f"or remove it"
@@ -110,12 +116,13 @@ class Run:
     def open(cls, path: str | Path) -> Run:
         """Open a finished run. Raises ``InputError`` with what is missing or wrong."""
         folder = Path(path)
-        description = _read_description(folder)
+        _require_description(folder)
         circuit_path = folder / "circuit.json"
         try:
-            circuit = Circuit.from_json(_read(circuit_path))
+            circuit = Circuit.from_json(_read(circuit_path, MAX_BYTES))
         except MalformedProof as error:
             _unusable(circuit_path, f"is not a circuit of this version: {error}")
+        description = _read_description(folder, circuit.steps)
         if circuit.id != description["circuit_id"]:
             _unusable(circuit_path, "is not the circuit that run.json names")
         if not _are_boundaries(description["boundaries"], circuit.steps):
@@ -201,14 +208,13 @@ class Run:
         path = self._boundary_path(step)
         shapes = self.circuit.parameter_shapes()
         names = [f"arr_{position}" for position in range(len(shapes))]
-        try:
-            with np.load(io.BytesIO(_read(path)), allow_pickle=False) as file:
-                arrays = [np.asarray(file[name]) for name in names if name in file.files]
-                extra = len(file.files) - len(names)
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            _unusable(path, f"cannot be read: {error}")
+        with _train_again():
+            by_name, there = read_npz(path, "file", tuple(names))
+        arrays = list(by_name.values())
         found = [(array.dtype, array.shape) for array in arrays]
-        if extra or found != [(np.dtype(np.int64), shape) for shape in shapes.values()]:
+        if there != set(names) or found != [
+            (np.dtype(np.int64), shape) for shape in shapes.values()
+        ]:
             _unusable(path, "does not have the parameters of the circuit")
         if any(a.size and max(-int(a.min()), int(a.max())) >= WEIGHT_LIMIT for a in arrays):
             _unusable(path, "has weights that are not below 2^52")
@@ -257,11 +263,18 @@ def _unusable(path: Path, problem: str) -> NoReturn:
     raise InputError(f"{path} {problem}; {_TRAIN_AGAIN}") from None
 
 
-def _read(path: Path) -> bytes:
+@contextmanager
+def _train_again() -> Iterator[None]:
+    """What to do where a file cannot be read."""
     try:
-        return files.read_bytes(path, "file", _MAX_BYTES)
+        yield
     except InputError as error:
         raise InputError(f"{error.message}; {_TRAIN_AGAIN}") from None
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with _train_again():
+        return files.read_bytes(path, "file", limit)
 
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
@@ -271,13 +284,8 @@ def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _read_array(path: Path) -> npt.NDArray[Any]:
-    try:
-        array = np.load(io.BytesIO(_read(path)), allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        _unusable(path, f"cannot be read: {error}")
-    if not isinstance(array, np.ndarray):
-        _unusable(path, "is not a single array")
-    return np.ascontiguousarray(array)
+    with _train_again():
+        return np.ascontiguousarray(read_npy(path, "file"))
 
 
 def _are_boundaries(values: Sequence[int], steps: int) -> bool:
@@ -304,12 +312,15 @@ def run_folder(path: str | Path) -> Path:
     return folder
 
 
-def _free(folder: Path) -> bool:
-    """Whether a run may begin here: in an empty folder, or in place of an interrupted run."""
+def _free(folder: Path, steps: int) -> bool:
+    """Whether a run may begin here: in an empty folder, or in place of an interrupted run, of so
+    many steps if it has no circuit yet."""
     if not any(folder.iterdir()):
         return True
+    with suppress(InputError, MalformedProof):
+        steps = Circuit.from_json(_read(folder / "circuit.json", MAX_BYTES)).steps
     try:
-        return _read_description(folder)["results"] is None
+        return _read_description(folder, steps)["results"] is None
     except InputError:
         return False
 
@@ -324,12 +335,33 @@ def _is_of_a_run(path: Path) -> bool:
     return _OF_A_RUN.fullmatch(path.name) is not None and path.is_file()
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / "run.json"
-    if not path.is_file():
+def _require_description(folder: Path) -> None:
+    if not (folder / "run.json").is_file():
         _unusable(folder, "is no run directory: it has no run.json")
+
+
+def _is_nested(text: bytes) -> bool:
+    """Whether lists and objects are in one another deeper than in any description."""
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        if token[0] in b"[{":
+            depth += 1
+            if depth > _DEPTH:
+                return True
+        elif token[0] in b"]}":
+            depth -= 1
+    return False
+
+
+def _read_description(folder: Path, steps: int) -> dict[str, Any]:
+    """``run.json`` of a run of at most so many steps; its size is limited by them."""
+    _require_description(folder)
+    path = folder / "run.json"
+    text = _read(path, _DESCRIPTION_BYTES + _BYTES_PER_STEP * (steps + 1))
+    if _is_nested(text):
+        _unusable(path, "is nested as no description of a run is")
     try:
-        description = json.loads(_read(path))
+        description = json.loads(text)
     except (ValueError, RecursionError):
         _unusable(path, "is not JSON")
     if not isinstance(description, dict) or description.get("format") != FORMAT:
