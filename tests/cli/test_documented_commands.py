@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import typer
 
+from zktrain.cli.ezkl.commands import ezkl
 from zktrain.cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +31,18 @@ def _commands(page: Path) -> list[str]:
     """Every line that calls ``zktrain``, continued lines joined, synopses left out."""
     lines = "".join(_blocks(page)).replace("\\\n", " ").splitlines()
     called = (line.split(" # ")[0].strip() for line in lines if line.startswith("zktrain "))
-    return [line for line in called if not re.search(r"[\[|]|\b[A-Z]{2,}\b(?!=)(?<!\$DATA)", line)]
+    return [
+        line
+        for line in called
+        if not re.search(r"\.\.\.|[\[|]|\b[A-Z]{2,}\b(?!=)(?<!\$DATA)", line)
+    ]
 
 
 def _command(words: list[str]) -> tuple[Any, list[str]]:
     """The command that the words call, and the words after it."""
     found: Any = typer.main.get_command(app)
+    if words[0] == "ezkl":  # a group that is loaded when it is called
+        found, words = typer.main.get_command(ezkl), words[1:]
     while hasattr(found, "commands"):
         assert words and words[0] in found.commands, words
         found, words = found.commands[words[0]], words[1:]
