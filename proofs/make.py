@@ -28,10 +28,10 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
-from zktrain.circuit.weights import digest, write_weights
+from zktrain.circuit.weights import digest
 from zktrain.dataset import commitment as datasets
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.dataset.public_file import read_public, write_public
+from zktrain.dataset.public_file import read_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import Ext
@@ -46,6 +46,7 @@ from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.commitment.commit import commit
 from zktrain.prover.dataset import commitment as prover_datasets
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.dataset.public_file import write_public
 from zktrain.prover.protocol import closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.certificate import certify
@@ -55,6 +56,7 @@ from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.tables.tables import TABLES
+from zktrain.training.weight_file import write_weights
 from zktrain.training.witness import segment_witness
 from zktrain.transcript.challenger import work_done
 

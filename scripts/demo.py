@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zktrain import tensor_file
+from zktrain.training import weight_file
 
 ROOT = Path(os.path.relpath(Path(__file__).resolve().parent.parent))
 RECIPE = ROOT / "circuits" / "digits-mlp-64.toml"
@@ -70,7 +71,7 @@ def forge(genuine: Path, forged: Path) -> str:
     cell = weights[name].reshape(-1)
     before = float(cell[0])
     cell[0] += np.ldexp(1.0, -32)
-    forged.write_bytes(tensor_file.encoded(weights, file.metadata))
+    forged.write_bytes(weight_file.encoded(weights, file.metadata))
     return f"{name}[0]: {before!r} -> {float(cell[0])!r}"
 
 

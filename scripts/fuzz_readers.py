@@ -261,8 +261,9 @@ def bundle(folder: Path) -> Reader:
     from zktrain._verify import verify
     from zktrain.circuit.circuit import Circuit
     from zktrain.dataset.commitment import DatasetHeader
-    from zktrain.dataset.public_file import read_public, write_public
+    from zktrain.dataset.public_file import read_public
     from zktrain.protocol.bundle import parse
+    from zktrain.prover.dataset.public_file import write_public
 
     write, public = _written(folder, "proof.zkt"), folder / "dataset.zkd"
     run = _runs()[0]

@@ -31,11 +31,12 @@ with atheris.instrument_imports(include=["zktrain"]):
     from zktrain.circuit.circuit import Circuit
     from zktrain.circuit.weights import read_weights
     from zktrain.dataset.commitment import DatasetHeader
-    from zktrain.dataset.public_file import read_public, write_public
+    from zktrain.dataset.public_file import read_public
     from zktrain.errors import ZktrainError
     from zktrain.protocol.bundle import inspect_bundle, parse, parse_statement
     from zktrain.protocol.certificate import verify_certificate
     from zktrain.protocol.statement import Statement
+    from zktrain.prover.dataset.public_file import write_public
 
 PROOFS = Path(__file__).resolve().parent.parent / "proofs"
 TIMEOUT_SECONDS, MEMORY_BYTES = 10, 1 << 30

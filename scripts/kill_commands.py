@@ -56,10 +56,10 @@ def _child(name: str, root: Path, number: int, said: Path) -> int:
     prints, and then the number of its calls, goes to ``said``."""
     from disk import watched
 
-    from zktrain import files
+    from zktrain import disk
     from zktrain.cli.entry import run
 
-    files._swept.clear()  # as in a process that has just begun
+    disk._swept.clear()  # as in a process that has just begun
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -19,7 +19,7 @@ from tiny_run import TinyBundle, make_bundle, write_data
 import zktrain
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
-from zktrain.circuit.weights import read_weights, write_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.dataset.readers import Records, read_dataset
 from zktrain.errors import (
     InputError,
@@ -35,6 +35,7 @@ from zktrain.protocol.bundle import inspect_bundle
 from zktrain.protocol.evaluation_bundle import is_evaluation, parse, parse_statement
 from zktrain.training.evaluation import confusion, evaluation_witness
 from zktrain.training.trainer import evaluate
+from zktrain.training.weight_file import write_weights
 
 ROOT = Path(__file__).parents[1]
 REFUSED = (MalformedProof, Rejected)

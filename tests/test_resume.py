@@ -12,7 +12,7 @@ import pytest
 from tiny_run import TinyBundle, write_data, write_recipe
 
 import zktrain
-from zktrain import files
+from zktrain import disk
 from zktrain.dataset import secret_file
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError, StatementMismatch
@@ -151,7 +151,7 @@ def test_a_counted_segment_gets_its_name_later(
     """Stopped when a segment was counted and had no name yet: the same bytes get it, and nothing
     is counted twice."""
     (run / "segments" / "segment-00001.bin").unlink()
-    honest = files.publish
+    honest = disk.publish
 
     def stopped(path: Path, data: bytes, count: Callable[[str], None], **rest: bool) -> None:
         def count_and_stop(opened: str) -> None:
@@ -161,7 +161,7 @@ def test_a_counted_segment_gets_its_name_later(
         honest(path, data, count_and_stop, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "publish", stopped)
+        patch.setattr(disk, "publish", stopped)
         with pytest.raises(KeyboardInterrupt):
             zktrain.prove(run)
     assert proved == [1] and _segments(run) == ["segment-00000.bin"]

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files
+from . import disk, files
 from .checked import checked
 from .extras import require
 from .progress import Progress, silent
@@ -75,7 +75,7 @@ def bench(
     wanted = suite(plan, Setting()) if isinstance(plan, str) else plan
     if again:
         for setting in wanted.settings:
-            files.remove(folder / "runs" / f"{setting.name}.json")
+            disk.remove(folder / "runs" / f"{setting.name}.json")
     result = run_plan(wanted, folder, command, progress)
     figures = draw(result, folder)
     return Benchmarked(folder / RESULT, folder / REPORT, tuple(figures), result)
@@ -104,7 +104,7 @@ def draw(result: dict[str, Any], folder: Path) -> list[Path]:
         images[caption if caption not in images else f"{caption} ({name})"] = files.read_bytes(
             path, "figure", _MAX_BYTES
         )
-    files.write(folder / REPORT, report.html(result, images).encode())
+    disk.write(folder / REPORT, report.html(result, images).encode())
     return paths
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeGuard
 from .checked import checked
 from .dataset.public_file import header_of
 from .dataset.readers import Like, Records, read_dataset
+from .disk import publish, require_writable, waiting, write
 from .errors import InputError, MalformedProof, Rejected, StatementMismatch
 from .extras import require
-from .files import publish, read_bytes, require_writable, waiting, write
+from .files import read_bytes
 from .locks import claimed
 from .progress import Progress, silent
 from .prover.randomness import new_secret
@@ -197,9 +198,10 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
     The public file waits, whole and on the disk, until the secret file is written, which counts
     its certificate, and only then gets its name. Whoever is stopped in between finds both.
     """
-    from .dataset.public_file import MAX_FILE_BYTES, encoded
+    from .dataset.public_file import MAX_FILE_BYTES
     from .dataset.secret_file import Secret, create, read, secret_path, spend, spending
     from .protocol.certificate import certificate_plan
+    from .prover.dataset.public_file import encoded
     from .prover.protocol.certificate import certify
 
     there = None

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import files
+from . import disk, files
 from .checked import checked
 from .circuit.circuit import Circuit
 from .circuit.weights import digest
 from .dataset import secret_file
-from .dataset.public_file import encoded, parse_public
+from .dataset.public_file import parse_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
 from .locks import locked
@@ -33,6 +33,7 @@ from .protocol.segment import HEADER_BYTES, SegmentHeader
 from .protocol.statement import Statement, auto_segment_steps
 from .prover.boundary_secrets import BoundarySecrets
 from .prover.dataset.commitment import CommittedDataset, DatasetColumns, columns_of, commit_columns
+from .prover.dataset.public_file import encoded
 from .prover.memory_plan import AUTOMATIC, fit
 from .prover.protocol import closing as prover_closing
 from .prover.protocol import segment as prover_segment
@@ -148,7 +149,7 @@ def _proved(
     circuit = opened.circuit
     clock("read", 0, 1)
     path = Path(out) if out is not None else opened.path / "proof.zkt"
-    files.require_writable(path, "proof", *MAGICS)
+    disk.require_writable(path, "proof", *MAGICS)
     header, records = opened.header(), opened.records()
     secret, seed = opened.dataset_secret, None
     if secret is not None:
@@ -169,8 +170,8 @@ def _proved(
     automatic = opened.proof.get(AUTOMATIC) is True
     statement = fit(opened, records, statement, automatic, memory, device, clock)
     folder = opened.path / "segments"
-    files.make_folder(folder, private=True)
-    files.sweep(folder, again=True)
+    disk.make_folder(folder, private=True)
+    disk.sweep(folder, again=True)
     proofs, claims = _segments(opened, records, statement, columns, device, clock, folder)
     clock("commit dataset", 0, 1)
     dataset = commit_columns(header, columns.inputs, columns.labels, seed)
@@ -191,7 +192,7 @@ def _proved(
         closing_proof,
     )
     data = bundle.to_bytes()
-    files.write(path, data)
+    disk.write(path, data)
     return path, data, len(proofs), zero_knowledge
 
 
@@ -213,12 +214,12 @@ def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None
         return
     positions = certificate_plan(dataset.header).positions
     count = secret_file.spending(secret, dataset.header, positions=positions)
-    certificate = _certified(files.waiting(path, MAX_PROOF_BYTES), path, dataset)
+    certificate = _certified(disk.waiting(path, MAX_PROOF_BYTES), path, dataset)
     if certificate is None:
         if secret is not None:
             secret_file.require_left(secret, dataset.header, positions=positions)
         certificate = certify(dataset)
-    files.publish(path, encoded(dataset.header, certificate), count)
+    disk.publish(path, encoded(dataset.header, certificate), count)
 
 
 def _closing(
@@ -242,13 +243,13 @@ def _closing(
     if (kept := good(_kept(path))) is not None:
         return kept
     header, positions = statement.dataset, statement.closing_plan.positions
-    found = good(files.waiting(path, MAX_PROOF_BYTES))
+    found = good(disk.waiting(path, MAX_PROOF_BYTES))
     if found is None:
         if secret is not None:
             secret_file.require_left(secret, header, positions=positions)
         found = prover_closing.prove(statement, headers, claims, dataset.committed)
     count = secret_file.spending(secret, header, positions=positions)
-    files.publish(path, found, count, private=True)
+    disk.publish(path, found, count, private=True)
     return found
 
 
@@ -318,9 +319,9 @@ def _chain(
         path = paths[index]
         kept = _verified(_kept(path), statement, header, start, end, fixed)
         if kept is None:
-            left = files.waiting(path, MAX_PROOF_BYTES) or b""
+            left = disk.waiting(path, MAX_PROOF_BYTES) or b""
             kept = _verified(left, statement, header, start, end, fixed)
-            made = files.digest(left) if kept is not None else ""
+            made = disk.digest(left) if kept is not None else ""
             if secrets.renew_used_up(made, index, index + 1):
                 raise _Renewed
             if kept is None:
@@ -343,12 +344,12 @@ def _require_openings(
     ``now`` segments, for those of which there is no proof, and for the closing proof."""
     if secret is None:
         return
-    needed = now + sum(not (path.exists() or files.is_waiting(path)) for path in later)
+    needed = now + sum(not (path.exists() or disk.is_waiting(path)) for path in later)
     first = files.beginning(folder / "segment-00000.bin", HEADER_BYTES)
     if not now and first and first[-32:] != statement.digest:
         needed = len(later)  # they are of another statement
     closed = folder / "closing.bin"
-    done = not needed and (closed.exists() or files.is_waiting(closed))
+    done = not needed and (closed.exists() or disk.is_waiting(closed))
     positions = 0 if done else statement.closing_plan.positions
     secret_file.require_left(secret, statement.dataset, positions=positions, segments=needed)
 
@@ -367,7 +368,7 @@ def _keep(
         secrets.spend(opened, header.index, header.index + 1)
         secret_file.spending(dataset_secret, statement.dataset, segments=1)(opened)
 
-    files.publish(path, header.to_bytes() + proof, count, private=True)
+    disk.publish(path, header.to_bytes() + proof, count, private=True)
 
 
 def _verified(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import files
+from . import disk, files
 from .checked import checked
 from .circuit.circuit import Circuit
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
@@ -119,7 +119,7 @@ def prove_eval(
     require_device(device, kernels=True)
     busy = f"another process is writing {out}; wait for it, or end it"
     with claimed(out, busy=busy):
-        files.require_writable(out, "proof", *MAGICS)
+        disk.require_writable(out, "proof", *MAGICS)
         made = _written(
             Path(out),
             weights,
@@ -229,10 +229,10 @@ def _written(
         found = None
         if out.exists():
             found = files.read_bytes(out, "proof", MAX_PROOF_BYTES)
-        for left in (found, files.waiting(out, MAX_PROOF_BYTES)):
+        for left in (found, disk.waiting(out, MAX_PROOF_BYTES)):
             if left is not None and _is_proof_of(left, statement, integers):
                 if left is not found:
-                    files.publish(out, left, count)
+                    disk.publish(out, left, count)
                 return statement, len(left), records.source
         if known.secret is not None:
             secret_file.require_left(known.secret, statement.dataset, **opened)
@@ -254,7 +254,7 @@ def _written(
         closing_proof,
     )
     written = bundle.to_bytes()
-    files.publish(out, written, count)
+    disk.publish(out, written, count)
     return statement, len(written), records.source
 
 

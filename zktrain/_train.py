@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import files
+from . import disk, files
 from .checked import checked
 from .dataset.readers import Like, Records, read_dataset, read_test_split
 from .errors import StatementMismatch
@@ -141,7 +141,7 @@ def train(
 
     weights_0 = initial_weights(compiled)
     header = _committed(records, known, progress)
-    files.make_folder(out, private=True)
+    disk.make_folder(out, private=True)
     busy = f"{out} is in use: another process trains or proves it; wait for it, or end it"
     with locked(out, busy=busy):
         done = _finished(out, compiled, records, known, dataset, held_out, compare_float)
@@ -326,11 +326,11 @@ def _create_run(
     known: Owned,
 ) -> Run:
     """The run directory with all that is known before training."""
-    from .circuit.weights import write_weights
     from .dataset import secret_file
     from .dataset.public_file import MAX_FILE_BYTES
     from .prover.memory_plan import AUTOMATIC
     from .training.run import Run
+    from .training.weight_file import write_weights
 
     circuit, options = compiled.circuit, compiled.recipe.proof
     statement = _statement(compiled, header, _NO_DIGEST, _NO_DIGEST)
@@ -357,7 +357,7 @@ def _create_run(
         )
         secret_file.create(run.path / OWN_SECRET, own)
     if dataset is not None and Path(dataset).is_file():
-        files.write(public, files.read_bytes(dataset, "dataset file", MAX_FILE_BYTES))
+        disk.write(public, files.read_bytes(dataset, "dataset file", MAX_FILE_BYTES))
     if circuit.initialisation.kind == "file":
         metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id}
         write_weights(initial, weights_0, circuit.fixed_point.weight_bits, metadata)
@@ -366,7 +366,7 @@ def _create_run(
 
 def _metadata(result: TrainedRun, header: DatasetHeader) -> dict[str, str]:
     """What the weight file says about itself; nothing that verifying relies on."""
-    from .circuit.weights import scaling_metadata
+    from .training.weight_file import scaling_metadata
 
     return {
         "format": WEIGHTS_FORMAT,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import files
+from . import disk, files
 from .errors import InputError
 from .files import AnyPath
 
@@ -29,7 +29,7 @@ def locked(folder: AnyPath, *, busy: str | None = None) -> Iterator[None]:
     """
     descriptor = _hold(folder, os.O_RDONLY, busy)
     try:
-        files.sweep(os.path.realpath(folder), again=True)
+        disk.sweep(os.path.realpath(folder), again=True)
         yield
     finally:
         os.close(descriptor)
@@ -42,17 +42,17 @@ def claimed(path: AnyPath, *, busy: str) -> Iterator[None]:
     Raises ``InputError`` with the message ``busy`` if another process is, and where nothing can be
     written. The lock is that of a temporary file named after it.
     """
-    target = files.destination(path)
+    target = disk.destination(path)
     folder, name = os.path.split(target)
     mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    claim = os.path.join(folder, f"{files.PREFIX}{mark}{files.SUFFIX}")
-    with files.said(path):
-        files.sweep(folder, again=True)
+    claim = os.path.join(folder, f"{disk.PREFIX}{mark}{disk.SUFFIX}")
+    with disk.said(path):
+        disk.sweep(folder, again=True)
         descriptor = _hold(claim, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), busy)
     try:
         yield
     finally:
-        with files.said(path, "released"):
+        with disk.said(path, "released"):
             try:
                 os.unlink(claim)
             finally:
@@ -72,8 +72,8 @@ class Held:
 
     def write(self, data: bytes) -> None:
         """Replace it, durably; the lock goes on. Raises ``InputError``."""
-        with files.said(self._path):
-            part = files.Part(self._path)
+        with disk.said(self._path):
+            part = disk.Part(self._path)
             try:
                 part.write(data)
                 part.replace(private=True)
@@ -109,7 +109,7 @@ def require_one_name(path: AnyPath, what: str) -> None:
         names = os.fstat(found.stream.fileno()).st_nlink
     if names > 1:
         raise InputError(
-            f"the {what} {files.name_of(path)} has {names} names (hard links), whose counts would "
+            f"the {what} {disk.name_of(path)} has {names} names (hard links), whose counts would "
             "go apart; keep one of them, and make symbolic links to it where others are needed"
         )
 
@@ -122,10 +122,10 @@ def _hold(path: AnyPath, flags: int, busy: str | None) -> int:
         try:
             descriptor = os.open(target, flags | _ALWAYS, 0o600)
         except OSError as error:
-            raise InputError(f"{files.name_of(path)} cannot be opened: {error.strerror}") from None
+            raise InputError(f"{disk.name_of(path)} cannot be opened: {error.strerror}") from None
         try:
-            ours = files.lock(descriptor, wait=busy is None)
-            if ours and files.is_at(descriptor, target):
+            ours = disk.lock(descriptor, wait=busy is None)
+            if ours and disk.is_at(descriptor, target):
                 return descriptor
         except BaseException:
             os.close(descriptor)

@@ -16,8 +16,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -32,7 +31,7 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_AXES = 8
 METADATA = "__metadata__"
 _LENGTH_BYTES = 8
-_ALIGNED = 8
+ALIGNED = 8
 _SIZES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -97,23 +96,6 @@ def opened(path: files.AnyPath) -> Iterator[TensorFile]:
                 f"{problem}; give one written by zktrain train"
             ) from None
         yield TensorFile(entries, metadata, file, _LENGTH_BYTES + length)
-
-
-def encoded(tensors: Mapping[str, npt.NDArray[np.float64]], metadata: Mapping[str, str]) -> bytes:
-    """The one file of these tensors and texts: names and keys sorted, header padded to 8 bytes."""
-    header: dict[str, Any] = {}
-    if metadata:
-        header[METADATA] = dict(sorted(metadata.items()))
-    cells, at = [], 0
-    for name in sorted(tensors):
-        data = np.ascontiguousarray(tensors[name], dtype="<f8").tobytes()
-        shape = list(tensors[name].shape)
-        header[name] = {"dtype": "F64", "shape": shape, "data_offsets": [at, at + len(data)]}
-        cells.append(data)
-        at += len(data)
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % _ALIGNED)
-    return b"".join([struct.pack("<Q", len(text)), text, *cells])
 
 
 class _Invalid(Exception):

@@ -11,8 +11,8 @@ import pytest
 
 import zktrain
 from zktrain.circuit.compile import Compiled, compile_recipe, initial_weights
-from zktrain.circuit.weights import write_weights
 from zktrain.errors import RecipeError
+from zktrain.training.weight_file import write_weights
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

@@ -12,11 +12,11 @@ from circuit_networks import save_onnx, two_layer_nodes, two_layers
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe, initial_weights
 from zktrain.circuit.fixed_point import quantise_filtered, quantise_momentum
-from zktrain.circuit.weights import write_weights
 from zktrain.cli import wording
 from zktrain.errors import RecipeError
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.training.weight_file import write_weights
 
 PLAIN = """\
 [model]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zktrain import files
+from zktrain import disk
 from zktrain.cli import stopped
 
 
@@ -46,6 +46,6 @@ def test_prove_eval(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     try:
-        files.publish(out, b"proof", stop)
+        disk.publish(out, b"proof", stop)
     except KeyboardInterrupt:
         assert "the proof is made; the same command writes it" in stopped.prove_eval(out, dataset)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import zktrain
-from zktrain.circuit.weights import read_weights, write_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.errors import Rejected, StatementMismatch, ZktrainError
+from zktrain.training.weight_file import write_weights
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 ROOT = Path(__file__).parents[2]

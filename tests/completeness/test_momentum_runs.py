@@ -12,7 +12,7 @@ import tiny_run
 import zktrain
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe, initial_weights
-from zktrain.circuit.weights import digest, read_weights, write_weights
+from zktrain.circuit.weights import digest, read_weights
 from zktrain.cost import sizes
 from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
@@ -23,6 +23,7 @@ from zktrain.protocol.bundle import parse, parse_statement
 from zktrain.protocol.statement import Statement, auto_segment_steps
 from zktrain.training.run import Run
 from zktrain.training.trajectory import Trajectory
+from zktrain.training.weight_file import write_weights
 
 RECORDS = 24
 

@@ -11,9 +11,10 @@ import pytest
 from tiny_run import write_onnx, write_recipe
 
 import zktrain
-from zktrain.circuit.weights import read_metadata, read_weights, stated_scaling, write_weights
+from zktrain.circuit.weights import read_metadata, read_weights, stated_scaling
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import InputError, StatementMismatch
+from zktrain.training.weight_file import write_weights
 
 WIDTH, CLASSES = 4, 3
 SPAN = {"low": -3.0, "high": 3.0}

@@ -92,8 +92,8 @@ def test_a_command_that_was_stopped_can_be_run_again(
 def test_a_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:
     """The system's own refusal, of a process that may write no more than a few bytes."""
     code = (
-        "import sys\nfrom zktrain import files\nfrom zktrain.errors import InputError\n"
-        "try:\n    files.write(sys.argv[1], bytes(1 << 20))\n"
+        "import sys\nfrom zktrain import disk\nfrom zktrain.errors import InputError\n"
+        "try:\n    disk.write(sys.argv[1], bytes(1 << 20))\n"
         "except InputError as error:\n    print(error)\n"
     )
 

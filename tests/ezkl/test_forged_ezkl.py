@@ -13,7 +13,7 @@ from iris_run import SCALE, Foreign, IrisProof
 from zktrain import ChainBroken, InputError, MalformedProof, StatementMismatch
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
-from zktrain.circuit.weights import read_weights, write_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.dataset.readers import read_dataset
 from zktrain.ezkl import bundle as wire
 from zktrain.ezkl import values
@@ -23,6 +23,7 @@ from zktrain.ezkl.field import ELEMENT_BYTES
 from zktrain.ezkl.parameters import Parameters
 from zktrain.ezkl.srs.curve import R
 from zktrain.prover.dataset.commitment import commit_records
+from zktrain.training.weight_file import write_weights
 
 
 def with_step(bundle: EzklBundle, index: int, step: StepProof) -> EzklBundle:

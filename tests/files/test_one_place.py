@@ -1,4 +1,4 @@
-"""Nothing in the package opens, writes, renames or locks a file but ``files`` and ``locks``."""
+"""Nothing in the package opens, writes, renames or locks a file but these three modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import zktrain
 
 PACKAGE = Path(zktrain.__file__).parent
-HERE = ("files.py", "locks.py")
+HERE = ("files.py", "disk.py", "locks.py")
 ELSEWHERE = {
     "benchmarking": "works in temporary folders of its own, with files that it has written",
     "ezkl": "works in temporary folders of its own, with a library that wants files",
@@ -49,7 +49,7 @@ def _uses(tree: ast.AST) -> Iterator[str]:
         called = ast.unparse(node.func)
         if called in DOTTED:
             yield called
-        elif isinstance(node.func, ast.Attribute) and called.split(".")[0] != "files":
+        elif isinstance(node.func, ast.Attribute) and called.split(".")[0] not in ("files", "disk"):
             if node.func.attr in METHODS:
                 yield node.func.attr
             if node.func.attr == "open" and called.startswith("path"):

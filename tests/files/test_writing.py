@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zktrain import files
+from zktrain import disk
 from zktrain.errors import InputError
 from zktrain.locks import claimed, held, locked, require_one_name
 
@@ -33,22 +33,22 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_private_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
-    files.make_folder(tmp_path / "a" / "run", private=True)
+    disk.make_folder(tmp_path / "a" / "run", private=True)
     assert _mode(tmp_path / "a" / "run") == 0o700
     path = tmp_path / "a" / "run" / "x"
-    files.write(path, b"1", private=True)
+    disk.write(path, b"1", private=True)
     assert _mode(path) == 0o600
     path.chmod(0o644)
-    files.write(path, b"2", private=True)
+    disk.write(path, b"2", private=True)
     assert _mode(path) == 0o600 and path.read_bytes() == b"2"
 
 
 def test_public_files_follow_the_umask_or_keep_their_mode(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "x"
-    files.write(path, b"1")
+    disk.write(path, b"1")
     assert _mode(path) == 0o666 & ~umask
     path.chmod(0o640)
-    files.write(path, b"2")
+    disk.write(path, b"2")
     assert _mode(path) == 0o640 and path.read_bytes() == b"2"
 
 
@@ -58,7 +58,7 @@ def test_links_are_written_through(tmp_path: Path) -> None:
     link.symlink_to("real/x")
     chain.symlink_to(link)
     for path in (link, chain):  # the first time the target does not exist yet
-        files.write(path, str(path).encode())
+        disk.write(path, str(path).encode())
         assert path.is_symlink() and not target.is_symlink()
         assert target.read_bytes() == str(path).encode()
     assert _names(tmp_path / "real") == ["x"]
@@ -97,9 +97,9 @@ def test_only_regular_files_are_replaced(case: str, tmp_path: Path) -> None:
     path = make(tmp_path / "x")
     kind = None if "\0" in str(path) else os.lstat(path).st_mode if path.exists() else None
     for attempt in (
-        lambda: files.write(path, b"data"),
-        lambda: files.require_writable(path, "proof", b"ZKT"),
-        lambda: files.publish(path, b"data", print),
+        lambda: disk.write(path, b"data"),
+        lambda: disk.require_writable(path, "proof", b"ZKT"),
+        lambda: disk.publish(path, b"data", print),
     ):
         with pytest.raises(InputError, match=f"cannot be written: .*{message}"):
             attempt()
@@ -109,14 +109,14 @@ def test_only_regular_files_are_replaced(case: str, tmp_path: Path) -> None:
 
 def test_what_is_no_proof_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
-    files.require_writable(path, "proof", b"ZKT")
+    disk.require_writable(path, "proof", b"ZKT")
     path.write_bytes(b"")
-    files.require_writable(path, "proof", b"ZKT")
+    disk.require_writable(path, "proof", b"ZKT")
     path.write_bytes(b"ZKTRAIN")
-    files.require_writable(path, "proof", b"ZKT")
+    disk.require_writable(path, "proof", b"ZKT")
     path.write_bytes(b"PK\3\4")
     with pytest.raises(InputError, match="exists and is no proof"):
-        files.require_writable(path, "proof", b"ZKT")
+        disk.require_writable(path, "proof", b"ZKT")
     assert _names(tmp_path) == ["data.npz"]
 
 
@@ -135,22 +135,22 @@ def test_a_failed_write_leaves_what_was_there(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
         with pytest.raises(expected):
-            files.write(path, b"after")
+            disk.write(path, b"after")
     assert path.read_bytes() == b"before" and _names(tmp_path) == ["x"]
-    files.write(path, b"after")
+    disk.write(path, b"after")
     assert path.read_bytes() == b"after"
 
 
 _DIES = """
 import os, sys
 from pathlib import Path
-from zktrain import files, locks
+from zktrain import disk, locks
 what, folder = sys.argv[1], Path(sys.argv[2])
 os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
 if what == "write":
-    files.write(folder / "x", b"data")
+    disk.write(folder / "x", b"data")
 if what == "folder":
-    with files.temporary_folder(folder) as made:
+    with disk.temporary_folder(folder) as made:
         (made / "key").write_bytes(b"data")
         os.fsync(0)
 with locks.claimed(folder / "x", busy="busy"):
@@ -161,12 +161,12 @@ with locks.claimed(folder / "x", busy="busy"):
 @pytest.mark.parametrize("what", ["write", "folder", "claim"])
 def test_what_dead_processes_left_is_swept(tmp_path: Path, what: str) -> None:
     """Not what living ones have: a file that is being written stays."""
-    files._swept.discard(str(tmp_path))
-    with files.writing(tmp_path / "mine") as part, files.temporary_folder(tmp_path) as mine:
+    disk._swept.discard(str(tmp_path))
+    with disk.writing(tmp_path / "mine") as part, disk.temporary_folder(tmp_path) as mine:
         part.write(b"half")
         done = subprocess.run([sys.executable, "-c", _DIES, what, str(tmp_path)], check=False)
         assert done.returncode == -9 and len(_names(tmp_path)) == 3
-        files.sweep(tmp_path, again=True)
+        disk.sweep(tmp_path, again=True)
         assert mine.is_dir() and len(_names(tmp_path)) == 2
         part.write(b"whole")
     assert _names(tmp_path) == ["mine"] and (tmp_path / "mine").read_bytes() == b"halfwhole"
@@ -175,9 +175,9 @@ def test_what_dead_processes_left_is_swept(tmp_path: Path, what: str) -> None:
 def test_a_sweep_touches_nothing_of_others(tmp_path: Path) -> None:
     for name in (".zktrain-x", "x.part", "run.zktrain-1.part"):
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / f"{files.PREFIX}1{files.SUFFIX}").symlink_to(tmp_path / "x.part")
+    (tmp_path / f"{disk.PREFIX}1{disk.SUFFIX}").symlink_to(tmp_path / "x.part")
     before = _names(tmp_path)
-    files.sweep(tmp_path, again=True)
+    disk.sweep(tmp_path, again=True)
     assert _names(tmp_path) == before
 
 
@@ -185,13 +185,13 @@ def test_published_bytes_are_counted_first(tmp_path: Path) -> None:
     path, counted = tmp_path / "x", []
 
     def count(digest: str) -> None:
-        assert not path.exists() and files.waiting(path, 100) == b"data"
+        assert not path.exists() and disk.waiting(path, 100) == b"data"
         assert _mode(tmp_path / ".x.waiting") == 0o600
         counted.append(digest)
 
-    files.publish(path, b"data", count)
-    assert counted == [files.digest(b"data")]
-    assert path.read_bytes() == b"data" and files.waiting(path, 100) is None
+    disk.publish(path, b"data", count)
+    assert counted == [disk.digest(b"data")]
+    assert path.read_bytes() == b"data" and disk.waiting(path, 100) is None
     assert _names(tmp_path) == ["x"]
 
 
@@ -201,9 +201,9 @@ def test_bytes_that_were_not_counted_wait(tmp_path: Path) -> None:
 
     path = tmp_path / "x"
     with pytest.raises(InputError, match="used up"):
-        files.publish(path, b"data", used_up)
-    assert not path.exists() and files.is_waiting(path) and files.waiting(path, 4) == b"data"
-    files.forget(path)
+        disk.publish(path, b"data", used_up)
+    assert not path.exists() and disk.is_waiting(path) and disk.waiting(path, 4) == b"data"
+    disk.forget(path)
     assert _names(tmp_path) == []
 
 

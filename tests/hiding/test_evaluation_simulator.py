@@ -19,7 +19,7 @@ from tiny_run import RECORDS, write_data, write_recipe
 import zktrain
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
-from zktrain.circuit.weights import digest, write_weights
+from zktrain.circuit.weights import digest
 from zktrain.commitment import opening
 from zktrain.dataset.commitment import DatasetHeader, query_bits
 from zktrain.errors import Rejected
@@ -29,6 +29,7 @@ from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.evaluation_bundle import EvaluationBundle
 from zktrain.protocol.segment import SegmentHeader, pad_weights
+from zktrain.training.weight_file import write_weights
 from zktrain.transcript.challenger import Trace
 
 OPENINGS = 3

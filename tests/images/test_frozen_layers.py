@@ -19,7 +19,7 @@ from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
-from zktrain.circuit.weights import read_weights, write_weights
+from zktrain.circuit.weights import read_weights
 from zktrain.errors import (
     HiddenMismatch,
     RecipeError,
@@ -35,6 +35,7 @@ from zktrain.protocol import relations, segment
 from zktrain.prover.arguments import time_filter as time_filters
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import train, train_float32
+from zktrain.training.weight_file import write_weights
 
 FROZEN = [("mean", ("c1",)), ("mean", ("c1", "c2")), ("mean", ("c2", "fc2")), ("maximum", ("fc",)),
           ("residual", ("c1", "skip"))]  # fmt: skip

@@ -27,7 +27,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
-from zktrain.circuit.weights import as_internal, as_torch
+from zktrain.circuit.weights import as_internal
 from zktrain.dataset.readers import Records
 from zktrain.errors import RangeOverflow
 from zktrain.layers import (
@@ -46,6 +46,7 @@ from zktrain.tables.exp_table import exp_table
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import evaluate, train
 from zktrain.training.trajectory import Trajectory
+from zktrain.training.weight_file import as_torch
 
 Array = NDArray[Any]
 K = 32

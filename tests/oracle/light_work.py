@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from unittest import mock
 
 from zktrain.prover.kernels import work
-from zktrain.prover.transcript import channel as prover_channel
 from zktrain.transcript import channel
 
 LIGHT_BITS = 12
@@ -27,10 +26,7 @@ def light_work(bits: int = LIGHT_BITS) -> Iterator[None]:
     def done(seed: bytes, nonce: int, asked: int) -> bool:
         return _DONE(seed, nonce, min(asked, bits))
 
-    with (
-        mock.patch.object(prover_channel, "find_work", find),
-        mock.patch.object(channel, "work_done", done),
-    ):
+    with mock.patch.object(work, "find_work", find), mock.patch.object(channel, "work_done", done):
         yield
 
 

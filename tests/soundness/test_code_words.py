@@ -325,7 +325,7 @@ def _next_vector(change: Callable[[ExtVec], None]) -> Iterator[None]:
             change(values)
         fill(values, rows, first, matrix)
 
-    with mock.patch.object(kernel, "fill_pairs", lie):
+    with everywhere(kernel, "fill_pairs", lie):
         yield
 
 

@@ -12,9 +12,10 @@ import pytest
 from tiny_run import TinyBundle, make_bundle
 
 import zktrain
-from zktrain.circuit.weights import read_metadata, write_weights
+from zktrain.circuit.weights import read_metadata
 from zktrain.cli.entry import run
 from zktrain.errors import InputError, StatementMismatch
+from zktrain.training.weight_file import write_weights
 
 
 @pytest.fixture(scope="module")

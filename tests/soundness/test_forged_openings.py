@@ -13,6 +13,7 @@ import harness as h
 import numpy as np
 import pytest
 from check_sites import refused_by
+from patched import everywhere
 
 from zktrain.commitment import merkle, opening
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -256,7 +257,7 @@ def _folded(level: int, change: Callable[[ExtVec], None], keep: bool) -> Iterato
             values = forged
         fill(values, rows, first, matrix)
 
-    with mock.patch.object(kernel, "fill_pairs", lie):
+    with everywhere(kernel, "fill_pairs", lie):
         yield
 
 

@@ -30,7 +30,7 @@ from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights
 from zktrain.dataset.commitment import MAX_OPENINGS, MAX_RECORDS, DatasetHeader
-from zktrain.dataset.public_file import read_public, write_public
+from zktrain.dataset.public_file import read_public
 from zktrain.errors import MalformedProof, ZktrainError
 from zktrain.layers import Layer
 from zktrain.layers.limits import MAX_WIDTH
@@ -41,6 +41,7 @@ from zktrain.protocol.bundle import Bundle, SegmentProof, inspect_bundle, parse,
 from zktrain.protocol.certificate import certificate_terms, verify_certificate
 from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement
+from zktrain.prover.dataset.public_file import write_public
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 5.0

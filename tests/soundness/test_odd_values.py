@@ -15,9 +15,7 @@ from zktrain._verify_eval import verify_eval
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initialisation import Initialisation
-from zktrain.circuit.weights import write_weights
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.dataset.public_file import write_public
 from zktrain.errors import MalformedProof
 from zktrain.layers import Flatten, Layer, Unflatten
 from zktrain.operations.fixed_point import FixedPoint
@@ -25,6 +23,8 @@ from zktrain.protocol.bundle import Bundle, inspect_bundle, parse
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.evaluation_bundle import EvaluationBundle, inspect_evaluation
 from zktrain.protocol.statement import Statement
+from zktrain.prover.dataset.public_file import write_public
+from zktrain.training.weight_file import write_weights
 
 CIRCUIT = Circuit(
     (Unflatten("image", 1, 2, 2), Flatten("flat"), Layer("fc", 4, 2, "fc.w", "fc.b", False)),

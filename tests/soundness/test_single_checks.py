@@ -32,10 +32,10 @@ from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
-from zktrain.circuit.weights import digest, write_weights
+from zktrain.circuit.weights import digest
 from zktrain.dataset import commitment
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.dataset.public_file import GivenDataset, write_public
+from zktrain.dataset.public_file import GivenDataset
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import (
     HiddenMismatch,
@@ -52,6 +52,8 @@ from zktrain.protocol import evaluation, statement
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
 from zktrain.protocol.statement import Statement
+from zktrain.prover.dataset.public_file import write_public
+from zktrain.training.weight_file import write_weights
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.hiding import HidingVerifier
 

@@ -18,7 +18,7 @@ import test_lying_momentum as m
 from check_sites import find, refused_by, removed, watched
 
 from zktrain._verify import _initial_weights
-from zktrain.circuit.weights import digest, write_weights
+from zktrain.circuit.weights import digest
 from zktrain.dataset import public_file
 from zktrain.errors import (
     ChainBroken,
@@ -36,9 +36,11 @@ from zktrain.protocol.bundle import check_chain
 from zktrain.protocol.certificate import verify_certificate
 from zktrain.protocol.segment import SegmentHeader
 from zktrain.prover.commitment import ligerito
+from zktrain.prover.dataset import public_file as prover_public_file
 from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.training.weight_file import write_weights
 from zktrain.wire import Reader
 
 Attack = Callable[[], object]
@@ -110,22 +112,22 @@ def reader(size: int = 4) -> Reader:
 
 
 def test_reader_asked_for_more_than_there_is() -> None:
-    refused_by("protocol.bundle.Reader._cut: size >", lambda: reader().take(5, "magic"))
+    refused_by("wire.Reader._cut: size >", lambda: reader().take(5, "magic"))
 
 
 def test_reader_with_bytes_left() -> None:
-    refused_by("protocol.bundle.Reader.finish: self._at", lambda: reader().finish())
+    refused_by("wire.Reader.finish: self._at", lambda: reader().finish())
 
 
 def test_section_longer_than_any() -> None:
     data = struct.pack("<Q", 9) + bytes(9)
     attack = lambda: Reader(data, "bundle").section("statement", 8)  # noqa: E731
-    refused_by("protocol.bundle.Reader.section: size > most", attack, MalformedProof)
+    refused_by("wire.Reader.section: size > most", attack, MalformedProof)
 
 
 def test_more_segments_than_any_run() -> None:
     attack = lambda: Reader(struct.pack("<I", 9), "bundle").count(8)  # noqa: E731
-    refused_by("protocol.bundle.Reader.count: count > most", attack, MalformedProof)
+    refused_by("wire.Reader.count: count > most", attack, MalformedProof)
 
 
 def frame(magic: bytes, sections: int, proofs: int = 0) -> bytes:
@@ -187,7 +189,7 @@ def certificate() -> bytes:
 
 
 def public(path: Path, change: Callable[[bytes], bytes]) -> Path:
-    public_file.write_public(path, h.dataset().header, certificate())
+    prover_public_file.write_public(path, h.dataset().header, certificate())
     path.write_bytes(change(path.read_bytes()))
     return path
 
@@ -278,7 +280,7 @@ def proved(what: str, hiding: bool) -> bytes:
 
 
 PROOFS: dict[str, tuple[str, Callable[..., None]]] = {
-    "certificate": ("dataset.commitment.verify_certificate", certified),
+    "certificate": ("protocol.certificate.verify_certificate", certified),
     "segment": ("protocol.segment.verify", judged),
     "closing": ("protocol.closing.verify", closed),
 }
@@ -317,11 +319,11 @@ def test_false_opening(what: str) -> None:
     owner = place.rpartition(".")[0]
     proof = spoilt(what)
     attack = lambda: judge(proof)  # noqa: E731
-    refused_by(f"{owner}._check: opening.verify", attack, CommitmentMismatch)
+    refused_by(f"{owner}.check_messages: opening.verify", attack, CommitmentMismatch)
     if what == "certificate":
-        refused_by(f"{place}: _check(channel, header)", attack, CommitmentMismatch)
+        refused_by(f"{place}: check_messages(channel, header)", attack, CommitmentMismatch)
     if what == "closing":
-        refused_by(f"{place}: _check(channel, statement)", attack, CommitmentMismatch)
+        refused_by(f"{place}: check_messages(channel, statement)", attack, CommitmentMismatch)
 
 
 def spoilt(what: str) -> bytes:

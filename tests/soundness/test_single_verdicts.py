@@ -24,10 +24,10 @@ from test_single_checks import circuit, header, judged, text
 
 from zktrain.circuit import bounds
 from zktrain.circuit.circuit import Circuit
-from zktrain.dataset.public_file import write_public
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import ChainBroken, MalformedProof, StatementMismatch
 from zktrain.progress import silent
+from zktrain.prover.dataset.public_file import write_public
 
 TRAINING = importlib.import_module("zktrain._verify")
 EVALUATION = importlib.import_module("zktrain._verify_eval")

@@ -21,9 +21,9 @@ from zktrain._verify import Verdict, verify
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
-from zktrain.circuit.weights import digest, write_weights
+from zktrain.circuit.weights import digest
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.dataset.public_file import read_public, write_public
+from zktrain.dataset.public_file import read_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import (
     ChainBroken,
@@ -40,9 +40,11 @@ from zktrain.protocol.bundle import MAGIC, Bundle, SegmentProof, parse
 from zktrain.protocol.segment import HEADER_BYTES
 from zktrain.protocol.statement import Statement, auto_segment_steps
 from zktrain.prover.dataset.commitment import commit_records
+from zktrain.prover.dataset.public_file import write_public
 from zktrain.prover.protocol.certificate import certify
 from zktrain.training.run import Run
 from zktrain.training.trainer import train
+from zktrain.training.weight_file import write_weights
 from zktrain.transcript.channel import VerifierChannel
 
 STEPS, SEGMENT_STEPS = 7, 4

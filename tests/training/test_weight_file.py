@@ -14,8 +14,9 @@ import pytest
 from safetensors.numpy import load_file, save, save_file
 
 from zktrain import tensor_file
-from zktrain.circuit.weights import digest, read_metadata, read_weights, write_weights
+from zktrain.circuit.weights import digest, read_metadata, read_weights
 from zktrain.errors import InputError, StatementMismatch
+from zktrain.training.weight_file import write_weights
 
 SHAPES: dict[str, tuple[int, ...]] = {"a.weight": (3, 2), "a.bias": (2,)}
 LIMIT = 1 << 52

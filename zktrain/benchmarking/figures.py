@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from .. import files
+from .. import disk
 from .series import TITLES, Series, fitted_exponent
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -46,8 +46,8 @@ STYLE: dict[Any, Any] = {
 
 def save(draw: Callable[[], Figure], out: Path) -> None:
     """Draw to a file, whole or not at all."""
-    files.make_folder(out.parent)
-    files.write(out, rendered(draw, out.suffix.lstrip(".")))
+    disk.make_folder(out.parent)
+    disk.write(out, rendered(draw, out.suffix.lstrip(".")))
 
 
 def rendered(draw: Callable[[], Figure], kind: str) -> bytes:

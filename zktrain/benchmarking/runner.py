@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, files, machine
+from .. import __version__, disk, files, machine
 from ..cost import calibration
 from ..errors import InputError
 from ..locks import locked
@@ -60,7 +60,7 @@ def run_plan(plan: Plan, folder: Path, command: str, progress: Progress = silent
 
     A run that fails has ``error`` instead of figures. Raises :class:`InputError`.
     """
-    files.make_folder(folder / "runs")
+    disk.make_folder(folder / "runs")
     busy = f"another process is measuring into {folder}; wait for it, or end it"
     with locked(folder / "runs", busy=busy):
         top = header(command)
@@ -151,7 +151,7 @@ def _reports(process: subprocess.Popen[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    files.write(path, (compact(result) + "\n").encode())
+    disk.write(path, (compact(result) + "\n").encode())
 
 
 def compact(value: Any, depth: int = 0) -> str:

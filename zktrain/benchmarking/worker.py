@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import files, machine
+from .. import disk, machine
 from .._prove import Proved, prove
 from .._train import TrainedRun, train
 from .._verify import verify
@@ -238,7 +238,7 @@ def main(arguments: list[str]) -> int:
         result = {"name": setting.name, "setting": setting.to_json(), "error": str(error)}
         code = 1
     result["machine"] = machine.describe()
-    files.write(Path(arguments[1]), json.dumps(result).encode())
+    disk.write(Path(arguments[1]), json.dumps(result).encode())
     return code
 
 

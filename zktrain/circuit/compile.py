@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .. import files
+from .. import disk
 from ..errors import InputError, RecipeError
 from ..layers import AnyLayer
 from ..layers.network import affine_layers
@@ -278,9 +278,9 @@ def initial_weights(compiled: Compiled) -> IntegerWeights:
 
 def compile_to_file(recipe_path: str | Path, out: str | Path) -> Compiled:
     """Compile the recipe and write the circuit's canonical text to ``out``, whole or not at all."""
-    files.require_writable(out, "circuit", b"{")
+    disk.require_writable(out, "circuit", b"{")
     compiled = compile_recipe(recipe_path)
-    files.write(out, compiled.circuit.canonical_json())
+    disk.write(out, compiled.circuit.canonical_json())
     return compiled
 
 

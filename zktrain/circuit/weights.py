@@ -17,27 +17,22 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .. import files, tensor_file
+from .. import tensor_file
 from ..dataset.scaling import Scaling
 from ..errors import InputError, StatementMismatch
 
-_Cell = TypeVar("_Cell", bound=np.generic)
+Cell = TypeVar("Cell", bound=np.generic)
 
 WEIGHT_LIMIT = 1 << 52
 _DOMAIN = b"zktrain weights v1"
 _STAGE = "weight file"
 
 
-_TO_FILE = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
+TO_FILE = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
 _FROM_FILE = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
 
-def as_torch(values: npt.NDArray[_Cell]) -> npt.NDArray[_Cell]:
-    """A parameter of the internal layout in that of torch, a view."""
-    return values.transpose(_TO_FILE[values.ndim])
-
-
-def as_internal(values: npt.NDArray[_Cell]) -> npt.NDArray[_Cell]:
+def as_internal(values: npt.NDArray[Cell]) -> npt.NDArray[Cell]:
     """A parameter of torch's layout in the internal one, a view."""
     return values.transpose(_FROM_FILE[values.ndim])
 
@@ -57,24 +52,6 @@ def digest(weights: Mapping[str, npt.NDArray[np.int64]]) -> str:
             state.update(number.to_bytes(8, "little"))
         state.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
     return state.hexdigest()
-
-
-def write_weights(
-    path: str | os.PathLike[str],
-    weights: Mapping[str, npt.NDArray[np.int64]],
-    weight_bits: int,
-    metadata: Mapping[str, str],
-) -> None:
-    """Write the float64 safetensors file of ``weights``; the file appears complete or not at all.
-
-    Raises ``InputError`` when a value is not below ``2^52`` or the folder cannot be written.
-    """
-    tensors = {}
-    for name, values in weights.items():
-        if values.size and max(-int(values.min()), int(values.max())) >= WEIGHT_LIMIT:
-            raise InputError(f"{name}: a weight is not below 2^52 and has no exact float64 form")
-        tensors[name] = np.ldexp(as_torch(values).astype(np.float64), -weight_bits)
-    files.write(path, tensor_file.encoded(tensors, metadata))
 
 
 def read_weights(
@@ -97,7 +74,7 @@ def read_weights(
             )
         for name, shape in shapes.items():
             entry = file.entries[name]
-            expected = tuple(shape[axis] for axis in _TO_FILE[len(shape)])
+            expected = tuple(shape[axis] for axis in TO_FILE[len(shape)])
             if (entry.dtype, entry.shape) != ("F64", expected):
                 raise StatementMismatch(
                     f"{path} is about another network: parameter {name} has another type or shape",
@@ -133,11 +110,6 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The metadata of a weight file; empty if it has none. Raises ``InputError``."""
     with tensor_file.opened(path) as file:
         return file.metadata
-
-
-def scaling_metadata(scaling: Scaling) -> dict[str, str]:
-    """What a weight file says of the inputs that it was trained on."""
-    return {"input_low": repr(scaling.low), "input_high": repr(scaling.high)}
 
 
 def stated_scaling(path: str | os.PathLike[str]) -> Scaling | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .. import files
+from .. import disk, files
 from ..errors import InputError
 
 _RUN_BYTES = 1 << 26
@@ -47,7 +47,7 @@ def prove(run: Path) -> str:
 def prove_eval(out: Path, dataset_out: Path | None) -> str:
     """After ``zktrain prove-eval``."""
     try:
-        if files.is_waiting(out):
+        if disk.is_waiting(out):
             return f"the proof is made; the same command writes it to {out}"
     except InputError:
         pass

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import files, machine
+from .. import disk, files, machine
 from ..errors import InputError
 from .parts import Work
 
@@ -105,8 +105,8 @@ def save(calibration: Calibration) -> Path:
     """Write to :func:`cache_path`; raises :class:`InputError`."""
     path = cache_path()
     try:
-        files.make_folder(path.parent)
-        files.write(path, (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
+        disk.make_folder(path.parent)
+        disk.write(path, (json.dumps(calibration.to_json(), indent=1) + "\n").encode())
     except InputError as error:
         raise InputError(f"{error.message}, set {OVERRIDE} to another path") from None
     return path

@@ -6,11 +6,9 @@ magic "ZKTDATA" and the version byte; header, certificate: each u64 length, byte
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
 from ..errors import InputError, MalformedProof
 from ..files import read_bytes
 from ..wire import MAX_TEXT_BYTES, VERSION, Reader, refuse_version
@@ -19,18 +17,6 @@ from .commitment import DatasetHeader
 MAGIC = b"ZKTDATA" + bytes([VERSION])
 MAX_FILE_BYTES = 1 << 24
 """Far more than the largest header and certificate, which have less than 1 MiB."""
-
-
-def encoded(header: DatasetHeader, certificate: bytes) -> bytes:
-    """The file's bytes."""
-    text = header.to_json()
-    data = MAGIC + struct.pack("<Q", len(text)) + text
-    return data + struct.pack("<Q", len(certificate)) + certificate
-
-
-def write_public(path: str | Path, header: DatasetHeader, certificate: bytes) -> None:
-    """Write durably and all at once. Raises InputError."""
-    files.write(path, encoded(header, certificate))
 
 
 def read_public(path: str | Path) -> tuple[DatasetHeader, bytes]:

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
-from .. import files
+from .. import disk, files
 from ..errors import InputError
 from ..locks import held, require_one_name
 from ..prover.randomness import SECRET_BYTES
@@ -113,7 +113,7 @@ def secret_path(public: str | Path) -> Path:
 
 def create(path: Path, secret: Secret) -> None:
     """Write a secret file, durably. Raises ``InputError``."""
-    files.write(path, _text(secret), private=True)
+    disk.write(path, _text(secret), private=True)
 
 
 def read(path: Path, root: str | None = None) -> Secret:

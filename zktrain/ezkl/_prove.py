@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files
+from .. import disk
 from ..checked import checked
 from ..circuit.circuit import Circuit
-from ..circuit.weights import write_weights
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
 from ..locks import locked
 from ..progress import Progress, silent
 from ..training.run import Run
+from ..training.weight_file import write_weights
 from ..wire import Reader
 from . import keys as key_store
 from . import values
@@ -144,7 +144,7 @@ def prove(
     weights = weights_path(path)
     metadata = {"format": WEIGHTS_FORMAT, "circuit_id": circuit.id, "scale": str(scale)}
     write_weights(weights, found.weights[-1], scale, metadata)
-    files.write(path, data)
+    disk.write(path, data)
     return Proved(
         path=path,
         weights=weights,
@@ -212,7 +212,7 @@ def _step(
     made = StepProof(instances, bytes.fromhex(proof))
     if not keys.accept(made.instances, made.proof, native):
         raise InputError(f"ezkl made a proof of step {index} that does not verify; report this")
-    files.write(path, made.to_bytes())
+    disk.write(path, made.to_bytes())
     progress("prove", index + 1, circuit.steps)
     return made
 

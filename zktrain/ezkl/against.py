@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import disk, files
 from ..benchmarking.processes import Measured, command
 from ..circuit.compile import compile_recipe
 from ..circuit.recipe import load_recipe
@@ -60,7 +60,7 @@ def against(
 
     folder, path = Path(out), Path(out) / RESULT
     try:
-        files.make_folder(folder)
+        disk.make_folder(folder)
         known = json.loads(files.read_bytes(path, "result", _MAX_BYTES)) if path.exists() else {}
         kept = known["recipes"] if known.get("format") == FORMAT else {}
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -69,7 +69,7 @@ def against(
     entry = measure(Path(recipe), data, Path(srs), scale=scale, progress=progress)
     entry["commit"] = top["commit"]
     result = {**top, "recipes": {**kept, Path(recipe).stem: entry}}
-    files.write(path, (compact(result) + "\n").encode())
+    disk.write(path, (compact(result) + "\n").encode())
     draw(result, folder)
     return result
 

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
+from .. import disk
 from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
@@ -110,13 +110,13 @@ def export(
     verify_call(proof, instances)  # raises before ezkl is asked
     source, key = _written_by_ezkl(Path(settings), Path(vk), known.path, shared=shared)
     folder = Path(out)
-    files.make_folder(folder)
-    files.write(folder / CONTRACT, source)
-    files.write(folder / VERIFY, _hex(verify_call(proof, instances, key)))
+    disk.make_folder(folder)
+    disk.write(folder / CONTRACT, source)
+    disk.write(folder / VERIFY, _hex(verify_call(proof, instances, key)))
     register = None
     if key is not None:
         register = folder / REGISTER
-        files.write(register, _hex(register_call(key)))
+        disk.write(register, _hex(register_call(key)))
     return Exported(folder / CONTRACT, folder / VERIFY, register, known.insecure)
 
 

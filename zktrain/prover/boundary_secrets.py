@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .. import files
+from .. import disk, files
 from ..errors import InputError
 from ..protocol.statement import BOUNDARY_OPENINGS
 from .randomness import SECRET_BYTES, Randomness, expand, new_secret
@@ -84,4 +84,4 @@ class BoundarySecrets:
 
     def _write(self) -> None:
         fields = {"statement": self._statement, "boundaries": self._known}
-        files.write(self._path, (json.dumps(fields, indent=2) + "\n").encode(), private=True)
+        disk.write(self._path, (json.dumps(fields, indent=2) + "\n").encode(), private=True)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..circuit.weights import as_torch
 from ..layers import AnyLayer
+from .weight_file import as_torch
 
 
 def float_network(

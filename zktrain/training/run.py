@@ -31,14 +31,15 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .. import files
+from .. import disk, files
 from ..circuit.canonical import MAX_BYTES
 from ..circuit.circuit import Circuit
-from ..circuit.weights import WEIGHT_LIMIT, write_weights
+from ..circuit.weights import WEIGHT_LIMIT
 from ..dataset.arrays import read_npy, read_npz
 from ..dataset.commitment import DatasetHeader
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
+from .weight_file import write_weights
 
 FORMAT = "zktrain-run-4"
 _DESCRIPTION_BYTES = 1 << 20
@@ -87,7 +88,7 @@ class Run:
         written.
         """
         folder = Path(path)
-        files.make_folder(folder, private=True)
+        disk.make_folder(folder, private=True)
         if not _free(folder, circuit.steps):
             raise InputError(
                 f"{folder} is not empty and not an interrupted run; choose another directory "
@@ -106,8 +107,8 @@ class Run:
         run._write_description()
         for old in sorted(folder.iterdir()):
             if old.name != "run.json" and _is_of_a_run(old):
-                files.remove(old)
-        files.write(folder / "circuit.json", circuit.canonical_json())
+                disk.remove(old)
+        disk.write(folder / "circuit.json", circuit.canonical_json())
         _write_array(folder / "dataset-inputs.npy", records.inputs)
         _write_array(folder / "dataset-labels.npy", records.labels)
         return run
@@ -187,13 +188,13 @@ class Run:
             "results": self.results,
         }
         text = json.dumps(description, indent=2) + "\n"
-        files.write(self.path / "run.json", text.encode(), private=True)
+        disk.write(self.path / "run.json", text.encode(), private=True)
 
     def write_boundary(self, step: int, weights: IntegerWeights) -> None:
         """Keep the weights before ``step``; suits ``train``'s ``on_boundary``."""
         buffer = io.BytesIO()
         np.savez(buffer, *(weights[name] for name in self.circuit.parameter_shapes()))
-        files.write(self._boundary_path(step), buffer.getbuffer(), private=True)
+        disk.write(self._boundary_path(step), buffer.getbuffer(), private=True)
 
     def recut(self, segment_steps: int, boundaries: Sequence[int]) -> None:
         """Prove in segments of so many steps; the weights at all ``boundaries`` are kept."""
@@ -280,7 +281,7 @@ def _read(path: Path, limit: int) -> bytes:
 def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    files.write(path, buffer.getbuffer(), private=True)
+    disk.write(path, buffer.getbuffer(), private=True)
 
 
 def _read_array(path: Path) -> npt.NDArray[Any]:

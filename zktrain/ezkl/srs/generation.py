@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ... import files
+from ... import disk
 from ...errors import InputError
 from ...extras import require
 from ...progress import Progress, silent
@@ -40,7 +40,7 @@ def generate(logrows: int, path: str | Path, *, progress: Progress = silent) -> 
         return known  # the very same file, and whole
     if path.exists():
         raise InputError(f"{path} exists; remove it, or choose another name for an insecure SRS")
-    with files.writing(path) as part:
+    with disk.writing(path) as part:
         part.write(logrows.to_bytes(HEADER_BYTES, "little"))
         for data in _points(logrows, progress):
             part.write(data)

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...caches import own_folder, weakness
+from ...disk import write
 from ...errors import InputError
-from ...files import opened, read_bytes, write
+from ...files import opened, read_bytes
 from .format import G1_BYTES, G2_BYTES, HEADER_BYTES, MAX_LOGROWS, encoded, file_bytes
 from .insecure import S_H
 

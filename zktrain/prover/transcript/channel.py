@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...field.extension import Ext
 from ...transcript.challenger import Challenger
 from ...transcript.channel import VerifierChannel
-from ..kernels.work import find_work
+from ..kernels import work
 
 
 class ProverChannel:
@@ -50,7 +50,7 @@ class ProverChannel:
     def send_work(self, label: str, bits: int) -> None:
         """P -> V: a nonce bound to everything before it."""
         if bits:
-            nonce = find_work(self.challenger.work_seed(label), bits)
+            nonce = work.find_work(self.challenger.work_seed(label), bits)
             self._append(label, nonce.to_bytes(8, "little"))
 
     def proof(self) -> bytes:
