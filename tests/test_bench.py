@@ -19,6 +19,8 @@ from zktrain.circuit.fixed_point import quantise_schedule
 from zktrain.cli.main import app
 from zktrain.errors import InputError
 
+pytestmark = pytest.mark.full_work
+
 TINY = Setting("synthetic", width=4, batch=4, steps=4, records=32, features=8, classes=3)
 
 

@@ -18,6 +18,8 @@ from zktrain.transcript import challenger as module
 from zktrain.transcript.challenger import Challenger, work_done
 from zktrain.transcript.channel import VerifierChannel
 
+pytestmark = pytest.mark.full_work
+
 P = 2**64 - 2**32 + 1
 LABELS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8)
 ABSORBS = st.lists(st.tuples(LABELS, st.binary(max_size=20)), max_size=5)
