@@ -21,6 +21,7 @@ from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
+from zktrain.optimizers.momentum import Momentum
 
 from zktrain._verify import verify
 from zktrain.arguments import lookup
@@ -37,7 +38,6 @@ from zktrain.errors import ZktrainError
 from zktrain.field.extension import Ext
 from zktrain.layers import Add, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import Momentum
 from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, SegmentProof
 from zktrain.protocol.segment import SegmentHeader

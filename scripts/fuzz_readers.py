@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from zktrain.errors import ZktrainError
+from zktrain.optimizers.sgd import Sgd
 
 ROOT = Path(__file__).resolve().parent.parent
 PROOFS = ROOT / "proofs"
@@ -388,7 +389,7 @@ def circuits() -> list[Any]:
         Unflatten,
     )
     from zktrain.operations.fixed_point import FixedPoint
-    from zktrain.optimizers import momentum
+    from zktrain.optimizers.filtered_sgd import FilteredSgd
 
     def conv(name: str, inputs: int, *, relu: bool = True) -> Convolution:
         pairs = ((3, 3), (1, 1), (1, 1))
@@ -409,7 +410,7 @@ def circuits() -> list[Any]:
     )
     dense = (Layer("a", 6, 4, "a.w", "a.b", True), Layer("b", 4, 3, "b.w", "b.b", False))
     seed, file = Initialisation("seed", "é start"), Initialisation("file", "0f" * 32)
-    plain = Circuit(dense, "mse", FixedPoint(), 4, 9, ((0, 1), (3, 2)), "order", seed)
+    plain = Circuit(dense, "mse", FixedPoint(), 4, 9, Sgd(((0, 1), (3, 2))), "order", seed)
     smooth = (
         replace(dense[0], relu=False),
         Activation("bend", "gelu"),
@@ -417,14 +418,15 @@ def circuits() -> list[Any]:
         Activation("squash", "sigmoid"),
         dense[1],
     )
-    filtered = replace(plain, fixed_point=momentum.FORMAT, multipliers=((0, 1 << 20), (4, 99)))
+    schedule = ((0, 1 << 20), (4, 99))
+    filtered = replace(plain, fixed_point=FilteredSgd.FORMAT)
     made = [
         plain,
         replace(plain, loss="binary_cross_entropy", initialisation=file, drop_last=True),
         replace(plain, layers=image, loss="cross_entropy", frozen=("c1",)),
         replace(plain, layers=smooth),
-        replace(filtered, momentum=momentum.Momentum(9 << 36, True, 0, 4)),
-        replace(filtered, momentum=momentum.Momentum(9 << 36, False, 1 << 20, 16)),
+        replace(filtered, optimizer=FilteredSgd(schedule, 9 << 36, True, 0, 4)),
+        replace(filtered, optimizer=FilteredSgd(schedule, 9 << 36, False, 1 << 20, 16)),
     ]
     return [Circuit.from_json(circuit.canonical_json()) for circuit in made]
 

@@ -11,7 +11,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
 
 UNIT = 1 << 40
 
@@ -22,29 +22,37 @@ def stated(
     *,
     nesterov: bool = False,
     restart_steps: int = 16,
-) -> Momentum:
-    return Momentum(round(momentum * UNIT), nesterov, round(weight_decay * UNIT), restart_steps)
+) -> FilteredSgd:
+    """With multipliers that no test means."""
+    return FilteredSgd(
+        ((0, 1 << 20),), round(momentum * UNIT), nesterov, round(weight_decay * UNIT), restart_steps
+    )
 
 
-def filtered(circuit: Circuit, momentum: Momentum, *, drop_last: bool = False) -> Circuit:
+def filter_of(circuit: Circuit) -> FilteredSgd | None:
+    """None for plain SGD."""
+    return circuit.optimizer if isinstance(circuit.optimizer, FilteredSgd) else None
+
+
+def filtered(circuit: Circuit, stated: FilteredSgd, *, drop_last: bool = False) -> Circuit:
     """The circuit with its multipliers taken as whole ones, and momentum."""
-    schedule = tuple((first, m << 20) for first, m in circuit.multipliers)
+    schedule = tuple((first, m << 20) for first, m in circuit.optimizer.multipliers)
     return replace(
         circuit,
-        multipliers=schedule,
-        momentum=momentum,
+        optimizer=replace(stated, multipliers=schedule),
         drop_last=drop_last,
         fixed_point=FixedPoint(rate_bits=12),
     )
 
 
-def perceptron(steps: int, momentum: Momentum, multipliers: tuple[tuple[int, int], ...]) -> Circuit:
+def perceptron(
+    steps: int, stated: FilteredSgd, multipliers: tuple[tuple[int, int], ...]
+) -> Circuit:
     """3-2, batches of 64; multipliers with 20 more bits."""
     layer = Layer("fc1", 3, 2, "fc1.weight", "fc1.bias", False)
     start = Initialisation("seed", "start")
-    return Circuit(
-        (layer,), "mse", FixedPoint(rate_bits=12), 64, steps, multipliers, "order", start, momentum
-    )
+    optimizer = replace(stated, multipliers=multipliers)
+    return Circuit((layer,), "mse", FixedPoint(rate_bits=12), 64, steps, optimizer, "order", start)
 
 
 def fractions(
@@ -52,11 +60,11 @@ def fractions(
 ) -> tuple[list[Fraction], list[list[Fraction]]]:
     """``d_t`` for ``t = 0 .. steps``, and rows ``C[t][tau] 2^q / B`` for ``tau < t``: what torch's
     SGD does with one weight and no gradient, or one gradient of size 1."""
-    momentum = circuit.momentum
-    assert momentum is not None
+    momentum = circuit.optimizer
+    assert isinstance(momentum, FilteredSgd)
     mu, decay = Fraction(momentum.momentum, UNIT), Fraction(momentum.weight_decay, UNIT)
     scale = Fraction(circuit.batch_size, 1 << circuit.fixed_point.rate_bits)
-    rates = [Fraction(m, 1 << 20) * scale for m in circuit.multipliers_at(first, steps)]
+    rates = [Fraction(m, 1 << 20) * scale for m in momentum.multipliers_at(circuit, first, steps)]
 
     def run(start: Fraction, gradient_at: int | None) -> list[Fraction]:
         weight, velocity, seen = start, Fraction(0), [start]
@@ -83,14 +91,14 @@ def dithers(restart_steps: int) -> list[Fraction]:
 
 def integers(circuit: Circuit, first: int, steps: int) -> tuple[list[int], list[list[int]]]:
     """``D[t]`` for ``t = 0 .. steps`` and rows ``M[t][tau]`` for ``tau < t``."""
-    momentum = circuit.momentum
-    assert momentum is not None
-    mu, peak = momentum.momentum, max(m for _, m in circuit.multipliers)
+    momentum = circuit.optimizer
+    assert isinstance(momentum, FilteredSgd)
+    mu, peak = momentum.momentum, max(m for _, m in momentum.multipliers)
     shift = 0
     while Fraction(peak, 1 << 20) / (1 - Fraction(mu, UNIT)) > 1 << shift:
         shift += 1
     back = (momentum.weight_decay * circuit.batch_size << shift) >> circuit.fixed_point.rate_bits
-    rates = [m << (20 - shift) for m in circuit.multipliers_at(first, steps)]
+    rates = [m << (20 - shift) for m in momentum.multipliers_at(circuit, first, steps)]
 
     def advance(v: int, c: int, rate: int) -> tuple[int, int]:
         pull = c * back >> 40

@@ -15,9 +15,9 @@ from zktrain._bench import command_line, draw
 from zktrain.benchmarking import runner, series, settings, worker
 from zktrain.benchmarking.report import html
 from zktrain.benchmarking.settings import Plan, Setting, Sweep, chosen, parse_sweep, suite
-from zktrain.circuit.fixed_point import quantise_schedule
 from zktrain.cli.main import app
 from zktrain.errors import InputError
+from zktrain.optimizers.sgd import quantise_rate
 
 pytestmark = pytest.mark.full_work
 
@@ -60,7 +60,7 @@ def test_settings_have_different_names() -> None:
 @pytest.mark.parametrize("batch", [1, 4, 32, 64, 100, 256, 1024])
 def test_the_learning_rate_can_be_used(batch: int) -> None:
     rate = Setting(batch=batch).learning_rate
-    ((_, multiplier),) = quantise_schedule(((0, rate),), batch, 10)
+    multiplier = quantise_rate(rate, batch, 10)
     assert multiplier * batch / 1024 == rate
 
 

@@ -31,6 +31,7 @@ from zktrain.errors import (
 )
 from zktrain.layers import AnyLayer, Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.bundle import inspect_bundle
 from zktrain.protocol.evaluation_bundle import is_evaluation, parse, parse_statement
 from zktrain.training.evaluation import confusion, evaluation_witness
@@ -522,7 +523,7 @@ def test_the_witness_does_not_depend_on_chunks() -> None:
     data = Records(inputs, labels, 3, "tests")
     layer = Layer("fc1", 4, 3, "w", "b", relu=False)
     circuit = Circuit(
-        (layer,), "mse", FixedPoint(), 1, 1, ((0, 1),), "order", Initialisation("seed", "s")
+        (layer,), "mse", FixedPoint(), 1, 1, Sgd(((0, 1),)), "order", Initialisation("seed", "s")
     )
     weights = {
         "w": generator.integers(-(1 << 32), 1 << 32, (4, 3)),
@@ -568,7 +569,7 @@ def _round_trip(
     """Prove and verify on random records, in segments of 8: the accuracy is the trainer's."""
     generator = np.random.default_rng(records)
     start = Initialisation("seed", "none")
-    circuit = Circuit(layers, "cross_entropy", FixedPoint(), 1, 1, ((0, 1),), "order", start)
+    circuit = Circuit(layers, "cross_entropy", FixedPoint(), 1, 1, Sgd(((0, 1),)), "order", start)
     weights = weights or {
         name: generator.integers(-(1 << 31), 1 << 31, shape)
         for name, shape in circuit.parameter_shapes().items()

@@ -23,6 +23,7 @@ from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.statement import Statement
 
@@ -174,7 +175,7 @@ def statement(
         for i, (a, b) in enumerate(pairwise(widths), 1)
     )
     circuit = Circuit(
-        layers, loss, FixedPoint(), batch, steps, ((0, 2),), "order",
+        layers, loss, FixedPoint(), batch, steps, Sgd(((0, 2),)), "order",
         Initialisation("seed", "weights"),
     )  # fmt: skip
     header = DatasetHeader(records, widths[0], widths[-1], bytes(32), openings)

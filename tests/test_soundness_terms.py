@@ -13,6 +13,7 @@ from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import soundness
 from zktrain.protocol.certificate import certificate_plan
 from zktrain.protocol.soundness import Term
@@ -250,7 +251,7 @@ class Sizes:
         if self.binary:
             loss = "binary_cross_entropy"
         circuit = Circuit(
-            layers, loss, FixedPoint(), self.batch, self.steps, ((0, 2),), "order",
+            layers, loss, FixedPoint(), self.batch, self.steps, Sgd(((0, 2),)), "order",
             Initialisation("seed", "weights"),
         )  # fmt: skip
         header = DatasetHeader(self.records, self.inputs, self.classes, bytes(32))

@@ -216,7 +216,7 @@ def _finished(
         and run.proof.get("security_bits") == options.security_bits
         and run.proof.get("zero_knowledge") == options.zero_knowledge
         and (
-            run.proof.get(AUTOMATIC) is (compiled.circuit.momentum is None)
+            run.proof.get(AUTOMATIC) is (compiled.circuit.optimizer.segment_steps is None)
             if options.segment_steps is None
             else run.proof.get("segment_steps") == options.segment_steps
         )
@@ -346,7 +346,7 @@ def _create_run(
             "security_bits": options.security_bits,
             "zero_knowledge": options.zero_knowledge,
             "segment_steps": statement.segment_steps,
-            AUTOMATIC: options.segment_steps is None and circuit.momentum is None,
+            AUTOMATIC: options.segment_steps is None and circuit.optimizer.segment_steps is None,
         },
         boundaries=[*(first for first, _ in statement.segments), circuit.steps],
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .checked import checked
+from .circuit.initial import start_violation
 from .circuit.weights import digest
 from .dataset.commitment import DatasetHeader
 from .errors import StatementMismatch
@@ -24,7 +25,6 @@ from .judging import (
     staged,
     weights_of,
 )
-from .optimizers.momentum import start_violation
 from .progress import Progress, silent
 from .protocol import closing, segment
 from .protocol.bundle import check_chain, parse, parse_statement

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from zktrain.arguments.claims import Ledger
 from zktrain.arguments.tensors import Shape
-from zktrain.arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
+from zktrain.arguments.time_filter import PlainSteps, TimeFilter
 from zktrain.circuit.circuit import Circuit
 from zktrain.field.extension import Ext, Point
-from zktrain.optimizers.momentum import coefficients_of
 from zktrain.prover.operands import Dense
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
@@ -88,8 +87,8 @@ class Segment:
     def time_filter(self) -> TimeFilter:
         if self.filtered is None:
             return PlainSteps(self.multipliers)
-        known = coefficients_of(self.filtered, 0, self.shape.steps)
-        return FilteredSteps(known, self.shape.log_steps)
+        steps, log_steps = self.shape.steps, self.shape.log_steps
+        return self.filtered.optimizer.time_filter(self.filtered, 0, steps, log_steps)
 
     @property
     def witness(self) -> Tensors:

@@ -326,10 +326,10 @@ def test_other_filter(change: dict[str, int]) -> None:
     """The end that a slightly different optimizer leads to."""
     run = segment(13, 3, 5, 6, 7, filtered=True)
     claims = products(run, FORWARD)
-    assert run.filtered is not None and run.filtered.momentum is not None
+    assert run.filtered is not None
     update(run, UPDATE, products(run, FORWARD), boundary(run, 0), boundary(run, 3))
-    other = replace(run.filtered.momentum, **change)
-    run.filtered = replace(run.filtered, momentum=other)
+    other = replace(run.filtered.optimizer, **change)
+    run.filtered = replace(run.filtered, optimizer=other)
     with pytest.raises(SumcheckMismatch):
         update(run, UPDATE, claims, boundary(run, 0), boundary(run, 3))
 

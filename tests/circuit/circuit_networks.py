@@ -13,6 +13,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 
 
 def layers_of(*widths: int, bias: bool = True) -> tuple[Layer, ...]:
@@ -47,7 +48,7 @@ def circuit_of(
         fixed_point=FixedPoint(),
         batch_size=batch_size,
         steps=steps,
-        multipliers=multipliers,
+        optimizer=Sgd(multipliers),
         order_seed=order_seed,
         initialisation=initialisation or Initialisation("seed", "weights"),
     )

@@ -24,6 +24,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import MalformedProof
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.statement import Statement
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
@@ -87,7 +88,7 @@ def test_every_stated_field_changes_the_id() -> None:
         replace(SAMPLE, loss="binary_cross_entropy"),
         replace(SAMPLE, batch_size=5),
         replace(SAMPLE, steps=21),
-        replace(SAMPLE, multipliers=((0, 2), (8, 1))),
+        replace(SAMPLE, optimizer=Sgd(((0, 2), (8, 1)))),
         replace(SAMPLE, order_seed="other"),
         replace(SAMPLE, initialisation=Initialisation("seed", "other")),
         replace(SAMPLE, layers=(replace(SAMPLE.layers[0], bias=None), SAMPLE.layers[1])),
@@ -167,7 +168,7 @@ MALFORMED: list[tuple[Callable[[Any], None], str]] = [
     (change("fixed_point", to=[]), "fixed_point is not an object"),
     (change("optimizer", "kind", to="adam"), "sgd"),
     (change("optimizer", "rate_bits", to=-1), "fixed-point"),
-    (change("optimizer", to=None), "optimizer is not an object"),
+    (change("optimizer", to=None), "the kind of the optimizer is none of"),
     (change(*MULTIPLIERS, to=[]), "schedule"),
     (change(*MULTIPLIERS, to=[[1, 1]]), "first at step 0"),
     (change(*MULTIPLIERS, to=[[0, 1], [0, 1]]), "increase"),

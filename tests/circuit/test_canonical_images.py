@@ -31,7 +31,8 @@ from zktrain.layers.limits import GeometryError
 from zktrain.operations import Accumulate, Linear
 from zktrain.operations.extent import Extent
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
 
@@ -47,7 +48,7 @@ LAYERS: tuple[AnyLayer, ...] = (
 
 def circuit(layers: tuple[AnyLayer, ...] = LAYERS) -> Circuit:
     start = Initialisation("seed", "start")
-    return Circuit(layers, "cross_entropy", FixedPoint(), 4, 6, ((0, 3),), "order", start)
+    return Circuit(layers, "cross_entropy", FixedPoint(), 4, 6, Sgd(((0, 3),)), "order", start)
 
 
 def document() -> dict[str, Any]:
@@ -262,8 +263,8 @@ def test_odd_values_anywhere() -> None:
     """A value of any other type, in any place, in circuits of all layers and optimizers."""
     curves = (IMAGE, Activation("g", "gelu"), *LAYERS[1:])
     filtered = replace(
-        circuit(curves), momentum=Momentum(1 << 39, True, 0, 2), fixed_point=FORMAT,
-        frozen=("c1",), drop_last=True, multipliers=((0, 3 << 20), (2, 1 << 20)),
+        circuit(curves), fixed_point=FilteredSgd.FORMAT, frozen=("c1",), drop_last=True,
+        optimizer=FilteredSgd(((0, 3 << 20), (2, 1 << 20)), 1 << 39, True, 0, 2),
     )  # fmt: skip
     for data in (circuit((LAYERS[-1],)).canonical_json(), filtered.canonical_json()):
         assert Circuit.from_json(data).canonical_json() == data

@@ -52,16 +52,17 @@ def test_schedule(data: st.DataObject) -> None:
     schedule = tuple((first, data.draw(st.integers(1, 9))) for first in sorted(firsts))
     circuit = circuit_of(2, 2, steps=steps, multipliers=schedule)
     plain = [[m for first, m in schedule if first <= step][-1] for step in range(steps)]
-    assert [circuit.multiplier(step) for step in range(steps)] == plain
+    assert circuit.optimizer.multipliers_at(circuit, 0, steps) == plain
     first = data.draw(st.integers(0, steps))
     count = data.draw(st.integers(0, steps - first))
-    assert circuit.multipliers_at(first, count) == plain[first : first + count]
+    assert circuit.optimizer.multipliers_at(circuit, first, count) == plain[first : first + count]
 
 
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, 11), (10, 1), (3, -1)])
 def test_schedule_ends_with_the_run(first: int, count: int) -> None:
     with pytest.raises(IndexError):
-        circuit_of(2, 2, steps=10).multipliers_at(first, count)
+        circuit = circuit_of(2, 2, steps=10)
+        circuit.optimizer.multipliers_at(circuit, first, count)
 
 
 def test_effective_learning_rate() -> None:

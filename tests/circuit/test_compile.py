@@ -48,7 +48,7 @@ def initialised(recipe: Path, line: str) -> Path:
 def test_seeded_recipe(recipe: Path) -> None:
     compiled = compile_recipe(recipe)
     circuit = compiled.circuit
-    assert circuit.multipliers == ((0, 32), (5, 13))
+    assert circuit.optimizer.multipliers == ((0, 32), (5, 13))
     assert circuit.effective_learning_rate == [(0, 0.25), (5, 13 * 8 / 1024)]
     assert (circuit.initialisation.kind, circuit.initialisation.value) == ("seed", "weights")
     assert compiled.initial_float is None

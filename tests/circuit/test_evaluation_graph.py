@@ -15,6 +15,7 @@ from zktrain.operations import Accumulate, Affine, AffineTransposed, Fixed, Look
 from zktrain.operations.base import StepGraph
 from zktrain.operations.batch import RecordAxis
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import dry
 from zktrain.protocol.relations import Relations, claim_order, name_of
 from zktrain.protocol.statement import lookup_entries
@@ -37,7 +38,7 @@ def _circuit(*widths: int, **changes: object) -> Circuit:
         "fixed_point": FixedPoint(),
         "batch_size": 4,
         "steps": 2,
-        "multipliers": ((0, 1),),
+        "optimizer": Sgd(((0, 1),)),
         "order_seed": "order",
         "initialisation": Initialisation("seed", "s"),
     }

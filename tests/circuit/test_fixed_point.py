@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zktrain.circuit.fixed_point import quantise_rate, quantise_schedule
 from zktrain.errors import RecipeError
+from zktrain.optimizers.sgd import AskedSgd, Sgd, quantise_rate
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_accepted_rates_are_within_a_quarter(rate: float, batch_size: int) -> No
 
 
 def test_schedule() -> None:
-    assert quantise_schedule(((0, 0.25), (512, 0.125)), 64, 10) == ((0, 4), (512, 2))
+    assert AskedSgd().quantised(((0, 0.25), (512, 0.125)), 64, None) == Sgd(((0, 4), (512, 2)))

@@ -15,12 +15,14 @@ from circuit_networks import circuit_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zktrain.arguments.time_filter import Coefficients
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
+from zktrain.circuit.initial import start_violation
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.errors import MalformedProof
-from zktrain.optimizers import momentum
-from zktrain.optimizers.momentum import Coefficients, Momentum, coefficients_of
+from zktrain.optimizers import filtered_sgd
+from zktrain.optimizers.filtered_sgd import MAX_MOMENTUM, FilteredSgd, dither
 
 
 def dense(known: Coefficients) -> list[list[int]]:
@@ -49,7 +51,9 @@ def circuits(draw: st.DrawFn) -> Circuit:
     schedule = tuple((first, draw(st.integers(1 << 17, 1 << 23))) for first in starts)
     stated = oracle.stated(mu, decay, nesterov=nesterov, restart_steps=restart)
     base = circuit_of(3, 2, batch_size=draw(st.sampled_from([1, 5, 64])), steps=steps)
-    return replace(base, multipliers=schedule, momentum=stated, fixed_point=momentum.FORMAT)
+    return replace(
+        base, optimizer=replace(stated, multipliers=schedule), fixed_point=FilteredSgd.FORMAT
+    )
 
 
 @st.composite
@@ -57,7 +61,7 @@ def extreme(draw: st.DrawFn) -> Circuit:
     """At or near every limit at once: momentum up to the largest, decay almost 1, batches of up to
     2^14, rates from the smallest to those beyond which weights oscillate."""
     one = 1 << 40
-    mu = draw(st.one_of(st.integers(0, momentum.MAX_MOMENTUM), st.just(momentum.MAX_MOMENTUM)))
+    mu = draw(st.one_of(st.integers(0, MAX_MOMENTUM), st.just(MAX_MOMENTUM)))
     decay = draw(st.one_of(st.integers(1, one - 1), st.just(one - 1)))
     nesterov = mu > 0 and draw(st.booleans())
     batch = draw(st.sampled_from([1, 2048, 4096, 16384]))
@@ -68,15 +72,18 @@ def extreme(draw: st.DrawFn) -> Circuit:
     top = max(1, min(most // share, 1 << 40))
     starts = sorted({0, draw(st.integers(0, steps - 1))})
     schedule = tuple((first, draw(st.integers(max(1, top // 2), top))) for first in starts)
-    stated = Momentum(mu, nesterov, decay, restart)
+    stated = FilteredSgd((), mu, nesterov, decay, restart)
     base = circuit_of(3, 2, batch_size=batch, steps=steps)
-    return replace(base, multipliers=schedule, momentum=stated, fixed_point=momentum.FORMAT)
+    return replace(
+        base, optimizer=replace(stated, multipliers=schedule), fixed_point=FilteredSgd.FORMAT
+    )
 
 
 OVERFLOWED = replace(
-    circuit_of(3, 2, batch_size=4096, steps=128), multipliers=((0, 716),),
-    momentum=oracle.stated(0.95, 0.9, nesterov=True, restart_steps=128),
-    fixed_point=momentum.FORMAT,
+    circuit_of(3, 2, batch_size=4096, steps=128), fixed_point=FilteredSgd.FORMAT,
+    optimizer=replace(
+        oracle.stated(0.95, 0.9, nesterov=True, restart_steps=128), multipliers=((0, 716),)
+    ),
 )  # fmt: skip
 """``D[128]`` was 3191 in 64-bit arithmetic that wrapped."""
 
@@ -84,7 +91,7 @@ OVERFLOWED = replace(
 def test_filters_that_left_64_bits() -> None:
     assert canonical.violation(OVERFLOWED) is None
     start, rows = oracle.integers(OVERFLOWED, 0, 128)
-    known = coefficients_of(OVERFLOWED, 0, 128)
+    known = OVERFLOWED.optimizer.coefficients(OVERFLOWED, 0, 128)
     assert known.start.tolist() == start and start[-1] == 734
     assert dense(known) == rows
 
@@ -92,19 +99,19 @@ def test_filters_that_left_64_bits() -> None:
 @given(st.integers(-(1 << 60), 1 << 60), st.integers(0, (1 << 42) - 1))
 @settings(max_examples=200)
 def test_products_are_exact(value: int, factor: int) -> None:
-    (found,) = momentum._times(np.array([value]), factor).tolist()
+    (found,) = filtered_sgd._times(np.array([value]), factor).tolist()
     assert found == value * factor >> 40
 
 
 @given(st.one_of(circuits(), extreme()))
 @settings(max_examples=120)
 def test_coefficients_are_those_of_the_documentation(circuit: Circuit) -> None:
-    if momentum.violation(circuit) is not None:
+    if circuit.optimizer.violation(circuit) is not None:
         return
-    restart = circuit.momentum.restart_steps  # type: ignore[union-attr]
+    restart = circuit.optimizer.restart_steps  # type: ignore[union-attr]
     for first in range(0, circuit.steps, restart):
         steps = min(restart, circuit.steps - first)
-        known = coefficients_of(circuit, first, steps)
+        known = circuit.optimizer.coefficients(circuit, first, steps)
         start, rows = oracle.integers(circuit, first, steps)
         assert known.start.tolist() == start
         assert dense(known) == rows
@@ -116,11 +123,11 @@ def test_coefficients_are_those_of_the_documentation(circuit: Circuit) -> None:
 @settings(max_examples=40)
 def test_coefficients_round_those_of_torch(circuit: Circuit) -> None:
     """Against exact fractions: less than 1 off each, and as the dither says."""
-    if momentum.violation(circuit) is not None:
+    if circuit.optimizer.violation(circuit) is not None:
         return
-    restart = circuit.momentum.restart_steps  # type: ignore[union-attr]
+    restart = circuit.optimizer.restart_steps  # type: ignore[union-attr]
     steps = min(restart, circuit.steps)
-    known = coefficients_of(circuit, 0, steps)
+    known = circuit.optimizer.coefficients(circuit, 0, steps)
     exact_start, exact = oracle.fractions(circuit, 0, steps)
     for mine, true in zip(known.start.tolist(), exact_start, strict=True):
         assert abs(Fraction(mine, 1 << 12) - true) <= Fraction(1, 1 << 13) + Fraction(1, 1 << 32)
@@ -140,11 +147,10 @@ def test_roundings_of_neighbouring_steps_cancel(nesterov: bool, decay: float) ->
     base = circuit_of(3, 2, batch_size=64, steps=256)
     circuit = replace(
         base,
-        multipliers=((0, round(0.8 * (1 << 20))),),
-        momentum=stated,
-        fixed_point=momentum.FORMAT,
+        optimizer=replace(stated, multipliers=((0, round(0.8 * (1 << 20))),)),
+        fixed_point=FilteredSgd.FORMAT,
     )
-    known = coefficients_of(circuit, 0, 256)
+    known = circuit.optimizer.coefficients(circuit, 0, 256)
     mu, rate = 0.9, 0.8 * 64 / 4096
     exact = np.zeros(256)
     for tau in range(256):
@@ -167,7 +173,7 @@ def test_roundings_of_neighbouring_steps_cancel(nesterov: bool, decay: float) ->
 def test_dither_is_the_bit_reversed_counter() -> None:
     for steps in (1, 2, 8, 1024):
         expected = [int(phi * oracle.UNIT) for phi in oracle.dithers(steps)]
-        assert momentum.dither(steps).tolist() == expected
+        assert dither(steps).tolist() == expected
 
 
 def test_plain_momentum_comes_to_rest() -> None:
@@ -175,9 +181,9 @@ def test_plain_momentum_comes_to_rest() -> None:
     base = circuit_of(3, 2, batch_size=4, steps=512)
     stated = oracle.stated(0.75, restart_steps=512)
     circuit = replace(
-        base, multipliers=((0, 5 << 20),), momentum=stated, fixed_point=momentum.FORMAT
+        base, optimizer=replace(stated, multipliers=((0, 5 << 20),)), fixed_point=FilteredSgd.FORMAT
     )
-    known = coefficients_of(circuit, 0, 512)
+    known = circuit.optimizer.coefficients(circuit, 0, 512)
     assert set(known.start.tolist()) == {1 << 12}
     assert set(known.end[:400].tolist()) == {20}
     assert known.reach < 120
@@ -187,10 +193,10 @@ def test_building_a_long_filter_is_fast() -> None:
     stated = oracle.stated(0.9, 5e-4, restart_steps=4096)
     base = circuit_of(3, 2, batch_size=64, steps=4096)
     circuit = replace(
-        base, multipliers=((0, 3 << 19),), momentum=stated, fixed_point=momentum.FORMAT
+        base, optimizer=replace(stated, multipliers=((0, 3 << 19),)), fixed_point=FilteredSgd.FORMAT
     )
     started = time.process_time()
-    known = coefficients_of(circuit, 0, 4096)
+    known = circuit.optimizer.coefficients(circuit, 0, 4096)
     assert time.process_time() - started < 5  # far from it on an idle machine
     assert len(known.by) < 200_000
 
@@ -267,12 +273,11 @@ def test_decoder_refuses_other_last_batches(value: Any) -> None:
 
 
 def _with(circuit: Circuit = FILTERED, **changes: Any) -> Circuit:
-    assert circuit.momentum is not None
-    return replace(circuit, momentum=replace(circuit.momentum, **changes))
+    return replace(circuit, optimizer=replace(circuit.optimizer, **changes))
 
 
 ONE = 1 << 40
-LARGE = replace(FILTERED, multipliers=((0, 16 << 20),))
+LARGE = _with(multipliers=((0, 16 << 20),))
 
 
 @pytest.mark.parametrize(
@@ -288,19 +293,18 @@ LARGE = replace(FILTERED, multipliers=((0, 16 << 20),))
         (_with(restart_steps=24), "power of two up to 8192"),
         (_with(restart_steps=1 << 14), "power of two up to 8192"),
         (_with(restart_steps=8), "weight_decay needs the whole run in one segment"),
-        (replace(FILTERED, multipliers=((0, 1 << 40),)), "too large for this momentum"),
+        (_with(multipliers=((0, 1 << 40),)), "too large for this momentum"),
         (_with(LARGE, weight_decay=ONE // 2), "beyond which weights oscillate"),
         (
             replace(
                 FILTERED,
                 steps=8192,
-                multipliers=((0, 40 << 20),),
-                momentum=Momentum(round(0.9 * ONE), False, 0, 8192),
+                optimizer=FilteredSgd(((0, 40 << 20),), round(0.9 * ONE), False, 0, 8192),
             ),
             "more than 4194304 changes",
         ),
         (
-            _with(replace(FILTERED, multipliers=((0, 3000),)), restart_steps=16),
+            _with(_with(multipliers=((0, 3000),)), restart_steps=16),
             "coefficient of every gradient rounds to 0",
         ),
     ],
@@ -319,13 +323,15 @@ def test_stable_filters_neither_overshoot_nor_oscillate() -> None:
         base = circuit_of(3, 2, batch_size=64, steps=256)
         limit = (1 - mu) ** 2 / 4 / (max(m for _, m in schedule) / 2**20 * 64 / 4096)
         stated = oracle.stated(mu, 0.999 * limit, nesterov=nesterov, restart_steps=256)
-        circuit = replace(base, multipliers=schedule, momentum=stated, fixed_point=momentum.FORMAT)
-        assert momentum.violation(circuit) is None
-        known = coefficients_of(circuit, 0, 256)
+        circuit = replace(
+            base, optimizer=replace(stated, multipliers=schedule), fixed_point=FilteredSgd.FORMAT
+        )
+        assert circuit.optimizer.violation(circuit) is None
+        known = circuit.optimizer.coefficients(circuit, 0, 256)
         assert known.start.min() >= 0 and known.start.max() == 1 << 12
         assert (np.diff(known.start) <= 0).all()
         table = [[row[tau] for row in dense(known)[tau + 1 :]] for tau in range(0, 256, 17)]
-        most = 1 << momentum.scale(stated.momentum, momentum.peak(circuit))
+        most = 1 << circuit.optimizer.scale
         for response in table:
             top = int(np.argmax(response))
             assert min(response) >= 0 and max(response) <= most
@@ -335,27 +341,25 @@ def test_stable_filters_neither_overshoot_nor_oscillate() -> None:
 
 def test_filter_begins_at_restarts_only() -> None:
     circuit = oracle.filtered(circuit_of(3, 2, steps=40), oracle.stated(0.9))
-    assert coefficients_of(circuit, 16, 16).steps == 16
+    assert circuit.optimizer.coefficients(circuit, 16, 16).steps == 16
     for first, steps in ((4, 8), (0, 17), (16, 20)):
         with pytest.raises(ValueError, match="no filter of"):
-            coefficients_of(circuit, first, steps)
-    with pytest.raises(ValueError, match="no filter of"):
-        coefficients_of(circuit_of(3, 2), 0, 4)
+            circuit.optimizer.coefficients(circuit, first, steps)
 
 
 def test_first_weights_under_weight_decay_are_multiples() -> None:
     weights = {"w": np.array([[4096, -8192]]), "b": np.array([0])}
-    assert momentum.start_violation(FILTERED, weights) is None
+    assert start_violation(FILTERED, weights) is None
     odd = {"w": np.array([[4096, -8191]]), "b": np.array([0])}
-    assert momentum.start_violation(FILTERED, odd) == (
+    assert start_violation(FILTERED, odd) == (
         "parameter 'w' has a value that is no multiple of 2^-22"
     )
-    assert momentum.start_violation(_with(weight_decay=0), odd) is None
-    assert momentum.start_violation(circuit_of(3, 2), odd) is None
+    assert start_violation(_with(weight_decay=0), odd) is None
+    assert start_violation(circuit_of(3, 2), odd) is None
     names = {name: np.array([1]) for name in FILTERED.parameter_shapes()}
-    assert "'fc1.weight'" in str(momentum.start_violation(FILTERED, names))
+    assert "'fc1.weight'" in str(start_violation(FILTERED, names))
     held = replace(FILTERED, frozen=("fc1",))  # nothing acts on it
-    assert "'fc2.weight'" in str(momentum.start_violation(held, names))
+    assert "'fc2.weight'" in str(start_violation(held, names))
 
 
 def test_bound_of_a_filtered_run_counts_its_largest_coefficient() -> None:

@@ -11,11 +11,11 @@ from circuit_networks import save_onnx, two_layer_nodes, two_layers
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe, initial_weights
-from zktrain.circuit.fixed_point import quantise_filtered, quantise_momentum
 from zktrain.cli import wording
 from zktrain.errors import RecipeError
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.optimizers.filtered_sgd import AskedFilter, FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.training.weight_file import write_weights
 
 PLAIN = """\
@@ -56,10 +56,12 @@ ALL = 'momentum = 0.9\nnesterov = true\nweight_decay = 5e-4\nlast_batch = "drop"
 def test_all_keys(folder: Path) -> None:
     circuit = compiled(folder, ALL)
     unit = 1 << 40
-    assert circuit.momentum == Momentum(round(0.9 * unit), True, round(5e-4 * unit), 32)
+    assert circuit.optimizer == FilteredSgd(
+        circuit.optimizer.multipliers, round(0.9 * unit), True, round(5e-4 * unit), 32
+    )
     assert circuit.drop_last
-    assert circuit.fixed_point == FORMAT == FixedPoint(8, 14, 12)
-    assert circuit.multipliers == ((0, 1 << 27), (5, round(Fraction(0.1) * (1 << 29))))
+    assert circuit.fixed_point == FilteredSgd.FORMAT == FixedPoint(8, 14, 12)
+    assert circuit.optimizer.multipliers == ((0, 1 << 27), (5, round(Fraction(0.1) * (1 << 29))))
     rates = circuit.effective_learning_rate
     assert rates[0] == (0, 0.25) and abs(rates[1][1] - 0.1) < 1e-8
 
@@ -68,7 +70,7 @@ def test_plain_recipes_compile_to_what_they_were(folder: Path) -> None:
     plain = compiled(folder)
     for same in ("momentum = 0", "momentum = 0.0\nweight_decay = 0", 'last_batch = "wrap"'):
         assert compiled(folder, same) == plain
-    assert plain.momentum is None
+    assert isinstance(plain.optimizer, Sgd)
     assert compiled(folder, "nesterov = false").id == plain.id
 
 
@@ -85,7 +87,7 @@ def test_velocities_last_for_the_whole_run_unless_told(
     folder: Path, training: str, restart: int
 ) -> None:
     circuit = compiled(folder, training)
-    assert circuit.momentum is not None and circuit.momentum.restart_steps == restart
+    assert circuit.optimizer.segment_steps == restart
     same = compiled(folder, training, proof=f"segment_steps = {restart}")
     assert same == circuit
 
@@ -140,22 +142,22 @@ def test_long_runs_ask_for_restarts(folder: Path) -> None:
         path.read_text().replace("momentum = 0.9", "momentum = 0.9\nrestart_steps = 512")
     )
     circuit = compile_recipe(path).circuit
-    assert circuit.momentum is not None and circuit.momentum.restart_steps == 512
+    assert circuit.optimizer.segment_steps == 512
 
 
 @pytest.mark.parametrize("rate", [1e-6, 1e7])
 def test_rates_out_of_reach(rate: float) -> None:
-    momentum = quantise_momentum(0.9, False, 0.0, 32)
+    asked = AskedFilter(0.9, False, 0.0, 32)
     with pytest.raises(RecipeError, match=r"with batch_size = 64 and momentum = 0.9 rates go from"):
-        quantise_filtered(((0, rate),), 64, 12, momentum)
+        asked.quantised(((0, rate),), 64, None)
 
 
 def test_rates_are_used_as_they_are_asked_for() -> None:
     """To a millionth, from the least one on: the filter rounds, not the rate."""
-    momentum = quantise_momentum(0.9, False, 0.0, 32)
+    asked = AskedFilter(0.9, False, 0.0, 32)
     least = 0.125 * 64 / 4096 * 0.1
     for rate in (least * 1.000001, 0.001, 0.05, 0.1, 1.0, 100.0):
-        ((_, multiplier),) = quantise_filtered(((0, rate),), 64, 12, momentum)
+        ((_, multiplier),) = asked.quantised(((0, rate),), 64, None).multipliers
         assert abs(multiplier * 64 / 2**32 / rate - 1) < 1e-4 if rate < 0.001 else 1e-6
 
 
@@ -184,7 +186,7 @@ def test_weight_files_must_hold_multiples_under_weight_decay(folder: Path) -> No
     weights[first].reshape(-1)[3] += 1
     write_weights(folder / "odd.safetensors", weights, 34, {})
     good = compiled(folder, "weight_decay = 1e-3", 'weights = "good.safetensors"')
-    assert good.initialisation.kind == "file" and good.momentum == seeded.momentum
+    assert good.initialisation.kind == "file" and good.optimizer == seeded.optimizer
     with pytest.raises(RecipeError, match=r"no multiple of 2\^-22, as first weights under"):
         compiled(folder, "weight_decay = 1e-3", 'weights = "odd.safetensors"')
     compiled(folder, "momentum = 0.9", 'weights = "odd.safetensors"')
@@ -194,14 +196,14 @@ def test_words(folder: Path) -> None:
     """What ``compile``, ``verify`` and ``inspect`` say of an optimizer."""
     circuit = compiled(folder, ALL)
     said = "SGD with momentum about 0.9 (Nesterov), weight decay about 0.0005"
-    assert wording.optimizer(circuit) == said
+    assert circuit.optimizer.words == said
     assert wording.learning_rate(circuit) == "0.25 from step 0, about 0.1 from step 5"
-    assert wording.restarts(circuit) == ", in one stretch of up to 32 steps"
+    assert circuit.optimizer.stretch_words(circuit) == ", in one stretch of up to 32 steps"
     assert wording.order(circuit).endswith('"order", incomplete last batches left out')
     short = compiled(folder, "momentum = 0.9\nrestart_steps = 8")
-    assert wording.optimizer(short) == "SGD with momentum about 0.9"
-    assert wording.restarts(short) == ", velocity zero again every 8 steps"
-    assert wording.filter_fields(short)["restart_steps"] == 8
+    assert short.optimizer.words == "SGD with momentum about 0.9"
+    assert short.optimizer.stretch_words(short) == ", velocity zero again every 8 steps"
+    assert short.optimizer.fields()["restart_steps"] == 8
     plain = compiled(folder)
-    assert (wording.optimizer(plain), wording.restarts(plain)) == ("SGD", "")
-    assert wording.filter_fields(plain) == {}
+    assert (plain.optimizer.words, plain.optimizer.stretch_words(plain)) == ("SGD", "")
+    assert plain.optimizer.fields() == {}

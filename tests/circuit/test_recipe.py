@@ -8,6 +8,7 @@ import pytest
 
 from zktrain.circuit.recipe import ProofOptions, load_recipe
 from zktrain.errors import InputError, RecipeError
+from zktrain.optimizers.sgd import AskedSgd
 
 GOOD = """\
 [model]
@@ -37,7 +38,7 @@ def write(folder: Path, text: str) -> Path:
 def test_every_key(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, GOOD))
     assert recipe.model == tmp_path / "../models/net.onnx"
-    assert (recipe.loss, recipe.optimizer) == ("cross_entropy", "sgd")
+    assert (recipe.loss, recipe.optimizer) == ("cross_entropy", AskedSgd())
     assert recipe.learning_rate == ((0, 0.125),)
     assert (recipe.batch_size, recipe.steps) == (64, 1024)
     assert (recipe.order_seed, recipe.init_seed) == ("any public text", "another text")

@@ -27,7 +27,8 @@ from zktrain.layers import (
     Unflatten,
 )
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers import momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.statement import Statement
 
@@ -49,16 +50,15 @@ CIRCUIT = Circuit(
     FixedPoint(),
     4,
     9,
-    ((0, 1), (3, 2)),
+    Sgd(((0, 1), (3, 2))),
     "order",
     Initialisation("seed", "start"),
     frozen=("c1",),
 )
 FILTERED = replace(
     CIRCUIT,
-    fixed_point=momentum.FORMAT,
-    multipliers=((0, 1 << 20), (4, 99)),
-    momentum=momentum.Momentum(9 << 36, True, 1 << 30, 4),
+    fixed_point=FilteredSgd.FORMAT,
+    optimizer=FilteredSgd(((0, 1 << 20), (4, 99)), 9 << 36, True, 1 << 30, 4),
 )
 HEADER = DatasetHeader(24, 64, 3, bytes(32), 7)
 STATEMENT = Statement(CIRCUIT, HEADER, "0a" * 32, "0b" * 32, 4, 100, True)
@@ -96,8 +96,6 @@ def _other(value: Any) -> Any:
             return bytes([value[0] ^ 1]) + value[1:]
         case tuple():
             return tuple(_other(item) for item in value) or ("last",)
-        case momentum.Momentum():
-            return value
     raise TypeError(type(value))
 
 
@@ -162,8 +160,6 @@ def test_no_value_is_left_out(name: str, path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Circuit, "canonical_json", lambda circuit: b"")  # nothing need fit
     before = dict(_places(statement))[path]
     new = Scaling(-1.0, 2.0) if path[-1] in ("low", "high") else None
-    if path[-1] == "momentum" and before is None:
-        before = FILTERED.momentum
     changed = (
         _replaced(statement, path[:-1], new) if new else _replaced(statement, path, _other(before))
     )
@@ -194,7 +190,7 @@ def test_every_kind_of_layer_is_tried() -> None:
 def test_what_is_shortened_says_so() -> None:
     """And is whole in the JSON object."""
     schedule = tuple((step, step + 1) for step in range(8))
-    changed = replace(STATEMENT, circuit=replace(CIRCUIT, multipliers=schedule))
+    changed = replace(STATEMENT, circuit=replace(CIRCUIT, optimizer=Sgd(schedule)))
     rates = dict(wording.statement_rows(changed))["learning rate"]
     assert "(5 more; --json shows all)" in rates
     assert len(wording.statement_fields(changed)["learning_rate"]) == 8

@@ -18,7 +18,6 @@ from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import InputError, MalformedProof, RecipeError, StatementMismatch
-from zktrain.optimizers.momentum import coefficients_of
 from zktrain.protocol.bundle import parse, parse_statement
 from zktrain.protocol.statement import Statement, auto_segment_steps
 from zktrain.training.run import Run
@@ -182,5 +181,7 @@ def test_estimates_know_filtered_circuits(tmp_path: Path) -> None:
         found = [w for w in prover_work(statement) if w.place == ("witness", "steps")]
         return sum(work.amounts["products"] for work in found)
 
-    changes = sum(len(coefficients_of(filtered, at, n).by) for at, n in ((0, 4), (4, 2)))
+    changes = sum(
+        len(filtered.optimizer.coefficients(filtered, at, n).by) for at, n in ((0, 4), (4, 2))
+    )
     assert products(filtered) * 3 * 6 == products(plain) * (2 * 6 + changes)

@@ -22,6 +22,7 @@ from zktrain.circuit.weights import read_weights
 from zktrain.ezkl import values
 from zktrain.ezkl.native import EzklFailure, Native
 from zktrain.ezkl.parameters import Parameters, logrows_for
+from zktrain.optimizers.sgd import Sgd
 from zktrain.training.run import Run
 
 
@@ -141,7 +142,7 @@ def test_the_rate_of_a_step_follows_the_schedule() -> None:
     circuit = Circuit.from_json(
         (Path(__file__).parents[2] / "circuits" / "iris-mlp-8.circuit.json").read_bytes()
     )
-    two = replace(circuit, multipliers=((0, 32), (1, 16)))
+    two = replace(circuit, optimizer=Sgd(((0, 32), (1, 16))))
     records = zktrain.dataset.readers.Records(
         np.zeros((9, 4), np.uint8), np.zeros(9, np.uint8), 3, ""
     )

@@ -22,6 +22,7 @@ from zktrain.ezkl.bundle import EzklBundle, StepProof
 from zktrain.ezkl.field import ELEMENT_BYTES
 from zktrain.ezkl.parameters import Parameters
 from zktrain.ezkl.srs.curve import R
+from zktrain.optimizers.sgd import Sgd
 from zktrain.prover.dataset.commitment import commit_records
 from zktrain.training.weight_file import write_weights
 
@@ -174,7 +175,7 @@ def test_another_order_of_batches(iris: IrisProof) -> None:
 
 
 def test_another_learning_rate(iris: IrisProof) -> None:
-    circuit = replace(iris.bundle.statement.circuit, multipliers=((0, 64),))
+    circuit = replace(iris.bundle.statement.circuit, optimizer=Sgd(((0, 64),)))
     forged = replace(iris.bundle, statement=replace(iris.bundle.statement, circuit=circuit))
     with pytest.raises(StatementMismatch, match="another learning rate") as caught:
         iris.verify(forged)
@@ -183,7 +184,7 @@ def test_another_learning_rate(iris: IrisProof) -> None:
 
 def test_a_rate_that_is_wrong_in_the_second_step_only(iris: IrisProof) -> None:
     circuit = iris.bundle.statement.circuit
-    two = replace(circuit, multipliers=(*circuit.multipliers, (1, 64)))
+    two = replace(circuit, optimizer=Sgd((*circuit.optimizer.multipliers, (1, 64))))
     forged = replace(iris.bundle, statement=replace(iris.bundle.statement, circuit=two))
     with pytest.raises(StatementMismatch, match="another learning rate") as caught:
         iris.verify(forged)

@@ -33,7 +33,8 @@ from zktrain.layers import (
 )
 from zktrain.operations.base import StepGraph
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import closing, segment
 from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries
@@ -129,7 +130,7 @@ NETWORKS: dict[str, tuple[AnyLayer, ...]] = {
 def circuit(name: str) -> Circuit:
     """Batches of 3, 5 steps, two learning rates."""
     return Circuit(
-        NETWORKS[name], "cross_entropy", FixedPoint(), BATCH, STEPS, ((0, 9), (2, 5)), "order",
+        NETWORKS[name], "cross_entropy", FixedPoint(), BATCH, STEPS, Sgd(((0, 9), (2, 5))), "order",
         Initialisation("seed", name),
     )  # fmt: skip
 
@@ -198,18 +199,20 @@ class Attempt:
     graph: StepGraph | None = None
     lies: dict[str, Lie] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
-    momentum: Momentum | None = None
+    momentum: FilteredSgd | None = None
 
     def __post_init__(self) -> None:
         base = circuit(self.name)
         self.circuit = Circuit(
             base.layers, base.loss, base.fixed_point, base.batch_size, self.steps,
-            base.multipliers, base.order_seed, base.initialisation, frozen=self.frozen,
+            base.optimizer, base.order_seed, base.initialisation, frozen=self.frozen,
         )  # fmt: skip
         if self.momentum is not None:
-            schedule = tuple((first, m << 22) for first, m in base.multipliers)
+            schedule = tuple((first, m << 22) for first, m in base.optimizer.multipliers)
             self.circuit = replace(
-                self.circuit, momentum=self.momentum, multipliers=schedule, fixed_point=FORMAT
+                self.circuit,
+                optimizer=replace(self.momentum, multipliers=schedule),
+                fixed_point=FilteredSgd.FORMAT,
             )
         self.records = records(self.name)
         self.start = seeded_weights(self.circuit)

@@ -30,7 +30,7 @@ from zktrain.errors import (
 from zktrain.field.extension import ExtVec
 from zktrain.operations import Accumulate, AffineTransposed, Fixed, affine
 from zktrain.operations.base import StepGraph
-from zktrain.optimizers.momentum import Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.protocol import relations, segment
 from zktrain.prover.arguments import time_filter as time_filters
 from zktrain.training.interpreter import GraphTrajectory
@@ -220,7 +220,7 @@ def test_recipes_are_refused(tmp_path: Path, frozen: str, message: str) -> None:
         zktrain.compile(write_recipe(tmp_path, frozen))
 
 
-DECAYING = Momentum(1 << 39, False, 1 << 37, SEGMENT_STEPS)
+DECAYING = FilteredSgd((), 1 << 39, False, 1 << 37, SEGMENT_STEPS)
 
 
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])

@@ -12,7 +12,6 @@ import pytest
 from check_sites import refused_by
 from image_run import CLASSES, NETWORKS, SEGMENT_STEPS, Attempt, conv, dense
 
-from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
@@ -23,7 +22,8 @@ from zktrain.field.extension import LOG2_SIZE
 from zktrain.layers import Add, AnyLayer, Flatten, Unflatten
 from zktrain.operations import Product, accumulate
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import segment
 from zktrain.protocol.statement import Statement
 
@@ -36,7 +36,7 @@ def test_a_true_segment_is_accepted(name: str, hiding: bool) -> None:
 
 
 def statement(layers: tuple[AnyLayer, ...]) -> Statement:
-    circuit = Circuit(layers, "cross_entropy", FixedPoint(), 3, 3, ((0, 1),), "o",
+    circuit = Circuit(layers, "cross_entropy", FixedPoint(), 3, 3, Sgd(((0, 1),)), "o",
                       Initialisation("seed", "s"))  # fmt: skip
     header = DatasetHeader(9, circuit.features, CLASSES, bytes(32), 0)
     return Statement(circuit, header, "0" * 64, "0" * 64, 4, 100, False)
@@ -94,7 +94,7 @@ def test_claims_add_up_where_outputs_are_read_again_and_again() -> None:
 
 
 FROZEN = {"bypass": ("c1",), "mean": ("c2", "fc1"), "curves": ("fc1",)}
-MOMENTUM = Momentum(round(0.8 * 2**40), True, round(0.01 * 2**40), SEGMENT_STEPS)
+MOMENTUM = FilteredSgd((), round(0.8 * 2**40), True, round(0.01 * 2**40), SEGMENT_STEPS)
 
 
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
@@ -111,10 +111,10 @@ def test_weights_that_were_not_decayed() -> None:
     """The prover leaves the decay out, and all that he says fits that."""
     attempt = Attempt("maximum", momentum=replace(MOMENTUM, weight_decay=0))
     undecayed, true = attempt.circuit, segment.time_filter_of
-    attempt.circuit = replace(undecayed, momentum=MOMENTUM)
+    attempt.circuit = Attempt("maximum", momentum=MOMENTUM).circuit
 
-    def lie(statement: Statement, number: int, shape: Shape) -> TimeFilter:
-        return true(replace(statement, circuit=undecayed), number, shape)
+    def lie(statement: Statement, number: int) -> TimeFilter:
+        return true(replace(statement, circuit=undecayed), number)
 
     with mock.patch.object(segment, "time_filter_of", lie):
         proofs = attempt.prove()

@@ -41,7 +41,8 @@ from zktrain.layers import (
     Unflatten,
 )
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.tables.exp_table import exp_table
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import evaluate, train
@@ -231,7 +232,9 @@ def test_weights_are_those_of_the_loops(name: str) -> None:
     order = batch_indices(run.order_seed, RECORDS, BATCH, 0, STEPS)
     for step in range(STEPS):
         batch = order[step]
-        oracle.step(data.inputs[batch], data.labels[batch], run.multiplier(step))
+        oracle.step(
+            data.inputs[batch], data.labels[batch], run.optimizer.multipliers_at(run, step, 1)[0]
+        )
     found = train(run, data, start).weights
     for layer in run.trained:
         for parameter in filter(None, (layer.weight, layer.bias)):
@@ -257,17 +260,17 @@ def test_dense_networks_train_alike() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 20).astype(np.uint8)
     data = Records(rng.integers(0, 256, (20, 6)).astype(np.uint8), labels, 3, "t")
-    momentum = Momentum(round(0.9 * 2**40), True, 0, 4)
-    decay = Momentum(round(0.5 * 2**40), False, round(0.02 * 2**40), 16)
+    schedule = ((0, 7 << 22), (4, 3 << 22))
+    momentum = FilteredSgd(schedule, round(0.9 * 2**40), True, 0, 4)
+    decay = FilteredSgd(schedule, round(0.5 * 2**40), False, round(0.02 * 2**40), 16)
     for loss, stated in (
         ("cross_entropy", None), ("binary_cross_entropy", None), ("mse", None),
         ("cross_entropy", momentum), ("mse", decay),
     ):  # fmt: skip
-        run = Circuit(layers, loss, FixedPoint(), 4, 9, ((0, 7), (4, 3)), "o",
+        run = Circuit(layers, loss, FixedPoint(), 4, 9, Sgd(((0, 7), (4, 3))), "o",
                       Initialisation("seed", "s"))  # fmt: skip
         if stated is not None:
-            schedule = ((0, 7 << 22), (4, 3 << 22))
-            run = replace(run, momentum=stated, multipliers=schedule, fixed_point=FORMAT)
+            run = replace(run, optimizer=stated, fixed_point=stated.FORMAT)
         losses: list[list[float]] = []
         weights = []
         for kind in (Trajectory, GraphTrajectory):
@@ -344,7 +347,7 @@ def test_errors_of_more_than_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     oracle = Oracle(attempt.circuit, attempt.start)
     batch = batch_indices(attempt.circuit.order_seed, RECORDS, BATCH, 0, 1)[0]
     oracle.step(attempt.records.inputs[batch], attempt.records.labels[batch],
-                attempt.circuit.multiplier(0))  # fmt: skip
+                attempt.circuit.optimizer.multipliers[0][1])  # fmt: skip
     for name, values in oracle.weights.items():
         assert np.array_equal(attempt.end[name], as_internal(values)), name
     witness = attempt.witness(attempt.statement())
@@ -356,7 +359,7 @@ def test_errors_beyond_exact_arithmetic_stop_a_run() -> None:
     """What no lookup bounds is checked where the graph says that it can become too large."""
     sums = [Add(f"s{i}", "m" if i == 1 else f"s{i - 1}", False) for i in range(1, 45)]
     layers = (*DOUBLING[:3], *sums, *DOUBLING[-2:])
-    run = replace(circuit("maximum"), layers=layers, steps=1, multipliers=((0, 1),))
+    run = replace(circuit("maximum"), layers=layers, steps=1, optimizer=Sgd(((0, 1),)))
     labels = np.arange(6).astype(np.uint8) % 3
     data = Records(np.full((6, 16), 9, dtype=np.uint8), labels, 3, "t", "")
     with pytest.raises(RangeOverflow, match="outside the range"):

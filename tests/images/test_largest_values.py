@@ -32,7 +32,8 @@ from zktrain.operations import (
 )
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.operations.maps import Before, Reorder, Window
-from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.tables.tables import TABLES
 
 Array = NDArray[Any]
@@ -201,7 +202,7 @@ class Adversary:
 
 
 def circuit_of(layers: tuple[AnyLayer, ...], loss: str) -> Circuit:
-    return Circuit(layers, loss, FixedPoint(), BATCH, 3, ((0, 5), (1, 2)), "o",
+    return Circuit(layers, loss, FixedPoint(), BATCH, 3, Sgd(((0, 5), (1, 2))), "o",
                    Initialisation("seed", "s"))  # fmt: skip
 
 
@@ -216,7 +217,7 @@ TOWER: tuple[AnyLayer, ...] = (
     AveragePool("mean", (2, 2), (1, 1)), Flatten("f"), dense("fc", 1, CLASSES),
 )  # fmt: skip
 NETWORKS = {**image_run.NETWORKS, "strided": STRIDED, "tower": TOWER}
-MOMENTUM = Momentum(1 << 39, False, 1 << 30, 4)
+MOMENTUM = FilteredSgd(((0, 3 << 20),), 1 << 39, False, 1 << 30, 4)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "binary_cross_entropy"])
@@ -226,7 +227,7 @@ def test_no_value_is_larger_and_some_are_as_large(name: str, loss: str) -> None:
     of 4, for parameters of 16."""
     run = circuit_of(NETWORKS[name], loss)
     if loss == "mse":
-        run = replace(run, momentum=MOMENTUM, fixed_point=FORMAT, multipliers=((0, 3 << 20),))
+        run = replace(run, optimizer=MOMENTUM, fixed_point=MOMENTUM.FORMAT)
     sizes = bounds.sizes(run)
     met: dict[str, int] = {}
     for high, sign in itertools.product((True, False), (1, -1)):
@@ -271,7 +272,7 @@ def test_errors_that_sums_double_until_a_mean_wraps() -> None:
 def test_first_weights_of_a_file_and_bytes_meet_the_first_accumulator() -> None:
     """Weights of 2^52 - 1, inputs of 255, in the first step."""
     layers = (dense("a", 12, 5, relu=True), dense("b", 5, 2))
-    run = replace(circuit_of(layers, "cross_entropy"), steps=1, multipliers=((0, 1),),
+    run = replace(circuit_of(layers, "cross_entropy"), steps=1, optimizer=Sgd(((0, 1),)),
                   initialisation=Initialisation("file", "0" * 64))  # fmt: skip
     most = (1 << 52) - 1
     reached = sum(255 * most for _ in range(12)) + 256 * most

@@ -11,6 +11,7 @@ from zktrain.cost import calibration
 from zktrain.cost.estimate import Estimate, header_to_be
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.statement import Statement
 
 DENSE = (
@@ -21,7 +22,7 @@ STAGES = ("witness", "commit", "lookups", "relations", "opening")
 
 
 def estimate(layers: tuple[object, ...], loss: str, **changes: object) -> Estimate:
-    circuit = Circuit(layers, loss, FixedPoint(), 5, 12, ((0, 1),), "o",
+    circuit = Circuit(layers, loss, FixedPoint(), 5, 12, Sgd(((0, 1),)), "o",
                       Initialisation("seed", "s"), **changes)  # type: ignore[arg-type]  # fmt: skip
     header = header_to_be(40, circuit.features, CLASSES, hiding=True)
     statement = Statement(circuit, header, "0" * 64, "0" * 64, 8, 100, True)

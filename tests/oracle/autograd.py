@@ -38,7 +38,7 @@ from zktrain.layers import (
     Unflatten,
 )
 
-from .interpreter import Extent, Network, Run, StepTrace, Vector, Weights
+from .interpreter import Extent, Network, Run, StepTrace, Vector, Weights, filter_of
 
 Tensor = torch.Tensor
 UNIT, ERROR_UNIT = 2.0**-8, 2.0**-14
@@ -326,7 +326,7 @@ class _Walk:
             )
             for name, values in first.items()
         }
-        stated = circuit.momentum
+        stated = filter_of(circuit)
         one = 2.0**40
         self.optimizer = torch.optim.SGD(
             self.parameters.values(),
@@ -350,7 +350,7 @@ class _Walk:
         known: tuple[int, Vector] | None,
     ) -> None:
         batch = self.circuit.batch_size
-        stated = self.circuit.momentum
+        stated = filter_of(self.circuit)
         if stated is not None and t % stated.restart_steps == 0:
             self.optimizer.state.clear()
             self._before, self._past = self.allowed, []
@@ -384,10 +384,10 @@ class _Walk:
         recurrence is off by at most ``8 t`` units of ``2^-40`` of the filter's own scale: a floor
         in each of three products per step, those of the velocity summed up by ``1 / (1 - mu)`` and
         then scaled by a rate that is at most ``1 - mu``."""
-        stated = self.circuit.momentum
+        stated = filter_of(self.circuit)
         assert stated is not None
         off = 8 * len(rows) * 2.0**-40
-        scale = max(m for _, m in self.circuit.multipliers) / 2.0**20
+        scale = max(m for _, m in stated.multipliers) / 2.0**20
         scale = max(1.0, 2 * scale / (1 - stated.momentum / 2.0**40))
         out = torch.zeros(len(self.allowed[name]), dtype=torch.float64)
         if stated.weight_decay:

@@ -31,9 +31,10 @@ from zktrain.layers import (
     Unflatten,
 )
 from zktrain.operations.fixed_point import FixedPoint
-from zktrain.optimizers.momentum import FORMAT, Momentum
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 
-from .interpreter import Extent, Network, Vector, Weights, seeded
+from .interpreter import Extent, Network, Vector, Weights, filter_of, seeded
 
 MOST_CELLS, MOST_LAYERS, LONG = 60, 16, 16
 CURVES = ("sigmoid", "tanh", "gelu")
@@ -359,7 +360,7 @@ def _layers(random: Random, wishes: frozenset[str]) -> tuple[AnyLayer, ...]:
     return tuple(net.layers)
 
 
-def _momentum(random: Random, wishes: frozenset[str]) -> Momentum | None:
+def _momentum(random: Random, wishes: frozenset[str]) -> FilteredSgd | None:
     filtered = {"momentum", "Nesterov", "weight decay", "several restarts"} & wishes
     if "plain SGD" in wishes or (not filtered and random.random() < 0.5):
         return None
@@ -372,7 +373,7 @@ def _momentum(random: Random, wishes: frozenset[str]) -> Momentum | None:
     if "several restarts" in wishes:
         decay = 0
     nesterov = bool(mu) and ("Nesterov" in wishes or random.random() < 0.4)
-    return Momentum(mu, nesterov, round(decay * ONE), random.choice((1, 2, 4, 8)))
+    return FilteredSgd((), mu, nesterov, round(decay * ONE), random.choice((1, 2, 4, 8)))
 
 
 def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
@@ -426,13 +427,12 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
     circuit = Circuit(
         layers,
         loss,
-        FixedPoint() if momentum is None else FORMAT,
+        FixedPoint() if momentum is None else FilteredSgd.FORMAT,
         batch,
         steps,
-        schedule,
+        Sgd(schedule),
         random.choice(("order", "o", "Reihenfolge № 1")),
         start,
-        momentum,
         "last batch dropped" in wishes or random.random() < 0.25,
         frozen,
     )
@@ -443,7 +443,8 @@ def _given(random: Random, circuit: Circuit) -> Weights:
     """First weights of a file: as large as seeded ones or larger, some rows 0 or alike."""
     out: Weights = {}
     shift = circuit.fixed_point.weight_bits
-    decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    stated = filter_of(circuit)
+    decays = stated is not None and stated.weight_decay > 0
     trained = circuit.trained_shapes()  # only these decay, and begin with multiples
     alike = random.random() < 0.3  # so that maxima meet equal values of different cells
     for name, shape in circuit.parameter_shapes().items():
@@ -584,8 +585,12 @@ def _windows_miss(layer: AnyLayer) -> bool:
     return any(s > k for s, k in zip(layer.stride, layer.kernel, strict=True))
 
 
-def _filtered(test: Callable[[Momentum], bool]) -> Callable[[Case], bool]:
-    return lambda case: case.circuit.momentum is not None and test(case.circuit.momentum)
+def _filtered(test: Callable[[FilteredSgd], bool]) -> Callable[[Case], bool]:
+    def holds(case: Case) -> bool:
+        stated = filter_of(case.circuit)
+        return stated is not None and test(stated)
+
+    return holds
 
 
 def _images(case: Case) -> list[Extent]:
@@ -626,12 +631,12 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "cross_entropy": lambda c: c.circuit.loss == "cross_entropy",
     "mse": lambda c: c.circuit.loss == "mse",
     "binary_cross_entropy": lambda c: c.circuit.loss == "binary_cross_entropy",
-    "plain SGD": lambda c: c.circuit.momentum is None,
+    "plain SGD": lambda c: filter_of(c.circuit) is None,
     "momentum": _filtered(lambda m: m.momentum > 0),
     "Nesterov": _filtered(lambda m: m.nesterov),
     "weight decay": _filtered(lambda m: m.weight_decay > 0),
-    "several restarts": lambda c: c.circuit.momentum is not None and c.segments > 1,
-    "schedule": lambda c: len(c.circuit.multipliers) > 1,
+    "several restarts": lambda c: filter_of(c.circuit) is not None and c.segments > 1,
+    "schedule": lambda c: len(c.circuit.optimizer.multipliers) > 1,
     "frozen": lambda c: bool(c.circuit.frozen),
     "frozen first layers": _frozen_first,
     "long run": lambda c: c.circuit.steps > LONG,

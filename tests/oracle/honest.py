@@ -30,7 +30,7 @@ from zktrain.training.trainer import train
 from zktrain.training.witness import segment_witness
 
 from .circuits import Case
-from .interpreter import Vector, Weights
+from .interpreter import Vector, Weights, filter_of
 
 SECURITY_BITS = 80
 """The smallest target that a statement may have."""
@@ -176,7 +176,7 @@ def weight_file(case: Case, path: Path) -> Weights:
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
-    scale = 1 << (32 if case.circuit.momentum is None else 34)
+    scale = 1 << (32 if filter_of(case.circuit) is None else 34)
     out: Weights = {}
     for name, entry in header.items():
         assert entry["dtype"] == "F64"

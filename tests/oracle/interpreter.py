@@ -26,6 +26,7 @@ from zktrain.layers import (
     MaxPool,
     Unflatten,
 )
+from zktrain.optimizers.filtered_sgd import FilteredSgd
 
 Vector = list[int]
 Weights = dict[str, Vector]
@@ -123,11 +124,16 @@ def batches(circuit: Circuit, records: int) -> list[Vector]:
     return [stream[t * batch : (t + 1) * batch] for t in range(circuit.steps)]
 
 
+def filter_of(circuit: Circuit) -> FilteredSgd | None:
+    """None for plain SGD."""
+    return circuit.optimizer if isinstance(circuit.optimizer, FilteredSgd) else None
+
+
 def multipliers(circuit: Circuit) -> Vector:
     """``m_t`` of every step."""
     out: Vector = []
     for t in range(circuit.steps):
-        out.append([m for first, m in circuit.multipliers if first <= t][-1])
+        out.append([m for first, m in circuit.optimizer.multipliers if first <= t][-1])
     return out
 
 
@@ -137,13 +143,14 @@ def _taps(layer: Layer | Convolution) -> int:
 
 def seeded(circuit: Circuit) -> Weights:
     """The first weights of a circuit that starts from a seed."""
-    decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    stated = filter_of(circuit)
+    decays = stated is not None and stated.weight_decay > 0
     out: Weights = {}
     for layer in circuit.layers:
         if not isinstance(layer, (Layer, Convolution)):
             continue
         inputs = _taps(layer) * layer.inputs
-        bound = math.isqrt((1 << (64 if circuit.momentum is None else 68)) // inputs)
+        bound = math.isqrt((1 << (64 if filter_of(circuit) is None else 68)) // inputs)
         sizes = [(layer.weight, inputs * layer.outputs)]
         sizes += [(layer.bias, layer.outputs)] if layer.bias is not None else []
         for name, count in sizes:
@@ -167,10 +174,10 @@ class Filter:
 
     def step(self, multiplier: int) -> None:
         """Make ``start`` and ``rows`` those after one more step."""
-        stated = self.circuit.momentum
+        stated = filter_of(self.circuit)
         assert stated is not None
         one, mu, restart = 1 << 40, stated.momentum, stated.restart_steps
-        most, s = max(m for _, m in self.circuit.multipliers), 0
+        most, s = max(m for _, m in stated.multipliers), 0
         while most << 20 > (one - mu) << s:
             s += 1
         kappa = (stated.weight_decay * self.circuit.batch_size << s) >> 12
@@ -346,7 +353,7 @@ class Interpreter:
         self.labels = labels
         self.network = Network.of(circuit.layers)
         self.trained = self.network.trained_from(circuit.frozen)
-        self.shift = 32 if circuit.momentum is None else 34
+        self.shift = 32 if filter_of(circuit) is None else 34
         self._step = 0
 
     def run(self, first: Weights) -> Run:
@@ -354,7 +361,7 @@ class Interpreter:
         order = batches(self.circuit, len(self.inputs))
         weights = {name: list(values) for name, values in first.items()}
         out = Run([], [weights], [])
-        stated = self.circuit.momentum
+        stated = filter_of(self.circuit)
         filter_, restart, past = Filter(self.circuit), weights, list[Weights]()
         for t, m in enumerate(multipliers(self.circuit)):
             self._step = t

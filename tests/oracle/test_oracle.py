@@ -22,7 +22,7 @@ from . import interpreter
 from .autograd import Disagreement, agree
 from .check import Failure, check, replay
 from .circuits import FEATURES, Case, Coverage, draw, draws, features
-from .interpreter import Filter, Interpreter, Pass, Run, Vector, Weights
+from .interpreter import Filter, Interpreter, Pass, Run, Vector, Weights, filter_of
 
 SEED, CIRCUITS, FRESH = "oracle 1", 180, 20
 FILES = 45
@@ -173,11 +173,11 @@ def _other(field: str, change: object) -> Iterator[None]:
     true = Filter.step
 
     def step(self: Filter, multiplier: int) -> None:
-        stated = self.circuit.momentum
+        stated = filter_of(self.circuit)
         assert stated is not None
         value = change(getattr(stated, field))  # type: ignore[operator]
         honest = self.circuit
-        self.circuit = replace(honest, momentum=replace(stated, **{field: value}))
+        self.circuit = replace(honest, optimizer=replace(stated, **{field: value}))
         true(self, multiplier)
         self.circuit = honest
 

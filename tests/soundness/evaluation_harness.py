@@ -33,6 +33,7 @@ from zktrain.layers import Layer
 from zktrain.operations import fixed, tally, unit_map, vanish
 from zktrain.operations.batch import DatasetClaim
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import closing, segment
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.statement import lookup_entries
@@ -82,7 +83,7 @@ def circuit() -> Circuit:
         for i in (1, 2)
     )
     start = Initialisation("seed", "none")
-    return Circuit(layers, "cross_entropy", FixedPoint(), 1, 1, ((0, 1),), "order", start)
+    return Circuit(layers, "cross_entropy", FixedPoint(), 1, 1, Sgd(((0, 1),)), "order", start)
 
 
 @cache

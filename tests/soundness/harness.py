@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
@@ -39,6 +40,7 @@ from zktrain.operations import affine, linear, product, unit_map
 from zktrain.operations import batch as batches
 from zktrain.operations.batch import DatasetClaim
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import closing, segment
 from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries
@@ -102,7 +104,7 @@ def circuit(loss: str) -> Circuit:
     )
     start = Initialisation("file", digest(initial_weights()))
     schedule = ((0, 3), (6, 2))
-    return Circuit(layers, loss, FixedPoint(), BATCH, STEPS, schedule, "order", start)
+    return Circuit(layers, loss, FixedPoint(), BATCH, STEPS, Sgd(schedule), "order", start)
 
 
 class Training:
@@ -134,6 +136,10 @@ class Training:
         quotient, high, low = self._say(place, step, limbs)
         return {place: quotient, f"{place}.high": high, f"{place}.low": low}
 
+    def _multiplier(self, step: int) -> int:
+        (found,) = self.circuit.optimizer.multipliers_at(self.circuit, min(step, STEPS - 1), 1)
+        return found
+
     def step(self, step: int) -> Tensors:
         """One step: its tensors, without padding."""
         data, layers = records(), self.circuit.layers
@@ -164,7 +170,7 @@ class Training:
             out[f"e{index}"] = self._say(f"e{index}", step, error)
             errors.append(out[f"e{index}"])
 
-        multiplier = self._say("multiplier", step, self.circuit.multiplier(min(step, STEPS - 1)))
+        multiplier = self._say("multiplier", step, self._multiplier(step))
         scale = self._say("bias_scale", step, 1 << 8)
         for layer, a, e in zip(layers, activations, reversed(errors), strict=True):
             self.weights[layer.weight] = self.weights[layer.weight] - multiplier * (a.T @ e)
@@ -327,9 +333,9 @@ def prove(
     shape, data = run.statement.shape(number), dataset()
     with ExitStack() as stack:
         if multipliers is not None:
-            true, lie = segment.multipliers_of, multipliers
-            fake = lambda *a: lie(true(*a))  # noqa: E731
-            stack.enter_context(mock.patch.object(segment, "multipliers_of", fake))
+            true, lie = segment.time_filter_of, multipliers
+            fake = lambda *a: PlainSteps(lie(true(*a).multipliers))  # noqa: E731
+            stack.enter_context(mock.patch.object(segment, "time_filter_of", fake))
         if order is not None:
             true_order, order_lie = segment.segment_order, order
             fake_order = lambda *a: order_lie(true_order(*a))  # noqa: E731

@@ -36,6 +36,7 @@ from zktrain.layers import Layer
 from zktrain.layers.limits import MAX_WIDTH
 from zktrain.layers.network import MAX_CLASSES, MAX_LAYERS
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, SegmentProof, inspect_bundle, parse, parse_statement
 from zktrain.protocol.certificate import certificate_terms, verify_certificate
@@ -409,7 +410,7 @@ def _circuit(widths: list[int], batch: int, steps: int, loss: str) -> Circuit:
         for i in range(1, last + 1)
     )
     start = Initialisation("seed", "s")
-    return Circuit(layers, loss, FixedPoint(), batch, steps, ((0, 1),), "o", start)
+    return Circuit(layers, loss, FixedPoint(), batch, steps, Sgd(((0, 1),)), "o", start)
 
 
 def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:

@@ -27,7 +27,6 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
 from zktrain.errors import HiddenMismatch, LookupMismatch, MalformedProof, SumcheckMismatch
-from zktrain.optimizers.momentum import coefficients_of
 from zktrain.protocol import segment
 from zktrain.protocol.statement import Statement
 from zktrain.prover.protocol import segment as prover_segment
@@ -54,11 +53,15 @@ def initial_weights() -> h.Weights:
 _INITIAL, _CIRCUIT = h.initial_weights, h.circuit
 
 
-def circuit(kind: str) -> Circuit:
-    """That of ``harness`` under cross entropy, filtered."""
+def base() -> Circuit:
+    """That of ``harness`` under cross entropy, from these weights."""
     start = Initialisation("file", digest(initial_weights()))
-    base = replace(_CIRCUIT("cross_entropy"), initialisation=start)
-    return filter_oracle.filtered(base, STATED[kind])
+    return replace(_CIRCUIT("cross_entropy"), initialisation=start)
+
+
+def circuit(kind: str) -> Circuit:
+    """The same, filtered."""
+    return filter_oracle.filtered(base(), STATED[kind])
 
 
 @contextmanager
@@ -109,7 +112,7 @@ class Training(h.Training):
             gradients[layer.weight] = a.T @ e
             gradients[str(layer.bias)] = e.sum(axis=0) << 8
         self.gradients.append(gradients)
-        decays = STATED[DECAY] == self.circuit.momentum
+        decays = filter_oracle.filtered(base(), STATED[DECAY]).optimizer == self.circuit.optimizer
         for name, start in self.first.items():
             new = self.shrink[at + 1] * (start >> 12) if decays else start.copy()
             for factor, past in zip(self.rows[at + 1], self.gradients, strict=True):
@@ -178,8 +181,8 @@ def proving_with(lie: Coefficients) -> Iterator[None]:
     """The prover's own public filter is the false one too, so that its messages fit its steps."""
     true = segment.time_filter_of
 
-    def false(statement: Statement, number: int, shape: object) -> FilteredSteps:
-        known = true(statement, number, shape)  # type: ignore[arg-type]
+    def false(statement: Statement, number: int) -> FilteredSteps:
+        known = true(statement, number)  # type: ignore[arg-type]
         assert isinstance(known, FilteredSteps)
         first, steps = statement.segments[number]
         start, rows = lie(first, filter_oracle.integers(statement.circuit, first, steps))
@@ -269,7 +272,7 @@ def test_velocity_carried_over_a_boundary() -> None:
     assert _accepted(KEEP)
     stated = replace(STATED[KEEP], restart_steps=16)
     with world(KEEP):
-        carries = replace(circuit(KEEP), momentum=stated)
+        carries = filter_oracle.filtered(base(), stated)
     run = train(KEEP, carries=carries)
     assert digest(run.weights[-1]) != digest(honest(KEEP).weights[-1])
     refuse(run, MIDDLE, h.prove(run, MIDDLE)[0], "the (product|update)")
@@ -291,7 +294,7 @@ OTHERS = [
 @pytest.mark.parametrize(("kind", "change"), OTHERS)
 def test_trained_with_another_optimizer(kind: str, change: dict[str, int]) -> None:
     assert _accepted(kind)
-    other = replace(circuit(kind), momentum=replace(STATED[kind], **change))
+    other = filter_oracle.filtered(base(), replace(STATED[kind], **change))
 
     def lie(first: int, table: Table) -> Table:
         return filter_oracle.integers(other, first, len(table[0]) - 1)
@@ -351,10 +354,10 @@ def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
     run = honest(KEEP)
     true = segment.time_filter_of
 
-    def longer(statement: Statement, number: int, shape: object) -> FilteredSteps:
-        known = true(statement, number, shape)  # type: ignore[arg-type]
+    def longer(statement: Statement, number: int) -> FilteredSteps:
+        known = true(statement, number)  # type: ignore[arg-type]
         more = replace(statement.circuit, steps=12)
-        return FilteredSteps(coefficients_of(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
+        return FilteredSteps(more.optimizer.coefficients(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
 
     with mock.patch.object(segment, "time_filter_of", longer):
         proof = h.prove(run, LAST)[0]

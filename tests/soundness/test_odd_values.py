@@ -19,6 +19,7 @@ from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import MalformedProof
 from zktrain.layers import Flatten, Layer, Unflatten
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.bundle import Bundle, inspect_bundle, parse
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.evaluation_bundle import EvaluationBundle, inspect_evaluation
@@ -28,7 +29,7 @@ from zktrain.training.weight_file import write_weights
 
 CIRCUIT = Circuit(
     (Unflatten("image", 1, 2, 2), Flatten("flat"), Layer("fc", 4, 2, "fc.w", "fc.b", False)),
-    "cross_entropy", FixedPoint(), 3, 4, ((0, 3),), "order", Initialisation("seed", "s"),
+    "cross_entropy", FixedPoint(), 3, 4, Sgd(((0, 3),)), "order", Initialisation("seed", "s"),
 )  # fmt: skip
 HEADER = DatasetHeader(7, 4, 2, bytes(32), 8)
 STATEMENT = Statement(CIRCUIT, HEADER, "00" * 32, "11" * 32, 2, 100, True)

@@ -48,6 +48,7 @@ from zktrain.errors import (
 from zktrain.field.extension import ZERO, Ext
 from zktrain.layers import AveragePool, Flatten, Unflatten
 from zktrain.layers.network import MAX_LAYERS
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import evaluation, statement
 from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
@@ -156,8 +157,8 @@ CIRCUITS: dict[str, Callable[[], Circuit]] = {
     "layers.network.violation: not len(layers) <= MAX_LAYERS": lambda: circuit(
         layers=dense(*[2] * 66)
     ),
-    "circuit.canonical._training_violation: not len(schedule) <= MAX_SCHEDULE": lambda: circuit(
-        steps=5000, multipliers=tuple((t, 1) for t in range(4097))
+    "optimizers.schedule.violation: not len(schedule) <= MAX_SCHEDULE": lambda: circuit(
+        steps=5000, optimizer=Sgd(tuple((t, 1) for t in range(4097)))
     ),
 }
 
@@ -277,7 +278,8 @@ SIZES = [
     ("not 1 <= k", stated, {"segment_steps": 0}),
     ("not k <= 1 << 24", stated, {"segment_steps": 1 << 25}),
     ("k & k - 1", stated, {"segment_steps": 3}),
-    ("k != restart", stated, {"circuit": DECAYED, "segment_steps": 8}),
+    ("problem := self.circuit.optimizer.cut_violation(k)", stated,
+     {"circuit": DECAYED, "segment_steps": 8}),
     ("drawn > MAX_PERMUTED", stated,
      {"dataset": header(records=1 << 23), "steps": 1 << 21, "segment_steps": 1 << 18,
       "batch_size": 1 << 14}),

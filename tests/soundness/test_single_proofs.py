@@ -18,6 +18,7 @@ import test_lying_momentum as m
 from check_sites import find, refused_by, removed, watched
 
 from zktrain._verify import _initial_weights
+from zktrain.circuit.initial import start_violation
 from zktrain.circuit.weights import digest
 from zktrain.dataset import public_file
 from zktrain.errors import (
@@ -30,7 +31,6 @@ from zktrain.errors import (
     StatementMismatch,
     ZktrainError,
 )
-from zktrain.optimizers.momentum import start_violation
 from zktrain.protocol import bundle, closing, evaluation_bundle
 from zktrain.protocol.bundle import check_chain
 from zktrain.protocol.certificate import verify_certificate

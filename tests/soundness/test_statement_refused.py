@@ -36,6 +36,7 @@ from zktrain.errors import (
 from zktrain.field.goldilocks import P
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.bundle import MAGIC, Bundle, SegmentProof, parse
 from zktrain.protocol.segment import HEADER_BYTES
 from zktrain.protocol.statement import Statement, auto_segment_steps
@@ -56,7 +57,7 @@ def _circuit(**changes: object) -> Circuit:
         Layer("fc2", 5, 3, "fc2.weight", "fc2.bias", False),
     )
     circuit = Circuit(
-        layers, "mse", FixedPoint(), 3, STEPS, ((0, 3),), "order", Initialisation("seed", "w")
+        layers, "mse", FixedPoint(), 3, STEPS, Sgd(((0, 3),)), "order", Initialisation("seed", "w")
     )
     return replace(circuit, **changes)  # type: ignore[arg-type]
 
@@ -193,8 +194,8 @@ def test_fewer_bits_than_asked_for(proven: Proven) -> None:
 
 
 OTHER_CIRCUITS: dict[str, dict[str, object]] = {
-    "rate": {"multipliers": ((0, 4),)},
-    "later rate": {"multipliers": ((0, 3), (6, 2))},
+    "rate": {"optimizer": Sgd(((0, 4),))},
+    "later rate": {"optimizer": Sgd(((0, 3), (6, 2)))},
     "first weights": {"initialisation": Initialisation("seed", "v")},
     "batch size": {"batch_size": 4},
     "steps": {"steps": STEPS + 1},
@@ -765,7 +766,7 @@ def test_a_segment_draws_only_so_many_samples(records: int, steps: int) -> None:
     refused."""
     layer = Layer("l", 1, 1, "w", None, False)
     start = Initialisation("seed", "s")
-    circuit = Circuit((layer,), "mse", FixedPoint(), 1, 1 << 21, ((0, 1),), "o", start)
+    circuit = Circuit((layer,), "mse", FixedPoint(), 1, 1 << 21, Sgd(((0, 1),)), "o", start)
     header = DatasetHeader(records, 1, 1, bytes(32), 0)
     assert auto_segment_steps(circuit, records) == steps
     fitting = Statement(circuit, header, "00" * 32, "00" * 32, steps, 80)

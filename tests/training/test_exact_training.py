@@ -42,7 +42,7 @@ def run_oracle(oracle: Oracle, records: Records, step: int) -> None:
     oracle.step(
         records.inputs[order[0]].tolist(),
         records.labels[order[0]].tolist(),
-        circuit.multiplier(step),
+        circuit.optimizer.multipliers_at(circuit, step, 1)[0],
     )
 
 

@@ -19,6 +19,8 @@ from zktrain.circuit.order import batch_indices, epoch_permutation
 from zktrain.dataset.readers import Records
 from zktrain.errors import InputError, RangeOverflow
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.training import filtered, trajectory
 from zktrain.training.float_network import float_network
 from zktrain.training.trainer import float_optimizer, train, train_float32
@@ -65,21 +67,21 @@ class FilteredOracle:
     """All weights of a run, from gradients in Python integers and the table ``M``."""
 
     def __init__(self, circuit: Circuit, records: Records, start: Weights) -> None:
-        assert circuit.momentum is not None
+        assert isinstance(circuit.optimizer, FilteredSgd)
         self.past = [start]
         self.tensors: list[Oracle] = []
-        restart = circuit.momentum.restart_steps
+        restart = circuit.optimizer.restart_steps
         for first in range(0, circuit.steps, restart):
             steps = min(restart, circuit.steps - first)
             shrink, rows = filter_oracle.integers(circuit, first, steps)
             begin = self.past[-1]
-            if circuit.momentum.weight_decay:
+            if circuit.optimizer.weight_decay:
                 begin = {name: v // 4096 for name, v in begin.items()}
                 assert all((v * 4096 == self.past[-1][name]).all() for name, v in begin.items())
             gradients: list[Weights] = []
             for t in range(steps):
                 gradients.append(self._gradient(circuit, records, self.past[-1], first + t))
-                factor = shrink[t + 1] if circuit.momentum.weight_decay else 1
+                factor = shrink[t + 1] if circuit.optimizer.weight_decay else 1
                 self.past.append(
                     {
                         name: factor * begin[name]
@@ -153,10 +155,10 @@ def test_windows_do_not_matter(circuit: Circuit) -> None:
 
 @pytest.mark.parametrize("circuit", [CIRCUITS[2], CIRCUITS[6]], ids=["4", "16"])
 def test_witness_of_a_segment_starts_with_velocity_zero(circuit: Circuit) -> None:
-    assert circuit.momentum is not None
+    assert isinstance(circuit.optimizer, FilteredSgd)
     records, start = records_of(circuit), seeded_weights(circuit)
     oracle = FilteredOracle(circuit, records, start)
-    restart = circuit.momentum.restart_steps
+    restart = circuit.optimizer.restart_steps
     for first in range(0, circuit.steps, restart):
         steps = min(restart, circuit.steps - first)
         arrays, end = segment_witness(circuit, records, oracle.past[first], first, steps, restart)
@@ -269,7 +271,9 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
     optimizer = float_optimizer(circuit, network)
     order = batch_indices("order", 64, circuit.batch_size, 0, circuit.steps)
     for step, rows in enumerate(order):
-        optimizer.param_groups[0]["lr"] = circuit.multiplier(step) * 8 / 2**32
+        optimizer.param_groups[0]["lr"] = (
+            circuit.optimizer.multipliers_at(circuit, step, 1)[0] * 8 / 2**32
+        )
         optimizer.zero_grad()
         outputs = network(torch.from_numpy(records.inputs[rows] / 256))
         labels = torch.from_numpy(records.labels[rows].astype(np.int64))
@@ -290,13 +294,16 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
 
 
 def test_float_run_uses_the_stated_optimizer() -> None:
-    circuit = with_filter(6, 5, 3, momentum=0.9, nesterov=True, decay=1e-3, drop_last=True)
+    circuit = with_filter(
+        6, 5, 3, momentum=0.9, nesterov=True, decay=1e-3, drop_last=True,
+        multipliers=((0, 8), (5, 4)),
+    )  # fmt: skip
     optimizer = float_optimizer(circuit, float_network(circuit.layers, seeded_weights(circuit), 34))
     group = optimizer.param_groups[0]
     assert group["nesterov"] and group["dampening"] == 0
     assert abs(group["momentum"] - 0.9) < 1e-12 and abs(group["weight_decay"] - 1e-3) < 1e-12
     compared = train_float32(circuit, records_of(circuit), seeded_weights(circuit))
-    plain = replace(circuit, momentum=None, multipliers=((0, 6), (5, 3)))
+    plain = replace(circuit, optimizer=Sgd(((0, 2), (5, 1))))
     assert plain.effective_learning_rate == circuit.effective_learning_rate
     other = train_float32(plain, records_of(circuit), seeded_weights(circuit))
     assert compared.losses[0] == other.losses[0] and compared.losses[9] != other.losses[9]

@@ -11,6 +11,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -37,7 +38,7 @@ def circuit_of(
         for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes), 1)
     )
     start = Initialisation("seed", "start")
-    return Circuit(layers, loss, FixedPoint(), batch, steps, multipliers, "order", start)
+    return Circuit(layers, loss, FixedPoint(), batch, steps, Sgd(multipliers), "order", start)
 
 
 @functools.cache

@@ -18,13 +18,56 @@ from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
-from ..optimizers.momentum import START_BITS, Coefficients
 
+Integers = NDArray[np.int64]
 Multipliers = NDArray[np.uint64]
 """``m_t`` for the padded steps of the segment; 0 beyond the real ones."""
 
+START_BITS = 12
+"""Fractional bits of ``D``."""
+
 _LOW = np.uint64(0xFFFFFFFF)
 _U32 = np.uint64(32)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """``D`` and ``M`` of ``steps`` steps from a restart on.
+
+    ``start`` is ``D[0 .. steps]``. ``M`` is given by its differences in ``t``, where they are not
+    0, sorted by ``(at, tau)``: ``M[t, tau] = sum of by over entries with that tau and at <= t``.
+    The changes due at ``t`` are ``offsets[t] .. offsets[t + 1] - 1``; ``at > tau``.
+    """
+
+    steps: int
+    start: Integers
+    at: Integers
+    tau: Integers
+    by: Integers
+
+    @cached_property
+    def offsets(self) -> Integers:
+        """Shape ``(steps + 2,)``."""
+        return np.searchsorted(self.at, np.arange(self.steps + 2)).astype(np.int64)
+
+    @cached_property
+    def end(self) -> Integers:
+        """``M[steps, tau]`` for all ``tau``."""
+        out = np.zeros(self.steps, dtype=np.int64)
+        np.add.at(out, self.tau, self.by)
+        return out
+
+    @cached_property
+    def reach(self) -> int:
+        """How many steps back a change can be due; at least 1."""
+        return int((self.at - self.tau).max(initial=1))
+
+    @cached_property
+    def loads(self) -> Integers:
+        """Sum of ``|by|`` over the changes due at ``0 .. steps``."""
+        out = np.zeros(self.steps + 1, dtype=np.int64)
+        np.add.at(out, self.at, np.abs(self.by))
+        return out
 
 
 class TimeFilter(Protocol):

@@ -10,7 +10,6 @@ from ..arguments.tensors import Tensor
 from ..layers.network import parameters
 from ..operations import Lookup, reach
 from ..operations.base import StepGraph
-from ..optimizers.momentum import START_BITS, largest_coefficient
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -37,10 +36,8 @@ def size_violation(circuit: Circuit) -> str | None:
     """Why no cut of the run in segments can be proved, whatever the dataset, as a clause. The
     multiplicities of tables, a few more cells, are not counted."""
     cells, batch, steps = circuit.cells_per_step, circuit.batch_size, circuit.steps
-    if circuit.momentum is not None:
-        lengths = [circuit.momentum.restart_steps]
-    else:
-        lengths = [1 << k for k in range((steps - 1).bit_length() + 1)]
+    wanted = circuit.optimizer.segment_steps
+    lengths = [1 << k for k in range((steps - 1).bit_length() + 1)] if wanted is None else [wanted]
     fitting = [
         length
         for length in lengths
@@ -94,7 +91,10 @@ def sizes(circuit: Circuit) -> dict[str, int]:
     """The largest magnitude of every tensor and parameter, over all steps, datasets and runs that
     pass the lookups (``reach.sizes``)."""
     return reach.sizes(
-        circuit.graph(), circuit.batch_size, _total_rate(circuit), _start_max(circuit)
+        circuit.graph(),
+        circuit.batch_size,
+        circuit.optimizer.largest_total(circuit),
+        _start_max(circuit),
     )
 
 
@@ -106,16 +106,5 @@ def _start_max(circuit: Circuit) -> dict[str, int]:
         out[name] = FILE_WEIGHT_MAX
         if circuit.initialisation.kind == "seed":
             out[name] = seeded_weight_max(parameter.inputs, bits)
-            out[name] += (1 << START_BITS) * (circuit.momentum is not None)
+            out[name] += (1 << circuit.optimizer.start_bits) - 1  # rounded down
     return out
-
-
-def _total_rate(circuit: Circuit) -> int:
-    """Sum over the run of what a gradient can at most be multiplied by."""
-    if circuit.momentum is not None:
-        return circuit.steps * largest_coefficient(circuit)
-    starts = [first for first, _ in circuit.multipliers[1:]] + [circuit.steps]
-    return sum(
-        multiplier * (end - first)
-        for (first, multiplier), end in zip(circuit.multipliers, starts, strict=True)
-    )

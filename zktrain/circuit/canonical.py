@@ -11,17 +11,16 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from .. import optimizers
 from ..layers import LAYERS, AnyLayer
 from ..layers import network as networks
 from ..layers.network import MAX_LAYERS
 from ..losses import LOSSES
 from ..operations import Accumulate, Fixed
 from ..operations.fixed_point import FixedPoint
-from ..optimizers import momentum
-from ..optimizers.momentum import Momentum
+from ..optimizers.schedule import MAX_STEPS
 from ..strict_json import MAX_BYTES as MAX_BYTES
 from ..strict_json import boolean, integer, keyed, listed, malformed, parse, string
 from . import bounds
@@ -31,13 +30,7 @@ if TYPE_CHECKING:
     from .circuit import Circuit
 
 FORMAT = "zktrain-circuit-3"
-FILTERED = "filtered_sgd"
-"""Kind of the optimizer of a circuit with momentum or weight decay."""
-
 MAX_BATCH = 1 << 14
-MAX_STEPS = 1 << 24
-MAX_MULTIPLIER = 1 << 20
-MAX_SCHEDULE = 4096
 MAX_STRING = 1024
 
 _STATED = (
@@ -71,7 +64,7 @@ def encode(circuit: Circuit) -> bytes:
         "format": FORMAT,
         "layers": [_kind(layer) for layer in circuit.layers],
         "loss": circuit.loss,
-        "optimizer": _optimizer(circuit),
+        "optimizer": circuit.optimizer.stated(),
         "fixed_point": {
             "activation_bits": fixed_point.activation_bits,
             "error_bits": fixed_point.error_bits,
@@ -97,22 +90,6 @@ def encode(circuit: Circuit) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def _optimizer(circuit: Circuit) -> dict[str, Any]:
-    plain = {
-        "kind": "sgd",
-        "rate_bits": circuit.fixed_point.rate_bits,
-        "multipliers": circuit.multipliers,
-    }
-    if circuit.momentum is None:
-        return plain
-    bits = {
-        "multiplier_bits": momentum.MULTIPLIER_BITS,
-        "coefficient_bits": momentum.COEFFICIENT_BITS,
-        "start_bits": momentum.START_BITS,
-    }
-    return {**plain, **bits, **_plain(circuit.momentum), "kind": FILTERED}
-
-
 def _plain(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
@@ -136,7 +113,7 @@ def decode(data: bytes) -> dict[str, Any]:
     document = keyed(document, "the circuit", _STATED + _DERIVED + sometimes)
     if document["format"] != FORMAT:
         malformed(f"the format is not {FORMAT}: compile the circuit again")
-    optimizer, filtered = _read_optimizer(document["optimizer"])
+    optimizer = optimizers.read(document["optimizer"])
     fixed_point = keyed(document["fixed_point"], "fixed_point", ("activation_bits", "error_bits"))
     initialisation = keyed(document["initialisation"], "initialisation", ("kind", "value"))
     return {
@@ -145,17 +122,16 @@ def decode(data: bytes) -> dict[str, Any]:
         "fixed_point": FixedPoint(
             integer(fixed_point["activation_bits"], "activation_bits"),
             integer(fixed_point["error_bits"], "error_bits"),
-            integer(optimizer["rate_bits"], "rate_bits"),
+            integer(document["optimizer"]["rate_bits"], "rate_bits"),
         ),
         "batch_size": integer(document["batch_size"], "batch_size"),
         "steps": integer(document["steps"], "steps"),
-        "multipliers": listed(optimizer["multipliers"], "multipliers", MAX_SCHEDULE, _entry),
+        "optimizer": optimizer,
         "order_seed": string(document["order_seed"], "order_seed"),
         "initialisation": Initialisation(
             string(initialisation["kind"], "initialisation.kind"),
             string(initialisation["value"], "initialisation.value"),
         ),
-        "momentum": filtered,
         "drop_last": "last_batch" in document,
         "frozen": listed(document.get("frozen", []), "frozen", MAX_LAYERS, _frozen),
     }
@@ -163,31 +139,6 @@ def decode(data: bytes) -> dict[str, Any]:
 
 def _frozen(value: Any) -> str:
     return string(value, "a frozen layer")
-
-
-def _read_optimizer(value: Any) -> tuple[dict[str, Any], Momentum | None]:
-    """The optimizer, and its filter if it has one; bits are compared with the encoding."""
-    plain = ("kind", "rate_bits", "multipliers")
-    names = tuple(field.name for field in fields(Momentum))
-    filtered = isinstance(value, dict) and value.get("kind") == FILTERED
-    bits = ("multiplier_bits", "coefficient_bits", "start_bits")
-    optimizer = keyed(value, "optimizer", plain + (bits + names) * filtered)
-    if not filtered:
-        if optimizer["kind"] != "sgd":
-            malformed(f"the optimizer is neither sgd nor {FILTERED}")
-        return optimizer, None
-    return optimizer, Momentum(
-        integer(optimizer["momentum"], "momentum"),
-        boolean(optimizer["nesterov"], "nesterov"),
-        integer(optimizer["weight_decay"], "weight_decay"),
-        integer(optimizer["restart_steps"], "restart_steps"),
-    )
-
-
-def _entry(value: Any) -> tuple[int, int]:
-    if not isinstance(value, list) or len(value) != 2:
-        malformed("an entry of multipliers is not a pair [first_step, multiplier]")
-    return integer(value[0], "a first step"), integer(value[1], "a multiplier")
 
 
 _KINDS: dict[str, type[AnyLayer]] = {kind.__name__: kind for kind in LAYERS}
@@ -281,24 +232,14 @@ def _network_violation(circuit: Circuit) -> str | None:
 
 
 def _training_violation(circuit: Circuit) -> str | None:
-    wanted = FixedPoint() if circuit.momentum is None else momentum.FORMAT
+    wanted = circuit.optimizer.FORMAT
     if circuit.fixed_point != wanted:
         return f"there is one fixed-point format for this optimizer, {wanted}"
     if not 1 <= circuit.batch_size <= MAX_BATCH:
         return f"batch_size must be from 1 to {MAX_BATCH}"
     if not 1 <= circuit.steps <= MAX_STEPS:
         return f"steps must be from 1 to {MAX_STEPS}"
-    schedule = circuit.multipliers
-    if not 1 <= len(schedule) <= MAX_SCHEDULE or schedule[0][0] != 0:
-        return f"the schedule must have 1 to {MAX_SCHEDULE} entries, the first at step 0"
-    if any(later[0] <= earlier[0] for earlier, later in pairwise(schedule)):
-        return "the first steps of the schedule must increase strictly"
-    if schedule[-1][0] >= circuit.steps:
-        return "the last entry of the schedule must begin before the last step"
-    most = MAX_MULTIPLIER << (circuit.multiplier_bits - circuit.fixed_point.rate_bits)
-    if not all(1 <= multiplier <= most for _, multiplier in schedule):
-        return f"multipliers must be from 1 to {most}"
-    if problem := momentum.violation(circuit):
+    if problem := circuit.optimizer.violation(circuit):
         return problem
     if problem := text_violation(circuit.order_seed):
         return f"order_seed {problem}"

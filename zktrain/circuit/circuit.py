@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -15,7 +14,7 @@ from ..layers.network import affine_layers, parameters
 from ..losses import LOSSES
 from ..operations.base import StepGraph
 from ..operations.fixed_point import FixedPoint
-from ..optimizers.momentum import MULTIPLIER_BITS, Momentum
+from ..optimizers import Optimizer
 from . import bounds, canonical
 from .build import build_step
 from .initialisation import Initialisation
@@ -23,22 +22,20 @@ from .initialisation import Initialisation
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A compiled recipe. ``multipliers`` is the schedule ``((first_step, m), ...)``, first at 0:
-    step ``t`` has learning rate ``m * batch_size * 2**-multiplier_bits``.
+    """A compiled recipe.
 
-    ``momentum`` is the filter of momentum and weight decay, ``None`` for plain SGD. With
-    ``drop_last`` the records that fill no batch at the end of an epoch are left out of it.
-    ``frozen`` names layers whose parameters no step changes."""
+    ``optimizer`` has all that is about rates, momentum and weight decay. With ``drop_last`` the
+    records that fill no batch at the end of an epoch are left out of it. ``frozen`` names layers
+    whose parameters no step changes."""
 
     layers: tuple[AnyLayer, ...]
     loss: str
     fixed_point: FixedPoint
     batch_size: int
     steps: int
-    multipliers: tuple[tuple[int, int], ...]
+    optimizer: Optimizer
     order_seed: str
     initialisation: Initialisation
-    momentum: Momentum | None = None
     drop_last: bool = False
     frozen: tuple[str, ...] = ()
 
@@ -95,24 +92,6 @@ class Circuit:
         """Number of trained integers."""
         return sum(prod(shape) for shape in self.parameter_shapes().values())
 
-    def multiplier(self, step: int) -> int:
-        """``m_t`` for ``t = step``, ``0 <= step < steps``; raises ``IndexError`` outside."""
-        return self.multipliers_at(step, 1)[0]
-
-    def multipliers_at(self, first: int, count: int) -> list[int]:
-        """``m_t`` for ``t`` in ``[first, first + count)``; ``IndexError`` outside the run."""
-        if first < 0 or count < 0 or first + count > self.steps:
-            raise IndexError(f"steps {first}..{first + count} of {self.steps}")
-        values: list[int] = []
-        entry = bisect_right(self.multipliers, first, key=lambda item: item[0]) - 1
-        while len(values) < count:
-            last_entry = entry + 1 == len(self.multipliers)
-            end = self.steps if last_entry else self.multipliers[entry + 1][0]
-            run = min(end, first + count) - (first + len(values))
-            values += [self.multipliers[entry][1]] * run
-            entry += 1
-        return values
-
     @property
     def cells_per_step(self) -> int:
         """Committed field elements per training step, padding included."""
@@ -124,17 +103,10 @@ class Circuit:
         return bounds.lookups_per_step(self.graph(), self.batch_size)
 
     @property
-    def multiplier_bits(self) -> int:
-        """Fractional bits of the multipliers: ``rate_bits``, and more where a filter, not an
-        update, multiplies by them."""
-        more = 0 if self.momentum is None else MULTIPLIER_BITS
-        return self.fixed_point.rate_bits + more
-
-    @property
     def effective_learning_rate(self) -> list[tuple[int, float]]:
         """The schedule ``[(first_step, rate), ...]`` that is really used."""
-        unit = self.batch_size / (1 << self.multiplier_bits)
-        return [(first, multiplier * unit) for first, multiplier in self.multipliers]
+        unit = self.optimizer.unit(self.batch_size)
+        return [(first, float(unit * times)) for first, times in self.optimizer.multipliers]
 
     @property
     def no_wrap_bound_bits(self) -> int:

@@ -14,18 +14,11 @@ from .. import disk
 from ..errors import InputError, RecipeError
 from ..layers import AnyLayer
 from ..layers.network import affine_layers
-from ..operations.fixed_point import FixedPoint
-from ..optimizers.momentum import FORMAT, START_BITS, Momentum, start_violation
+from ..optimizers import Optimizer
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes
-from .fixed_point import (
-    quantise_filtered,
-    quantise_momentum,
-    quantise_schedule,
-    rate_unit,
-    used_rates,
-)
+from .initial import seeded_weights, start_violation
 from .initialisation import Initialisation
 from .onnx.constants import Origin
 from .onnx.importer import Imported, read_network
@@ -62,19 +55,16 @@ def compile_recipe(path: str | Path) -> Compiled:
     be trained or proved, with what to change.
     """
     recipe = load_recipe(path)
-    fixed_point = FixedPoint() if recipe.restart_steps is None else FORMAT
+    fixed_point = recipe.optimizer.fixed_point
     network = read_network(recipe.model)
     layers, floats = network.layers, network.weights
-    momentum = _momentum(recipe)
-    schedule = (recipe.learning_rate, recipe.batch_size, fixed_point.rate_bits)
-    if momentum is None:
-        multipliers = quantise_schedule(*schedule)
-    else:
-        multipliers = quantise_filtered(*schedule, momentum)
+    optimizer = recipe.optimizer.quantised(
+        recipe.learning_rate, recipe.batch_size, recipe.proof.segment_steps
+    )
 
     constant = _constant_layers(recipe, network)
     frozen = _frozen(recipe, layers, constant)
-    changes, warnings = _changes(recipe, network, constant, multipliers, fixed_point, momentum)
+    changes, warnings = _changes(recipe, network, constant, optimizer)
 
     def circuit(initialisation: Initialisation) -> Circuit:
         return Circuit(
@@ -83,10 +73,9 @@ def compile_recipe(path: str | Path) -> Compiled:
             fixed_point=fixed_point,
             batch_size=recipe.batch_size,
             steps=recipe.steps,
-            multipliers=multipliers,
+            optimizer=optimizer,
             order_seed=recipe.order_seed,
             initialisation=initialisation,
-            momentum=momentum,
             frozen=frozen,
             drop_last=recipe.drop_last,
         )
@@ -105,8 +94,8 @@ def compile_recipe(path: str | Path) -> Compiled:
 
     from .weights import digest
 
-    weights = _given_weights(recipe, layers, floats, fixed_point)
-    _require_constants(recipe, network, constant, weights, fixed_point)
+    weights = _given_weights(recipe, layers, floats, stated)
+    _require_constants(recipe, network, constant, weights, stated)
     if problem := start_violation(stated, weights):
         raise RecipeError(
             f"{recipe.init_weights}: {problem}, as first weights under weight decay are; start "
@@ -166,13 +155,13 @@ def _require_constants(
     network: Imported,
     constant: tuple[str, ...],
     weights: IntegerWeights,
-    fixed_point: FixedPoint,
+    circuit: Circuit,
 ) -> None:
     """Raise ``RecipeError`` where a weight file has other values for constants of the network."""
     if recipe.init_weights is None or not constant:
         return
     layers = tuple(layer for layer in affine_layers(network.layers) if layer.name in constant)
-    wanted = _rounded(network.weights, layers, recipe, fixed_point)
+    wanted = _rounded(network.weights, layers, recipe, circuit)
     for name, values in wanted.items():
         if not np.array_equal(values, weights[name]):
             raise RecipeError(
@@ -186,9 +175,7 @@ def _changes(
     recipe: Recipe,
     network: Imported,
     constant: tuple[str, ...],
-    multipliers: tuple[tuple[int, int], ...],
-    fixed_point: FixedPoint,
-    momentum: Momentum | None,
+    optimizer: Optimizer,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is trained otherwise than asked for, and the part of it that needs attention."""
     changes, warnings = list(network.changes), []
@@ -209,15 +196,16 @@ def _changes(
         "values of the file"
         for name in constant
     ]
-    used = used_rates(multipliers, recipe.batch_size, fixed_point.rate_bits, momentum)
-    for (first, asked), rate in zip(recipe.learning_rate, used, strict=True):
+    unit = optimizer.unit(recipe.batch_size)
+    for (first, asked), (_, times) in zip(recipe.learning_rate, optimizer.multipliers, strict=True):
+        rate = times * unit
         off = abs(rate / Fraction(asked) - 1)
         if off <= _EXACT:
             continue
         text = (
             f"the learning rate from step {first:,} on is {float(rate):g} instead of {asked:g}, "
             f"{float(off):.1%} off: rates are whole multiples of "
-            f"{float(rate_unit(recipe.batch_size, fixed_point.rate_bits, momentum)):g}"
+            f"{float(unit):g}"
         )
         (warnings if off > _NOTABLE else changes).append(text)
     return (*warnings, *changes), tuple(warnings)
@@ -238,20 +226,6 @@ def _frozen(
     return tuple(name for name in names if name in recipe.frozen or name in constant)
 
 
-def _momentum(recipe: Recipe) -> Momentum | None:
-    """The filter of the recipe, ``None`` for plain SGD."""
-    restart, wanted = recipe.restart_steps, recipe.proof.segment_steps
-    if restart is None:
-        return None
-    if wanted not in (None, restart):
-        raise RecipeError(
-            f"proof.segment_steps = {wanted}, but with momentum or weight_decay a segment is as "
-            f"long as velocities last, {restart} steps: remove it, or set "
-            f"training.restart_steps = {wanted}"
-        )
-    return quantise_momentum(recipe.momentum, recipe.nesterov, recipe.weight_decay, restart)
-
-
 def initial_weights(compiled: Compiled) -> IntegerWeights:
     """``W_0`` by parameter name: integers with ``weight_bits`` fractional bits, internal layout.
 
@@ -259,15 +233,11 @@ def initial_weights(compiled: Compiled) -> IntegerWeights:
     """
     circuit = compiled.circuit
     if circuit.initialisation.kind == "seed":
-        from .initial import seeded_weights
-
         return seeded_weights(circuit)
 
     from .weights import digest
 
-    weights = _given_weights(
-        compiled.recipe, circuit.layers, compiled.initial_float or {}, circuit.fixed_point
-    )
+    weights = _given_weights(compiled.recipe, circuit.layers, compiled.initial_float or {}, circuit)
     if digest(weights) != circuit.initialisation.value:
         raise InputError(
             f"{compiled.recipe.init_weights or compiled.recipe.model} has changed since the recipe "
@@ -285,24 +255,24 @@ def compile_to_file(recipe_path: str | Path, out: str | Path) -> Compiled:
 
 
 def _given_weights(
-    recipe: Recipe, layers: tuple[AnyLayer, ...], floats: FloatWeights, fixed_point: FixedPoint
+    recipe: Recipe, layers: tuple[AnyLayer, ...], floats: FloatWeights, circuit: Circuit
 ) -> IntegerWeights:
     """Initial weights from the weight file or the network file of ``recipe``."""
     shapes = parameter_shapes(layers)
     if recipe.init_weights is None:
-        return _rounded(floats, layers, recipe, fixed_point)
+        return _rounded(floats, layers, recipe, circuit)
 
     from .weights import read_weights
 
-    read = read_weights(recipe.init_weights, shapes, fixed_point.weight_bits)
+    read = read_weights(recipe.init_weights, shapes, circuit.fixed_point.weight_bits)
     return {name: read[name] for name in shapes}
 
 
 def _rounded(
-    floats: FloatWeights, layers: tuple[AnyLayer, ...], recipe: Recipe, fixed_point: FixedPoint
+    floats: FloatWeights, layers: tuple[AnyLayer, ...], recipe: Recipe, circuit: Circuit
 ) -> IntegerWeights:
     """``round(w * 2**weight_bits)``, ties to even, in the internal layout; under weight decay to
-    the nearest multiple of ``2**START_BITS``."""
+    the nearest multiple of ``2**12``."""
     from .weights import as_internal
 
     weights: IntegerWeights = {}
@@ -313,14 +283,14 @@ def _rounded(
                 'export the network with its weights, or use init.seed = "..."'
             )
         with np.errstate(over="ignore"):
-            unit = START_BITS if recipe.weight_decay else 0
-            scaled = np.ldexp(as_internal(floats[name]), fixed_point.weight_bits - unit)
+            unit, bits = circuit.optimizer.start_bits, circuit.fixed_point.weight_bits
+            scaled = np.ldexp(as_internal(floats[name]), bits - unit)
             scaled = np.ldexp(np.rint(scaled), unit)
         if np.abs(scaled).max() > FILE_WEIGHT_MAX:
             raise RecipeError(
                 f"{recipe.model.name}: the parameter {name!r} has a value of "
                 f"{np.abs(floats[name]).max():g}, too large for exact training; initial weights "
-                f"must stay below {(FILE_WEIGHT_MAX + 1) >> fixed_point.weight_bits}"
+                f"must stay below {(FILE_WEIGHT_MAX + 1) >> bits}"
             )
         weights[name] = np.ascontiguousarray(scaled.astype(np.int64)).reshape(shape)
     return weights

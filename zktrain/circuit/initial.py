@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from ..layers.network import parameters
-from ..optimizers.momentum import START_BITS
 from .circuit import Circuit
 
 _DOMAIN = b"zktrain init v1"
@@ -57,11 +57,22 @@ def seeded_weights(circuit: Circuit) -> dict[str, npt.NDArray[np.int64]]:
         )
     seed = circuit.initialisation.value
     weight_bits = circuit.fixed_point.weight_bits
-    decays = circuit.momentum is not None and circuit.momentum.weight_decay > 0
+    unit = circuit.optimizer.start_bits
     weights = {}
     for name, parameter in parameters(circuit.layers).items():
         bound = math.isqrt((1 << (2 * weight_bits)) // parameter.inputs)
         cells = math.prod(parameter.shape)
         values = uniform_integers(seed, name, cells, bound).reshape(parameter.shape)
-        weights[name] = values >> START_BITS << START_BITS if decays else values
+        weights[name] = values >> unit << unit
     return weights
+
+
+def start_violation(circuit: Circuit, weights: Mapping[str, npt.NDArray[np.int64]]) -> str | None:
+    """Why a run under the circuit's weight decay cannot start from ``weights``."""
+    held = circuit.parameter_shapes().keys() - circuit.trained_shapes().keys()
+    unit = circuit.optimizer.start_bits
+    for name, values in weights.items():  # decay does not act on what is frozen
+        if name not in held and (values & ((1 << unit) - 1)).any():
+            bits = circuit.fixed_point.weight_bits - unit
+            return f"parameter {name!r} has a value that is no multiple of 2^-{bits}"
+    return None

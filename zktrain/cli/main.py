@@ -142,7 +142,7 @@ def compile(
                 "cells_per_step": circuit.cells_per_step,
                 "lookups_per_step": circuit.lookups_per_step,
                 "effective_learning_rate": circuit.effective_learning_rate,
-                **wording.filter_fields(circuit),
+                **circuit.optimizer.fields(),
                 "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
                 "path": _text(result.path),
                 "changes": list(result.changes),

@@ -128,8 +128,8 @@ def compiled(result: CompiledRecipe) -> None:
         ("network", wording.network(circuit)),
         (
             "training",
-            f"{wording.several(circuit.steps, 'step')} of {wording.optimizer(circuit)}"
-            f"{wording.restarts(circuit)}, batches of {circuit.batch_size:,}",
+            f"{wording.several(circuit.steps, 'step')} of {circuit.optimizer.words}"
+            f"{circuit.optimizer.stretch_words(circuit)}, batches of {circuit.batch_size:,}",
         ),
         ("learning rate", f"{wording.learning_rate(circuit)} (the one that is really used)"),
         (

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..losses import LOSSES
-from ..optimizers.momentum import COEFFICIENT_BITS
 from . import stated
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
-
-_UNIT = float(1 << COEFFICIENT_BITS)
 
 
 def size(count: int) -> str:
@@ -65,65 +62,17 @@ def network(circuit: Circuit) -> str:
 
 def learning_rate(circuit: Circuit) -> str:
     """The schedule really used; the middle of a long one is left out."""
-    shown = [(first, _rate(circuit, rate)) for first, rate in circuit.effective_learning_rate]
+    words = circuit.optimizer.rate_words
+    shown = [(first, words(rate)) for first, rate in circuit.effective_learning_rate]
     if len(shown) == 1:
         return shown[0][1]
     return stated.shortened([f"{rate} from step {first:,}" for first, rate in shown])
-
-
-def _rate(circuit: Circuit, rate: float) -> str:
-    """All digits where there are few; a filter's rates are near what was asked for."""
-    return repr(rate) if circuit.momentum is None else _near(rate)
-
-
-def _near(value: float) -> str:
-    """Six digits, and whether there are more."""
-    text = f"{value:.6g}"
-    return text if float(text) == value else f"about {text}"
-
-
-def optimizer(circuit: Circuit) -> str:
-    """``SGD``, or ``SGD with momentum 0.9 (Nesterov), weight decay 0.0005``."""
-    filtered = circuit.momentum
-    if filtered is None:
-        return "SGD"
-    parts = []
-    if filtered.momentum:
-        nesterov = " (Nesterov)" if filtered.nesterov else ""
-        parts.append(f"momentum {_near(filtered.momentum / _UNIT)}{nesterov}")
-    if filtered.weight_decay:
-        parts.append(f"weight decay {_near(filtered.weight_decay / _UNIT)}")
-    return f"SGD with {', '.join(parts)}"
-
-
-def restarts(circuit: Circuit) -> str:
-    """When velocities become zero; empty where they never do."""
-    filtered = circuit.momentum
-    if filtered is None:
-        return ""
-    every = several(filtered.restart_steps, "step")
-    if not filtered.momentum or circuit.steps <= filtered.restart_steps:
-        return f", in one stretch of up to {every}"
-    return f", velocity zero again every {every}"
 
 
 def order(circuit: Circuit) -> str:
     """``epoch permutations from the seed "..."``, and what becomes of last batches."""
     dropped = ", incomplete last batches left out" if circuit.drop_last else ""
     return f'epoch permutations from the seed "{circuit.order_seed}"{dropped}'
-
-
-def filter_fields(circuit: Circuit) -> dict[str, Any]:
-    """Momentum and weight decay as a JSON object's keys; none for plain SGD."""
-    filtered = circuit.momentum
-    if filtered is None:
-        return {}
-    return {
-        "momentum": filtered.momentum / _UNIT,
-        "nesterov": filtered.nesterov,
-        "weight_decay": filtered.weight_decay / _UNIT,
-        "restart_steps": filtered.restart_steps,
-    }
 
 
 def dataset_text(header: DatasetHeader) -> str:
@@ -161,7 +110,8 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
         ("root", dataset.root.hex()),
         (
             "training",
-            f"{several(circuit.steps, 'step')} of {optimizer(circuit)}{restarts(circuit)}, "
+            f"{several(circuit.steps, 'step')} of {circuit.optimizer.words}"
+            f"{circuit.optimizer.stretch_words(circuit)}, "
             f"batches of {circuit.batch_size:,}, "
             f"{LOSSES[circuit.loss].words}",
         ),
@@ -227,7 +177,7 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
         "frozen": list(circuit.frozen),
         "loss": circuit.loss,
         "optimizer": "sgd",
-        **filter_fields(circuit),
+        **circuit.optimizer.fields(),
         "learning_rate": circuit.effective_learning_rate,
         "batch_size": circuit.batch_size,
         "steps": circuit.steps,

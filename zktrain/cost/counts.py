@@ -26,7 +26,6 @@ from ..operations import (
     unit_map,
 )
 from ..operations.base import Operation
-from ..optimizers.momentum import coefficients_of
 from ..protocol import certificate
 from ..protocol.dry import SegmentClaims
 from ..protocol.relations import claim_order, name_of
@@ -132,9 +131,7 @@ def _updates(statement: Statement, segment: int) -> int:
     """Gradients that the steps of a segment multiply out: one each, and with momentum, where dense
     networks do not keep them, one for each change of the filter."""
     circuit, (first, steps) = statement.circuit, statement.segments[segment]
-    if circuit.momentum is None or not circuit.trains_in_windows:
-        return steps
-    return len(coefficients_of(circuit, first, steps).by)
+    return circuit.optimizer.changes(circuit, first, steps) if circuit.trains_in_windows else steps
 
 
 def layer_products(circuit: Circuit) -> list[int]:

@@ -39,8 +39,8 @@ def require_supported(circuit: Circuit) -> None:
         problem = "has layers that are not dense"
     elif circuit.loss not in LOSSES:
         problem = f"has the loss {circuit.loss}"
-    elif circuit.momentum is not None:
-        problem = "has momentum or weight decay"
+    elif circuit.optimizer.more:
+        problem = f"has {circuit.optimizer.more}"
     elif circuit.frozen:
         problem = "has frozen layers"
     elif hashed_values(circuit) > MAX_HASHED:

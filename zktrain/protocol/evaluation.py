@@ -214,10 +214,6 @@ class EvaluationStatement(Provable):
         first, records = self.segments[segment]
         return np.arange(first, first + records, dtype=np.int64).reshape(1, records)
 
-    def multipliers(self, segment: int) -> list[int]:
-        """Nothing is trained."""
-        return [0]
-
     def committed_sides(self, segment: int) -> tuple[str, ...]:
         """The weights are public."""
         return ()

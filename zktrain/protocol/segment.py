@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..arguments import lookup
 from ..arguments.claims import Ledger
-from ..arguments.tensors import Shape, log_width
-from ..arguments.time_filter import FilteredSteps, PlainSteps, TimeFilter
+from ..arguments.tensors import log_width
+from ..arguments.time_filter import TimeFilter
 from ..circuit.circuit import Circuit
 from ..commitment import opening
 from ..commitment.packing import Claim, claim_on
@@ -92,17 +92,8 @@ def split_weights(
     )
 
 
-def multipliers_of(statement: Provable, segment: int, shape: Shape) -> NDArray[np.uint64]:
-    out = np.zeros(1 << shape.log_steps, dtype=np.uint64)
-    out[: shape.steps] = statement.multipliers(segment)
-    return out
-
-
-def time_filter_of(statement: Provable, segment: int, shape: Shape) -> TimeFilter:
-    coefficients = statement.coefficients(segment)
-    if coefficients is None:
-        return PlainSteps(multipliers_of(statement, segment, shape))
-    return FilteredSteps(coefficients, shape.log_steps)
+def time_filter_of(statement: Provable, segment: int) -> TimeFilter:
+    return statement.time_filter(segment)
 
 
 def challenger_of(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
@@ -128,7 +119,7 @@ def relations_of(statement: Provable, segment: int) -> Relations:
         statement.circuit.graph(),
         shape,
         lookup_entries(statement.circuit, shape),
-        time_filter_of(statement, segment, shape),
+        time_filter_of(statement, segment),
         statement.dataset.record_axis,
         statement.committed_sides(segment),
         statement.counts(segment),

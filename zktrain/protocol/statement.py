@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..arguments import lookup
 from ..arguments.tensors import Shape, log_grid, log_units, log_width
-from ..arguments.time_filter import PlainSteps
+from ..arguments.time_filter import PlainSteps, TimeFilter
 from ..circuit.bounds import MAX_SEGMENT_LOG as MAX_SEGMENT_LOG
 from ..circuit.bounds import MAX_SEGMENT_SAMPLES as MAX_SEGMENT_SAMPLES
 from ..circuit.bounds import MAX_SEGMENTS as MAX_SEGMENTS
@@ -49,7 +49,6 @@ from ..operations import (
 )
 from ..operations.base import StepGraph
 from ..operations.batch import RecordAxis
-from ..optimizers.momentum import Coefficients, coefficients_of
 from ..tables.tables import TABLES
 from ..transcript.hiding import Layout
 from ..wire import VERSION
@@ -142,8 +141,8 @@ def _most_samples(records: int) -> int:
 def auto_segment_steps(circuit: Circuit, records: int) -> int:
     """The largest power of two whose segment has at most ``2^26`` cells, at most the run's
     length, and within what a segment may draw; what the circuit says where it restarts."""
-    if circuit.momentum is not None:
-        return circuit.momentum.restart_steps
+    if circuit.optimizer.segment_steps is not None:
+        return circuit.optimizer.segment_steps
     steps = 1
     while steps < circuit.steps:
         shape = Shape(2 * steps, circuit.batch_size)
@@ -202,13 +201,10 @@ class Provable(ABC):
     def order(self, segment: int) -> NDArray[np.int64]:
         """Records of every step of the segment, ``(steps, batch)``."""
 
-    @abstractmethod
-    def multipliers(self, segment: int) -> list[int]:
-        """Learning-rate multipliers of the segment's real steps."""
-
-    def coefficients(self, segment: int) -> Coefficients | None:
-        """Of momentum and weight decay in the segment's real steps, where there are any."""
-        return None
+    def time_filter(self, segment: int) -> TimeFilter:
+        """How the weights of the segment's steps depend on its first ones and on its gradients;
+        where nothing is trained they stay."""
+        return PlainSteps(np.zeros(1 << self.shape(segment).log_steps, dtype=np.uint64))
 
     @abstractmethod
     def committed_sides(self, segment: int) -> tuple[str, ...]:
@@ -491,15 +487,9 @@ class Statement(Provable):
                 "the dataset's commitment does not hide it, so the proof cannot: set "
                 "zero_knowledge = false (or prove with --no-zk), or commit without --public"
             )
-        fewer = "use fewer steps"
-        if self.circuit.momentum is not None:
-            restart = self.circuit.momentum.restart_steps
-            if k != restart:
-                return (
-                    f"segment_steps is {k}; with momentum or weight decay it must be the circuit's "
-                    f"restart_steps, {restart}"
-                )
-            fewer = "set a smaller training.restart_steps, or train fewer steps"
+        if problem := self.circuit.optimizer.cut_violation(k):
+            return problem
+        fewer = self.circuit.optimizer.fewer_steps
         if self.circuit.drop_last and self.dataset.records < self.circuit.batch_size:
             return (
                 f"an epoch of {self.dataset.records} records has no whole batch of "
@@ -575,10 +565,7 @@ class Statement(Provable):
             drop_last=circuit.drop_last,
         )
 
-    def coefficients(self, segment: int) -> Coefficients | None:
-        if self.circuit.momentum is None:
-            return None
-        return coefficients_of(self.circuit, *self.segments[segment])
-
-    def multipliers(self, segment: int) -> list[int]:
-        return self.circuit.multipliers_at(*self.segments[segment])
+    def time_filter(self, segment: int) -> TimeFilter:
+        first, steps = self.segments[segment]
+        log_steps = self.shape(segment).log_steps
+        return self.circuit.optimizer.time_filter(self.circuit, first, steps, log_steps)

@@ -66,11 +66,9 @@ def _refusal(
         f"proving {path} in segments of {first.statement.segment_steps:,} steps needs about "
         f"{_size(first.peak_bytes)} of memory and {_size(available)} are available"
     )
-    momentum = first.statement.circuit.momentum
-    if fitting is None and momentum is not None:
-        less = "train fewer steps"
-        if not momentum.weight_decay:
-            less = f"set training.restart_steps below {momentum.restart_steps} in the recipe"
+    optimizer = first.statement.circuit.optimizer
+    if fitting is None and optimizer.segment_steps is not None:
+        less = optimizer.fewer_steps
         return (
             f"{numbers}, and segments are as long as velocities last; {less} and train again, use "
             "a machine with more memory, or give --memory if more is there"

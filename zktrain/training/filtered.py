@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..arguments.time_filter import START_BITS, Coefficients
 from ..circuit.circuit import Circuit
-from ..optimizers.momentum import START_BITS, Coefficients, Momentum, coefficients_of
 from .arithmetic import ACCUMULATOR_LIMIT, largest
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic
@@ -30,12 +30,8 @@ class Past:
     """
 
     def __init__(self, network: Network, inputs: torch.Tensor) -> None:
-        stated = network.circuit.momentum
-        if stated is None:
-            raise ValueError("the circuit has no filter")
         self._network = network
         self._inputs = inputs
-        self._stated: Momentum = stated
         self._known: Coefficients | None = None
         self._first = self._next = 0
         self._errors: dict[int, torch.Tensor] = {}
@@ -56,18 +52,18 @@ class Past:
 
         Raises ``ValueError`` when the steps before it since the restart were not made here.
         """
-        circuit, restart = self._network.circuit, self._stated.restart_steps
-        at = step % restart
-        end = min(step - at + restart, circuit.steps)
+        circuit = self._network.circuit
+        first, steps = circuit.optimizer.stretch(circuit, step)
+        at = step - first
         if not at:
-            self._restart(circuit, step, end - step)
-        elif self._known is None or step - at != self._first or at > self._next:
-            raise ValueError(f"step {step} goes on from step {step - at}, which was not made here")
+            self._restart(circuit, step, steps)
+        elif self._known is None or first != self._first or at > self._next:
+            raise ValueError(f"step {step} goes on from step {first}, which was not made here")
         self._next = at
-        return end - step
+        return steps - at
 
     def _restart(self, circuit: Circuit, step: int, steps: int) -> None:
-        self._known = known = coefficients_of(circuit, step, steps)
+        self._known = known = circuit.optimizer.coefficients(circuit, step, steps)
         self._first = step
         batch, device = circuit.batch_size, self._network.device
 
@@ -83,7 +79,7 @@ class Past:
                 self._errors[index] = zeros(batch, layer.outputs, dtype=torch.float32)
                 if index > 1:
                     self._activations[index] = zeros(batch, layer.inputs, dtype=torch.float32)
-        if self._stated.weight_decay:
+        if (known.start != known.start[0]).any():
             self._start = {
                 name: values * 2.0**-START_BITS for name, values in self._network.weights.items()
             }

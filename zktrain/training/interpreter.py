@@ -19,6 +19,7 @@ import torch
 
 from ..arguments.hints import Column, FirstLargest, Floor, Normaliser, Sign
 from ..arguments.tensors import Tensor
+from ..arguments.time_filter import START_BITS, Coefficients
 from ..circuit import bounds
 from ..circuit.build import INPUTS, LABELS
 from ..circuit.circuit import Circuit
@@ -38,7 +39,6 @@ from ..operations import (
 )
 from ..operations.base import StepGraph
 from ..operations.build import Defining
-from ..optimizers.momentum import START_BITS, Coefficients, coefficients_of
 from ..tables.tables import TABLES
 from .arithmetic import (
     ACCUMULATOR_LIMIT,
@@ -309,13 +309,6 @@ class Step:
                 out[op.bias] = error.sum(dim=0).to(torch.int64) << op.bias_shift
         return out
 
-    def updates(self, multiplier: int) -> dict[str, torch.Tensor]:
-        """All parameters after a step of plain SGD, float64."""
-        return {
-            name: self.changed(name, [(multiplier, gradient)])
-            for name, gradient in self.gradients().items()
-        }
-
     def changed(self, name: str, moves: list[tuple[int, torch.Tensor]]) -> torch.Tensor:
         """A parameter minus all moves, each with its factor, float64."""
         change = sum(largest(move) * abs(factor) for factor, move in moves)
@@ -411,19 +404,18 @@ class GraphTrajectory:
 
     def _after(self, step: Step, number: int) -> dict[str, torch.Tensor]:
         """All parameters after a step."""
-        stated = self.circuit.momentum
-        if stated is None:
-            return step.updates(self.circuit.multiplier(number))
-        at = number % stated.restart_steps
+        optimizer = self.circuit.optimizer
+        first, count = optimizer.stretch(self.circuit, number)
+        at = number - first
         if not at:
-            count = min(stated.restart_steps, self.circuit.steps - number)
-            self._known = coefficients_of(self.circuit, number, count)
+            self._known = optimizer.coefficients(self.circuit, number, count)
             self._restart, self._past = number, []
-            self._start = {
-                name: w.to(torch.int64) >> START_BITS for name, w in self._weights.items()
-            }
+            if optimizer.remembers:
+                self._start = {
+                    name: w.to(torch.int64) >> START_BITS for name, w in self._weights.items()
+                }
         known = self._known
-        if known is None or number - at != self._restart or len(self._past) != at:
+        if known is None or first != self._restart or len(self._past) != at:
             raise ValueError(f"step {number} goes on from steps that were not made here")
         self._past.append(step.gradients())
         if at >= known.reach:

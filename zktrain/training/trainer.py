@@ -15,7 +15,6 @@ from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
 from ..losses import LOSSES
-from ..optimizers.momentum import COEFFICIENT_BITS
 from ..progress import Progress, silent
 from .float_network import float_network
 from .interpreter import Outputs
@@ -134,18 +133,8 @@ def _chunks(records: Records) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def float_optimizer(circuit: Circuit, network: torch.nn.Module) -> torch.optim.SGD:
-    """torch's SGD with the circuit's momentum and weight decay; the rate is set at every step."""
-    stated = circuit.momentum
-    if stated is None:
-        return torch.optim.SGD(network.parameters(), lr=1.0)
-    unit = 2.0**-COEFFICIENT_BITS
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=1.0,
-        momentum=stated.momentum * unit,
-        weight_decay=stated.weight_decay * unit,
-        nesterov=stated.nesterov,
-    )
+    """torch's SGD as the circuit has it; the rate is set at every step."""
+    return torch.optim.SGD(network.parameters(), lr=1.0, **circuit.optimizer.torch_options)
 
 
 def train_float32(
@@ -170,7 +159,7 @@ def train_float32(
     optimizer = float_optimizer(circuit, network)
     inputs = torch.from_numpy(records.inputs).to(device)
     labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
-    unit = circuit.batch_size / (1 << circuit.multiplier_bits)
+    unit = float(circuit.optimizer.unit(circuit.batch_size))
     order = batch_indices(
         circuit.order_seed,
         len(labels),
@@ -181,7 +170,8 @@ def train_float32(
     )
     losses: list[tuple[int, float]] = []
     started = time.perf_counter()
-    for step, multiplier in enumerate(circuit.multipliers_at(0, circuit.steps)):
+    multipliers = circuit.optimizer.multipliers_at(circuit, 0, circuit.steps)
+    for step, multiplier in enumerate(multipliers):
         indices = torch.from_numpy(order[step]).to(device)
         optimizer.param_groups[0]["lr"] = multiplier * unit
         optimizer.zero_grad()

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 
 from ..circuit.circuit import Circuit
+from ..circuit.initial import start_violation
 from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
-from ..optimizers.momentum import start_violation
 from .arithmetic_careful import CarefulArithmetic
 from .arithmetic_fast import FastArithmetic, update_is_exact
 from .filtered import CarefulFiltered, FastFiltered, Past
@@ -58,7 +58,7 @@ class Trajectory:
         self._records = len(labels)
         self._window = Window(circuit, inputs, labels)
         self._saved = {name: torch.empty_like(v) for name, v in self.network.weights.items()}
-        self._past = None if circuit.momentum is None else Past(self.network, inputs)
+        self._past = Past(self.network, inputs) if circuit.optimizer.remembers else None
         self._whole: Callable[[], None]
         if self._past is None:
             self._fast = FastArithmetic(self.network, self._window)
@@ -109,7 +109,7 @@ class Trajectory:
                 count,
                 drop_last=self.circuit.drop_last,
             )
-            multipliers = self.circuit.multipliers_at(first, count)
+            multipliers = self.circuit.optimizer.multipliers_at(self.circuit, first, count)
             indices = torch.from_numpy(order).to(device)
             negated = torch.tensor([-m for m in multipliers], dtype=torch.float64).to(device)
             done = 0

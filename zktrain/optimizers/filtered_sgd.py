@@ -1,0 +1,438 @@
+"""Momentum, Nesterov and weight decay as one public linear filter in time.
+
+torch's SGD (dampening 0) with momentum ``mu``, weight decay ``lambda``, rates ``eta_t``, averaged
+gradients ``G``, and ``v = 0`` at every restart:
+
+    g = G + lambda W      v <- mu v + g      W <- W - eta_t v      (Nesterov: eta_t (g + mu v))
+
+It is linear, so ``W_t = d_t W_0 - sum_{tau < t} C[t, tau] G_tau`` with numbers that depend on the
+circuit alone. In integers, with ``G`` the sum over the batch and ``q = rate_bits``,
+
+    W_t = D[t] (W_0 / 2^12) - sum_{tau < t} M[t, tau] G_tau
+    D[t] = round(2^12 d_t)        M[t, tau] = floor(C[t, tau] 2^q / B + phi_tau)
+
+``phi_tau = (bitreverse(tau) + 1/2) / restart_steps`` spreads the roundings of neighbouring steps
+evenly over ``(0, 1)``: a single coefficient is off by less than 1, their mean is right. ``C`` and
+``d`` are computed in 40-bit fixed point, the same on every machine: see :func:`response`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments.time_filter import START_BITS, Coefficients, FilteredSteps
+from ..errors import RecipeError
+from ..operations.fixed_point import FixedPoint
+from ..recipe_values import bad, boolean, share, whole
+from ..strict_json import boolean as true_or_false
+from ..strict_json import integer, keyed
+from . import schedule
+from .base import Run
+from .schedule import MAX_MULTIPLIER, MAX_STEPS, TOLERANCE, Rates, Schedule
+
+Integers = NDArray[np.int64]
+
+COEFFICIENT_BITS = 40
+"""Fractional bits of momentum, weight decay and all that the filter is computed with."""
+MULTIPLIER_BITS = 20
+"""Fractional bits that multipliers of a filtered circuit have beyond ``rate_bits``."""
+MAX_MOMENTUM = (1 << COEFFICIENT_BITS) - (1 << (COEFFICIENT_BITS - 10))
+MAX_RESTART_STEPS = 1 << 13
+MAX_CHANGES = 1 << 22
+"""Bound on the nonzero differences of a filter: what it costs a verifier to build and to use."""
+MAX_SCALE = 20
+LEAST_COEFFICIENT = Fraction(1, 8)
+"""What a gradient must count in the long run: below, most would count nothing."""
+
+_ONE = 1 << COEFFICIENT_BITS
+_HALF_BITS = COEFFICIENT_BITS // 2
+_LOW = (1 << _HALF_BITS) - 1
+_BITS = {
+    "multiplier_bits": MULTIPLIER_BITS,
+    "coefficient_bits": COEFFICIENT_BITS,
+    "start_bits": START_BITS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredSgd:
+    """See ``Optimizer``. ``momentum`` and ``weight_decay`` are in units of
+    ``2**-COEFFICIENT_BITS``; velocities are zero at the first of every ``restart_steps`` steps, a
+    power of two and the length of a segment."""
+
+    multipliers: Schedule
+    momentum: int
+    nesterov: bool
+    weight_decay: int
+    restart_steps: int
+
+    KIND: ClassVar[str] = "filtered_sgd"
+    KEYS: ClassVar[tuple[str, ...]] = ("momentum", "nesterov", "weight_decay", "restart_steps")
+    FORMAT: ClassVar[FixedPoint] = FixedPoint(rate_bits=12)
+    """Two more bits than plain SGD, since coefficients are rounded."""
+
+    more: ClassVar[str] = "momentum or weight decay"
+    remembers: ClassVar[bool] = True
+
+    @property
+    def segment_steps(self) -> int:
+        """See ``Optimizer``."""
+        return self.restart_steps
+
+    @property
+    def fewer_steps(self) -> str:
+        """See ``Optimizer``."""
+        if self.weight_decay:
+            return "train fewer steps"
+        return f"set training.restart_steps below {self.restart_steps}, or train fewer steps"
+
+    @property
+    def start_bits(self) -> int:
+        """See ``Optimizer``."""
+        return START_BITS if self.weight_decay else 0
+
+    @classmethod
+    def from_recipe(cls, training: dict[str, Any], steps: int) -> AskedFilter | None:
+        """See ``Optimizer``."""
+        momentum, decay = (
+            share(training, "training", "momentum"),
+            share(training, "training", "weight_decay"),
+        )
+        nesterov = boolean(training, "training", "nesterov", False)
+        if nesterov and not momentum:
+            raise RecipeError("training.nesterov = true needs training.momentum above 0")
+        if not momentum and not decay:
+            return None
+        restart = longest = 1 << (steps - 1).bit_length()
+        if "restart_steps" in training:
+            restart = whole(training, "training", "restart_steps", 1, MAX_STEPS)
+            if restart & (restart - 1):
+                down = 1 << (restart.bit_length() - 1)
+                remedy = f"must be a power of two: use {down} or {2 * down}"
+                raise bad("training", "restart_steps", restart, remedy)
+        return AskedFilter(momentum, nesterov, decay, min(restart, longest))
+
+    @classmethod
+    def read(cls, value: Any) -> FilteredSgd:
+        """See ``Optimizer``; bits are compared with the encoding."""
+        names = tuple(field.name for field in fields(cls))
+        optimizer = keyed(value, "optimizer", ("kind", "rate_bits", *_BITS, *names))
+        return cls(
+            schedule.read(optimizer["multipliers"]),
+            integer(optimizer["momentum"], "momentum"),
+            true_or_false(optimizer["nesterov"], "nesterov"),
+            integer(optimizer["weight_decay"], "weight_decay"),
+            integer(optimizer["restart_steps"], "restart_steps"),
+        )
+
+    def stated(self) -> dict[str, Any]:
+        """See ``Optimizer``."""
+        numbers = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"kind": self.KIND, "rate_bits": self.FORMAT.rate_bits, **_BITS, **numbers}
+
+    @property
+    def peak(self) -> int:
+        """The largest multiplier of the run."""
+        return max(multiplier for _, multiplier in self.multipliers)
+
+    @property
+    def scale(self) -> int:
+        """The smallest ``s >= 0`` with ``peak 2**-MULTIPLIER_BITS / (1 - mu) <= 2**s``. No ``C 2^q
+        / B`` exceeds ``2**s``."""
+        bound = -(-(self.peak << (COEFFICIENT_BITS - MULTIPLIER_BITS)) // (_ONE - self.momentum))
+        return max(0, (bound - 1).bit_length())
+
+    def feedback(self, circuit: Run) -> int:
+        """``lambda B 2^(s - q)``, rounded down: what a response of ``2^s`` adds to the gradient."""
+        return (self.weight_decay * circuit.batch_size << self.scale) >> self.FORMAT.rate_bits
+
+    def violation(self, circuit: Run) -> str | None:
+        """See ``Optimizer``.
+
+        The limit on ``eta lambda`` keeps responses from oscillating: with ``h <= (1 - mu)^2 / 4``,
+        whatever the schedule, ``c`` stays nonnegative, rises at most to ``2^s`` and then falls.
+        """
+        most = MAX_MULTIPLIER << MULTIPLIER_BITS
+        if problem := schedule.violation(self.multipliers, circuit.steps, most):
+            return problem
+        mu, steps = self.momentum, self.restart_steps
+        if not 0 <= mu <= MAX_MOMENTUM:
+            return f"momentum must be from 0 to {MAX_MOMENTUM / _ONE:.6g}"
+        if not 0 <= self.weight_decay < _ONE:
+            return "weight_decay must be from 0 to below 1"
+        if not mu and (self.nesterov or not self.weight_decay):
+            return "nesterov needs a momentum, and a filter a momentum or a weight_decay"
+        if not 1 <= steps <= MAX_RESTART_STEPS or steps & (steps - 1):
+            return (
+                f"restart_steps must be a power of two up to {MAX_RESTART_STEPS}, not {steps}: "
+                "with momentum or weight_decay, so many steps are proved in one segment"
+            )
+        if self.weight_decay and circuit.steps > steps:
+            return (
+                f"weight_decay needs the whole run in one segment, and {circuit.steps} steps are "
+                f"more than restart_steps = {steps}; train fewer steps, or start a second run from "
+                "the result, or leave weight_decay out"
+            )
+        shift = self.scale
+        if shift > MAX_SCALE:
+            return "the learning rate is too large for this momentum"
+        if 2 * steps * self.peak << (COEFFICIENT_BITS - MULTIPLIER_BITS) < _ONE - mu:
+            return (
+                "the learning rate is so small that the coefficient of every gradient rounds to 0, "
+                "so nothing would be trained; use a higher learning rate or a smaller batch_size"
+            )
+        largest = self.peak << (COEFFICIENT_BITS - MULTIPLIER_BITS - shift)
+        if 4 * largest * self.feedback(circuit) > (_ONE - mu) ** 2:
+            return (
+                "learning_rate * weight_decay must be at most (1 - momentum)^2 / 4, beyond which "
+                "weights oscillate"
+            )
+        each = min(steps, (2 << shift) + 2)
+        if steps * each > MAX_CHANGES:
+            return (
+                f"a filter of {steps} steps with multipliers up to {1 << shift} has more than "
+                f"{MAX_CHANGES} changes; use a smaller restart_steps or a lower learning rate"
+            )
+        return None
+
+    def cut_violation(self, segment_steps: int) -> str | None:
+        """See ``Optimizer``."""
+        if segment_steps == self.restart_steps:
+            return None
+        return (
+            f"segment_steps is {segment_steps}; with momentum or weight decay it must be the "
+            f"circuit's restart_steps, {self.restart_steps}"
+        )
+
+    def unit(self, batch_size: int) -> Fraction:
+        """See ``Optimizer``: the filter rounds, not its multipliers, so these are fine."""
+        return Fraction(batch_size, 1 << (self.FORMAT.rate_bits + MULTIPLIER_BITS))
+
+    def multipliers_at(self, circuit: Run, first: int, count: int) -> list[int]:
+        """See ``Optimizer``."""
+        return schedule.values(self.multipliers, circuit.steps, first, count)
+
+    def stretch(self, circuit: Run, step: int) -> tuple[int, int]:
+        """Between two restarts."""
+        first = step - step % self.restart_steps
+        return first, min(self.restart_steps, circuit.steps - first)
+
+    def coefficients(self, circuit: Run, first: int, steps: int) -> Coefficients:
+        """See ``Optimizer``; raises ``IndexError`` outside the run and ``ValueError`` where nothing
+        restarts."""
+        if first % self.restart_steps or steps > self.restart_steps:
+            raise ValueError(f"no filter of {steps} steps begins at step {first}")
+        multipliers = tuple(self.multipliers_at(circuit, first, steps))
+        return response(self, multipliers, self.scale, self.feedback(circuit))
+
+    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> FilteredSteps:
+        """See ``Optimizer``."""
+        return FilteredSteps(self.coefficients(circuit, first, steps), log_steps)
+
+    def changes(self, circuit: Run, first: int, steps: int) -> int:
+        """See ``Optimizer``."""
+        return len(self.coefficients(circuit, first, steps).by)
+
+    def largest_total(self, circuit: Run) -> int:
+        """See ``Optimizer``: no ``M`` is larger than the whole response and its rounding."""
+        exact = Fraction(self.peak << COEFFICIENT_BITS, (_ONE - self.momentum) << MULTIPLIER_BITS)
+        return circuit.steps * (int(exact) + 1)
+
+    @property
+    def torch_options(self) -> dict[str, Any]:
+        """See ``Optimizer``."""
+        return {
+            "momentum": self.momentum / _ONE,
+            "weight_decay": self.weight_decay / _ONE,
+            "nesterov": self.nesterov,
+        }
+
+    @property
+    def words(self) -> str:
+        """``SGD with momentum 0.9 (Nesterov), weight decay 0.0005``."""
+        parts = []
+        if self.momentum:
+            nesterov = " (Nesterov)" if self.nesterov else ""
+            parts.append(f"momentum {_near(self.momentum / _ONE)}{nesterov}")
+        if self.weight_decay:
+            parts.append(f"weight decay {_near(self.weight_decay / _ONE)}")
+        return f"SGD with {', '.join(parts)}"
+
+    def stretch_words(self, circuit: Run) -> str:
+        """See ``Optimizer``."""
+        steps = self.restart_steps
+        every = f"{steps:,} step{'s' * (steps != 1)}"
+        if not self.momentum or circuit.steps <= steps:
+            return f", in one stretch of up to {every}"
+        return f", velocity zero again every {every}"
+
+    def rate_words(self, rate: float) -> str:
+        """See ``Optimizer``: near what was asked for."""
+        return _near(rate)
+
+    def fields(self) -> dict[str, Any]:
+        """See ``Optimizer``."""
+        return {**self.torch_options, "restart_steps": self.restart_steps}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFilter:
+    """See ``Asked``; ``restart_steps`` is how many steps velocities last."""
+
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    restart_steps: int
+
+    fixed_point: ClassVar[FixedPoint] = FilteredSgd.FORMAT
+
+    def quantised(self, rates: Rates, batch_size: int, segment_steps: int | None) -> FilteredSgd:
+        """See ``Asked``."""
+        if segment_steps not in (None, self.restart_steps):
+            raise RecipeError(
+                f"proof.segment_steps = {segment_steps}, but with momentum or weight_decay a "
+                f"segment is as long as velocities last, {self.restart_steps} steps: remove it, or "
+                f"set training.restart_steps = {segment_steps}"
+            )
+        momentum = quantise_share("momentum", self.momentum)
+        if momentum > MAX_MOMENTUM:
+            raise RecipeError(
+                f"training.momentum = {self.momentum:g} is too close to 1: velocities would "
+                f"outlast the run; use at most {MAX_MOMENTUM / _ONE:.3g}"
+            )
+        return FilteredSgd(
+            tuple((first, quantise_rate(rate, batch_size, momentum)) for first, rate in rates),
+            momentum,
+            self.nesterov,
+            quantise_share("weight_decay", self.weight_decay),
+            self.restart_steps,
+        )
+
+
+def quantise_rate(rate: float, batch_size: int, momentum: int) -> int:
+    """``m = round(rate / batch_size * 2**(rate_bits + MULTIPLIER_BITS))``, ties to even.
+
+    Raises ``RecipeError`` when a gradient would count less than ``LEAST_COEFFICIENT`` units in the
+    long run, or more than ``MAX_MULTIPLIER``.
+    """
+    bits = FilteredSgd.FORMAT.rate_bits
+    share = 1 - Fraction(momentum, _ONE)
+    unit = Fraction(batch_size, 1 << bits) * share
+    if not LEAST_COEFFICIENT <= Fraction(rate) / unit <= MAX_MULTIPLIER:
+        low, high = float(LEAST_COEFFICIENT * unit), float(MAX_MULTIPLIER * unit)
+        raise RecipeError(
+            f"training.learning_rate = {rate:g} cannot be used: with batch_size = {batch_size} "
+            f"and momentum = {float(1 - share):g} rates go from {low:g} to {high:g}; "
+            "choose one of these, or another batch_size"
+        )
+    return max(1, round(Fraction(rate) * (1 << (bits + MULTIPLIER_BITS)) / batch_size))
+
+
+def quantise_share(name: str, asked: float) -> int:
+    """The nearest multiple of ``2**-COEFFICIENT_BITS``, ties to even. Raises ``RecipeError`` where
+    that is more than ``TOLERANCE`` off."""
+    rounded = round(Fraction(asked) * _ONE)
+    if abs(Fraction(rounded, _ONE) - Fraction(asked)) > TOLERANCE * Fraction(asked):
+        raise RecipeError(
+            f"training.{name} = {asked:g} is too small: it is used in whole multiples of "
+            f"{1 / _ONE:g}, the nearest {rounded / _ONE:g}; leave it out, or use {1 / _ONE:g} or "
+            "more"
+        )
+    return rounded
+
+
+@lru_cache(maxsize=4)
+def response(
+    stated: FilteredSgd, multipliers: Sequence[int], shift: int, back: int
+) -> Coefficients:
+    """The filter under ``multipliers``, one per step; ``shift`` is its ``scale``,
+    ``back`` its ``feedback``.
+
+    ``x * y`` stands for ``floor(x y / 2^40)``, ``mu`` and ``back`` are integers over ``2^40``, and
+    ``r_t = m_t 2^(20 - shift)``. For every ``tau``, and for the start with ``v = 0``, ``c = 2^40``:
+
+        t = tau:   v = 2^40                    c = v * r_t
+        t > tau:   v <- v * mu - c * back      c <- c + v * r_t
+        M[t + 1, tau] = floor((c 2^shift + phi_tau 2^40) / 2^40)
+        D[t + 1] = floor((c + 2^27) / 2^28)
+
+    Nesterov has ``v + mu`` in the place of ``v`` in the first ``c``, and in the second ``v * mu - c
+    * back`` with the new ``v`` and the old ``c``.
+
+    By ``violation``, up to roundings, ``0 <= c <= 2^40``, and ``-theta c <= v <= 2^40`` with
+    ``theta = 2 kappa / (1 - mu)`` (``kappa = back / 2^40``). Where ``s > 0``, the largest rate is
+    above ``(1 - mu) / 2``, so ``kappa <= (1 - mu) / 2`` and ``theta <= 1``. Where ``s = 0``,
+    ``kappa = lambda B / 2^12 < 4`` and ``1 - mu >= 2^-10``, so ``|v| < 2^53``: see :func:`_times`.
+    """
+    steps = len(multipliers)
+    mu = stated.momentum
+    phi = dither(stated.restart_steps)[:steps]
+    v = np.zeros(steps + 1, dtype=np.int64)
+    c = np.zeros(steps + 1, dtype=np.int64)
+    known = np.zeros(steps + 1, dtype=np.int64)
+    c[0] = _ONE
+    start = [1 << START_BITS]
+    parts: list[tuple[int, Integers, Integers]] = []
+    first = 0  # responses before it have come to rest
+    for t, multiplier in enumerate(multipliers):
+        rate = multiplier << (COEFFICIENT_BITS - MULTIPLIER_BITS - shift)
+        if not back:
+            while first <= t and not v[first]:
+                first += 1
+        old_v, old_c = v[first : t + 1], c[first : t + 1]
+        pull = _times(old_c, back) if back else 0
+        new_v = _times(old_v, mu) - pull
+        moved = _times(new_v, mu) - pull if stated.nesterov else new_v
+        old_c += _times(moved, rate)
+        old_v[...] = new_v
+        v[t + 1] = _ONE
+        c[t + 1] = ((_ONE + mu * stated.nesterov) * rate) >> COEFFICIENT_BITS
+        start.append((int(c[0]) + (1 << 27)) >> 28)
+        low = max(first, 1)
+        new = ((c[low : t + 2] << shift) + phi[low - 1 : t + 1]) >> COEFFICIENT_BITS
+        difference = new - known[low : t + 2]
+        known[low : t + 2] = new
+        moved_at = np.flatnonzero(difference)
+        parts.append((t + 1, moved_at + (low - 1), difference[moved_at]))
+    counts = [len(tau) for _, tau, _ in parts]
+    return Coefficients(
+        steps,
+        np.array(start, dtype=np.int64),
+        np.repeat(np.arange(1, steps + 1), counts),
+        np.concatenate([tau for _, tau, _ in parts]),
+        np.concatenate([by for _, _, by in parts]),
+    )
+
+
+def _times(values: Integers, factor: int) -> Integers:
+    """``floor(values factor / 2^40)``, exactly, for ``|values| <= 2^60``, ``0 <= factor < 2^42``:
+    no product of halves leaves 63 bits."""
+    above, below = values >> _HALF_BITS, values & _LOW
+    high, low = factor >> _HALF_BITS, factor & _LOW
+    across = above * low + below * high + ((below * low) >> _HALF_BITS)
+    out: Integers = above * high + (across >> _HALF_BITS)
+    return out
+
+
+@lru_cache(maxsize=4)
+def dither(restart_steps: int) -> Integers:
+    """``phi_tau 2^40`` for ``tau < restart_steps``, a power of two."""
+    values = np.zeros(1, dtype=np.int64)
+    while len(values) < restart_steps:
+        values = np.concatenate([2 * values, 2 * values + 1])
+    unit = _ONE // restart_steps
+    out: Integers = values * unit + unit // 2
+    return out
+
+
+def _near(value: float) -> str:
+    """Six digits, and whether there are more."""
+    text = f"{value:.6g}"
+    return text if float(text) == value else f"about {text}"
