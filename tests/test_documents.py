@@ -88,3 +88,26 @@ def test_relative_links_lead_somewhere() -> None:
         if not path.exists() or (anchor and anchor not in _headings(path)):
             broken.append(f"{_name(page)}: {link}")
     assert not broken, broken
+
+
+def test_paths_that_pages_name_are_there() -> None:
+    """Files and folders of the source in spans of code, from the root or from the package."""
+    named = re.compile(r"`((?:zktrain|tests|scripts|benchmarks|circuits|proofs|models)/[\w./-]*)`")
+    missing = {
+        f"{_name(page)}: {path}"
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for path in named.findall(page.read_text())
+        if not (ROOT / path).exists()
+    }
+    assert not missing, missing
+
+
+def test_what_goes_where_names_files_of_the_package() -> None:
+    """The section of protocol.md that says what to touch for something new."""
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    section = text.partition("## 17. ")[2].partition("## 18. ")[0]
+    named = re.findall(r"`([a-z_]+/[\w./]*)", section)
+    assert len(named) > 8
+    missing = [path for path in named if not (ROOT / "zktrain" / path).exists()]
+    assert not missing, missing
