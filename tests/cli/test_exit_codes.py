@@ -103,6 +103,7 @@ EVERYWHERE = {
     ],
 )
 def test_the_result_arrives(commands: dict[str, str], name: str, where: str) -> None:
+    """The code is that of the verdict: it is on standard output, whatever standard error is."""
     streams, env = EVERYWHERE[where]
     done = _shell(commands[name], streams, env)
     assert done.returncode == CODES.get(name, 0), done.stderr
