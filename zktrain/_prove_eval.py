@@ -297,9 +297,9 @@ def _circuit(path: str | Path) -> Circuit:
 
 def _training_data(weights: str | Path, like: str | Path | None, circuit: Circuit) -> Like | None:
     """What is known of the data that the weights were trained on."""
-    from .circuit.weights import stated_scaling
     from .dataset.public_file import header_of
     from .dataset.readers import Like
+    from .dataset.scaling import stated_scaling
 
     if like is not None:
         return Like(header_of(like, "the training data").scaling, circuit.classes)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .checked import checked
 from .circuit.circuit import Circuit
-from .circuit.weights import stated_scaling
 from .dataset.commitment import DatasetHeader
+from .dataset.scaling import stated_scaling
 from .errors import InputError
 from .files import Opened, opened
 from .judging import (

@@ -11,8 +11,8 @@ import pytest
 from tiny_run import write_onnx, write_recipe
 
 import zktrain
-from zktrain.circuit.weights import read_metadata, read_weights, stated_scaling
-from zktrain.dataset.scaling import Scaling
+from zktrain.circuit.weights import read_metadata, read_weights
+from zktrain.dataset.scaling import Scaling, stated_scaling
 from zktrain.errors import InputError, StatementMismatch
 from zktrain.training.weight_file import write_weights
 

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from zktrain.prover.kernels import sha256, sha256_x86, work
+from zktrain.prover.kernels import sha256, sha256_words, sha256_x86, work
 from zktrain.prover.kernels.work import find_work
 from zktrain.transcript.challenger import work_done
 
@@ -63,7 +63,7 @@ def test_nonces_of_up_to_six_bytes_without_instructions(start: int) -> None:
     """Sixteen at a time, from any start; the range ends before its last nonce."""
     seed, state = SEEDS[3], sha256.INITIAL_STATE
     words = work._message(seed).view(">u4").astype(np.uint32).reshape(-1)
-    rest = words, state, np.uint32(32 - 6), -1, sha256.ROUND_CONSTANTS
+    rest = words, state, np.uint32(32 - 6), -1, sha256_words.ROUND_CONSTANTS
     for first in (start, start + 1):
         expected = next(n for n in range(first, 1 << 48) if zero_bits(seed, n) >= 6)
         assert work._search_lanes(first, 1 << 48, *rest) == expected

@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import tensor_file
-from ..dataset.scaling import Scaling
-from ..errors import InputError, StatementMismatch
+from ..errors import StatementMismatch
 
 Cell = TypeVar("Cell", bound=np.generic)
 
@@ -110,18 +109,3 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The metadata of a weight file; empty if it has none. Raises ``InputError``."""
     with tensor_file.opened(path) as file:
         return file.metadata
-
-
-def stated_scaling(path: str | os.PathLike[str]) -> Scaling | None:
-    """How the inputs were scaled that these weights were trained on, as the file says, which
-    nothing proves; ``None`` if it does not. Raises ``InputError``."""
-    found = read_metadata(path)
-    if "input_low" not in found and "input_high" not in found:
-        return None
-    try:
-        return Scaling(float(found["input_low"]), float(found["input_high"]))
-    except (KeyError, ValueError):
-        raise InputError(
-            f"{path}: its metadata input_low and input_high are not a range; give the file as "
-            f"zktrain train wrote it"
-        ) from None

@@ -74,7 +74,7 @@ def say_first_use() -> None:
     """Tell somebody at a terminal why the first run takes longer."""
     if not sys.stderr.isatty():
         return
-    from ..prover.kernels.cache import compiled
+    from ..prover.kernels.compiled import compiled
 
     if not compiled():
         print(

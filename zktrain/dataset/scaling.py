@@ -10,12 +10,16 @@ that its root binds it and other data can be read in the same way.
 from __future__ import annotations
 
 import math
+import os
 import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ..circuit.weights import read_metadata
+from ..errors import InputError
 
 _ROWS = 1 << 22
 """Cells that are scaled at once."""
@@ -97,3 +101,18 @@ BYTES = Scaling(0.0, 255.0)
 
 def _short(number: float) -> str:
     return repr(number).removesuffix(".0")
+
+
+def stated_scaling(path: str | os.PathLike[str]) -> Scaling | None:
+    """How the inputs were scaled that these weights were trained on, as the file says, which
+    nothing proves; ``None`` if it does not. Raises ``InputError``."""
+    found = read_metadata(path)
+    if "input_low" not in found and "input_high" not in found:
+        return None
+    try:
+        return Scaling(float(found["input_low"]), float(found["input_high"]))
+    except (KeyError, ValueError):
+        raise InputError(
+            f"{path}: its metadata input_low and input_high are not a range; give the file as "
+            f"zktrain train wrote it"
+        ) from None

@@ -27,7 +27,6 @@ from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar
-from ..prover.operands import Operand
 from ..transcript.channel import VerifierChannel
 from .accumulate import Accumulate
 

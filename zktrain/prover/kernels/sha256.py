@@ -11,26 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from . import sha256_x86
 from .arithmetic import inline, kernel
 from .device import with_twin
+from .sha256_words import INITIAL_STATE, ROUND_CONSTANTS
 from .threads import run
 
 LANES = 16
-_primes = [p for p in range(2, 312) if all(p % q for q in range(2, int(p**0.5) + 1))]
-
-
-def _root_bits(value: int, power: int) -> int:
-    """First 32 bits of the fractional part of ``value ** (1 / power)`` in integers."""
-    shifted = value << (32 * power)
-    low, high = 0, 1 << 40
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**power <= shifted else (low, middle - 1)
-    return low & 0xFFFFFFFF
-
-
-ROUND_CONSTANTS = np.array([_root_bits(p, 3) for p in _primes[:64]], dtype=np.uint32)
-INITIAL_STATE = np.array([_root_bits(p, 2) for p in _primes[:8]], dtype=np.uint32)
 
 _M32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
@@ -152,8 +139,6 @@ def hash_rows(
     ``prefix`` has 64 bytes; ``salts (n, m)`` continue the rows. Returns ``(n, 4)``
     uint64 whose little-endian bytes are the digests.
     """
-    from . import sha256_x86
-
     out = np.empty((rows.shape[0], 4), dtype=np.uint64)
     state = midstate(prefix)
     tail = np.empty((rows.shape[0], 0), dtype=np.uint64) if salts is None else salts

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from .arithmetic import kernel
-from .sha256 import ROUND_CONSTANTS
+from .sha256_words import ROUND_CONSTANTS
 
 PAIR = 2
 _I32 = ir.IntType(32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...transcript.challenger import WORK
-from . import sha256, sha256_x86
+from . import sha256, sha256_words, sha256_x86
 from .arithmetic import kernel
 from .threads import run
 
@@ -81,7 +81,7 @@ def find_work(seed: bytes, bits: int) -> int:
         raise ValueError("a proof of work has at most 32 bits")
     if bits == 0:
         return 0
-    blocks, state, shift = _message(seed), sha256.INITIAL_STATE, np.uint32(32 - bits)
+    blocks, state, shift = _message(seed), sha256_words.INITIAL_STATE, np.uint32(32 - bits)
     native, words = sha256_x86.available(), blocks.view(">u4").astype(np.uint32).reshape(-1)
     for first in range(0, 1 << 48, _WAVE):
 
@@ -89,7 +89,7 @@ def find_work(seed: bytes, bits: int) -> int:
             lo, hi = first + lo, first + hi
             if native:
                 return int(_search(lo, hi, blocks, state.view(np.uint64), shift, _NONE))
-            constants = sha256.ROUND_CONSTANTS
+            constants = sha256_words.ROUND_CONSTANTS
             return int(_search_lanes(lo, hi, words, state, shift, _NONE, constants))
 
         found: int = min(run(_WAVE, task))

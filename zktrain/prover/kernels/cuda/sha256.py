@@ -6,7 +6,8 @@ import numpy as np
 from numba import cuda, uint32
 from numpy.typing import NDArray
 
-from ..sha256 import ROUND_CONSTANTS, midstate
+from ..sha256 import midstate
+from ..sha256_words import ROUND_CONSTANTS
 from .grid import empty, fetch, launch, send
 from .scalars import device_function, kernel
 
