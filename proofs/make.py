@@ -44,6 +44,7 @@ from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement, lookup_entries
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.commitment.commit import commit
+from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.dataset import commitment as prover_datasets
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
 from zktrain.prover.dataset.public_file import write_public
@@ -53,7 +54,6 @@ from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import Randomness, expand
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.tables.tables import TABLES
 from zktrain.training.weight_file import write_weights

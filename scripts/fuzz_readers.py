@@ -577,7 +577,7 @@ def secret(folder: Path) -> Reader:
     import numpy as np
 
     import zktrain
-    from zktrain.dataset import secret_file
+    from zktrain.prover.dataset import secret_file
 
     data, public = folder / "data.npz", folder / "data.zkd"
     np.savez(data, inputs=np.zeros((6, 4), np.uint8), labels=np.arange(6) % 3)

@@ -13,12 +13,12 @@ from tiny_run import TinyBundle, write_data, write_recipe
 
 import zktrain
 from zktrain import disk
-from zktrain.dataset import secret_file
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError, StatementMismatch
 from zktrain.locks import locked
 from zktrain.protocol.bundle import Bundle, parse
 from zktrain.protocol.statement import BOUNDARY_OPENINGS
+from zktrain.prover.dataset import secret_file
 from zktrain.prover.protocol import segment
 
 

@@ -20,8 +20,8 @@ from .prover.randomness import new_secret
 
 if TYPE_CHECKING:
     from .dataset.commitment import DatasetHeader
-    from .dataset.secret_file import Owned
     from .prover.dataset.commitment import CommittedDataset
+    from .prover.dataset.secret_file import Owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def commit_as(
 ) -> DatasetCommitment:
     """:func:`commit` in the way of data that are known."""
     require("prove", "committing", "numba")
-    from .dataset.secret_file import Owned, owned
+    from .prover.dataset.secret_file import Owned, owned
 
     started = time.perf_counter()
     if check is None:
@@ -199,9 +199,9 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
     its certificate, and only then gets its name. Whoever is stopped in between finds both.
     """
     from .dataset.public_file import MAX_FILE_BYTES
-    from .dataset.secret_file import Secret, create, read, secret_path, spend, spending
     from .protocol.certificate import certificate_plan
     from .prover.dataset.public_file import encoded
+    from .prover.dataset.secret_file import Secret, create, read, secret_path, spend, spending
     from .prover.protocol.certificate import certify
 
     there = None

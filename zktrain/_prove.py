@@ -18,7 +18,6 @@ from . import disk, files
 from .checked import checked
 from .circuit.circuit import Circuit
 from .circuit.weights import digest
-from .dataset import secret_file
 from .dataset.public_file import parse_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
@@ -32,6 +31,7 @@ from .protocol.certificate import certificate_plan, verify_certificate
 from .protocol.segment import HEADER_BYTES, SegmentHeader
 from .protocol.statement import Statement, auto_segment_steps
 from .prover.boundary_secrets import BoundarySecrets
+from .prover.dataset import secret_file
 from .prover.dataset.commitment import CommittedDataset, DatasetColumns, columns_of, commit_columns
 from .prover.dataset.public_file import encoded
 from .prover.memory_plan import AUTOMATIC, fit

@@ -20,10 +20,10 @@ from .progress import Progress, silent
 
 if TYPE_CHECKING:
     from .dataset.readers import Like, Records
-    from .dataset.secret_file import Owned
     from .operations.batch import DatasetClaim
     from .protocol.evaluation import Counts, EvaluationStatement
     from .prover.dataset.commitment import CommittedDataset
+    from .prover.dataset.secret_file import Owned
     from .training.evaluation import IntegerWeights
 
 
@@ -176,12 +176,12 @@ def _written(
     """
     from .circuit.evaluation import Evaluation
     from .circuit.weights import digest, read_weights
-    from .dataset import secret_file
     from .dataset.readers import read_dataset
     from .protocol.bundle import MAX_PROOF_BYTES
     from .protocol.evaluation import EvaluationStatement, auto_segment_records
     from .protocol.evaluation_bundle import EvaluationBundle
     from .protocol.statement import MAX_SEGMENT_SAMPLES
+    from .prover.dataset import secret_file
     from .prover.dataset.commitment import commit_records
     from .prover.kernels.device import kernels_on
     from .prover.protocol import closing as prover_closing
@@ -319,7 +319,7 @@ def _known(
 ) -> Owned:
     """The commitment to prove on, made and written here if there is none yet."""
     from ._commit import commit_as
-    from .dataset.secret_file import Owned, owned
+    from .prover.dataset.secret_file import Owned, owned
 
     if dataset is not None and dataset_out is not None:
         raise InputError(

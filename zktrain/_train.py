@@ -22,8 +22,8 @@ from .prover.randomness import new_secret
 if TYPE_CHECKING:
     from .circuit.compile import Compiled
     from .dataset.commitment import DatasetHeader
-    from .dataset.secret_file import Owned
     from .protocol.statement import Statement
+    from .prover.dataset.secret_file import Owned
     from .training.run import Run
     from .training.trainer import FloatTrained
 
@@ -123,7 +123,7 @@ def train(
     require("prove", "training", "torch", "onnx", "numba")
     from .circuit.compile import compile_recipe, initial_weights
     from .circuit.weights import digest
-    from .dataset.secret_file import owned
+    from .prover.dataset.secret_file import owned
     from .prover.kernels.device import require_device
     from .training import trainer
 
@@ -282,8 +282,8 @@ def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: s
 
 def _commitment_to_be(compiled: Compiled) -> Owned:
     """A new commitment, hiding if the proof is to."""
-    from .dataset.secret_file import Owned
     from .prover.dataset.commitment import DEFAULT_OPENINGS
+    from .prover.dataset.secret_file import Owned
 
     if not compiled.recipe.proof.zero_knowledge:
         return Owned()
@@ -326,8 +326,8 @@ def _create_run(
     known: Owned,
 ) -> Run:
     """The run directory with all that is known before training."""
-    from .dataset import secret_file
     from .dataset.public_file import MAX_FILE_BYTES
+    from .prover.dataset import secret_file
     from .prover.memory_plan import AUTOMATIC
     from .training.run import Run
     from .training.weight_file import write_weights

@@ -30,7 +30,7 @@ from .protocol import closing, segment
 from .protocol.bundle import check_chain, parse, parse_statement
 from .protocol.certificate import verify_certificate
 from .protocol.statement import Statement
-from .transcript.spans import whole
+from .spans import whole
 
 
 @dataclass(frozen=True, slots=True)

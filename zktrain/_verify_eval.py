@@ -29,7 +29,7 @@ from .protocol.bundle import read_circuit
 from .protocol.certificate import verify_certificate
 from .protocol.evaluation import Counts, EvaluationStatement
 from .protocol.evaluation_bundle import EvaluationBundle, parse, parse_statement
-from .transcript.spans import whole
+from .spans import whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import struct
 from typing import NoReturn
 
 from .errors import MalformedProof
-from .transcript.spans import Bytes, cut
+from .spans import Bytes, cut
 
 MAX_TEXT_BYTES = 1 << 12
 """Of statements and dataset headers."""

@@ -18,15 +18,7 @@ from circuit_networks import circuit_of
 
 from zktrain.circuit.bounds import padded
 from zktrain.circuit.circuit import Circuit
-from zktrain.operations import (
-    Accumulate,
-    Affine,
-    AffineTransposed,
-    Batch,
-    Linear,
-    Lookup,
-    Product,
-)
+from zktrain.operations import Accumulate, Affine, AffineTransposed, Batch, Linear, Lookup, Product
 
 Matrix = list[list[int]]
 SHIFT = 32

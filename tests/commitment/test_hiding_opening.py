@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zktrain.commitment import opening
+from zktrain.commitment.hiding import Layout, verifier_channel
 from zktrain.commitment.packing import Claim, Packing, Term, pack
 from zktrain.commitment.parameters import carried_tail_for
 from zktrain.errors import HiddenMismatch, OpeningMismatch, ZktrainError
@@ -18,12 +19,11 @@ from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO, Ext
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.commitment.hiding import prover_channel
 from zktrain.prover.randomness import system
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.transcript.hiding import prover_channel
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.hiding import Layout, verifier_channel
 
 BITS = 60.0
 TENSORS = [("a", 14, 9000), ("b", 12, 4096), ("c", 3, 8)]

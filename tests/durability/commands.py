@@ -15,9 +15,9 @@ from tiny_run import write_data, write_recipe
 
 import zktrain
 from zktrain.circuit.weights import digest, read_weights
-from zktrain.dataset import secret_file
 from zktrain.protocol import evaluation_bundle
 from zktrain.protocol.bundle import parse
+from zktrain.prover.dataset import secret_file
 from zktrain.training.run import Run
 
 

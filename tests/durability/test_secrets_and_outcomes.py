@@ -16,10 +16,10 @@ from commands import prepare
 from disk import State, state_of
 
 import zktrain
-from zktrain.dataset import secret_file
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import InputError
 from zktrain.locks import claimed, locked
+from zktrain.prover.dataset import secret_file
 
 
 @pytest.fixture(scope="module")

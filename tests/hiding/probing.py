@@ -21,10 +21,10 @@ from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, ExtVec
 from zktrain.field.goldilocks import P
+from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.kernels.arithmetic import kernel, mul, sub
 from zktrain.prover.randomness import Randomness
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Challenger, Trace
 
 Cells = NDArray[np.uint64]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from probing import Cells, Frozen
 
 from zktrain.commitment import ligerito, ligero, merkle
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.parameters import Plan
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
@@ -28,7 +29,6 @@ from zktrain.prover.kernels.work import find_work
 from zktrain.prover.randomness import system
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 Planned = dict[str, deque[bytes]]
 """Messages by label that are not plain uniform cells."""

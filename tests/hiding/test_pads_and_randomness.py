@@ -30,7 +30,7 @@ from tiny_run import write_data, write_recipe
 
 import zktrain
 from zktrain.commitment import ligero
-from zktrain.dataset import secret_file
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.dataset.commitment import query_bits
 from zktrain.dataset.public_file import read_public
 from zktrain.dataset.readers import read_dataset
@@ -42,6 +42,9 @@ from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import Bundle, parse, parse_statement
 from zktrain.protocol.statement import Statement
 from zktrain.prover import randomness
+from zktrain.prover.commitment import hiding
+from zktrain.prover.commitment.hiding import HidingProver
+from zktrain.prover.dataset import secret_file
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.randomness import (
@@ -52,11 +55,8 @@ from zktrain.prover.randomness import (
     new_secret,
     system,
 )
-from zktrain.prover.transcript import hiding
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 BITS = 40.0
 PACKAGE = Path(zktrain.__file__).parent

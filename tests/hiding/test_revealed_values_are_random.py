@@ -31,6 +31,7 @@ from tiny_openings import BITS, POSITIONS, TinyOpening, pad_coefficients, tiny_p
 from zktrain.arguments.claims import Ledger
 from zktrain.arguments.tensors import Shape
 from zktrain.commitment import ligero
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
 from zktrain.field import multilinear as ml
@@ -41,7 +42,6 @@ from zktrain.operations import batch as batches
 from zktrain.operations.batch import RecordAxis
 from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.randomness import Randomness
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 commit_vector = prover_ligero.commit
 """The real one: openings are made without it."""

@@ -33,6 +33,7 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import digest
 from zktrain.commitment import opening, parameters
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.dataset.commitment import DatasetHeader, query_bits
 from zktrain.errors import Rejected
@@ -44,12 +45,11 @@ from zktrain.protocol.segment import SegmentHeader, pad_weights
 from zktrain.protocol.statement import Statement
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import commit
+from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.dataset.public_file import write_public
 from zktrain.prover.randomness import system
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.training.weight_file import write_weights
 from zktrain.transcript.challenger import Trace
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 OPENINGS = 2
 Traces = dict[str, Trace]

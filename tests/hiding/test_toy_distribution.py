@@ -22,15 +22,15 @@ from probing import Frozen
 
 from zktrain.arguments import sumcheck
 from zktrain.commitment import ligero
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.errors import SumcheckMismatch
 from zktrain.field import extension, forms
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import Ext
 from zktrain.prover.arguments import sumcheck as prover_sumcheck
+from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript import channel as channel_module
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 
 @contextmanager

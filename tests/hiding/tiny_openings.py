@@ -16,6 +16,7 @@ from patched import everywhere
 from probing import Cells, Frozen, Recorder, Revealed, Tape, functional_ext, reveal
 
 from zktrain.commitment import ligero, opening, packing, parameters
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.merkle import SALT_CELLS
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.commitment.parameters import Plan
@@ -27,7 +28,6 @@ from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.randomness import Randomness
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 BITS = 1.0
 POSITIONS = 2

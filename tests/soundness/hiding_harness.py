@@ -23,21 +23,21 @@ from check_sites import refused_by
 from harness import Check, Claims, Run
 
 from zktrain.commitment import ligero
+from zktrain.commitment.hiding import DryChannel, HidingVerifier, Layout
 from zktrain.errors import HiddenMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
 from zktrain.field.extension import Ext
 from zktrain.protocol import closing, segment
 from zktrain.protocol.statement import Statement
 from zktrain.prover.commitment import ligero as prover_ligero
+from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
 from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.hiding import DryChannel, HidingVerifier, Layout
 
 SECRET = bytes(range(32))
 OPENINGS = 2

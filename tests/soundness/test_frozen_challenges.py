@@ -19,6 +19,7 @@ import hiding_harness as hh
 import pytest
 from harness import FIRST, LAST, MIDDLE
 
+from zktrain.commitment.hiding import _NoChallenger
 from zktrain.dataset import commitment as datasets
 from zktrain.errors import MalformedProof, Rejected
 from zktrain.protocol import certificate, closing, segment
@@ -30,7 +31,6 @@ from zktrain.prover.protocol.certificate import certify
 from zktrain.transcript import channel as channels
 from zktrain.transcript.challenger import Challenger, work_done
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.hiding import _NoChallenger
 
 pytestmark = pytest.mark.full_work
 

@@ -19,7 +19,7 @@ from zktrain import files
 from zktrain.errors import InputError, MalformedProof, Rejected
 from zktrain.protocol.bundle import inspect_bundle, parse
 from zktrain.protocol.segment import HEADER_BYTES
-from zktrain.transcript.spans import whole
+from zktrain.spans import whole
 
 pytestmark = pytest.mark.full_work
 

@@ -20,6 +20,7 @@ from patched import everywhere
 
 from zktrain.arguments import lookup
 from zktrain.commitment import ligero, opening
+from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.commitment.parameters import carried_tail_for
 from zktrain.errors import (
@@ -40,14 +41,13 @@ from zktrain.prover.commitment import ligerito, merkle
 from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.kernels import field as kf
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.transcript.hiding import HidingProver
 from zktrain.tables.tables import TABLES
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.hiding import HidingVerifier, Layout
 
 U64 = NDArray[np.uint64]
 

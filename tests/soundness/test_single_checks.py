@@ -33,6 +33,7 @@ from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
+from zktrain.commitment.hiding import HidingVerifier
 from zktrain.dataset import commitment
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import GivenDataset
@@ -56,7 +57,6 @@ from zktrain.protocol.statement import Statement
 from zktrain.prover.dataset.public_file import write_public
 from zktrain.training.weight_file import write_weights
 from zktrain.transcript.challenger import Challenger
-from zktrain.transcript.hiding import HidingVerifier
 
 Attack = Callable[[], object]
 

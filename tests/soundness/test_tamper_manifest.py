@@ -29,7 +29,6 @@ from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import read_weights
-from zktrain.dataset import secret_file
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import read_public
 from zktrain.dataset.scaling import Scaling
@@ -41,11 +40,12 @@ from zktrain.protocol.bundle import Bundle, SegmentProof, parse, parse_statement
 from zktrain.protocol.certificate import verify_certificate
 from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
 from zktrain.protocol.statement import Statement
+from zktrain.prover.dataset import secret_file
 from zktrain.prover.dataset.public_file import write_public
+from zktrain.spans import Bytes
 from zktrain.training.run import Run
 from zktrain.transcript.challenger import Challenger, work_done
 from zktrain.transcript.channel import VerifierChannel
-from zktrain.transcript.spans import Bytes
 from zktrain.wire import Reader
 
 pytestmark = pytest.mark.full_work

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from ..commitment.hiding import DryChannel
 from ..errors import ZktrainError
 from ..field.extension import ZERO, Ext
 from ..field.forms import Scalar
 from ..protocol import dry
 from ..protocol.statement import Statement, dry_relations
 from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import DryChannel
 
 
 class CountingChannel(DryChannel):

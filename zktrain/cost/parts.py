@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from ..arguments import lookup
 from ..commitment import ligero, opening
+from ..commitment.hiding import Layout
 from ..commitment.packing import BLOCK_LOG_MIN, Packing, arrange
 from ..commitment.parameters import Plan
 from ..field.multilinear import log2_ceil
-from ..transcript.hiding import Layout
 
 EXTENSION = 4
 """Multiplications of a product in E."""

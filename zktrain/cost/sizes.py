@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..commitment import ligero, opening
+from ..commitment.hiding import Layout
 from ..commitment.packing import Packing
 from ..commitment.parameters import Plan
 from ..protocol.segment import HEADER_BYTES
 from ..protocol.statement import Statement
 from ..transcript.channel import DIGEST_BYTES
-from ..transcript.hiding import Layout
 from .dry import segment_scalars
 
 FRAMES = 8 + 3 * 8 + 4 + 8

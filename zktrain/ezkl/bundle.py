@@ -21,7 +21,7 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof, RecipeError
 from ..files import opened
 from ..protocol.bundle import EVALUATION_MAGIC, EZKL_MAGIC, MAGIC
-from ..transcript.spans import Bytes, whole
+from ..spans import Bytes, whole
 from ..wire import MAX_TEXT_BYTES, Reader
 from .field import ELEMENT_BYTES
 from .srs.curve import R

@@ -16,14 +16,7 @@ from numpy.typing import NDArray
 
 from ..arguments import sumcheck
 from ..arguments.claims import Ledger
-from ..arguments.tensors import (
-    Coordinates,
-    Shape,
-    Tensor,
-    coordinates,
-    log_cells,
-    log_width,
-)
+from ..arguments.tensors import Coordinates, Shape, Tensor, coordinates, log_cells, log_width
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl

@@ -26,7 +26,7 @@ from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof
 from ..files import opened, read_bytes
-from ..transcript.spans import Bytes, whole
+from ..spans import Bytes, whole
 from ..wire import MAX_TEXT_BYTES, VERSION, Reader, refuse_version
 from .segment import HEADER_BYTES, SegmentHeader
 from .statement import MAX_SEGMENTS, Statement, lookup_entries

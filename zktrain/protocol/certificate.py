@@ -6,15 +6,15 @@ from functools import lru_cache
 
 from ..arguments import lookup
 from ..commitment import opening
+from ..commitment.hiding import DryChannel, Layout, verifier_channel
 from ..commitment.packing import Claim, claim_on
 from ..commitment.parameters import Plan
 from ..dataset.commitment import MULTIPLICITY, DatasetHeader, lookups, parts_of, query_bits
 from ..field import multilinear as ml
 from ..field.extension import HALF, ONE, ZERO, Point
+from ..spans import Bytes
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import DryChannel, Layout, verifier_channel
-from ..transcript.spans import Bytes
 from ..wire import VERSION
 from . import soundness
 from .parameters import parameter_digest

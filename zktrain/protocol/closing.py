@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..commitment import opening
+from ..commitment.hiding import verifier_channel
 from ..commitment.packing import Claim, Term
 from ..dataset.commitment import DatasetHeader, blinding
 from ..operations.batch import DatasetClaim
+from ..spans import Bytes
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import verifier_channel
-from ..transcript.spans import Bytes
 from .parameters import parameter_digest
 from .segment import SegmentHeader
 from .statement import Provable

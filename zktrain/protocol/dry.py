@@ -13,9 +13,9 @@ import numpy as np
 
 from ..arguments import lookup
 from ..arguments.claims import Ledger
+from ..commitment.hiding import DryChannel, Layout
 from ..field.extension import ZERO
 from ..operations import Accumulate
-from ..transcript.hiding import DryChannel, Layout
 from . import relations as relation_proofs
 from .relations import Relations
 

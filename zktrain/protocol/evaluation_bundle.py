@@ -20,7 +20,7 @@ from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from ..files import beginning, opened
-from ..transcript.spans import Bytes, whole
+from ..spans import Bytes, whole
 from ..wire import MAX_TEXT_BYTES, Reader, refuse_version
 from .bundle import EVALUATION_MAGIC, MAGIC, refuse_ezkl
 from .evaluation import MAX_STATEMENT_BYTES, EvaluationStatement

@@ -21,16 +21,16 @@ from ..arguments.tensors import log_width
 from ..arguments.time_filter import TimeFilter
 from ..circuit.circuit import Circuit
 from ..commitment import opening
+from ..commitment.hiding import verifier_channel
 from ..commitment.packing import Claim, claim_on
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
 from ..operations.base import StepGraph
 from ..operations.batch import DatasetClaim
+from ..spans import Bytes
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
-from ..transcript.hiding import verifier_channel
-from ..transcript.spans import Bytes
 from . import relations as relation_proofs
 from .parameters import parameter_digest
 from .relations import BoundaryClaim, Relations

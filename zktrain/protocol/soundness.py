@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass
 
 from ..commitment import ligero
+from ..commitment.hiding import Layout
 from ..commitment.parameters import MAX_WORK_BITS, Plan, fold_bits, query_bits
 from ..field.extension import LOG2_SIZE
 from ..field.multilinear import log2_ceil
 from ..tables.tables import MAX_COLUMNS
-from ..transcript.hiding import Layout
 
 MARGIN_BITS = 2
 """Query terms of a run get the bits asked for, these, and log2 of how many there are."""

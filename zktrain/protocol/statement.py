@@ -23,6 +23,7 @@ from ..circuit.bounds import MAX_SEGMENTS as MAX_SEGMENTS
 from ..circuit.circuit import Circuit
 from ..circuit.order import batch_indices, permuted
 from ..commitment import opening
+from ..commitment.hiding import Layout
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import (
     HIDING_LANE_LOG_MIN,
@@ -50,7 +51,6 @@ from ..operations import (
 from ..operations.base import StepGraph
 from ..operations.batch import RecordAxis
 from ..tables.tables import TABLES
-from ..transcript.hiding import Layout
 from ..wire import VERSION
 from . import dry, soundness
 from .certificate import certificate_terms

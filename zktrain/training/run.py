@@ -223,7 +223,7 @@ class Run:
 
     def seed(self) -> bytes | None:
         """What hides the dataset, None if nothing does. Raises ``InputError``."""
-        from ..dataset import secret_file
+        from ..prover.dataset import secret_file
 
         secret = self.dataset_secret
         return None if secret is None else secret_file.read(secret, self.dataset_root).seed

@@ -19,8 +19,8 @@ from ..errors import MalformedProof, Rejected, ZktrainError
 from ..field.extension import Ext, reduced
 from ..field.forms import Form, Scalar
 from ..field.goldilocks import P
+from ..spans import Bytes
 from .challenger import Challenger, work_done
-from .spans import Bytes
 
 DIGEST_BYTES = 32
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...commitment.hiding import verifier_channel
 from ...dataset.commitment import MULTIPLICITY, lookups, query_bits
 from ...profile import mark
 from ...protocol.certificate import (
@@ -13,12 +14,11 @@ from ...protocol.certificate import (
     work_bits,
 )
 from ...transcript.challenger import Trace
-from ...transcript.hiding import verifier_channel
 from ..arguments import lookup
 from ..commitment import opening
+from ..commitment.hiding import prover_channel
 from ..dataset.commitment import CommittedDataset, lookup_values
 from ..randomness import Randomness
-from ..transcript.hiding import prover_channel
 
 
 def certify(

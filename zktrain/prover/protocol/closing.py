@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from ...commitment.hiding import verifier_channel
 from ...operations.batch import DatasetClaim
 from ...profile import mark
 from ...protocol.closing import challenger_of, check_messages, opening_claims
 from ...protocol.segment import SegmentHeader
 from ...protocol.statement import Provable
 from ...transcript.challenger import Trace
-from ...transcript.hiding import verifier_channel
 from ..commitment import opening
 from ..commitment.commit import Committed
+from ..commitment.hiding import prover_channel
 from ..randomness import Randomness
-from ..transcript.hiding import prover_channel
 
 
 def prove(

@@ -31,8 +31,8 @@ from ...transcript.challenger import Trace
 from ..arguments import lookup as prover_lookup
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
+from ..commitment.hiding import prover_channel
 from ..randomness import Randomness, system
-from ..transcript.hiding import prover_channel
 from ..witness import SegmentWitness
 
 

@@ -27,13 +27,13 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
-from .. import disk, files
-from ..errors import InputError
-from ..locks import held, require_one_name
-from ..prover.randomness import SECRET_BYTES
-from .commitment import MAX_OPENINGS, DatasetHeader
-from .public_file import given_dataset, read_public
-from .readers import Records
+from ... import disk, files
+from ...dataset.commitment import MAX_OPENINGS, DatasetHeader
+from ...dataset.public_file import given_dataset, read_public
+from ...dataset.readers import Records
+from ...errors import InputError
+from ...locks import held, require_one_name
+from ..randomness import SECRET_BYTES
 
 FORMAT = "zktrain-secret-3"
 _WHAT = "secret file"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ...commitment import ligero
+from ...commitment.hiding import HidingVerifier, Layout
 from ...field import extension as ext
 from ...field.extension import ZERO, Ext
 from ...transcript.challenger import Challenger
 from ...transcript.channel import VerifierChannel
-from ...transcript.hiding import HidingVerifier, Layout
-from ..commitment import ligero as prover_ligero
 from ..randomness import Randomness, system
-from .channel import ProverChannel
+from ..transcript.channel import ProverChannel
+from . import ligero as prover_ligero
 
 
 class HidingProver(ProverChannel):

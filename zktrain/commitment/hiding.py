@@ -24,14 +24,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..commitment import ligero
 from ..errors import ZktrainError
 from ..field import extension as ext
 from ..field.extension import ONE, ZERO, Ext, ExtVec
 from ..field.forms import Form, Scalar, gradient, product
-from .challenger import Challenger
-from .channel import Difference, VerifierChannel, several
-from .spans import Bytes
+from ..spans import Bytes
+from ..transcript.challenger import Challenger
+from ..transcript.channel import Difference, VerifierChannel, several
+from . import ligero
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..files import Opened
+from .files import Opened
 
 
 @dataclass(frozen=True, slots=True)
