@@ -302,7 +302,7 @@ def bundle(folder: Path) -> Reader:
 
 def inspected(folder: Path) -> Reader:
     """``zktrain inspect`` of the same inputs."""
-    from zktrain.protocol.bundle import inspect_bundle
+    from zktrain._inspect import inspect_bundle
 
     write = _written(folder, "proof.zkt")
     return replace(bundle(folder), read=lambda data: inspect_bundle(write(data)), strict=False)
@@ -311,8 +311,9 @@ def inspected(folder: Path) -> Reader:
 def evaluation(folder: Path) -> Reader:
     """``zktrain.verify_eval`` and ``inspect`` of a proof of an evaluation."""
     import zktrain
+    from zktrain._inspect import inspect_evaluation
     from zktrain.dataset.commitment import DatasetHeader
-    from zktrain.protocol.evaluation_bundle import inspect_evaluation, parse
+    from zktrain.protocol.evaluation_bundle import parse
 
     weights, proof = _evaluated(folder)
     honest, write = parse(proof.read_bytes()), _written(folder, "mutated.zkt")

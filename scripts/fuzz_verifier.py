@@ -27,13 +27,14 @@ except ImportError:
     sys.exit("atheris is not installed: pip install atheris")
 
 with atheris.instrument_imports(include=["zktrain"]):
+    from zktrain._inspect import inspect_bundle
     from zktrain._verify import verify
     from zktrain.circuit.circuit import Circuit
     from zktrain.circuit.weights import read_weights
     from zktrain.dataset.commitment import DatasetHeader
     from zktrain.dataset.public_file import read_public
     from zktrain.errors import ZktrainError
-    from zktrain.protocol.bundle import inspect_bundle, parse, parse_statement
+    from zktrain.protocol.bundle import parse, parse_statement
     from zktrain.protocol.certificate import verify_certificate
     from zktrain.protocol.statement import Statement
     from zktrain.prover.dataset.public_file import write_public

@@ -41,13 +41,9 @@ GROUPS = {
 }
 """Module and function of every verb of verification; a group has no site of the ones before it."""
 
-_PROVER = re.compile(
-    r"^_?(destination|said|require_writable|prove|commit|write|send|save|encode|train|fold_lanes|build_tree)(_|$)"
-)
 _APART = ("checked", "recipe_values")
 """The boundary of the public functions, of which another test goes over all signatures; and the
 values of a recipe, which no verifier reads."""
-_PROVER_CLASS = re.compile(r"Prover|Machine$|^BoundarySecrets$")
 _CALL = re.compile(r"^_?(check|verify|finish|close|require|refuse|expect|receive_work)(_|$)")
 _SENTENCE = re.compile(r"violation|problem|misfit|miscount|weakness")
 MAX_TEXT = 88
@@ -200,11 +196,11 @@ def _functions(module: str) -> dict[str, ast.FunctionDef]:
     for node in _tree(module).body:
         if isinstance(node, ast.FunctionDef):
             out[node.name] = node
-        elif isinstance(node, ast.ClassDef) and not _PROVER_CLASS.search(node.name):
+        elif isinstance(node, ast.ClassDef):
             for item in node.body:
                 if isinstance(item, ast.FunctionDef):
                     out[f"{node.name}.{item.name}"] = item
-    return {q: f for q, f in out.items() if not _PROVER.match(f.name)}
+    return out
 
 
 @cache

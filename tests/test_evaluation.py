@@ -17,6 +17,7 @@ import pytest
 from tiny_run import TinyBundle, make_bundle, write_data
 
 import zktrain
+from zktrain._inspect import inspect_bundle
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights
@@ -32,7 +33,6 @@ from zktrain.errors import (
 from zktrain.layers import AnyLayer, Layer
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol.bundle import inspect_bundle
 from zktrain.protocol.evaluation_bundle import is_evaluation, parse, parse_statement
 from zktrain.training.evaluation import confusion, evaluation_witness
 from zktrain.training.trainer import evaluate

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._bench import Benchmarked, bench
     from ._commit import DatasetCommitment, commit
     from ._compile import CompiledRecipe, compile
+    from ._inspect import EvaluationInspection, Inspection, inspect_bundle, inspect_evaluation
     from ._prove import Proved, prove
     from ._prove_eval import ProvedEvaluation, prove_eval
     from ._train import TrainedRun, train
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
         ZktrainError,
     )
     from .progress import Progress
-    from .protocol.bundle import Inspection, inspect_bundle
-    from .protocol.evaluation_bundle import EvaluationInspection, inspect_evaluation
 
 __version__ = "0.1.0"
 
@@ -81,9 +80,9 @@ _HOMES = {
     "Benchmarked": "_bench",
     "CompiledRecipe": "_compile",
     "DatasetCommitment": "_commit",
-    "EvaluationInspection": "protocol.evaluation_bundle",
+    "EvaluationInspection": "_inspect",
     "EvaluationVerdict": "_verify_eval",
-    "Inspection": "protocol.bundle",
+    "Inspection": "_inspect",
     "Progress": "progress",
     "Proved": "_prove",
     "ProvedEvaluation": "_prove_eval",
@@ -92,8 +91,8 @@ _HOMES = {
     "bench": "_bench",
     "commit": "_commit",
     "compile": "_compile",
-    "inspect_bundle": "protocol.bundle",
-    "inspect_evaluation": "protocol.evaluation_bundle",
+    "inspect_bundle": "_inspect",
+    "inspect_evaluation": "_inspect",
     "prove": "_prove",
     "prove_eval": "_prove_eval",
     "train": "_train",

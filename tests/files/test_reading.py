@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from zktrain._inspect import inspect_bundle
 from zktrain.errors import InputError
 from zktrain.files import beginning, opened, read_bytes
-from zktrain.protocol.bundle import inspect_bundle
 from zktrain.protocol.evaluation_bundle import is_evaluation
 
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from tiny_run import TinyBundle
 
 import zktrain
+from zktrain._inspect import inspect_bundle
 from zktrain.circuit.canonical import MAX_BATCH, MAX_STEPS
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
@@ -38,7 +39,7 @@ from zktrain.layers.network import MAX_CLASSES, MAX_LAYERS
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import segment
-from zktrain.protocol.bundle import Bundle, SegmentProof, inspect_bundle, parse, parse_statement
+from zktrain.protocol.bundle import Bundle, SegmentProof, parse, parse_statement
 from zktrain.protocol.certificate import certificate_terms, verify_certificate
 from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement

@@ -16,8 +16,9 @@ from tiny_run import TinyBundle
 
 import zktrain
 from zktrain import files
+from zktrain._inspect import inspect_bundle
 from zktrain.errors import InputError, MalformedProof, Rejected
-from zktrain.protocol.bundle import inspect_bundle, parse
+from zktrain.protocol.bundle import parse
 from zktrain.protocol.segment import HEADER_BYTES
 from zktrain.spans import whole
 

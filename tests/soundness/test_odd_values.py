@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from odd_values import odd_texts, text
 
+from zktrain._inspect import inspect_bundle, inspect_evaluation
 from zktrain._verify import verify
 from zktrain._verify_eval import verify_eval
 from zktrain.circuit.circuit import Circuit
@@ -20,9 +21,9 @@ from zktrain.errors import MalformedProof
 from zktrain.layers import Flatten, Layer, Unflatten
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol.bundle import Bundle, inspect_bundle, parse
+from zktrain.protocol.bundle import Bundle, parse
 from zktrain.protocol.evaluation import EvaluationStatement
-from zktrain.protocol.evaluation_bundle import EvaluationBundle, inspect_evaluation
+from zktrain.protocol.evaluation_bundle import EvaluationBundle
 from zktrain.protocol.statement import Statement
 from zktrain.prover.dataset.public_file import write_public
 from zktrain.training.weight_file import write_weights

@@ -10,10 +10,10 @@ from . import screens, stated, wording
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .._inspect import EvaluationInspection
     from .._prove_eval import ProvedEvaluation
     from .._verify_eval import EvaluationVerdict
     from ..protocol.evaluation import Counts, EvaluationStatement
-    from ..protocol.evaluation_bundle import EvaluationInspection
 
 _MOST_CLASSES = 20
 """Larger matrices are not printed."""

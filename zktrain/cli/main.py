@@ -417,8 +417,8 @@ def inspect(
 ) -> None:
     """Show what a bundle claims, its segments, sizes and soundness. Verifies nothing."""
     with guarded(as_json, interrupted="nothing was changed"):
-        from ..protocol.bundle import inspect_bundle
-        from ..protocol.evaluation_bundle import inspect_evaluation, is_evaluation
+        from .._inspect import inspect_bundle, inspect_evaluation
+        from ..protocol.evaluation_bundle import is_evaluation
 
         if is_evaluation(proof):
             from . import evaluation_view

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .._bench import Benchmarked
     from .._commit import DatasetCommitment
     from .._compile import CompiledRecipe
+    from .._inspect import Inspection
     from .._prove import Proved
     from .._train import TrainedRun
     from .._verify import Verdict
     from ..cost.calibration import Calibration
-    from ..protocol.bundle import Inspection
     from ..protocol.statement import Provable
 
 _WIDTH = 80

@@ -11,9 +11,9 @@ from ..losses import LOSSES
 from . import stated
 
 if TYPE_CHECKING:
+    from .._inspect import Inspection
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
-    from ..protocol.bundle import Inspection
     from ..protocol.statement import Statement
 
 PLAIN_INTEGER_BITS = 63

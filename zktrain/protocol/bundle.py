@@ -14,22 +14,18 @@ is trained on it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..arguments import lookup
-from ..checked import checked
 from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
-from ..commitment import opening
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof
 from ..files import opened, read_bytes
 from ..spans import Bytes, whole
 from ..wire import MAX_TEXT_BYTES, VERSION, Reader, refuse_version
 from .segment import HEADER_BYTES, SegmentHeader
-from .statement import MAX_SEGMENTS, Statement, lookup_entries
+from .statement import MAX_SEGMENTS, Statement
 
 MAGIC = b"ZKTRAIN" + bytes([VERSION])
 EVALUATION_MAGIC = b"ZKTEVAL" + bytes([VERSION])
@@ -163,82 +159,3 @@ def check_chain(statement: Statement, headers: list[SegmentHeader]) -> None:
         previous, start = header.digest, header.end
     if start != bytes.fromhex(statement.final):
         raise ChainBroken("the last segment does not end in the weights of the statement")
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentSummary:
-    """One line of ``zktrain inspect``; ``parts`` are bytes by kind of message."""
-
-    index: int
-    first_step: int
-    steps: int
-    start: str
-    end: str
-    previous: str
-    proof_bytes: int
-    parts: dict[str, int]
-
-
-def _fixed_parts(statement: Statement, index: int) -> dict[str, int]:
-    """Bytes of one segment's proof by kind, of those kinds whose size the statement fixes."""
-    entries = lookup_entries(statement.circuit, statement.shape(index))
-    parts = {"lookups": lookup.proof_bytes(entries)}
-    parts |= opening.proof_sizes(statement.packings(index), statement.opening_plan(index))
-    layout = statement.layout(index)
-    if layout is not None:
-        parts["pads of hidden scalars"] = layout.proof_bytes(statement.query_bits)
-    return parts
-
-
-def _all_parts(statement: Statement, sizes: list[int]) -> Iterator[dict[str, int]]:
-    """Bytes by kind of each segment's proof; Merkle paths and relations share the remainder,
-    because the number of siblings depends on the opened positions."""
-    alike: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
-    for index, size in enumerate(sizes):
-        kind = statement.kind(index)
-        if kind not in alike:
-            alike[kind] = _fixed_parts(statement, index)
-        fixed = alike[kind]
-        yield {**fixed, "relations and Merkle paths": size - sum(fixed.values())}
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a bundle says of itself, unverified."""
-
-    statement: Statement
-    proof_bytes: int
-    segments: tuple[SegmentSummary, ...]
-    closing_bytes: int
-    sections: dict[str, int]
-
-
-@checked
-def inspect_bundle(path: str | Path) -> Inspection:
-    """Parse a bundle without verifying it."""
-    with opened(path, "bundle") as file:
-        size, bundle = file.size, parse(whole(file))
-    statement = parse_statement(bundle)
-    segments = bundle.segments[: len(statement.segments)]
-    parts = _all_parts(statement, [len(s.proof) for s in segments])
-    summaries = tuple(
-        SegmentSummary(
-            s.header.index,
-            s.header.first_step,
-            s.header.steps,
-            s.header.start.hex(),
-            s.header.end.hex(),
-            s.header.previous.hex(),
-            len(s.proof),
-            of_kind,
-        )
-        for s, of_kind in zip(segments, parts, strict=True)
-    )
-    sections = {
-        "statement": len(bundle.statement_json),
-        "circuit": len(bundle.circuit_json),
-        "dataset header": len(bundle.dataset_json),
-        "segments": sum(len(s.proof) + HEADER_BYTES for s in bundle.segments),
-        "closing": len(bundle.closing),
-    }
-    return Inspection(statement, size, summaries, len(bundle.closing), sections)

@@ -14,13 +14,12 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checked import checked
 from ..circuit.canonical import MAX_BYTES as MAX_CIRCUIT_BYTES
 from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
-from ..files import beginning, opened
-from ..spans import Bytes, whole
+from ..files import beginning
+from ..spans import Bytes
 from ..wire import MAX_TEXT_BYTES, Reader, refuse_version
 from .bundle import EVALUATION_MAGIC, MAGIC, refuse_ezkl
 from .evaluation import MAX_STATEMENT_BYTES, EvaluationStatement
@@ -95,28 +94,3 @@ def parse_statement(bundle: EvaluationBundle) -> EvaluationStatement:
             got=len(bundle.segments),
         )
     return statement
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationInspection:
-    """What a proof of an evaluation says of itself, unverified; ``sections`` are bytes."""
-
-    statement: EvaluationStatement
-    proof_bytes: int
-    sections: dict[str, int]
-
-
-@checked
-def inspect_evaluation(path: str | Path) -> EvaluationInspection:
-    """Parse a proof of an evaluation without verifying it."""
-    with opened(path, "proof") as file:
-        size, bundle = file.size, parse(whole(file))
-    sections = {
-        "statement": len(bundle.statement_json),
-        "circuit": len(bundle.circuit_json),
-        "dataset header": len(bundle.dataset_json),
-        "dataset certificate": len(bundle.certificate),
-        "segments": sum(map(len, bundle.segments)),
-        "closing": len(bundle.closing),
-    }
-    return EvaluationInspection(parse_statement(bundle), size, sections)
