@@ -35,13 +35,9 @@ ORDER = (
 """Folders of what both sides know, lowest first. Modules beside them are below all of them."""
 VERBS = ("judging", "_verify", "_verify_eval", "_inspect")
 """Above these folders, below everything else."""
-UPWARDS = {
-    "arguments.time_filter imports optimizers.momentum",
-}
-"""Arrows that are still there. A line that is not true any more must go."""
 INSIDE = {"operations", "protocol.relations"}
 """Where provers are still beside what verifies, and import kernels inside their functions."""
-BUDGET = 12_400
+BUDGET = 13_000
 """Lines that verifying may import. It falls; raise it for nothing but a new capability."""
 LONGEST = 500
 LONGER = {"protocol.statement"}
@@ -153,7 +149,7 @@ def test_no_arrow_goes_up() -> None:
         if target in MODULES and target and _rank(target) > _rank(module)
         if not (inside and any(module.startswith(place) for place in INSIDE))
     }
-    assert found == UPWARDS
+    assert not found
 
 
 def test_nothing_is_imported_in_circles() -> None:
