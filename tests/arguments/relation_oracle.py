@@ -88,7 +88,7 @@ class Segment:
         if self.filtered is None:
             return PlainSteps(self.multipliers)
         steps, log_steps = self.shape.steps, self.shape.log_steps
-        return self.filtered.optimizer.time_filter(self.filtered, 0, steps, log_steps)
+        return self.filtered.optimizer.time_filters(self.filtered, 0, steps, log_steps)("W")
 
     @property
     def witness(self) -> Tensors:

@@ -141,4 +141,4 @@ def test_weights_that_nothing_checks_are_a_mistake() -> None:
         assert len(kept) == len(graph.operations) - 1
         partial = StepGraph(graph.tensors, kept)
         with pytest.raises(ValueError, match="claims on weights"):
-            dry.count(Relations(partial, Shape(1, 2), entries, none, RecordAxis(1), ()))
+            dry.count(Relations(partial, Shape(1, 2), entries, lambda _: none, RecordAxis(1), ()))

@@ -134,7 +134,7 @@ def test_too_long_a_segment_names_the_remedy(tmp_path: Path) -> None:
     wide = replace(circuit, batch_size=512)
     header = header_to_be(RECORDS, 8, 3, hiding=False)
     statement = Statement(wide, header, NO_DIGEST, NO_DIGEST, 8192, 100)
-    assert "set a smaller training.restart_steps" in str(statement.problem())
+    assert "set training.restart_steps below 8192" in str(statement.problem())
 
 
 def test_dropped_batches_need_a_whole_one(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_too_little_memory_names_the_remedy(tmp_path: Path) -> None:
     opened = Run.open(tmp_path / "run")
     assert opened.proof["automatic_segments"] is False
     assert opened.proof["segment_steps"] == 4
-    with pytest.raises(InputError, match=r"set training.restart_steps below 4 in the recipe"):
+    with pytest.raises(InputError, match=r"set training.restart_steps below 4"):
         zktrain.prove(tmp_path / "run", memory=1 << 20)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -110,13 +111,13 @@ def test_momentum_and_weight_decay(name: str, hiding: bool) -> None:
 def test_weights_that_were_not_decayed() -> None:
     """The prover leaves the decay out, and all that he says fits that."""
     attempt = Attempt("maximum", momentum=replace(MOMENTUM, weight_decay=0))
-    undecayed, true = attempt.circuit, segment.time_filter_of
+    undecayed, true = attempt.circuit, segment.time_filters_of
     attempt.circuit = Attempt("maximum", momentum=MOMENTUM).circuit
 
-    def lie(statement: Statement, number: int) -> TimeFilter:
+    def lie(statement: Statement, number: int) -> Callable[[str], TimeFilter]:
         return true(replace(statement, circuit=undecayed), number)
 
-    with mock.patch.object(segment, "time_filter_of", lie):
+    with mock.patch.object(segment, "time_filters_of", lie):
         proofs = attempt.prove()
     refused_by("operations.accumulate.verify: does not match", lambda: attempt.verify(proofs))
 

@@ -193,7 +193,10 @@ class Adversary:
             v.reshape(-1, prod(self.tensors[name].taps) * self.tensors[name].width)
             for v, name in ((a, op.activation), (e, op.error))
         )
-        starts, rate = bounds._start_max(self.circuit), bounds._total_rate(self.circuit)
+        starts, rate = (
+            bounds._start_max(self.circuit),
+            self.circuit.optimizer.largest_total(self.circuit),
+        )
         moved = np.abs(np.dot(rows.T, columns)).max()
         self.largest[op.weight] = starts[op.weight] + rate * int(moved)
         if op.bias is not None:

@@ -110,7 +110,8 @@ def circuit(loss: str) -> Circuit:
 class Training:
     """The training rule; ``lies`` by place.
 
-    Places: ``rows``, ``labels``, ``forward`` and ``backward`` (weights), ``multiplier``,
+    Places: ``rows``, ``labels``, ``forward`` and ``backward`` (weights), ``multiplier`` (of all
+    layers; ``multiplier/WEIGHT`` of one),
     ``bias_scale``; per layer ``z1`` and ``q1`` (triples of quotient, high and low limb), ``s1``,
     ``a1``, ``e1``; ``c``, ``d``, ``p`` (pair of values at ``d`` and before; of binary cross-entropy
     the sigmoid minus one half).
@@ -173,8 +174,9 @@ class Training:
         multiplier = self._say("multiplier", step, self._multiplier(step))
         scale = self._say("bias_scale", step, 1 << 8)
         for layer, a, e in zip(layers, activations, reversed(errors), strict=True):
-            self.weights[layer.weight] = self.weights[layer.weight] - multiplier * (a.T @ e)
-            self.weights[layer.bias] = self.weights[layer.bias] - multiplier * scale * e.sum(axis=0)
+            own = self._say(f"multiplier/{layer.weight}", step, multiplier)
+            self.weights[layer.weight] = self.weights[layer.weight] - own * (a.T @ e)
+            self.weights[layer.bias] = self.weights[layer.bias] - own * scale * e.sum(axis=0)
         self.past.append(self.copy())
         return out
 
@@ -324,18 +326,28 @@ def prove(
     end: BoundaryWeights | None = None,
     header: SegmentHeader | None = None,
     multipliers: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] | None = None,
+    layer: str | None = None,
     order: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
 ) -> tuple[bytes, Claims]:
-    """Prove a segment; ``multipliers`` and ``order`` replace what the prover takes for public."""
+    """Prove a segment; ``multipliers`` (of all layers, or of the one with the weight ``layer``) and
+    ``order`` replace what the prover takes for public."""
     tensors = dict(run.tensors[number] if tensors is None else tensors)
     if counts is None:
         counts = forged_counts(run, number, tensors)
     shape, data = run.statement.shape(number), dataset()
     with ExitStack() as stack:
         if multipliers is not None:
-            true, lie = segment.time_filter_of, multipliers
-            fake = lambda *a: PlainSteps(lie(true(*a).multipliers))  # noqa: E731
-            stack.enter_context(mock.patch.object(segment, "time_filter_of", fake))
+            true, lie = segment.time_filters_of, multipliers
+
+            def fake(*place: Any) -> Callable[[str], PlainSteps]:
+                known = true(*place)
+                return lambda weight: (
+                    PlainSteps(lie(known(weight).multipliers))
+                    if layer in (None, weight)
+                    else known(weight)
+                )
+
+            stack.enter_context(mock.patch.object(segment, "time_filters_of", fake))
         if order is not None:
             true_order, order_lie = segment.segment_order, order
             fake_order = lambda *a: order_lie(true_order(*a))  # noqa: E731

@@ -179,10 +179,10 @@ def _accepted(kind: str) -> bool:
 @contextmanager
 def proving_with(lie: Coefficients) -> Iterator[None]:
     """The prover's own public filter is the false one too, so that its messages fit its steps."""
-    true = segment.time_filter_of
+    true = segment.time_filters_of
 
-    def false(statement: Statement, number: int) -> FilteredSteps:
-        known = true(statement, number)  # type: ignore[arg-type]
+    def false(statement: Statement, number: int) -> Callable[[str], FilteredSteps]:
+        known = true(statement, number)("fc1.weight")  # type: ignore[arg-type]
         assert isinstance(known, FilteredSteps)
         first, steps = statement.segments[number]
         start, rows = lie(first, filter_oracle.integers(statement.circuit, first, steps))
@@ -195,9 +195,10 @@ def proving_with(lie: Coefficients) -> Iterator[None]:
                     tau.append(s)
                     by.append(change)
         arrays = (np.array(values, dtype=np.int64) for values in (start, at, tau, by))
-        return FilteredSteps(type(known.coefficients)(steps, *arrays), known.log_steps)
+        lied = FilteredSteps(type(known.coefficients)(steps, *arrays), known.log_steps)
+        return lambda _: lied
 
-    with mock.patch.object(segment, "time_filter_of", false):
+    with mock.patch.object(segment, "time_filters_of", false):
         yield
 
 
@@ -352,14 +353,15 @@ def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
     """In the padded step after the last the velocity would move the weights once more."""
     assert _accepted(KEEP)
     run = honest(KEEP)
-    true = segment.time_filter_of
+    true = segment.time_filters_of
 
-    def longer(statement: Statement, number: int) -> FilteredSteps:
-        known = true(statement, number)  # type: ignore[arg-type]
+    def longer(statement: Statement, number: int) -> Callable[[str], FilteredSteps]:
+        known = true(statement, number)("fc1.weight")  # type: ignore[arg-type]
         more = replace(statement.circuit, steps=12)
-        return FilteredSteps(more.optimizer.coefficients(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
+        lied = FilteredSteps(more.optimizer.coefficients(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
+        return lambda _: lied
 
-    with mock.patch.object(segment, "time_filter_of", longer):
+    with mock.patch.object(segment, "time_filters_of", longer):
         proof = h.prove(run, LAST)[0]
     refuse(run, LAST, proof, h.WEIGHTS.message)
 

@@ -42,6 +42,20 @@ def test_skipped_update_or_wrong_rate(step: int, value: int) -> None:
     h.refuse_by_one_check(run, MIDDLE, proof, SumcheckMismatch, h.WEIGHTS)
 
 
+@pytest.mark.parametrize("weight", ["fc1.weight", "fc2.weight", "fc3.weight"])
+def test_wrong_rate_in_one_layer(weight: str) -> None:
+    """All steps of the segment, in training and in the prover's own sums."""
+    assert h.honest_is_accepted("cross_entropy", MIDDLE)
+    run = h.train("cross_entropy", {f"multiplier/{weight}": lambda _, true: true + 1})
+    proof = h.prove(run, MIDDLE, multipliers=_one_more, layer=weight)[0]
+    h.refuse_by_one_check(run, MIDDLE, proof, SumcheckMismatch, h.WEIGHTS)
+
+
+def _one_more(multipliers: U64) -> U64:
+    """In the real steps."""
+    return multipliers + (multipliers > 0)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_skipped_update_proved_with_the_true_rate(loss: str) -> None:
     """The next step's products are those of weights that were not updated."""

@@ -8,6 +8,7 @@ proof, a trainer and a bound need no more than the numbers of that map.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol, Self
 
@@ -121,8 +122,11 @@ class Optimizer(Protocol):
         """The map of ``steps`` steps from the beginning of a stretch."""
         ...
 
-    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> TimeFilter:
-        """The same map for a proof, in ``2^log_steps`` padded steps."""
+    def time_filters(
+        self, circuit: Run, first: int, steps: int, log_steps: int
+    ) -> Callable[[str], TimeFilter]:
+        """The same map for a proof, in ``2^log_steps`` padded steps, by the name of a layer's
+        weight: its bias follows the same one."""
         ...
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:

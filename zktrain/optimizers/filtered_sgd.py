@@ -18,7 +18,7 @@ evenly over ``(0, 1)``: a single coefficient is off by less than 1, their mean i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import lru_cache
@@ -232,9 +232,12 @@ class FilteredSgd:
         multipliers = tuple(self.multipliers_at(circuit, first, steps))
         return response(self, multipliers, self.scale, self.feedback(circuit))
 
-    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> FilteredSteps:
+    def time_filters(
+        self, circuit: Run, first: int, steps: int, log_steps: int
+    ) -> Callable[[str], FilteredSteps]:
         """See ``Optimizer``."""
-        return FilteredSteps(self.coefficients(circuit, first, steps), log_steps)
+        same = FilteredSteps(self.coefficients(circuit, first, steps), log_steps)
+        return lambda _: same
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:
         """See ``Optimizer``."""

@@ -5,6 +5,7 @@ With ``q = rate_bits`` the learning rate of step ``t`` is ``m_t batch_size 2^-q`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -87,11 +88,14 @@ class Sgd:
         by = np.array(self.multipliers_at(circuit, first, steps), dtype=np.int64)
         return Coefficients(steps, np.full(steps + 1, 1 << START_BITS), at, at - 1, by)
 
-    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> PlainSteps:
+    def time_filters(
+        self, circuit: Run, first: int, steps: int, log_steps: int
+    ) -> Callable[[str], PlainSteps]:
         """See ``Optimizer``."""
         padded = np.zeros(1 << log_steps, dtype=np.uint64)
         padded[:steps] = self.multipliers_at(circuit, first, steps)
-        return PlainSteps(padded)
+        same = PlainSteps(padded)
+        return lambda _: same
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:
         """One for each step."""

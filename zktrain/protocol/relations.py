@@ -64,7 +64,7 @@ class Relations:
     graph: StepGraph
     shape: Shape
     entries: Sequence[lookup.Entry]
-    time_filter: TimeFilter
+    time_filters: Callable[[str], TimeFilter]
     records: RecordAxis
     committed: tuple[str, ...]
     counts: tally.Matrix | None = None
@@ -180,7 +180,7 @@ def prove(
 ) -> OpenClaims:
     """``ledger`` has the claims on looked-up columns, ``ends`` the padded weights by side (those
     that no step changes under ``fixed``), ``columns`` and ``blinding`` the dataset's records."""
-    graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
+    graph, shape = relations.graph, relations.shape
     updates, windows, weight_ledger = _updates(graph), _windows(graph), WeightLedger()
     start = {**ends["start"], **ends.get("fixed", {})}
 
@@ -208,7 +208,7 @@ def prove(
             case Affine():
                 bias = start[op.bias] if op.bias is not None else None
                 affine.prove_affine(
-                    channel, op, updates.get(op.weight), shape, time_filter,
+                    channel, op, updates.get(op.weight), shape, relations.time_filters(op.weight),
                     start[op.weight], bias, ledger, weight_ledger, witness,
                 )  # fmt: skip
             case AffineTransposed():
@@ -216,12 +216,12 @@ def prove(
                 if update is not None and op.source in windows:
                     below = windows.get(update.activation)
                 affine.prove_transposed(
-                    channel, op, update, shape, time_filter,
+                    channel, op, update, shape, relations.time_filters(op.weight),
                     start[op.weight], ledger, weight_ledger, witness, below,
                 )  # fmt: skip
             case Accumulate():
                 weights.prove(
-                    channel, op, _ends(graph, op), time_filter, weight_ledger,
+                    channel, op, _ends(graph, op), relations.time_filters(op.weight), weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger, witness,
                 )  # fmt: skip
             case Tally():
@@ -250,7 +250,7 @@ def verify(
     order: NDArray[np.int64],
 ) -> OpenClaims:
     """``public_value(side, name, point)`` evaluates weights at a public end, or ``fixed`` ones."""
-    graph, shape, time_filter = relations.graph, relations.shape, relations.time_filter
+    graph, shape = relations.graph, relations.shape
     weight_ledger = WeightLedger()
 
     def boundary_value(side: str, name: str, point: Point) -> Scalar:
@@ -270,16 +270,29 @@ def verify(
             case Affine():
                 source, output = graph.tensor(op.source), graph.tensor(op.output)
                 affine.verify_affine(
-                    channel, op, shape, source, time_filter, ledger, weight_ledger, output
+                    channel,
+                    op,
+                    shape,
+                    source,
+                    relations.time_filters(op.weight),
+                    ledger,
+                    weight_ledger,
+                    output,
                 )
             case AffineTransposed():
                 source = graph.tensor(op.source)
                 affine.verify_transposed(
-                    channel, op, shape, source, time_filter, ledger, weight_ledger
+                    channel,
+                    op,
+                    shape,
+                    source,
+                    relations.time_filters(op.weight),
+                    ledger,
+                    weight_ledger,
                 )
             case Accumulate():
                 weights.verify(
-                    channel, op, _ends(graph, op), time_filter, weight_ledger,
+                    channel, op, _ends(graph, op), relations.time_filters(op.weight), weight_ledger,
                     boundaries.at("start"), boundaries.at("end"), shape, ledger,
                 )  # fmt: skip
             case Fixed():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +93,8 @@ def split_weights(
     )
 
 
-def time_filter_of(statement: Provable, segment: int) -> TimeFilter:
-    return statement.time_filter(segment)
+def time_filters_of(statement: Provable, segment: int) -> Callable[[str], TimeFilter]:
+    return statement.time_filters(segment)
 
 
 def challenger_of(statement: Provable, header: SegmentHeader, trace: Trace | None) -> Challenger:
@@ -119,7 +120,7 @@ def relations_of(statement: Provable, segment: int) -> Relations:
         statement.circuit.graph(),
         shape,
         lookup_entries(statement.circuit, shape),
-        time_filter_of(statement, segment),
+        time_filters_of(statement, segment),
         statement.dataset.record_axis,
         statement.committed_sides(segment),
         statement.counts(segment),

@@ -123,7 +123,7 @@ def dry_relations(
 ) -> Relations:
     """Of a dry run, which computes nothing of the filter's size."""
     entries, nothing = lookup_entries(circuit, shape), PlainSteps(np.zeros(0, dtype=np.uint64))
-    return Relations(circuit.graph(), shape, entries, nothing, records, sides)
+    return Relations(circuit.graph(), shape, entries, lambda _: nothing, records, sides)
 
 
 @lru_cache(maxsize=64)
@@ -201,10 +201,11 @@ class Provable(ABC):
     def order(self, segment: int) -> NDArray[np.int64]:
         """Records of every step of the segment, ``(steps, batch)``."""
 
-    def time_filter(self, segment: int) -> TimeFilter:
-        """How the weights of the segment's steps depend on its first ones and on its gradients;
-        where nothing is trained they stay."""
-        return PlainSteps(np.zeros(1 << self.shape(segment).log_steps, dtype=np.uint64))
+    def time_filters(self, segment: int) -> Callable[[str], TimeFilter]:
+        """How the weights of the segment's steps depend on its first ones and on its gradients, by
+        the weight of the layer; where nothing is trained they stay."""
+        still = PlainSteps(np.zeros(1 << self.shape(segment).log_steps, dtype=np.uint64))
+        return lambda _: still
 
     @abstractmethod
     def committed_sides(self, segment: int) -> tuple[str, ...]:
@@ -565,7 +566,7 @@ class Statement(Provable):
             drop_last=circuit.drop_last,
         )
 
-    def time_filter(self, segment: int) -> TimeFilter:
+    def time_filters(self, segment: int) -> Callable[[str], TimeFilter]:
         first, steps = self.segments[segment]
         log_steps = self.shape(segment).log_steps
-        return self.circuit.optimizer.time_filter(self.circuit, first, steps, log_steps)
+        return self.circuit.optimizer.time_filters(self.circuit, first, steps, log_steps)
