@@ -20,12 +20,17 @@ from .unflatten import Unflatten
 
 AnyLayer = Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add | Activation
 LAYERS: tuple[type[AnyLayer], ...] = get_args(AnyLayer)
+ActivationKind = type[Activation]
+ACTIVATIONS: tuple[ActivationKind, ...] = (Activation,)
+"""Those that ONNX graphs have as one node, of ``operators``; ``imported`` makes the layer of it."""
 AffineLayer = Layer | Convolution
 """Those with parameters."""
 
 __all__ = [
+    "ACTIVATIONS",
     "LAYERS",
     "Activation",
+    "ActivationKind",
     "Add",
     "AffineLayer",
     "AnyLayer",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..arguments.hints import Column
 from ..operations import Lookup
@@ -28,6 +29,12 @@ class Activation:
     activates: ClassVar[bool] = True
     takes: ClassVar[int | None] = None
     stem: ClassVar[str] = "activation{}"
+    operators: ClassVar[tuple[str, ...]] = ("Sigmoid", "Tanh", "Gelu")
+
+    @classmethod
+    def imported(cls, operator: str, attributes: Mapping[str, Any]) -> Activation:
+        """The layer that a node of an ONNX graph is, without its name."""
+        return cls("", operator.lower())
 
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""

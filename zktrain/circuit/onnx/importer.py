@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecipeError
-from ...layers import Activation, AnyLayer, AveragePool, Convolution, Layer, MaxPool
+from ...layers import (
+    ACTIVATIONS,
+    Activation,
+    ActivationKind,
+    AnyLayer,
+    AveragePool,
+    Convolution,
+    Layer,
+    MaxPool,
+)
 from .constants import (
     Constant,
     Origin,
@@ -180,13 +189,13 @@ class _Graph:
                 )
         layer = drafts[value.draft].layer
         if not isinstance(layer, Layer) or len(value.shape) != 1:
-            if isinstance(layer, Activation):
+            if layer is not None and layer.activates:
                 raise RecipeError(
                     f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; remove "
                     "it from the exported module, so that the network ends in its logits"
                     + (
                         ': loss = "binary_cross_entropy" contains the sigmoid, one for every class'
-                        if layer.function == "sigmoid"
+                        if isinstance(layer, Activation) and layer.function == "sigmoid"
                         else ""
                     )
                 )
@@ -253,13 +262,6 @@ class _Graph:
                 return self._add(node, operands)
             case "Relu":
                 return self.sequence.rectified(value)
-            case "Sigmoid" | "Tanh" | "Gelu":
-                if attributes(node).get("approximate", b"none") != b"none":
-                    raise Unsupported(
-                        "it is approximated by a tanh", 'use torch.nn.GELU(approximate="none")'
-                    )
-                layer = Activation("", node.op_type.lower())
-                return self.sequence.curved(value, layer, describe(node))
             case "MaxPool" | "AveragePool":
                 return self._pool(node, value)
             case "GlobalAveragePool" | "ReduceMean":
@@ -274,8 +276,20 @@ class _Graph:
                     "network is trained as if it were not there"
                 )
                 return value
+        for kind in ACTIVATIONS:
+            if node.op_type in kind.operators:
+                return self._activation(node, value, kind)
         remedy = _REMEDIES.get(node.op_type, _REMEDY)
         raise Unsupported(f"the operator {node.op_type} is not supported", remedy)
+
+    def _activation(self, node: onnx.NodeProto, value: Value, kind: ActivationKind) -> Value:
+        options = attributes(node)
+        if options.get("approximate", b"none") != b"none":
+            raise Unsupported(
+                "it is approximated by a tanh", 'use torch.nn.GELU(approximate="none")'
+            )
+        layer = kind.imported(node.op_type, options)
+        return self.sequence.curved(value, layer, describe(node))
 
     def _dense(self, node: onnx.NodeProto, value: Value) -> Value:
         options: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}

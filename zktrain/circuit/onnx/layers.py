@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,32 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecipeError
-from ...layers import (
-    Activation,
-    Add,
-    AnyLayer,
-    AveragePool,
-    Convolution,
-    Flatten,
-    Layer,
-    MaxPool,
-    Unflatten,
-)
+from ...layers import Add, AffineLayer, AnyLayer, Convolution
 from .constants import Constant, Origin
 
 _MANGLED = re.compile(r"onnx::|val_\d|/|\d+$|[^/]*_output_\d")
 """Names that exporters make up for constants they have folded."""
-
-_KINDS: dict[type[AnyLayer], tuple[str, bool]] = {
-    Unflatten: ("image", False),
-    MaxPool: ("maxpool", True),
-    AveragePool: ("averagepool", True),
-    Flatten: ("flatten", False),
-    Add: ("add", True),
-    Activation: ("activation", True),
-}
-"""What layers without parameters are called, and whether they are numbered: the others come
-once."""
 
 
 @dataclass(slots=True)
@@ -60,7 +40,7 @@ class Draft:
 
     @property
     def affine(self) -> bool:
-        return isinstance(self.layer, Layer | Convolution)
+        return isinstance(self.layer, AffineLayer)
 
 
 def named_layers(
@@ -79,7 +59,7 @@ def named_layers(
     origins: dict[str, tuple[Origin, str]] = {}
     named: dict[int, AnyLayer] = {}
     for number, draft in enumerate(drafts):
-        if not isinstance(draft.layer, Layer | Convolution) or draft.weight is None:
+        if not isinstance(draft.layer, AffineLayer) or draft.weight is None:
             continue
         name, weight, bias = _names(len(named) + 1, draft.weight, draft.bias)
         named[number] = replace(draft.layer, name=name, weight=weight, bias=bias, relu=draft.relu)
@@ -91,14 +71,13 @@ def named_layers(
                 values[parameter] = _finite(constant.values, parameter, path)
 
     taken = {layer.name for layer in named.values()}
-    counts = dict.fromkeys(_KINDS, 0)
+    counts: Counter[str] = Counter()
     for number, draft in enumerate(drafts):
-        if draft.layer is None or draft.affine:
+        if draft.layer is None or isinstance(draft.layer, AffineLayer):
             continue
-        kind = type(draft.layer)
-        counts[kind] += 1
-        stem, numbered = _KINDS[kind]
-        name = f"{stem}{counts[kind]}" if numbered else stem
+        stem = draft.layer.stem
+        counts[stem] += 1
+        name = stem.format(counts[stem])
         while name in taken:
             name += "_"
         taken.add(name)

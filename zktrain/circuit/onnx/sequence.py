@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ...layers import Activation, Add, Flatten, MaxPool, Unflatten
+from ...layers import Add, AnyLayer, Flatten, MaxPool, Unflatten
 from ...layers.geometry import MAX_READERS
 from .constants import Constant, Unsupported
 from .layers import Draft
@@ -195,7 +195,7 @@ class Sequence:
             draft.changes += 1
         return self.value(value.draft, value.shape)
 
-    def curved(self, value: Value, layer: Activation, node: str) -> Value:
+    def curved(self, value: Value, layer: AnyLayer, node: str) -> Value:
         """Appends an activation that is no ReLU."""
         draft = self.draft(value)
         self._require_last(value)
