@@ -34,6 +34,7 @@ from zktrain.layers import (
     Convolution,
     Flatten,
     Layer,
+    LeakyReLU,
     MaxPool,
     Unflatten,
 )
@@ -228,6 +229,8 @@ class _Step:
                 more = half + abs(_factor(taps) - 1 / taps) * taps * sums
             case Activation():
                 more = half + 2.0**-15 * error.abs()
+            case LeakyReLU():
+                more = half
             case _:
                 return value
         return _Added.apply(value, more)  # type: ignore[no-any-return]
@@ -265,6 +268,11 @@ class _Step:
                 leaf = true.clone().requires_grad_()
                 (slope,) = torch.autograd.grad(_FUNCTIONS[layer.function](leaf).sum(), leaf)
                 return value * slope.abs(), 0.0
+            case LeakyReLU():
+                slope = layer.slope / 2**16
+                if not absolute:
+                    return functional.leaky_relu(value, slope), half
+                return value * torch.where(true > 0, 1.0, slope), 0.0
             case Unflatten():
                 shape = (layer.channels, layer.height, layer.width)
                 return value.reshape(len(value), *shape), 0.0

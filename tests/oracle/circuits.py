@@ -27,6 +27,7 @@ from zktrain.layers import (
     Convolution,
     Flatten,
     Layer,
+    LeakyReLU,
     MaxPool,
     Unflatten,
 )
@@ -117,8 +118,12 @@ class _Network:
             self.activation()
 
     def activation(self) -> None:
-        wished = [c for c in CURVES if c in self.wishes]
-        function = self.random.choice(wished or CURVES)
+        wished = [c for c in (*CURVES, "leaky ReLU") if c in self.wishes]
+        function = self.random.choice(wished or (*CURVES, "leaky ReLU"))
+        if function == "leaky ReLU":
+            slope = self.random.choice((1, 655, 6554, 1 << 15, (1 << 16) - 1))
+            self.add(LeakyReLU(self.name("leaky"), slope), self.now)
+            return
         self.add(Activation(self.name(function), function), self.now)
 
     def unflatten(self) -> None:
@@ -289,6 +294,7 @@ class _Network:
             "sigmoid": (True, self.activation),
             "tanh": (True, self.activation),
             "gelu": (True, self.activation),
+            "leaky ReLU": (True, self.activation),
             "convolution": (image, self.convolution),
             "convolution without ReLU": (image, lambda: self.convolution(relu=False)),
             "stride": (image, self.convolution),
@@ -620,6 +626,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "sigmoid": _passed(Activation, lambda layer: layer.function == "sigmoid"),
     "tanh": _passed(Activation, lambda layer: layer.function == "tanh"),
     "gelu": _passed(Activation, lambda layer: layer.function == "gelu"),
+    "leaky ReLU": _passed(LeakyReLU),
     "sum with ReLU": _passed(Add, lambda layer: layer.relu),
     "sum without ReLU": _passed(Add, lambda layer: not layer.relu),
     "sum with itself": lambda c: any(not inside for _, inside in _sums(c)),
@@ -674,7 +681,7 @@ _NOT_DENSE = {
     "image input", "Unflatten inside", "odd image", "convolution", "convolution without ReLU",
     "stride", "oblong kernel", "padding", "convolution of an earlier layer", "maximum",
     "overlapping maximum", "maximum with gaps", "mean", "overlapping mean", "mean with gaps",
-    "sigmoid", "tanh", "gelu", "sum with ReLU", "sum without ReLU", "sum with itself",
+    "sigmoid", "tanh", "gelu", "leaky ReLU", "sum with ReLU", "sum without ReLU", "sum with itself",
     "nested sums", "sum around an Unflatten", "many layers",
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ from zktrain.layers import (
     Convolution,
     Flatten,
     Layer,
+    LeakyReLU,
     MaxPool,
     Unflatten,
 )
@@ -472,6 +473,8 @@ class Interpreter:
                 return self._bounded(index, z, "the mean")
             case Activation():
                 return [curve(layer.function, value)[0] for value in a]
+            case LeakyReLU():
+                return [v if v > 0 else rounded(layer.slope * v, 16) for v in a]
             case Unflatten():
                 return image_of_row(self.network.extents[index], a)
             case Flatten():
@@ -583,6 +586,9 @@ class Interpreter:
             case Activation():
                 slopes = [curve(layer.function, z)[1] for z in sample.outputs[source]]
                 back = [rounded(s * v, 14) for s, v in zip(slopes, e, strict=True)]
+            case LeakyReLU():
+                pairs = zip(sample.outputs[source], e, strict=True)
+                back = [v if z > 0 else rounded(layer.slope * v, 16) for z, v in pairs]
             case Unflatten():
                 return row_of_image(extent, e)
             case Flatten():

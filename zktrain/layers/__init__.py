@@ -15,13 +15,16 @@ from .average_pool import AveragePool
 from .convolution import Convolution
 from .dense import Layer
 from .flatten import Flatten
+from .leaky_relu import LeakyReLU
 from .max_pool import MaxPool
 from .unflatten import Unflatten
 
-AnyLayer = Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add | Activation
+AnyLayer = (
+    Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add | Activation | LeakyReLU
+)
 LAYERS: tuple[type[AnyLayer], ...] = get_args(AnyLayer)
-ActivationKind = type[Activation]
-ACTIVATIONS: tuple[ActivationKind, ...] = (Activation,)
+ActivationKind = type[Activation | LeakyReLU]
+ACTIVATIONS: tuple[ActivationKind, ...] = (Activation, LeakyReLU)
 """Those that ONNX graphs have as one node, of ``operators``; ``imported`` makes the layer of it."""
 AffineLayer = Layer | Convolution
 """Those with parameters."""
@@ -38,6 +41,7 @@ __all__ = [
     "Convolution",
     "Flatten",
     "Layer",
+    "LeakyReLU",
     "MaxPool",
     "Unflatten",
 ]

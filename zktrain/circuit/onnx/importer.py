@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     import onnx
 
 _SOFTMAX = "remove it: the loss contains the softmax, so the network ends in its logits"
-_ACTIVATION = "use ReLU, Sigmoid, Tanh or GELU: these activations are proved"
+_ACTIVATION = "use ReLU, LeakyReLU, Sigmoid, Tanh or GELU: these activations are proved"
 _REMEDIES = {
     "Softmax": _SOFTMAX,
     "LogSoftmax": _SOFTMAX,
@@ -67,7 +67,8 @@ _REMEDIES = {
     "Transpose": "keep the samples' axes in the order channels, height, width",
     "Mul": (
         "gates such as torch.nn.SiLU, and products with a constant, are not proved: use ReLU, "
-        "Sigmoid, Tanh or GELU as the activation, and put a constant factor into the weights"
+        "LeakyReLU, Sigmoid, Tanh or GELU as the activation, and put a constant factor into the "
+        "weights"
     ),
     "Sub": "give its negative as the layer's bias, or prepare the inputs before the commitment",
     "Div": "put the factor into the weights, or prepare the inputs before the commitment",
@@ -75,14 +76,14 @@ _REMEDIES = {
     "Concat": "add images instead of joining them",
 } | dict.fromkeys(
     (
-        "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Clip",
+        "PRelu", "Elu", "Selu", "Celu", "Clip",
         "Softplus", "Softsign", "Mish", "Swish", "HardSigmoid", "HardSwish", "ThresholdedRelu",
     ),
     _ACTIVATION,
 )  # fmt: skip
 _REMEDY = (
     "build the network from Linear, Conv2d, MaxPool2d and AvgPool2d with ReLU between them "
-    "(Gemm, MatMul, Conv, Add, Relu, Sigmoid, Tanh, Gelu, MaxPool, AveragePool, "
+    "(Gemm, MatMul, Conv, Add, Relu, LeakyRelu, Sigmoid, Tanh, Gelu, MaxPool, AveragePool, "
     "GlobalAveragePool, ReduceMean, Flatten, Reshape, Squeeze, Unsqueeze, Dropout, Identity)"
 )
 
