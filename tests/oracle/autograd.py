@@ -288,6 +288,8 @@ class _Step:
         wanted = functional.one_hot(self.labels, logits.shape[1]).to(torch.float64)
         if self.circuit.loss == "mse":
             return functional.mse_loss(logits, wanted, reduction="sum") / (2 * len(logits))
+        if self.circuit.loss == "l1":
+            return functional.l1_loss(logits, wanted, reduction="sum") / len(logits)
         total = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
         return total / len(logits)
 
@@ -299,7 +301,7 @@ class _Step:
         inequalities of ``c`` are ``S <= 2^14 + n / 2`` and ``S exp(2^-8) > 2^14 - n / 2``.
         """
         noise = NOISE
-        if self.circuit.loss == "mse":
+        if self.circuit.loss in ("mse", "l1"):
             return torch.full_like(logits, noise) * (1 + logits.abs())
         half = torch.full_like(logits, ERROR_UNIT / 2 + noise)
         if self.circuit.loss == "binary_cross_entropy":

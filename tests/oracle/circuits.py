@@ -39,7 +39,7 @@ from .interpreter import Extent, Network, Vector, Weights, filter_of, seeded
 
 MOST_CELLS, MOST_LAYERS, LONG = 60, 16, 16
 CURVES = ("sigmoid", "tanh", "gelu")
-LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy", "l1")
 ONE = 1 << 40
 
 
@@ -638,6 +638,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "cross_entropy": lambda c: c.circuit.loss == "cross_entropy",
     "mse": lambda c: c.circuit.loss == "mse",
     "binary_cross_entropy": lambda c: c.circuit.loss == "binary_cross_entropy",
+    "l1": lambda c: c.circuit.loss == "l1",
     "plain SGD": lambda c: filter_of(c.circuit) is None,
     "momentum": _filtered(lambda m: m.momentum > 0),
     "Nesterov": _filtered(lambda m: m.nesterov),
@@ -661,7 +662,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
 }
 
 _ALONE = [
-    {"cross_entropy", "mse", "binary_cross_entropy"},
+    {"cross_entropy", "mse", "binary_cross_entropy", "l1"},
     {"hiding", "clear"},
     {"plain SGD", "momentum"},
     {"plain SGD", "Nesterov"},

@@ -503,6 +503,12 @@ class Interpreter:
         y = [(j == label) << ERROR_BITS for j in range(len(logits))]
         if self.circuit.loss == "mse":
             chances = [z << (ERROR_BITS - F) for z in logits]
+        elif self.circuit.loss == "l1":
+            apart = [z - ((j == label) << F) for j, z in enumerate(logits)]
+            if max(map(abs, apart)) > HIGH:
+                name = self.circuit.layers[-1].name
+                raise OutOfRange(self._step, name, "an error is not in 16 bits")
+            return [((d > 0) - (d < 0)) << ERROR_BITS for d in apart]
         elif self.circuit.loss == "binary_cross_entropy":
             chances = [chance(z) for z in logits]
         else:

@@ -8,11 +8,13 @@ keeps the logits in 16 bits), whether the trainer has its program of dense netwo
 
 from .binary_cross_entropy import BinaryCrossEntropy
 from .cross_entropy import CrossEntropy
+from .l1 import AbsoluteError
 from .mse import SquaredError
 
-Loss = CrossEntropy | SquaredError | BinaryCrossEntropy
+Loss = CrossEntropy | SquaredError | BinaryCrossEntropy | AbsoluteError
 LOSSES: dict[str, Loss] = {
-    loss.name: loss for loss in (CrossEntropy(), SquaredError(), BinaryCrossEntropy())
+    loss.name: loss
+    for loss in (CrossEntropy(), SquaredError(), BinaryCrossEntropy(), AbsoluteError())
 }
 
-__all__ = ["LOSSES", "BinaryCrossEntropy", "CrossEntropy", "Loss", "SquaredError"]
+__all__ = ["LOSSES", "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Loss", "SquaredError"]
