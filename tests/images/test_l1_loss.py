@@ -15,6 +15,7 @@ from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.order import batch_indices
 from zktrain.errors import LookupMismatch, SumcheckMismatch
 from zktrain.layers import Flatten, Unflatten
+from zktrain.optimizers.sgd import Sgd
 from zktrain.training.float_network import float_network
 from zktrain.training.trainer import train
 
@@ -34,7 +35,8 @@ def loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first_step_is_that_of_torch() -> None:
-    run, data = replace(image_run.circuit(NAME), steps=1, multipliers=((0, 9),)), records(NAME)
+    run = replace(image_run.circuit(NAME), steps=1, optimizer=Sgd(((0, 9),)))
+    data = records(NAME)
     start = seeded_weights(run)
     moved = train(run, data, start).weights
     bits = run.fixed_point.weight_bits
