@@ -49,6 +49,7 @@ from zktrain.errors import (
 from zktrain.field.extension import ZERO, Ext
 from zktrain.layers import AveragePool, Flatten, Unflatten
 from zktrain.layers.network import MAX_LAYERS
+from zktrain.optimizers import schedule as schedules
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import evaluation, statement
 from zktrain.protocol.evaluation import EvaluationStatement
@@ -115,7 +116,7 @@ def test_public_difference_in_a_channel_that_hides() -> None:
         channel.check(lambda: ZERO, hh.SUM)
         channel.check(lambda: [ZERO, Ext(0, 1)], hh.SUM)
 
-    refused_by("transcript.hiding.HidingVerifier.check: found", attack, SumcheckMismatch)
+    refused_by("commitment.hiding.HidingVerifier.check: found", attack, SumcheckMismatch)
 
 
 HIDDEN_PRODUCT = {
@@ -128,7 +129,7 @@ HIDDEN_PRODUCT = {
 def test_hidden_product_that_is_claimed_not_to_be_zero(part: str) -> None:
     """The product is another one, or the inverse is none. Proofs are made for the same checks."""
     site = find(
-        f"transcript.hiding.HidingVerifier.check_nonzero: call self.check(lambda: {part}, error)"
+        f"commitment.hiding.HidingVerifier.check_nonzero: call self.check(lambda: {part}, error)"
     )
     values, nonzero = HIDDEN_PRODUCT[part]
     toy = hh.Toy()
@@ -729,4 +730,4 @@ def test_mean_over_so_many_values_that_it_is_none() -> None:
 
 def test_limits_are_what_the_tests_above_take_them_for() -> None:
     assert statement.MAX_SEGMENTS < (1 << 20) // 4
-    assert np.uint64(canonical.MAX_SCHEDULE) == 4096 and MAX_LAYERS == 64
+    assert np.uint64(schedules.MAX_SCHEDULE) == 4096 and MAX_LAYERS == 64

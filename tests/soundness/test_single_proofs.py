@@ -309,7 +309,7 @@ def test_false_hidden_scalar(what: str, label: str) -> None:
         proof = proved(what, True)
     attack = lambda: judge(proof, hiding=True)  # noqa: E731
     refused_by(f"{place}: channel.close", attack, HiddenMismatch)
-    refused_by("transcript.hiding.HidingVerifier.close: ligero.verify", attack, HiddenMismatch)
+    refused_by("commitment.hiding.HidingVerifier.close: ligero.verify", attack, HiddenMismatch)
 
 
 @pytest.mark.parametrize("what", PROOFS)
