@@ -16,6 +16,8 @@ from zktrain.cli.entry import run
 from zktrain.ezkl.evm import MAX_CODE_BYTES, export_step
 from zktrain.ezkl.srs import generate
 
+pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
+
 
 def call_of(path: str | Path) -> bytes:
     return bytes.fromhex(Path(path).read_text().strip().removeprefix("0x"))

@@ -20,6 +20,8 @@ from zktrain.ezkl.srs import generate
 from zktrain.ezkl.srs.format import file_bytes
 from zktrain.ezkl.step import require_supported
 
+pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
+
 
 def test_ezkl_is_missing(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zktrain.extras._present", lambda module: module != "ezkl")

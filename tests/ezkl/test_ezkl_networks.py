@@ -42,6 +42,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow("proofs by ezkl take half a minute")
 @pytest.mark.parametrize("changes", NETWORKS.values(), ids=NETWORKS)
 def test_training_in_ezkls_fixed_point(
     ezkl_cache: Path, tmp_path: Path, changes: dict[str, Any]

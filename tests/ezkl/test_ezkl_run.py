@@ -25,6 +25,8 @@ from zktrain.ezkl.parameters import Parameters, logrows_for
 from zktrain.optimizers.sgd import Sgd
 from zktrain.training.run import Run
 
+pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
+
 
 def test_an_honest_run_is_accepted(iris: IrisProof) -> None:
     verdict = iris.verify(circuit=iris.circuit)

@@ -26,6 +26,8 @@ from zktrain.optimizers.sgd import Sgd
 from zktrain.prover.dataset.commitment import commit_records
 from zktrain.training.weight_file import write_weights
 
+pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
+
 
 def with_step(bundle: EzklBundle, index: int, step: StepProof) -> EzklBundle:
     steps = list(bundle.steps)

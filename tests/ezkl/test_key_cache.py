@@ -23,6 +23,8 @@ from zktrain.ezkl.native import Native
 from zktrain.ezkl.reference import Srs, open_srs
 from zktrain.notices import Notice
 
+pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
+
 OTHER_USER = 12345
 
 

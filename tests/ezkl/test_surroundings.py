@@ -19,6 +19,8 @@ from zktrain import InputError, StatementMismatch
 from zktrain.ezkl import native
 from zktrain.ezkl.native import EzklFailure, Native, surroundings
 
+pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
+
 POW = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
