@@ -226,7 +226,7 @@ def temporary_folder(parent: AnyPath) -> Iterator[Path]:
 
     Raises ``InputError`` when it cannot be made.
     """
-    with said(parent):
+    with said(parent, "given a temporary folder"):
         folder = os.path.realpath(parent)
         sweep(folder)
         while True:
@@ -244,6 +244,17 @@ def temporary_folder(parent: AnyPath) -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(descriptor)
+
+
+def take_place(folder: AnyPath, path: AnyPath) -> None:
+    """Rename a folder to ``path``, in the place of whatever is there. Raises ``InputError``."""
+    with said(path, "replaced"):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            remove(path)
+        os.replace(folder, path)
+        sync_folder(os.path.dirname(os.path.realpath(path)))
 
 
 _swept: set[str] = set()

@@ -36,11 +36,11 @@ def locked(folder: AnyPath, *, busy: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def claimed(path: AnyPath, *, busy: str) -> Iterator[None]:
+def claimed(path: AnyPath, *, busy: str | None) -> Iterator[None]:
     """Be the only one who writes the file ``path``, which need not exist.
 
-    Raises ``InputError`` with the message ``busy`` if another process is, and where nothing can be
-    written. The lock is that of a temporary file named after it.
+    Raises ``InputError`` with the message ``busy`` if another process is (None: wait), and where
+    nothing can be written. The lock is that of a temporary file named after it.
     """
     target = disk.destination(path)
     folder, name = os.path.split(target)

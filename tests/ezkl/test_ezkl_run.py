@@ -17,12 +17,14 @@ import pytest
 from iris_run import SCALE, IrisProof
 
 import zktrain
+from zktrain import InputError
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.weights import read_weights
 from zktrain.ezkl import values
 from zktrain.ezkl.native import EzklFailure, Native
 from zktrain.ezkl.parameters import Parameters, logrows_for
 from zktrain.optimizers.sgd import Sgd
+from zktrain.locks import claimed, locked
 from zktrain.training.run import Run
 
 pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
@@ -187,3 +189,27 @@ def test_the_commands_prove_inspect_and_verify(iris: IrisProof, tmp_path: Path) 
     assert bare.returncode == 2 and "--data" in bare.stderr
     inspected = json.loads(run_command("inspect", str(out), "--json").stdout)
     assert inspected["verified"] is False and len(inspected["step_proof_bytes"]) == 2
+
+
+def test_two_proofs_of_one_run_at_once(iris: IrisProof, tmp_path: Path) -> None:
+    """The second says so at once, also where the first is one of the native backend."""
+    with (
+        locked(iris.run, busy="busy"),
+        pytest.raises(InputError, match="another process trains or proves it"),
+    ):
+        iris.prove(out=tmp_path / "second.zkt")
+    out = tmp_path / "same.zkt"
+    with (
+        claimed(out, busy="busy"),
+        pytest.raises(InputError, match=r"another process is writing .*same\.zkt"),
+    ):
+        iris.prove(out=out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_proof_is_not_written_over_another_file(iris: IrisProof, tmp_path: Path) -> None:
+    out = tmp_path / "notes.txt"
+    out.write_text("mine")
+    with pytest.raises(InputError, match="exists and is no proof"):
+        iris.prove(out=out)
+    assert out.read_text() == "mine"

@@ -12,13 +12,16 @@ PACKAGE = Path(zktrain.__file__).parent
 HERE = ("files.py", "disk.py", "locks.py")
 ELSEWHERE = {
     "benchmarking": "works in temporary folders of its own, with files that it has written",
-    "ezkl": "works in temporary folders of its own, with a library that wants files",
 }
 KNOWN = {
     ("caches.py", "mkdir"): "every folder above a cache that it makes is its owner's alone",
     ("cli/streams.py", "os.open"): "the null device in the place of closed standard streams",
     ("cost/calibration.py", "read_text"): "a file of the package",
     ("prover/kernels/ntt.py", "read_text"): "what the system says of its cache",
+    ("ezkl/child.py", "write_bytes"): "for a library that wants files, in a folder of its own",
+    ("ezkl/evm.py", "chmod"): "a program in a folder of its own",
+    ("ezkl/folders.py", "tempfile"): "where the system has temporary files",
+    ("ezkl/native.py", "open"): "standard error of a process, in a folder of its own",
     ("machine.py", "read_text"): "what the system says of its memory",
     ("profile.py", "read_bytes"): "what the system says of this process",
     ("training/run.py", "np.save"): "into memory",

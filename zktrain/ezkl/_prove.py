@@ -13,9 +13,10 @@ from ..checked import checked
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof
-from ..locks import locked
+from ..locks import claimed, locked
 from ..progress import Progress, silent
-from ..training.run import Run
+from ..protocol.bundle import MAGICS
+from ..training.run import Run, run_folder
 from ..training.weight_file import write_weights
 from ..wire import Reader
 from . import keys as key_store
@@ -31,6 +32,7 @@ from .stages import Stages
 from .statement import MAX_STEPS, EzklStatement
 from .step import require_supported
 
+MAX_STEP_BYTES = 1 << 21
 WEIGHTS_FORMAT = "zktrain-ezkl-weights-1"
 
 
@@ -85,11 +87,28 @@ def prove(
     RangeOverflow
         A value leaves ezkl's fixed point.
     """
-    started = time.perf_counter()
     require_ezkl()
     if not SCALES[0] <= scale <= SCALES[1]:
         raise InputError(f"the scale is {scale}; it must be from {SCALES[0]} to {SCALES[1]}")
-    opened = Run.open(run)
+    path = Path(out) if out is not None else Path(run) / "proof-ezkl.zkt"
+    busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
+    taken = f"another process is writing {path}; wait for it, or end it"
+    with locked(run_folder(run), busy=busy), claimed(path, busy=taken):
+        files.require_writable(path, "proof", *MAGICS)
+        return _proved(Run.open(run), path, srs, scale, unchecked_srs, memory, progress)
+
+
+def _proved(
+    opened: Run,
+    path: Path,
+    srs: str | Path,
+    scale: int,
+    unchecked_srs: bool,
+    memory: int | None,
+    progress: Progress,
+) -> Proved:
+    """``prove`` of a run that nobody else changes meanwhile."""
+    started = time.perf_counter()
     circuit = opened.circuit
     require_supported(circuit)
     header, records = opened.header(), opened.records()
@@ -102,12 +121,9 @@ def prove(
             "proof.zero_knowledge = false) and train again"
         )
     reference = open_srs(srs, unchecked=unchecked_srs)
-    path = Path(out) if out is not None else opened.path / "proof-ezkl.zkt"
     stages = Stages()
     folder = opened.path / "ezkl"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    busy = f"another process is proving {opened.path}; wait for it, or end it"
-    with locked(folder, busy=busy), Native() as native:
+    with Native() as native:
         _require_room(circuit, scale, reference, native, memory)
         first = values.rounded(circuit, opened.boundary(0), scale)
         found = trajectory(circuit, records, first, scale, native, progress)
@@ -130,7 +146,7 @@ def prove(
             keys.verifying_digest,
         )
         kept = folder / statement.digest[:16]
-        kept.mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(kept, private=True)
         native.stop()  # a fresh process for proofs: its memory is theirs
         native.peak = 0
         proofs = [
@@ -170,7 +186,7 @@ def _require_room(
     """Raise ``InputError`` where SRS or memory are too small for any run of the circuit, before
     the run is done again; how large tables are follows from that, and may take more rows."""
     folder = native.folder / "rows"
-    folder.mkdir(exist_ok=True)
+    files.make_folder(folder, private=True)
     logrows = key_store.rows_of(circuit, Parameters(scale, 1), native, folder)
     srs.require_rows(logrows)
     require_memory(logrows, memory, proving=True)
@@ -222,10 +238,10 @@ def _kept_step(
 ) -> StepProof | None:
     """A step proved before, if it is there and verifies."""
     try:
-        reader = Reader(path.read_bytes(), "step")
+        reader = Reader(files.read_bytes(path, "proved step", MAX_STEP_BYTES), "step")
         step = StepProof.take(reader, len(instances), path.name)
         reader.finish()
-    except (OSError, MalformedProof):
+    except (InputError, MalformedProof):
         return None
     good = step.instances == instances and keys.accept(step.instances, step.proof, native)
     return step if good else None

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,6 +26,7 @@ from ..errors import InputError
 from ..extras import require
 from ..machine import describe
 from ..progress import Progress, silent
+from .folders import private_folder
 
 FORMAT = "zktrain-against-ezkl-1"
 RESULT = "ezkl.json"
@@ -89,8 +88,7 @@ def measure(
 ) -> dict[str, Any]:
     """Everything about one recipe. Raises ``InputError`` where a command fails."""
     circuit = compile_recipe(recipe).circuit
-    with tempfile.TemporaryDirectory(prefix="zktrain-against-") as name:
-        folder = Path(name)
+    with private_folder() as folder:
         public = folder / "dataset.zkd"
         stages = 5
         progress("commit", 0, stages)
@@ -144,20 +142,21 @@ def _ezkl(
 ) -> dict[str, Any]:
     run, proof = folder / "run-ezkl", folder / "ezkl.zkt"
     command("train", recipe, "--data", data, "--dataset", public, "--out", run)
-    caches = [{"XDG_CACHE_HOME": str(folder / f"cache-{who}")} for who in ("prover", "verifier")]
     options = [] if scale is None else ["--scale", str(scale)]
-    made = command(
-        "ezkl", "prove", run, "--srs", srs, "--unchecked-srs", "--out", proof,
-        *options, environment=caches[0],
-    )  # fmt: skip
-    shutil.rmtree(folder / "cache-prover")  # proving keys are large
+    with private_folder(folder) as cache:  # proving keys are large
+        made = command(
+            "ezkl", "prove", run, "--srs", srs, "--unchecked-srs", "--out", proof,
+            *options, environment={"XDG_CACHE_HOME": str(cache)},
+        )  # fmt: skip
     arguments = (
         made.printed["weights"], "--proof", proof, "--dataset", public, "--data", data,
         "--srs", srs, "--unchecked-srs", "--insecure-srs",
     )  # fmt: skip
 
     def verify() -> Measured:
-        return command("ezkl", "verify", *arguments, environment=caches[1])
+        return command(
+            "ezkl", "verify", *arguments, environment={"XDG_CACHE_HOME": str(folder / "cache")}
+        )
 
     first = verify()
     best = _fastest(verify)
@@ -200,35 +199,33 @@ def _ezkl(
 
 
 def _native(recipe: Path, data: str, public: Path, steps: int, folder: Path) -> dict[str, Any]:
-    name = folder / f"native-{steps}"
-    shutil.rmtree(name, ignore_errors=True)
-    name.mkdir()
-    run, proof = name / "run", name / "proof.zkt"
-    changed = with_steps(recipe, steps, name)
-    trained = [
-        command("train", changed, "--data", data, "--dataset", public, "--compare-float",
-                "--out", run if number == 0 else name / f"again-{number}").printed
-        for number in range(REPEATED)
-    ]  # fmt: skip
-    made = command("prove", run, "--out", proof)
-    arguments = (run / "weights.safetensors", "--proof", proof, "--dataset", public)
-    best = _fastest(lambda: command("verify", *arguments))
-    return {
-        "setup_seconds": 0.0,
-        "setup_peak_bytes": 0,
-        "proving_key_bytes": 0,
-        "verifying_key_bytes": 0,
-        "prove_seconds": made.printed["seconds"],
-        "proof_bytes": made.printed["proof_bytes"],
-        "peak_bytes": made.peak_bytes,
-        "verify_seconds": best.printed["seconds"],
-        "verify_process_seconds": best.seconds,
-        "security_bits": best.printed["security_bits"],
-        "computed": False,
-        "trained": {
-            name: min(one[name] for one in trained) for name in ("seconds", "float_seconds")
-        },
-    }
+    with private_folder(folder) as name:
+        run, proof = name / "run", name / "proof.zkt"
+        changed = with_steps(recipe, steps, name)
+        trained = [
+            command("train", changed, "--data", data, "--dataset", public, "--compare-float",
+                    "--out", run if number == 0 else name / f"again-{number}").printed
+            for number in range(REPEATED)
+        ]  # fmt: skip
+        made = command("prove", run, "--out", proof)
+        arguments = (run / "weights.safetensors", "--proof", proof, "--dataset", public)
+        best = _fastest(lambda: command("verify", *arguments))
+        return {
+            "setup_seconds": 0.0,
+            "setup_peak_bytes": 0,
+            "proving_key_bytes": 0,
+            "verifying_key_bytes": 0,
+            "prove_seconds": made.printed["seconds"],
+            "proof_bytes": made.printed["proof_bytes"],
+            "peak_bytes": made.peak_bytes,
+            "verify_seconds": best.printed["seconds"],
+            "verify_process_seconds": best.seconds,
+            "security_bits": best.printed["security_bits"],
+            "computed": False,
+            "trained": {
+                name: min(one[name] for one in trained) for name in ("seconds", "float_seconds")
+            },
+        }
 
 
 def _fastest(verify: Callable[[], Measured]) -> Measured:
@@ -238,11 +235,12 @@ def _fastest(verify: Callable[[], Measured]) -> Measured:
 def with_steps(recipe: Path, steps: int, folder: Path) -> Path:
     """The recipe for another number of steps, in ``folder``. Raises ``InputError``."""
     known = load_recipe(recipe)
-    text = re.sub(r"(?m)^steps\s*=.*$", f"steps = {steps}", recipe.read_text())
+    text = files.read_bytes(recipe, "recipe", _MAX_BYTES).decode()
+    text = re.sub(r"(?m)^steps\s*=.*$", f"steps = {steps}", text)
     model = json.dumps(str(known.model.resolve()))
     text = re.sub(r"(?m)^onnx\s*=\s*\".*$", lambda _: f"onnx = {model}", text)
     out = folder / recipe.name
-    out.write_text(text)
+    files.write(out, text.encode())
     found = load_recipe(out)
     if found.steps != steps or found.model.resolve() != known.model.resolve():
         raise InputError(f"{recipe} must have its steps and its onnx on lines of their own")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
@@ -74,5 +75,5 @@ def calibrate(run: Trajectory, scale: int) -> Parameters:
 
 def _folder(native: Native) -> Path:
     folder = native.folder / "calibration"
-    folder.mkdir(exist_ok=True)
+    files.make_folder(folder, private=True)
     return folder

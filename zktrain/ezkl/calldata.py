@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, MalformedProof
+from ..errors import MalformedProof
+from ..files import read_bytes
 from .srs.curve import R
 
 WORD = 32
+_MAX_BYTES = 1 << 24
 _STAGE = "ezkl proof"
 
 # The first bytes of Keccak-256 of each name with its types.
@@ -44,11 +46,7 @@ def read_proof(path: str | Path) -> tuple[bytes, tuple[int, ...]]:
     """Proof and instances of a proof file of ezkl: ``hex_proof``, and ``instances``, lists of
     elements of 32 bytes in hexadecimal digits, little endian. Raises ``InputError`` or
     ``MalformedProof``."""
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the proof {str(path)!r:.200} cannot be read: {reason}") from None
+    data = read_bytes(path, "proof", _MAX_BYTES)
     try:
         fields: dict[str, Any] = json.loads(data)
         proof = bytes.fromhex(fields["hex_proof"].removeprefix("0x"))

@@ -19,7 +19,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..files import read_bytes
+
 _PR_SET_PDEATHSIG = 1
+_MAX_BYTES = 1 << 28
+
+
+def _write(path: str, data: bytes) -> None:
+    """A file for ezkl, in the private folder of this process: it need not survive it."""
+    Path(path).write_bytes(data)
 
 
 def export(circuit: str, out: str) -> None:
@@ -27,7 +35,7 @@ def export(circuit: str, out: str) -> None:
     from ..circuit.circuit import Circuit
     from .step import export
 
-    Path(out).write_bytes(export(Circuit.from_json(circuit.encode())))
+    _write(out, export(Circuit.from_json(circuit.encode())))
 
 
 def settings(onnx: str, out: str, run_args: dict[str, Any]) -> dict[str, Any]:
@@ -43,11 +51,11 @@ def settings(onnx: str, out: str, run_args: dict[str, Any]) -> dict[str, Any]:
         value = [tuple(item) for item in value] if name == "variables" else value
         setattr(given, name, tuple(value) if name == "lookup_range" else value)
     ezkl.gen_settings(onnx, out, py_run_args=given)
-    found: dict[str, Any] = json.loads(Path(out).read_text())
+    found: dict[str, Any] = json.loads(read_bytes(out, "settings", _MAX_BYTES))
     found["timestamp"] = 0
     found["required_range_checks"].sort()
     found["required_lookups"].sort(key=lambda item: json.dumps(item, sort_keys=True))
-    Path(out).write_text(json.dumps(found, sort_keys=True))
+    _write(out, json.dumps(found, sort_keys=True).encode())
     return {
         "rows": found["num_rows"],
         "scales": [*found["model_input_scales"], *found["model_output_scales"]],
@@ -79,7 +87,7 @@ def forward(circuit: str, inputs: list[list[int]], scale: int, folder: str) -> d
 
     data, witness = os.path.join(folder, "input.json"), os.path.join(folder, "witness.json")
     floats = [[value / (1 << scale) for value in tensor] for tensor in inputs]
-    Path(data).write_text(json.dumps({"input_data": floats}))
+    _write(data, json.dumps({"input_data": floats}).encode())
     found = ezkl.gen_witness(data, circuit, witness, None, None)
     hashes = [found[f"processed_{side}"]["poseidon_hash"] for side in ("inputs", "outputs")]
     return {
@@ -95,7 +103,7 @@ def prove(circuit: str, pk: str, srs: str, folder: str) -> str:
 
     witness, out = os.path.join(folder, "witness.json"), os.path.join(folder, "proof.json")
     ezkl.prove(witness, circuit, pk, out, srs)
-    return bytes(json.loads(Path(out).read_text())["proof"]).hex()
+    return bytes(json.loads(read_bytes(out, "proof", _MAX_BYTES))["proof"]).hex()
 
 
 def verify(proof: str, instances: list[str], settings: str, vk: str, srs: str, folder: str) -> bool:
@@ -104,7 +112,7 @@ def verify(proof: str, instances: list[str], settings: str, vk: str, srs: str, f
 
     path = os.path.join(folder, "verify.json")
     snark = {"instances": [instances], "proof": list(bytes.fromhex(proof))}
-    Path(path).write_text(json.dumps(snark))
+    _write(path, json.dumps(snark).encode())
     try:
         return bool(ezkl.verify(path, settings, vk, srs, reduced_srs=True))
     except RuntimeError as error:

@@ -46,6 +46,7 @@ MAX_CODE_BYTES = 24_576
 _SOLC = "0.8.20"
 """The compiler that ezkl looks for."""
 _SECONDS = 600
+_MAX_BYTES = 1 << 26
 
 _CALL_EZKL = """
 import asyncio, inspect, ezkl
@@ -186,8 +187,8 @@ def _written_by_ezkl(
             raise InputError(f"{path} is no file; a contract needs settings and verifying key")
     with private_folder() as home:
         compiler = home / ".svm" / _SOLC / f"solc-{_SOLC}"
-        compiler.parent.mkdir(parents=True)
-        compiler.write_text(_COMPILER)
+        files.make_folder(compiler.parent)
+        files.write(compiler, _COMPILER.encode())
         compiler.chmod(0o700)
         given = [str(path.absolute()) for path in (settings, vk, srs)]
         try:
@@ -203,13 +204,17 @@ def _written_by_ezkl(
         except subprocess.TimeoutExpired:
             raise InputError(f"ezkl wrote no contract of {vk} within {_SECONDS} s") from None
         try:
-            (source,) = json.loads((home / "asked.json").read_bytes())["sources"].values()
-            key = _key_words((home / "key").read_bytes()) if shared else None
-        except (OSError, ValueError):
+            (source,) = json.loads(_read(home / "asked.json"))["sources"].values()
+            key = _key_words(_read(home / "key")) if shared else None
+        except (InputError, ValueError):
             said = done.stderr.decode(errors="replace").strip().splitlines()
             reason = said[-1] if said else f"exit code {done.returncode}"
             raise InputError(f"ezkl cannot write the contract of {vk}: {reason:.300}") from None
         return str(source["content"]).encode(), key
+
+
+def _read(path: Path) -> bytes:
+    return files.read_bytes(path, "contract", _MAX_BYTES)
 
 
 def _key_words(data: bytes) -> list[bytes]:

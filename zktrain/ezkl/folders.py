@@ -1,29 +1,23 @@
 """Temporary folders, which hold proving keys of gigabytes: gone however their process ends.
 
-A folder is locked by the process that made it, for as long as it lives. A signal that asks the
-process to end removes it on the way; what was left by one that was killed has no lock any more, and
-is removed by the next one that looks.
+A signal that asks the process to end removes them on the way; what was left by one that was killed
+is removed by the next one that looks (``files.temporary_folder``).
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from .. import files
 from ..caches import weakness
 from ..errors import InputError
 
-PREFIX = "zktrain-ezkl-"
-_NEW_SECONDS = 60
-"""A folder this young may not have been locked yet."""
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -39,55 +33,8 @@ def private_folder(within: Path | None = None) -> Iterator[Path]:
             f"temporary files have no safe place: {problem}; let TMPDIR be a folder that only you "
             "can write"
         )
-    _sweep(parent)
-    with _ending_is_an_exception():
-        try:
-            folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        except OSError as error:
-            raise InputError(
-                f"no temporary folder can be made in {parent}: {error.strerror}; let TMPDIR be a "
-                "folder that you can write"
-            ) from None
-        lock = _lock(folder)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            if lock is not None:
-                os.close(lock)
-
-
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None if another process holds it, or there are no
-    such locks."""
-    try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what processes left that are dead."""
-    before = time.time() - _NEW_SECONDS
-    for folder in parent.glob(f"{PREFIX}*"):
-        try:
-            found = os.lstat(folder)
-        except OSError:
-            continue
-        if found.st_uid != os.geteuid() or found.st_mtime > before:
-            continue
-        lock = _lock(folder)
-        if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+    with _ending_is_an_exception(), files.temporary_folder(parent) as folder:
+        yield folder
 
 
 @contextmanager

@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..caches import own_folder, weakness
 from ..circuit.circuit import Circuit
 from ..errors import InputError, RecipeError, StatementMismatch
 from ..files import read_bytes
+from ..locks import claimed
 from ..notices import say
 from ..progress import Progress, silent
 from . import step
@@ -110,20 +110,14 @@ def derive(
             return found
         progress("set up", 0, 1)
         work = kept.enter_context(private_folder(cache)) / name
-        work.mkdir(mode=0o700)
+        files.make_folder(work, private=True)
         logrows = rows_of(circuit, parameters, native, work)
         srs.require_rows(logrows)
         require_memory(logrows, memory, proving=proving)
         _make(circuit, parameters, logrows, name, srs, native, work)
         if not proving:
-            (work / _PROVING).unlink()
-        try:
-            _remove(cache / name)
-            os.replace(work, cache / name)
-        except OSError as error:
-            raise InputError(
-                f"{cache / name} cannot be replaced: {error.strerror}; remove it"
-            ) from None
+            files.remove(work / _PROVING)
+        files.take_place(work, cache / name)
         made = _kept(cache / name, name, srs, native, proving=proving)
         if made is None:
             raise InputError(f"keys in {cache / name} were changed while they were made")
@@ -134,33 +128,16 @@ def derive(
 @contextmanager
 def _alone(cache: Path, name: str) -> Iterator[None]:
     """One process at a time for one circuit's keys; says so while another one has them."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
-    path = cache / f"{name}.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened: {error.strerror}; remove it") from None
-    try:
+    path, busy = cache / f"{name}.lock", "another process is making the keys of this circuit"
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is making the keys of this circuit; waiting until it has")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            held.enter_context(claimed(path, busy=busy))
+        except InputError as error:
+            if error.message != busy:
+                raise
+            say(f"{busy}; waiting until it has")
+            held.enter_context(claimed(path, busy=None))
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    """Whatever is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def stated(
@@ -221,7 +198,7 @@ def _settings(
     """Write the network and its settings; what they say, checked."""
     onnx = folder / _ONNX
     if not onnx.exists():
-        onnx.write_bytes(native.export(circuit))
+        files.write(onnx, native.export(circuit))
     arguments = parameters.run_args(logrows)
     described: dict[str, Any] = native.call(
         "settings", onnx=onnx, out=folder / _SETTINGS, run_args=arguments
@@ -245,7 +222,7 @@ def _make(
     native.call(
         "keys", circuit=work / _CIRCUIT, vk=verifying, pk=proving, srs=powers, logrows=logrows
     )
-    powers.unlink()
+    files.remove(powers)
     contents = [read_bytes(work / part, what, limit) for part, what, limit in _PARTS]
     fields = {
         "format": _FORMAT,
@@ -254,7 +231,7 @@ def _make(
         "logrows": logrows,
         "proving_key_bytes": proving.stat().st_size,
     }
-    (work / _DESCRIPTION).write_text(json.dumps(fields, indent=1) + "\n")
+    files.write(work / _DESCRIPTION, (json.dumps(fields, indent=1) + "\n").encode())
 
 
 def _check(described: dict[str, Any], circuit: Circuit, parameters: Parameters) -> None:
@@ -304,14 +281,14 @@ def _digest(name: str, srs: Srs, contents: Sequence[bytes]) -> str:
 
 def _kept(entry: Path, name: str, srs: Srs, native: Native, *, proving: bool) -> Keys | None:
     """What the cache has, if it is whole and nobody else could have written it."""
-    files = [entry / part for part in (_DESCRIPTION, *(part for part, _, _ in _PARTS))]
+    paths = [entry / part for part in (_DESCRIPTION, *(part for part, _, _ in _PARTS))]
     if not entry.exists():
         return None
-    if any(weakness(path) is not None for path in (entry, *files)):
+    if any(weakness(path) is not None for path in (entry, *paths)):
         say(f"{entry} is made anew: others could have written in it")
         return None
     try:
-        fields = json.loads(read_bytes(files[0], "description of keys", _MAX_DESCRIPTION))
+        fields = json.loads(read_bytes(paths[0], "description of keys", _MAX_DESCRIPTION))
         contents = [read_bytes(entry / part, what, limit) for part, what, limit in _PARTS]
         logrows = fields["logrows"]
         whole = (
@@ -327,7 +304,7 @@ def _kept(entry: Path, name: str, srs: Srs, native: Native, *, proving: bool) ->
     if not whole:
         return None
     own = native.folder / f"keys {name}"
-    own.mkdir(mode=0o700, exist_ok=True)
+    files.make_folder(own, private=True)
     found = Keys(
         verifying=own / _VERIFYING,
         settings=own / _SETTINGS,
@@ -337,7 +314,10 @@ def _kept(entry: Path, name: str, srs: Srs, native: Native, *, proving: bool) ->
         verifying_digest=hashlib.sha256(contents[0]).hexdigest(),
         logrows=logrows,
     )
-    found.verifying.write_bytes(contents[0])
-    found.settings.write_bytes(contents[1])
-    found.srs.write_bytes(srs.verifying)
+    for path, data in (
+        (found.verifying, contents[0]),
+        (found.settings, contents[1]),
+        (found.srs, srs.verifying),
+    ):
+        files.write(path, data, private=True)
     return found

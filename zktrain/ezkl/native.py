@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from .. import files
 from ..circuit.circuit import Circuit
 from ..errors import InputError
 from ..extras import require
@@ -28,6 +29,7 @@ from .parameters import EZKL_VERSION
 _ROOT = Path(__file__).resolve().parents[2]
 _CHILD = "from zktrain.ezkl.child import main\nmain()\n"
 
+MAX_ONNX_BYTES = 1 << 26
 SECONDS = 1800.0
 """No call takes longer, but those that make keys or proofs: ``SECONDS_PER_ROW`` more, ten times
 what was measured."""
@@ -126,7 +128,7 @@ class Native:
             self.call("export", circuit=circuit.canonical_json().decode(), out=path)
             self.stop()
             self.peak = peak  # of ezkl alone
-            self._exported[name] = path.read_bytes()
+            self._exported[name] = files.read_bytes(path, "exported step", MAX_ONNX_BYTES)
         return self._exported[name]
 
     def stop(self) -> None:
@@ -179,8 +181,9 @@ class Native:
 
     def _messages(self) -> str:
         try:
-            return (self.folder / "messages").read_text(errors="replace")[-2000:]
-        except OSError:
+            data = files.read_bytes(self.folder / "messages", "messages", MAX_ONNX_BYTES)
+            return data.decode(errors="replace")[-2000:]
+        except InputError:
             return ""
 
 

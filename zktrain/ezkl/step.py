@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RecipeError
 from ..extras import require
+from ..files import read_bytes
 
 if TYPE_CHECKING:
     from ..circuit.circuit import Circuit
@@ -63,7 +64,7 @@ def hashed_values(circuit: Circuit) -> int:
 def fingerprint(circuit: Circuit) -> dict[str, object]:
     """All that the exported network follows from, found without torch."""
     versions = {name: _version(name) for name in ("torch", "onnx", "onnxscript", "onnx-ir")}
-    source = Path(__file__).with_name("step_module.py").read_bytes()
+    source = read_bytes(Path(__file__).with_name("step_module.py"), "module", 1 << 20)
     return {
         "layers": [[*shape] for shape in circuit.parameter_shapes().values()],
         "relu": [layer.relu for layer in circuit.dense_layers],
