@@ -68,7 +68,7 @@ TESTS = {
         *("training/test_weight_file.py", "training/test_initial_weights.py"),
         *("images/test_image_segments.py", "test_evaluation.py", "cli/test_command_line.py"),
     ),
-    "ezkl": ("srs", "ezkl", "dataset/test_readers.py"),
+    "ezkl": ("srs", "ezkl", "dataset", "test_caches.py", "files/test_reading.py"),
 }
 """Folders and files whose tests may notice."""
 EQUIVALENT = "equivalent: "

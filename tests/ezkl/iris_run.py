@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from tiny_run import write_onnx
 
 import zktrain
-from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe
 from zktrain.ezkl import step
 from zktrain.ezkl.bundle import EzklBundle, parse
@@ -42,14 +40,6 @@ seed = "iris"
 zero_knowledge = false
 """
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Exports:
-    """Steps that torch has exported, and how ``Native`` does it."""
-
-    honest: Callable[[Native, Circuit], bytes]
-    known: dict[str, bytes]
 
 
 @dataclass(frozen=True)

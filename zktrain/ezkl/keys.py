@@ -129,14 +129,14 @@ def derive(
 def _alone(cache: Path, name: str) -> Iterator[None]:
     """One process at a time for one circuit's keys; says so while another one has them."""
     path, busy = cache / f"{name}.lock", "another process is making the keys of this circuit"
-    with ExitStack() as held:
+    with ExitStack() as entered:
         try:
-            held.enter_context(claimed(path, busy=busy))
+            entered.enter_context(claimed(path, busy=busy))
         except InputError as error:
             if error.message != busy:
                 raise
             say(f"{busy}; waiting until it has")
-            held.enter_context(claimed(path, busy=None))
+            entered.enter_context(claimed(path, busy=None))
         yield
 
 

@@ -36,6 +36,10 @@ what was measured."""
 SECONDS_PER_ROW = 3e-3
 
 
+EXPORTED: dict[str, bytes] = {}
+"""Steps that this process has had exported, by all that they follow from."""
+
+
 class EzklFailure(InputError):
     """ezkl refused a call or its process died; nothing was judged, and what was kept stays."""
 
@@ -50,7 +54,6 @@ class Native:
         require_ezkl()
         self.peak = 0
         self._open = ExitStack()
-        self._exported: dict[str, bytes] = {}
         self._process: subprocess.Popen[str] | None = None
         self._answers: IO[str] | None = None
 
@@ -122,14 +125,14 @@ class Native:
         step.require_supported(circuit)
         step.require_exporter()
         name = json.dumps(step.fingerprint(circuit))
-        if name not in self._exported:
+        if name not in EXPORTED:
             self.stop()
             peak, path = self.peak, self.folder / "step.onnx"
             self.call("export", circuit=circuit.canonical_json().decode(), out=path)
             self.stop()
             self.peak = peak  # of ezkl alone
-            self._exported[name] = files.read_bytes(path, "exported step", MAX_ONNX_BYTES)
-        return self._exported[name]
+            EXPORTED[name] = files.read_bytes(path, "exported step", MAX_ONNX_BYTES)
+        return EXPORTED[name]
 
     def stop(self) -> None:
         """End the child, whatever it does."""
