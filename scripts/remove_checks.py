@@ -68,7 +68,8 @@ TESTS = {
         *("training/test_weight_file.py", "training/test_initial_weights.py"),
         *("images/test_image_segments.py", "test_evaluation.py", "cli/test_command_line.py"),
     ),
-    "ezkl": ("srs", "ezkl", "dataset", "test_caches.py", "files/test_reading.py"),
+    "data": ("dataset", "test_caches.py", "test_public_arguments.py"),
+    "ezkl": ("srs", "ezkl", "files", "test_caches.py"),
 }
 """Folders and files whose tests may notice."""
 EQUIVALENT = "equivalent: "
@@ -361,7 +362,7 @@ def main() -> int:
     what.add_argument("--list", action="store_true")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--group", choices=("native", "ezkl"))
+    parser.add_argument("--group", choices=list(TESTS))
     parser.add_argument("--new", action="store_true", help="only those that are not in the list")
     parser.add_argument("--tests", nargs="*", help="files and folders, all that may notice if none")
     options = parser.parse_args()

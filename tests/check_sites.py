@@ -37,9 +37,14 @@ from zktrain.errors import ZktrainError
 ROOT = Path(zktrain.__file__).resolve().parents[1]
 GROUPS = {
     "native": (("_verify", "verify"), ("_verify_eval", "verify_eval")),
+    "data": (("dataset.readers", "read_dataset"),),
     "ezkl": (("ezkl._verify", "verify"),),
 }
-"""Module and function of every verb of verification; a group has no site of the ones before it."""
+"""Module and function of every verb of verification; a group has no site of the ones before it.
+
+``data``: what reads the records of who verifies proofs by ezkl. Whatever comes out of it has to have
+the dataset's root, so that it can refuse, or take too much, but makes no proof accepted.
+"""
 
 _APART = ("checked", "recipe_values")
 """The boundary of the public functions, of which another test goes over all signatures; and the

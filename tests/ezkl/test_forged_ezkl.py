@@ -92,6 +92,21 @@ def test_another_weight_file(iris: IrisProof, tmp_path: Path) -> None:
         iris.verify(weights=other_weights(iris, tmp_path / "w.safetensors"))
 
 
+def test_weights_that_differ_by_less_than_a_unit(iris: IrisProof, tmp_path: Path) -> None:
+    """Rounding is free between steps, not in the file: it has the very integers of the statement,
+    whatever format it is written in."""
+    shapes = iris.bundle.statement.circuit.parameter_shapes()
+    finer = {n: 4 * w for n, w in read_weights(iris.proved.weights, shapes, SCALE).items()}
+    path = tmp_path / "w.safetensors"
+    write_weights(path, finer, SCALE + 2, {})
+    assert iris.verify(weights=path).steps == 2
+    finer["fc1.weight"][0, 0] += 1
+    write_weights(path, finer, SCALE + 2, {})
+    said = r"zktrain ezkl prove wrote beside the bundle, proof-ezkl\.weights\.safetensors"
+    with pytest.raises(StatementMismatch, match=said):
+        iris.verify(weights=path)
+
+
 def test_another_weight_file_whose_digest_is_stated(iris: IrisProof, tmp_path: Path) -> None:
     path = other_weights(iris, tmp_path / "w.safetensors")
     bundle = iris.bundle
