@@ -42,8 +42,8 @@ GROUPS = {
 }
 """Module and function of every verb of verification; a group has no site of the ones before it.
 
-``data``: what reads the records of who verifies proofs by ezkl. Whatever comes out of it has to have
-the dataset's root, so that it can refuse, or take too much, but makes no proof accepted.
+``data``: what reads the records of who verifies proofs by ezkl. Whatever comes out of it has to
+have the dataset's root, so that it can refuse, or take too much, but makes no proof accepted.
 """
 
 _APART = ("checked", "recipe_values")

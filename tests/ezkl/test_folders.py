@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zktrain import InputError, files
+from zktrain import InputError, disk
 from zktrain.ezkl.folders import private_folder
 
 HOLD = """
@@ -67,7 +67,7 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
-    other = tmp_path / f"{files.PREFIX}other{files.SUFFIX}"
+    other = tmp_path / f"{disk.PREFIX}other{disk.SUFFIX}"
     other.mkdir()
     os.chown(other, 12345, 0)
     with private_folder(tmp_path):

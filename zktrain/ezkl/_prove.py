@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import disk
+from .. import disk, files
 from ..checked import checked
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
@@ -94,7 +94,7 @@ def prove(
     busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
     taken = f"another process is writing {path}; wait for it, or end it"
     with locked(run_folder(run), busy=busy), claimed(path, busy=taken):
-        files.require_writable(path, "proof", *MAGICS)
+        disk.require_writable(path, "proof", *MAGICS)
         return _proved(Run.open(run), path, srs, scale, unchecked_srs, memory, progress)
 
 
@@ -146,7 +146,7 @@ def _proved(
             keys.verifying_digest,
         )
         kept = folder / statement.digest[:16]
-        files.make_folder(kept, private=True)
+        disk.make_folder(kept, private=True)
         native.stop()  # a fresh process for proofs: its memory is theirs
         native.peak = 0
         proofs = [
@@ -186,7 +186,7 @@ def _require_room(
     """Raise ``InputError`` where SRS or memory are too small for any run of the circuit, before
     the run is done again; how large tables are follows from that, and may take more rows."""
     folder = native.folder / "rows"
-    files.make_folder(folder, private=True)
+    disk.make_folder(folder, private=True)
     logrows = key_store.rows_of(circuit, Parameters(scale, 1), native, folder)
     srs.require_rows(logrows)
     require_memory(logrows, memory, proving=True)

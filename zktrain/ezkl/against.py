@@ -240,7 +240,7 @@ def with_steps(recipe: Path, steps: int, folder: Path) -> Path:
     model = json.dumps(str(known.model.resolve()))
     text = re.sub(r"(?m)^onnx\s*=\s*\".*$", lambda _: f"onnx = {model}", text)
     out = folder / recipe.name
-    files.write(out, text.encode())
+    disk.write(out, text.encode())
     found = load_recipe(out)
     if found.steps != steps or found.model.resolve() != known.model.resolve():
         raise InputError(f"{recipe} must have its steps and its onnx on lines of their own")

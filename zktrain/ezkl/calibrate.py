@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
+from .. import disk
 from ..circuit.circuit import Circuit
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
@@ -75,5 +75,5 @@ def calibrate(run: Trajectory, scale: int) -> Parameters:
 
 def _folder(native: Native) -> Path:
     folder = native.folder / "calibration"
-    files.make_folder(folder, private=True)
+    disk.make_folder(folder, private=True)
     return folder

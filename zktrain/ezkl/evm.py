@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import disk
+from .. import disk, files
 from ..errors import InputError
 from ..extras import require
 from ..progress import Progress, silent
@@ -187,8 +187,8 @@ def _written_by_ezkl(
             raise InputError(f"{path} is no file; a contract needs settings and verifying key")
     with private_folder() as home:
         compiler = home / ".svm" / _SOLC / f"solc-{_SOLC}"
-        files.make_folder(compiler.parent)
-        files.write(compiler, _COMPILER.encode())
+        disk.make_folder(compiler.parent)
+        disk.write(compiler, _COMPILER.encode())
         compiler.chmod(0o700)
         given = [str(path.absolute()) for path in (settings, vk, srs)]
         try:

@@ -1,7 +1,7 @@
 """Temporary folders, which hold proving keys of gigabytes: gone however their process ends.
 
 A signal that asks the process to end removes them on the way; what was left by one that was killed
-is removed by the next one that looks (``files.temporary_folder``).
+is removed by the next one that looks (``disk.temporary_folder``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from .. import files
+from .. import disk
 from ..caches import weakness
 from ..errors import InputError
 
@@ -33,7 +33,7 @@ def private_folder(within: Path | None = None) -> Iterator[Path]:
             f"temporary files have no safe place: {problem}; let TMPDIR be a folder that only you "
             "can write"
         )
-    with _ending_is_an_exception(), files.temporary_folder(parent) as folder:
+    with _ending_is_an_exception(), disk.temporary_folder(parent) as folder:
         yield folder
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import disk
 from ..caches import own_folder, weakness
 from ..circuit.circuit import Circuit
 from ..errors import InputError, RecipeError, StatementMismatch
@@ -110,14 +110,14 @@ def derive(
             return found
         progress("set up", 0, 1)
         work = kept.enter_context(private_folder(cache)) / name
-        files.make_folder(work, private=True)
+        disk.make_folder(work, private=True)
         logrows = rows_of(circuit, parameters, native, work)
         srs.require_rows(logrows)
         require_memory(logrows, memory, proving=proving)
         _make(circuit, parameters, logrows, name, srs, native, work)
         if not proving:
-            files.remove(work / _PROVING)
-        files.take_place(work, cache / name)
+            disk.remove(work / _PROVING)
+        disk.take_place(work, cache / name)
         made = _kept(cache / name, name, srs, native, proving=proving)
         if made is None:
             raise InputError(f"keys in {cache / name} were changed while they were made")
@@ -198,7 +198,7 @@ def _settings(
     """Write the network and its settings; what they say, checked."""
     onnx = folder / _ONNX
     if not onnx.exists():
-        files.write(onnx, native.export(circuit))
+        disk.write(onnx, native.export(circuit))
     arguments = parameters.run_args(logrows)
     described: dict[str, Any] = native.call(
         "settings", onnx=onnx, out=folder / _SETTINGS, run_args=arguments
@@ -222,7 +222,7 @@ def _make(
     native.call(
         "keys", circuit=work / _CIRCUIT, vk=verifying, pk=proving, srs=powers, logrows=logrows
     )
-    files.remove(powers)
+    disk.remove(powers)
     contents = [read_bytes(work / part, what, limit) for part, what, limit in _PARTS]
     fields = {
         "format": _FORMAT,
@@ -231,7 +231,7 @@ def _make(
         "logrows": logrows,
         "proving_key_bytes": proving.stat().st_size,
     }
-    files.write(work / _DESCRIPTION, (json.dumps(fields, indent=1) + "\n").encode())
+    disk.write(work / _DESCRIPTION, (json.dumps(fields, indent=1) + "\n").encode())
 
 
 def _check(described: dict[str, Any], circuit: Circuit, parameters: Parameters) -> None:
@@ -304,7 +304,7 @@ def _kept(entry: Path, name: str, srs: Srs, native: Native, *, proving: bool) ->
     if not whole:
         return None
     own = native.folder / f"keys {name}"
-    files.make_folder(own, private=True)
+    disk.make_folder(own, private=True)
     found = Keys(
         verifying=own / _VERIFYING,
         settings=own / _SETTINGS,
@@ -319,5 +319,5 @@ def _kept(entry: Path, name: str, srs: Srs, native: Native, *, proving: bool) ->
         (found.settings, contents[1]),
         (found.srs, srs.verifying),
     ):
-        files.write(path, data, private=True)
+        disk.write(path, data, private=True)
     return found
