@@ -23,8 +23,8 @@ from zktrain.circuit.weights import read_weights
 from zktrain.ezkl import values
 from zktrain.ezkl.native import EzklFailure, Native
 from zktrain.ezkl.parameters import Parameters, logrows_for
-from zktrain.optimizers.sgd import Sgd
 from zktrain.locks import claimed, locked
+from zktrain.optimizers.sgd import Sgd
 from zktrain.training.run import Run
 
 pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
