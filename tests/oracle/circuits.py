@@ -436,7 +436,7 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
         FixedPoint() if momentum is None else FilteredSgd.FORMAT,
         batch,
         steps,
-        Sgd(schedule),
+        Sgd(schedule) if momentum is None else replace(momentum, multipliers=schedule),
         random.choice(("order", "o", "Reihenfolge № 1")),
         start,
         "last batch dropped" in wishes or random.random() < 0.25,
