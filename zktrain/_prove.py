@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import disk, files
+from .arguments.records import DatasetClaim
 from .checked import checked
 from .circuit.circuit import Circuit
 from .circuit.weights import digest
@@ -22,7 +23,6 @@ from .dataset.public_file import parse_public
 from .dataset.readers import Records
 from .errors import InputError, ZktrainError
 from .locks import locked
-from .operations.batch import DatasetClaim
 from .profile import mark, span
 from .progress import Progress, silent
 from .protocol import closing, segment

@@ -19,8 +19,8 @@ from .locks import claimed
 from .progress import Progress, silent
 
 if TYPE_CHECKING:
+    from .arguments.records import DatasetClaim
     from .dataset.readers import Like, Records
-    from .operations.batch import DatasetClaim
     from .protocol.evaluation import Counts, EvaluationStatement
     from .prover.dataset.commitment import CommittedDataset
     from .prover.dataset.secret_file import Owned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import filter_oracle
@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from zktrain.arguments.claims import Ledger
 from zktrain.arguments.tensors import Shape
+from zktrain.arguments.tensors import Tensor as Described
 from zktrain.arguments.time_filter import PlainSteps, TimeFilter
 from zktrain.circuit.circuit import Circuit
 from zktrain.field.extension import Ext, Point
+from zktrain.operations import Operation
+from zktrain.operations.base import Context, StepGraph
 from zktrain.prover.operands import Dense
+from zktrain.prover.operations import twin
+from zktrain.prover.operations.base import Given
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
@@ -48,11 +53,26 @@ def real_cells(
     return out
 
 
+def graph(*operations: Operation, **tensors: int | Described) -> StepGraph:
+    """``tensors`` by name, or their widths."""
+    described = [Described(n, t) if isinstance(t, int) else t for n, t in tensors.items()]
+    return StepGraph(tuple(described), operations)
+
+
+def proof_of(op: Operation, context: Context, **given: Any) -> bytes:
+    """What the operation's prover sends."""
+    channel = prover()
+    twin(op).prove(op, channel, context, Given(**given))
+    return channel.proof()
+
+
 @dataclass
 class Tensors:
     """The prover's witness: tensors by name."""
 
     cells: dict[str, Tensor]
+    graph: StepGraph = field(default_factory=lambda: StepGraph((), ()))
+    shape: Shape = field(default_factory=lambda: Shape(1, 1))
 
     def tensor(self, name: str) -> Tensor:
         return self.cells[name]
@@ -93,6 +113,18 @@ class Segment:
     @property
     def witness(self) -> Tensors:
         return Tensors({"a": self.activation, "e": self.error})
+
+    @property
+    def first(self) -> dict[str, NDArray[np.int64]]:
+        """The first weights."""
+        return {"w": self.weights[0].astype(np.int64), "b": self.biases[0].astype(np.int64)}
+
+    def context(self, *operations: Operation, **more: Any) -> Context:
+        """A graph of these operations, ``a W = acc`` and ``e W^T = bac``."""
+        inputs, outputs = self.widths
+        described = graph(*operations, a=inputs, bac=inputs, e=outputs, acc=outputs)
+        more.setdefault("ledger", Ledger())
+        return Context(described, self.shape, time_filters=lambda _: self.time_filter, **more)
 
     def forward(self) -> Tensor:
         """``A W_t + 2^8 b_t`` on real cells, zero elsewhere."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from relation_oracle import (
@@ -12,7 +10,7 @@ from relation_oracle import (
     copy,
     false_claims,
     padded,
-    prover,
+    proof_of,
     random_point,
     real_cells,
     truth,
@@ -24,13 +22,13 @@ from zktrain.arguments.claims import Ledger
 from zktrain.arguments.tensors import Shape
 from zktrain.arguments.tensors import Tensor as Described
 from zktrain.errors import SumcheckMismatch
-from zktrain.field.extension import Ext, Point
-from zktrain.operations import linear, product
-from zktrain.operations.base import StepGraph
-from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.field.extension import Ext
+from zktrain.operations.base import Context, StepGraph
+from zktrain.transcript.channel import VerifierChannel
 
 SHAPES = [(1, 1), (1, 3), (4, 4), (3, 5)]
 PRODUCT = ops.Product("out", "left", "right")
+NOTHING = StepGraph((), ())
 
 
 def product_tensors(steps: int, batch: int, width: int) -> dict[str, Tensor]:
@@ -42,9 +40,11 @@ def product_tensors(steps: int, batch: int, width: int) -> dict[str, Tensor]:
 
 
 def prove_product(tensors: dict[str, Tensor], claims: Ledger) -> bytes:
-    channel = prover()
-    product.prove(channel, PRODUCT, claims, Tensors(tensors))
-    return channel.proof()
+    return proof_of(PRODUCT, Context(NOTHING, Shape(1, 1), claims), witness=Tensors(tensors))
+
+
+def check_product(channel: VerifierChannel, claims: Ledger) -> None:
+    PRODUCT.verify(channel, Context(NOTHING, Shape(1, 1), claims))
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -59,7 +59,7 @@ def test_true_products(steps: int, batch: int, width: int, count: int) -> None:
         ledger.add("out", point, truth(tensors["out"], point))
     theirs = copy(ledger, ["out"])
     channel = verifier(prove_product(tensors, ledger))
-    product.verify(channel, PRODUCT, theirs)
+    check_product(channel, theirs)
     channel.finish()
     for side in (ledger, theirs):
         assert len(side.of("left")) == len(side.of("right")) == 1
@@ -68,7 +68,7 @@ def test_true_products(steps: int, batch: int, width: int, count: int) -> None:
 
 def test_products_without_claims_send_nothing() -> None:
     assert prove_product(product_tensors(1, 3, 5), Ledger()) == b""
-    product.verify(verifier(b""), PRODUCT, Ledger())
+    check_product(verifier(b""), Ledger())
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 2])
@@ -82,7 +82,7 @@ def test_false_products(wrong: int) -> None:
     theirs = copy(ledger, ["out"])
     proof = prove_product(tensors, ledger)
     with pytest.raises(SumcheckMismatch, match="'out'"):
-        product.verify(verifier(proof), PRODUCT, theirs)
+        check_product(verifier(proof), theirs)
 
 
 def test_product_of_other_factors_leaves_false_claims() -> None:
@@ -93,7 +93,7 @@ def test_product_of_other_factors_leaves_false_claims() -> None:
     ledger = Ledger()
     ledger.add("out", point, truth(tensors["out"], point))
     theirs = copy(ledger, ["out"])
-    product.verify(verifier(prove_product(other, ledger)), PRODUCT, theirs)
+    check_product(verifier(prove_product(other, ledger)), theirs)
     assert false_claims(theirs, tensors) == ["left", "right"]
 
 
@@ -107,7 +107,7 @@ def test_changed_factors(at: int) -> None:
     proof = bytearray(prove_product(tensors, ledger))
     proof[len(proof) - 32 + at] ^= 1
     with pytest.raises(SumcheckMismatch):
-        product.verify(verifier(bytes(proof)), PRODUCT, theirs)
+        check_product(verifier(bytes(proof)), theirs)
 
 
 # linear combinations
@@ -161,29 +161,13 @@ def reduce_both(
     op: ops.Linear, graph: StepGraph, shape: Shape, tensors: dict[str, Tensor], theirs: Ledger
 ) -> None:
     """Prover on a copy of the ledger, then the verifier on the ledger itself."""
-    channel = prover()
     ours = copy(theirs, list(tensors))
-
-    def send(label: str, wanted: Sequence[tuple[str, Point]]) -> list[Ext]:
-        values = [truth(tensors[name], point) for name, point in wanted]
-        return send_all(channel, label, values)
-
-    linear.reduce(op, graph, shape, ours, send)
-    reading = verifier(channel.proof())
-
-    def receive(label: str, wanted: Sequence[tuple[str, Point]]) -> list[Ext]:
-        return reading.receive(label, len(wanted)) if wanted else []
-
-    linear.reduce(op, graph, shape, theirs, receive)
+    proof = proof_of(op, Context(graph, shape, ours), witness=Tensors(tensors))
+    reading = verifier(proof)
+    op.verify(reading, Context(graph, shape, theirs))
     reading.finish()
     for name in tensors:
         assert [point for point, _ in ours.of(name)] == [point for point, _ in theirs.of(name)]
-
-
-def send_all(channel: ProverChannel, label: str, values: list[Ext]) -> list[Ext]:
-    if values:
-        channel.send(label, values)
-    return values
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -225,7 +209,7 @@ def test_a_false_combination_of_known_claims_fails(name: str) -> None:
     known = copy(ledger, terms)
     known.add("out", point, true + 1)
     with pytest.raises(SumcheckMismatch, match="linear relation"):
-        linear.reduce(op, graph, shape, known, lambda label, wanted: [])
+        op.verify(verifier(b""), Context(graph, shape, known))
 
 
 def test_padding_of_the_constant_is_forced() -> None:

@@ -10,7 +10,7 @@ from relation_oracle import (
     copy,
     false_claims,
     padded,
-    prover,
+    proof_of,
     random_point,
     real_cells,
     segment,
@@ -19,13 +19,13 @@ from relation_oracle import (
 )
 
 from zktrain import operations as ops
-from zktrain.arguments.claims import Ledger, WeightLedger
+from zktrain.arguments.claims import Ledger
 from zktrain.arguments.tensors import Shape
 from zktrain.arguments.tensors import Tensor as Described
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext, Point
-from zktrain.operations import affine, fixed, tally
-from zktrain.operations.base import StepGraph
+from zktrain.operations import tally
+from zktrain.operations.base import Context, Ends, StepGraph
 
 TALLY = ops.Tally("y", "h")
 SHAPES = [(1, 1), (1, 3), (1, 8), (3, 5)]
@@ -55,9 +55,7 @@ def _counts(tensors: dict[str, Tensor], left: int, right: int) -> np.ndarray:
 
 
 def _prove(tensors: dict[str, Tensor], shape: Shape, widths: tuple[int, int]) -> bytes:
-    channel = prover()
-    tally.prove(channel, TALLY, _graph(*widths), shape, Ledger(), Tensors(tensors))
-    return channel.proof()
+    return proof_of(TALLY, Context(_graph(*widths), shape, Ledger()), witness=Tensors(tensors))
 
 
 @pytest.mark.parametrize(("steps", "batch"), SHAPES)
@@ -67,7 +65,7 @@ def test_true_counts(steps: int, batch: int, widths: tuple[int, int]) -> None:
     proof, ledger = _prove(tensors, shape, widths), Ledger()
     channel = verifier(proof)
     counts = _counts(tensors, *widths)
-    tally.verify(channel, TALLY, _graph(*widths), shape, counts, ledger)
+    TALLY.verify(channel, Context(_graph(*widths), shape, ledger, counts=counts))
     channel.finish()
     assert len(ledger.of("y")) == len(ledger.of("h")) == 1
     assert false_claims(ledger, tensors) == []
@@ -81,7 +79,7 @@ def test_false_counts(cell: tuple[int, int]) -> None:
         counts = _counts(tensors, 3, 3)
         counts[cell] += change
         with pytest.raises(SumcheckMismatch, match="counts"):
-            tally.verify(verifier(proof), TALLY, _graph(3, 3), shape, counts, Ledger())
+            TALLY.verify(verifier(proof), Context(_graph(3, 3), shape, Ledger(), counts=counts))
 
 
 def test_padded_cells_are_counted_against_zero() -> None:
@@ -91,7 +89,7 @@ def test_padded_cells_are_counted_against_zero() -> None:
     tensors["h"][0, 0, 3] = 1
     proof, counts = _prove(tensors, shape, (3, 3)), _counts(tensors, 3, 3)
     with pytest.raises(SumcheckMismatch, match="counts"):
-        tally.verify(verifier(proof), TALLY, _graph(3, 3), shape, counts, Ledger())
+        TALLY.verify(verifier(proof), Context(_graph(3, 3), shape, Ledger(), counts=counts))
 
 
 def test_counts_of_other_tensors_leave_false_claims() -> None:
@@ -100,13 +98,13 @@ def test_counts_of_other_tensors_leave_false_claims() -> None:
     other["h"][0, :5, :3] = 1 - other["h"][0, :5, :3]
     proof, ledger = _prove(other, shape, (3, 3)), Ledger()
     counts = _counts(other, 3, 3)
-    tally.verify(verifier(proof), TALLY, _graph(3, 3), shape, counts, ledger)
+    TALLY.verify(verifier(proof), Context(_graph(3, 3), shape, ledger, counts=counts))
     assert false_claims(ledger, tensors) == ["h"]
 
 
 def test_a_verifier_without_counts_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="counts"):
-        tally.verify(verifier(b""), TALLY, _graph(3, 3), Shape(1, 5), None, Ledger())
+        TALLY.verify(verifier(b""), Context(_graph(3, 3), Shape(1, 5), Ledger()))
 
 
 AFFINE = ops.Affine("acc", "a", "W", "b", 8)
@@ -138,22 +136,20 @@ def test_products_with_fixed_weights(
     ledger = Ledger()
     ledger.add("acc", point, truth(out, point))
     theirs = copy(ledger, ["acc"])
-    channel = prover()
-    affine.prove_affine(
-        channel, op, None, found.shape, found.time_filter, weight,
-        public["b"] if bias else None, ledger, WeightLedger(), found.witness,
-    )  # fmt: skip
-    left = WeightLedger()
-    reader = verifier(channel.proof())
-    affine.verify_affine(reader, op, found.shape, inputs, found.time_filter, theirs, left)
+    proof = proof_of(op, found.context(op, ledger=ledger), witness=found.witness, weights=public)
+    reader, context = verifier(proof), found.context(op, ledger=theirs)
+    op.verify(reader, context)
     reader.finish()
+    left = context.weights
     assert false_claims(theirs, {"a": found.activation, "acc": out}) == []
 
     def check(parameters: dict[str, Tensor]) -> None:
-        def value(name: str, at: Point) -> Ext:
+        def value(side: str, name: str, at: Point) -> Ext:
+            assert side == "fixed"
             return truth(parameters[name], at)
 
-        fixed.verify(verifier(b""), ops.Fixed("W", op.bias), left, value)
+        fixed = ops.Fixed("W", op.bias)
+        fixed.verify(verifier(b""), found.context(fixed, weights=left, ends=Ends(value)))
 
     check(public)
     for name in public if bias else ["W"]:

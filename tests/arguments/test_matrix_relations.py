@@ -13,10 +13,12 @@ from field_oracle import P, equality, pair, random_pairs
 from relation_oracle import (
     BIAS_SHIFT,
     Segment,
+    Tensors,
     copy,
     false_claims,
+    graph,
     padded,
-    prover,
+    proof_of,
     random_point,
     segment,
     truth,
@@ -24,15 +26,16 @@ from relation_oracle import (
 )
 
 from zktrain.arguments.claims import Ledger, WeightClaim, WeightLedger
+from zktrain.arguments.records import DatasetClaim, RecordAxis
 from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps
 from zktrain.errors import SumcheckMismatch
 from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, Point, scalars, vector
-from zktrain.operations import Accumulate, Affine, AffineTransposed, Batch, affine
-from zktrain.operations import accumulate as weights
-from zktrain.operations import batch as batches
+from zktrain.operations import Accumulate, Affine, AffineTransposed, Batch
+from zktrain.operations.base import Context, Ends
 from zktrain.prover.arguments import time_filter as time_filters
+from zktrain.transcript.channel import VerifierChannel
 
 SIZES = [(1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 4), (4, 4, 5, 3), (3, 5, 6, 7)]
 FORWARD = Affine("acc", "a", "w", "b", BIAS_SHIFT)
@@ -77,20 +80,11 @@ def claimed(name: str, tensor: np.ndarray, count: int, error: int = 0) -> Ledger
     return ledger
 
 
-def integers(tensor: np.ndarray) -> np.ndarray:
-    return tensor.astype(np.int64)
-
-
-def forward(run: Segment, op: Affine, ledger: Ledger) -> tuple[bytes, Ledger, WeightLedger]:
-    theirs, ours = copy(ledger, ["acc"]), WeightLedger()
-    channel = prover()
-    bias = integers(run.biases[0]) if op.bias else None
-    affine.prove_affine(
-        channel, op, UPDATE, run.shape, run.time_filter, integers(run.weights[0]), bias,
-        ledger, ours, run.witness,
-    )  # fmt: skip
-    assert true_weight_claims(run, ours)
-    return channel.proof(), theirs, WeightLedger()
+def forward(run: Segment, op: Affine, ledger: Ledger) -> tuple[bytes, Context]:
+    theirs, ours = copy(ledger, ["acc"]), run.context(op, UPDATE, ledger=ledger)
+    proof = proof_of(op, ours, witness=run.witness, weights=run.first)
+    assert true_weight_claims(run, ours.weights)
+    return proof, run.context(op, ledger=theirs)
 
 
 @pytest.mark.parametrize("decays", [0, 1, 5])
@@ -116,28 +110,28 @@ def test_true_forward_products(
     run = segment(1, *sizes, filtered)
     if op.bias is None:
         run.biases = [b * 0 for b in run.biases]
-    proof, theirs, found = forward(run, op, claimed("acc", run.forward(), count))
-    channel = verifier(proof)
-    affine.verify_affine(channel, op, run.shape, sizes[2], run.time_filter, theirs, found)
+    proof, found = forward(run, op, claimed("acc", run.forward(), count))
+    channel, theirs = verifier(proof), found.ledger
+    op.verify(channel, found)
     channel.finish()
-    assert len(theirs.of("a")) == len(found.claims["w"]) == len(theirs.of("acc"))
+    assert len(theirs.of("a")) == len(found.weights.claims["w"]) == len(theirs.of("acc"))
     assert false_claims(theirs, {"a": run.activation}) == []
-    assert true_weight_claims(run, found)
+    assert true_weight_claims(run, found.weights)
 
 
 @FILTERS
 def test_weight_claims_are_on_the_weights_of_the_steps(filtered: bool) -> None:
     """``first`` and ``decay`` stand for ``sum_t eq(rho_t, t) W_t``; compare with all ``W_t``."""
     run = segment(2, 3, 5, 6, 7, filtered)
-    proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1))
-    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
-    (claim,), ((point, _),) = found.claims["w"], theirs.of("a")
+    proof, found = forward(run, FORWARD, claimed("acc", run.forward(), 1))
+    FORWARD.verify(verifier(proof), found)
+    (claim,), ((point, _),) = found.weights.claims["w"], found.ledger.of("a")
     step = [pair(x) for x in point[-2:]]
     value = Ext(0)
     for t in range(4):
         value = value + Ext(*equality(step, t)) * truth(run.weights[t], claim.column + claim.row)
     assert claim.value == value and (claim.first == 1) != filtered
-    (claim,), ((point, _),) = found.claims["b"], theirs.of("acc")
+    (claim,), ((point, _),) = found.weights.claims["b"], found.ledger.of("acc")
     step = [pair(x) for x in point[-2:]]
     value, total = Ext(0), Ext(0)
     for t in range(3):  # real steps only
@@ -154,37 +148,29 @@ def test_true_backward_products(
     sizes: tuple[int, int, int, int], count: int, filtered: bool
 ) -> None:
     run = segment(3, *sizes, filtered)
-    ledger, ours = claimed("bac", run.backward(), count), WeightLedger()
-    theirs, found = copy(ledger, ["bac"]), WeightLedger()
-    channel = prover()
-    affine.prove_transposed(
-        channel, BACKWARD, UPDATE, run.shape, run.time_filter, integers(run.weights[0]),
-        ledger, ours, run.witness,
-    )  # fmt: skip
-    reading = verifier(channel.proof())
-    affine.verify_transposed(reading, BACKWARD, run.shape, sizes[3], run.time_filter, theirs, found)
+    ledger = claimed("bac", run.backward(), count)
+    ours = run.context(BACKWARD, UPDATE, ledger=ledger)
+    found = run.context(BACKWARD, ledger=copy(ledger, ["bac"]))
+    proof = proof_of(BACKWARD, ours, witness=run.witness, weights=run.first)
+    reading, theirs = verifier(proof), found.ledger
+    BACKWARD.verify(reading, found)
     reading.finish()
-    assert len(theirs.of("e")) == len(found.claims["w"]) == len(theirs.of("bac"))
+    assert len(theirs.of("e")) == len(found.weights.claims["w"]) == len(theirs.of("bac"))
     assert false_claims(theirs, {"e": run.error}) == []
-    assert true_weight_claims(run, found) and true_weight_claims(run, ours)
+    assert true_weight_claims(run, found.weights) and true_weight_claims(run, ours.weights)
 
 
 def test_false_products() -> None:
     run = segment(4, 3, 5, 6, 7)
-    proof, theirs, found = forward(run, FORWARD, claimed("acc", run.forward(), 1, 1))
+    proof, found = forward(run, FORWARD, claimed("acc", run.forward(), 1, 1))
     with pytest.raises(SumcheckMismatch, match="'acc'"):
-        affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
+        FORWARD.verify(verifier(proof), found)
     ledger = claimed("bac", run.backward(), 1, 1)
     theirs = copy(ledger, ["bac"])
-    channel = prover()
-    affine.prove_transposed(
-        channel, BACKWARD, UPDATE, run.shape, run.time_filter, integers(run.weights[0]),
-        ledger, WeightLedger(), run.witness,
-    )  # fmt: skip
+    ours = run.context(BACKWARD, UPDATE, ledger=ledger)
+    proof = proof_of(BACKWARD, ours, witness=run.witness, weights=run.first)
     with pytest.raises(SumcheckMismatch, match="'bac'"):
-        affine.verify_transposed(
-            verifier(channel.proof()), BACKWARD, run.shape, 7, run.time_filter, theirs, found
-        )
+        BACKWARD.verify(verifier(proof), run.context(BACKWARD, ledger=theirs))
 
 
 def test_products_that_fill_padded_cells() -> None:
@@ -193,11 +179,9 @@ def test_products_that_fill_padded_cells() -> None:
     for cells in ((slice(None), slice(5, 8)), (slice(3, 4), slice(None))):
         filled = run.forward()
         filled[cells] = run.biases[0] << BIAS_SHIFT
-        proof, theirs, found = forward(run, FORWARD, claimed("acc", filled, 1))
+        proof, found = forward(run, FORWARD, claimed("acc", filled, 1))
         with pytest.raises(SumcheckMismatch):
-            affine.verify_affine(
-                verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found
-            )
+            FORWARD.verify(verifier(proof), found)
 
 
 def test_lied_bias_leaves_a_false_claim() -> None:
@@ -206,9 +190,9 @@ def test_lied_bias_leaves_a_false_claim() -> None:
     other = segment(6, 3, 5, 6, 7)
     other.biases = [b + 1 for b in run.biases]
     ledger = claimed("acc", other.forward(), 1)
-    proof, theirs, found = forward(other, FORWARD, ledger)
-    affine.verify_affine(verifier(proof), FORWARD, run.shape, 6, run.time_filter, theirs, found)
-    assert not true_weight_claims(run, found)
+    proof, found = forward(other, FORWARD, ledger)
+    FORWARD.verify(verifier(proof), found)
+    assert not true_weight_claims(run, found.weights)
 
 
 # weight updates
@@ -226,10 +210,9 @@ def boundary(run: Segment, step: int, *, wrong: str | None = None) -> Boundary:
 
 def products(run: Segment, op: Affine) -> tuple[WeightLedger, WeightLedger]:
     """Weight claims of a forward product, once for each side."""
-    proof, theirs, found = forward(run, op, claimed("acc", run.forward(), 2))
-    affine.verify_affine(
-        verifier(proof), op, run.shape, run.widths[0], run.time_filter, theirs, found
-    )
+    proof, context = forward(run, op, claimed("acc", run.forward(), 2))
+    op.verify(verifier(proof), context)
+    found = context.weights
     return found, WeightLedger({name: [*claims] for name, claims in found.claims.items()})
 
 
@@ -241,17 +224,12 @@ def update(
     end: Boundary,
 ) -> Ledger:
     """Prove and verify; the verifier's ledger."""
-    channel = prover()
-    weights.prove(
-        channel, op, run.widths, run.time_filter, claims[0], start, end, run.shape,
-        Ledger(), run.witness,
-    )  # fmt: skip
-    reading, theirs = verifier(channel.proof()), Ledger()
-    weights.verify(
-        reading, op, run.widths, run.time_filter, claims[1], start, end, run.shape, theirs
-    )
+    ends = Ends(lambda side, name, point: {"start": start, "end": end}[side](name, point))
+    proof = proof_of(op, run.context(op, weights=claims[0], ends=ends), witness=run.witness)
+    reading, theirs = verifier(proof), run.context(op, weights=claims[1], ends=ends)
+    op.verify(reading, theirs)
     reading.finish()
-    return theirs
+    return theirs.ledger
 
 
 @FILTERS
@@ -417,10 +395,19 @@ def batch_case(
 
 def batch_proof(
     shape: Shape, order: np.ndarray, columns: np.ndarray, ledger: Ledger
-) -> tuple[bytes, list[batches.DatasetClaim]]:
-    channel = prover()
-    found = batches.prove(channel, BATCH, shape, order, columns, ledger)
-    return channel.proof(), found
+) -> tuple[bytes, list[DatasetClaim]]:
+    records = RecordAxis((columns.shape[1] - 1).bit_length())
+    context = Context(graph(), shape, ledger, records=records, order=order)
+    proof = proof_of(BATCH, context, witness=Tensors({}), columns={"inputs": columns})
+    return proof, context.dataset
+
+
+def batches_of(
+    channel: VerifierChannel, shape: Shape, order: np.ndarray, log_records: int, ledger: Ledger
+) -> list[DatasetClaim]:
+    context = Context(graph(), shape, ledger, records=RecordAxis(log_records), order=order)
+    BATCH.verify(channel, context)
+    return context.dataset
 
 
 @pytest.mark.parametrize(
@@ -436,7 +423,7 @@ def test_true_batches(
     proof, ours = batch_proof(shape, order, columns[:committed], ledger)
     reading = verifier(proof)
     log_records = (records - 1).bit_length()
-    found = batches.verify(reading, BATCH, shape, order, log_records, copy(ledger, ["x"]))
+    found = batches_of(reading, shape, order, log_records, copy(ledger, ["x"]))
     reading.finish()
     assert found == ours and len(found) == len(ledger.of("x"))
     for claim in found:
@@ -453,7 +440,7 @@ def test_batches_in_another_order() -> None:
         for theirs, own in ((other, order), (order, other)):
             proof, _ = batch_proof(shape, own, columns, copy(ledger, ["x"]))
             with pytest.raises(SumcheckMismatch, match="batches"):
-                batches.verify(verifier(proof), BATCH, shape, theirs, 4, copy(ledger, ["x"]))
+                batches_of(verifier(proof), shape, theirs, 4, copy(ledger, ["x"]))
 
 
 def test_false_batches() -> None:
@@ -461,7 +448,7 @@ def test_false_batches() -> None:
     ledger = claimed("x", x, 2, 1)
     proof, _ = batch_proof(shape, order, columns, ledger)
     with pytest.raises(SumcheckMismatch, match="batches"):
-        batches.verify(verifier(proof), BATCH, shape, order, 4, copy(ledger, ["x"]))
+        batches_of(verifier(proof), shape, order, 4, copy(ledger, ["x"]))
 
 
 def test_batches_with_filled_padding() -> None:
@@ -473,7 +460,7 @@ def test_batches_with_filled_padding() -> None:
         ledger = claimed("x", filled, 1)
         proof, _ = batch_proof(shape, order, columns, ledger)
         with pytest.raises(SumcheckMismatch):
-            batches.verify(verifier(proof), BATCH, shape, order, 4, copy(ledger, ["x"]))
+            batches_of(verifier(proof), shape, order, 4, copy(ledger, ["x"]))
 
 
 def test_records_of_another_dataset_leave_false_claims() -> None:
@@ -485,7 +472,7 @@ def test_records_of_another_dataset_leave_false_claims() -> None:
         x[t, b] = other[:, order[t, b]]
     ledger = claimed("x", x, 1)
     proof, _ = batch_proof(shape, order, other, ledger)
-    (claim,) = batches.verify(verifier(proof), BATCH, shape, order, 4, copy(ledger, ["x"]))
+    (claim,) = batches_of(verifier(proof), shape, order, 4, copy(ledger, ["x"]))
     assert truth(columns, claim.point) != claim.value
     assert pair(claim.value)[0] < P
 
@@ -493,4 +480,4 @@ def test_records_of_another_dataset_leave_false_claims() -> None:
 def test_batches_without_claims() -> None:
     shape, order, columns, _ = batch_case(1, 3, 2, 5, 2)
     assert batch_proof(shape, order, columns, Ledger()) == (b"", [])
-    assert batches.verify(verifier(b""), BATCH, shape, order, 3, Ledger()) == []
+    assert batches_of(verifier(b""), shape, order, 3, Ledger()) == []

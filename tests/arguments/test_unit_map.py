@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from relation_oracle import Tensors, copy, false_claims, prover, random_point, truth, verifier
+from relation_oracle import (
+    Tensors,
+    copy,
+    false_claims,
+    proof_of,
+    prover,
+    random_point,
+    truth,
+    verifier,
+)
 
 from zktrain.arguments.claims import Ledger
 from zktrain.arguments.tensors import Shape, Tensor
 from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import ONE, Ext, Point
-from zktrain.operations import UnitMap, unit_map, vanish
+from zktrain.operations import UnitMap, Vanish
+from zktrain.operations.base import Context, StepGraph
 from zktrain.operations.map_arrays import apply_map
 from zktrain.operations.maps import Before, Map, Reorder, Steps, Window
 from zktrain.prover.transcript.channel import ProverChannel
@@ -114,18 +125,21 @@ def claims_on(cells: dict[str, NDArray[np.int64]], count: int) -> Ledger:
     return ledger
 
 
-def prove(case: str, cells: dict[str, NDArray[np.int64]], ledger: Ledger) -> bytes:
+def given(case: str, ledger: Ledger) -> tuple[UnitMap, Context]:
     map_, source, output = CASES[case]
-    channel = prover()
-    op = UnitMap("out", "in", map_)
-    unit_map.prove(channel, op, source, output, SHAPE, ledger, Tensors(cells))
-    return channel.proof()
+    tensors = tuple(replace(t, name=n) for t, n in ((source, "in"), (output, "out")))
+    return UnitMap("out", "in", map_), Context(StepGraph(tensors, ()), SHAPE, ledger)
+
+
+def prove(case: str, cells: dict[str, NDArray[np.int64]], ledger: Ledger) -> bytes:
+    op, context = given(case, ledger)
+    return proof_of(op, context, witness=Tensors(cells))
 
 
 def verify(case: str, proof: bytes, ledger: Ledger) -> None:
-    map_, source, output = CASES[case]
     channel = verifier(proof)
-    unit_map.verify(channel, UnitMap("out", "in", map_), source, output, SHAPE, ledger)
+    op, context = given(case, ledger)
+    op.verify(channel, context)
     channel.finish()
 
 
@@ -193,7 +207,8 @@ def zero_claim(cells: NDArray[np.int64]) -> tuple[Ext, Point]:
     """The claim of ``Vanish`` on a tensor of two units, with the tensor's value there."""
     ledger = Ledger()
     channel: ProverChannel = prover()
-    vanish.claim_zero(channel.challenger, Tensor("out", 2), Shape(2, 2), ledger)
+    context = Context(StepGraph((Tensor("out", 2),), ()), Shape(2, 2), ledger)
+    Vanish("out").claim_zero(channel.challenger, context)
     ((point, value),) = ledger.of("out")
     assert value == Ext(0)
     return truth(cells, point), point

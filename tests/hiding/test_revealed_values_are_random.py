@@ -29,6 +29,7 @@ from probing import (
 from tiny_openings import BITS, POSITIONS, TinyOpening, pad_coefficients, tiny_parameters
 
 from zktrain.arguments.claims import Ledger
+from zktrain.arguments.records import RecordAxis
 from zktrain.arguments.tensors import Shape
 from zktrain.commitment import ligero
 from zktrain.commitment.hiding import HidingVerifier, Layout
@@ -38,9 +39,10 @@ from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO
 from zktrain.field.goldilocks import P
 from zktrain.operations import Batch
-from zktrain.operations import batch as batches
-from zktrain.operations.batch import RecordAxis
+from zktrain.operations.base import Context, StepGraph
 from zktrain.prover.commitment import ligero as prover_ligero
+from zktrain.prover.operations import batch as batches
+from zktrain.prover.operations.base import Given
 from zktrain.prover.randomness import Randomness
 
 commit_vector = prover_ligero.commit
@@ -278,6 +280,10 @@ class TinyBatches:
         cells = np.arange(self.shape.steps * self.shape.batch) * 5 + segment
         return (cells % self.records).reshape(self.shape.steps, self.shape.batch)
 
+    def _context(self, segment: int, ledger: Ledger) -> Context:
+        axis, order = RecordAxis(3, self.blinding_log), self._order(segment)
+        return Context(StepGraph((), ()), self.shape, ledger, records=axis, order=order)
+
     def _columns(self, witness: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.pad(witness.reshape(self.units, self.records), ((0, 1), (0, 0)))
 
@@ -295,8 +301,8 @@ class TinyBatches:
             ledger = Ledger()
             for point, value in zip(self.claims(seed), values, strict=True):
                 ledger.add("x", point, value)
-            order = self._order(segment)
-            batches.prove(channel, operation, self.shape, order, columns, ledger, signed)
+            given = Given(None, {}, {"inputs": columns}, {"inputs": signed})  # type: ignore[arg-type]
+            batches.prove(operation, channel, self._context(segment, ledger), given)
             channels.append(channel)
         return channels
 
@@ -328,9 +334,7 @@ class TinyBatches:
             received = replay.receive("claims", self.claimed)
             for point, value in zip(self.claims(seed), received, strict=True):
                 ledger.add("x", point, value)
-            order = self._order(segment)
-            operation = Batch("inputs", "x")
-            batches.verify(replay, operation, self.shape, order, 3, ledger, self.blinding_log)
+            Batch("inputs", "x").verify(replay, self._context(segment, ledger))
             for check in replay._checks:
                 row = np.zeros((2, found.random.shape[1]), dtype=np.uint64)
                 row[:, first:stop] = functional_ext(pad_coefficients(check, self.layout.scalars))

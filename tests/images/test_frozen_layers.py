@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -15,7 +16,6 @@ from check_sites import refused_by
 from image_run import SEGMENT_STEPS, Attempt, circuit, records
 
 import zktrain
-from zktrain.arguments.time_filter import TimeFilter
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
@@ -28,11 +28,12 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field.extension import ExtVec
-from zktrain.operations import Accumulate, AffineTransposed, Fixed, affine
-from zktrain.operations.base import StepGraph
+from zktrain.operations import Accumulate, AffineTransposed, Fixed
+from zktrain.operations.base import Context, StepGraph
 from zktrain.optimizers.filtered_sgd import FilteredSgd
-from zktrain.protocol import relations, segment
+from zktrain.protocol import segment
 from zktrain.prover.arguments import time_filter as time_filters
+from zktrain.prover.operations import matrix
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import train, train_float32
 from zktrain.training.weight_file import write_weights
@@ -75,7 +76,8 @@ def test_others_train_as_if_the_frozen_ones_were_constants() -> None:
 @contextmanager
 def claiming(graph: StepGraph) -> Iterator[None]:
     """Whoever proves meanwhile makes his claims on weights as if they moved as in ``graph``."""
-    with mock.patch.object(relations, "_updates", return_value=relations._updates(graph)):
+    of_this = partial(matrix.update_of, graph)
+    with mock.patch.object(matrix, "update_of", lambda _, weight: of_this(weight)):
         yield
 
 
@@ -91,7 +93,7 @@ def test_a_frozen_layer_that_was_trained() -> None:
                    "c2.bias": trained.start["c2.bias"]}  # fmt: skip
     with claiming(lying):
         proofs = attempt.prove()
-    refused_by("operations.fixed.verify: not those in use", lambda: attempt.verify(proofs))
+    refused_by("operations.fixed.Fixed.verify: not those in use", lambda: attempt.verify(proofs))
 
 
 def test_a_trained_layer_that_was_left_out() -> None:
@@ -102,7 +104,9 @@ def test_a_trained_layer_that_was_left_out() -> None:
     attempt.graph = None
     with claiming(lying):
         proofs = attempt.prove()
-    refused_by("operations.accumulate.verify: does not match", lambda: attempt.verify(proofs))
+    refused_by(
+        "operations.accumulate.Accumulate.verify: does not match", lambda: attempt.verify(proofs)
+    )
 
 
 @pytest.mark.parametrize("hiding", [False, True])
@@ -251,16 +255,15 @@ def test_a_frozen_layer_that_decays_inside_the_run(
         first = {name: (w << 12).numpy() for name, w in self._start.items() if name not in moved}
         return true_weights(self) | first
 
-    def history(
-        first: ExtVec, filtered: TimeFilter, gradients: ExtVec | None, steps: int
-    ) -> ExtVec:
+    def history(context: Context, weight: str, first: ExtVec, gradients: ExtVec | None) -> ExtVec:
         if gradients is None:
-            gradients = np.zeros((2, first.shape[1] * steps), dtype=np.uint64)
-        return time_filters.history(filtered, first, gradients)
+            cells = first.shape[1] << context.shape.log_steps
+            gradients = np.zeros((2, cells), dtype=np.uint64)
+        return time_filters.history(context.time_filters(weight), first, gradients)
 
     monkeypatch.setattr(GraphTrajectory, "_after", after)
     monkeypatch.setattr(GraphTrajectory, "weights", weights)
-    monkeypatch.setattr(affine, "_history", history)
+    monkeypatch.setattr(matrix, "history", history)
     attempt = Attempt("mean", hiding=hiding, frozen=("fc1",), momentum=DECAYING)
     assert np.array_equal(attempt.start["fc1.weight"], attempt.end["fc1.weight"])
     with pytest.raises(HiddenMismatch if hiding else SumcheckMismatch) as caught:

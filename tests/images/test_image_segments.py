@@ -21,7 +21,7 @@ from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import LOG2_SIZE
 from zktrain.layers import Add, AnyLayer, Flatten, Unflatten
-from zktrain.operations import Product, accumulate
+from zktrain.operations import Accumulate, Product
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
@@ -51,7 +51,7 @@ def test_claims_are_counted_as_a_verifier_meets_them(
     proofs, expected = attempt.prove(), attempt.statement().claims(0)
     opened: list[int] = []
     gathered: list[int] = []
-    true_verify, true_gather = opening.verify, accumulate._gather
+    true_verify, true_gather = opening.verify, Accumulate.gather
 
     def verify(*args: Any, **more: Any) -> None:
         opened.append(len(args[4]))
@@ -63,7 +63,7 @@ def test_claims_are_counted_as_a_verifier_meets_them(
         return found
 
     monkeypatch.setattr(opening, "verify", verify)
-    monkeypatch.setattr(accumulate, "_gather", gather)
+    monkeypatch.setattr(Accumulate, "gather", gather)
     attempt.verify(proofs)
     committed = {tensor.name for tensor in attempt.circuit.graph().tensors if tensor.committed}
     of_segment = sum(
@@ -119,7 +119,8 @@ def test_weights_that_were_not_decayed() -> None:
 
     with mock.patch.object(segment, "time_filters_of", lie):
         proofs = attempt.prove()
-    refused_by("operations.accumulate.verify: does not match", lambda: attempt.verify(proofs))
+    check = "operations.accumulate.Accumulate.verify: does not match"
+    refused_by(check, lambda: attempt.verify(proofs))
 
 
 @pytest.mark.parametrize("name", FROZEN)

@@ -16,10 +16,10 @@ from image_run import Attempt, circuit
 from zktrain.arguments.hints import Floor
 from zktrain.arguments.tensors import Tensor
 from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
-from zktrain.operations import Linear, UnitMap, unit_map, vanish
+from zktrain.operations import Linear, UnitMap, Vanish
 from zktrain.operations.base import StepGraph
 from zktrain.operations.maps import Reorder, Steps, Window
-from zktrain.prover import witness as transcript_witness
+from zktrain.prover.operations import unit_map as prover_map
 from zktrain.training import interpreter
 
 
@@ -97,8 +97,8 @@ def other_order(op: UnitMap, cells: Any, source: Tensor, output: Tensor) -> Any:
 
 def test_swapped_channels() -> None:
     """An image is flattened with the channels last, by a prover who takes that for the rule."""
-    true_values, true_map = interpreter.map_values, transcript_witness.apply_map
-    true_orders = unit_map._orders
+    true_values, true_map = interpreter.map_values, prover_map.apply_map
+    true_orders = prover_map.orders
 
     def values(map_: Any, cells: Any, source: Tensor, output: Tensor) -> Any:
         lie = isinstance(map_, Reorder) and source.grid
@@ -116,10 +116,10 @@ def test_swapped_channels() -> None:
 
     with (
         mock.patch.object(interpreter, "map_values", values),
-        mock.patch.object(transcript_witness, "apply_map", arrays),
+        mock.patch.object(prover_map, "apply_map", arrays),
     ):
         attempt = Attempt("maximum")
-        with mock.patch.object(unit_map, "_orders", orders):
+        with mock.patch.object(prover_map, "orders", orders):
             proofs = attempt.prove()
     with pytest.raises(SumcheckMismatch, match="map 'a"):
         attempt.verify(proofs)
@@ -221,7 +221,7 @@ def test_no_winner_is_seen_by_the_sum_alone() -> None:
     proofs = attempt.prove()
     with pytest.raises(OpeningMismatch):
         attempt.verify(proofs)
-    with mock.patch.object(vanish, "claim_zero"):
+    with mock.patch.object(Vanish, "claim_zero"):
         attempt.verify(attempt.prove())
 
 

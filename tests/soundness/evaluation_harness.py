@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import lookup
+from zktrain.arguments.records import DatasetClaim
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initialisation import Initialisation
@@ -30,8 +31,7 @@ from zktrain.circuit.weights import digest
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.layers import Layer
-from zktrain.operations import fixed, tally, unit_map, vanish
-from zktrain.operations.batch import DatasetClaim
+from zktrain.operations import Vanish, fixed, tally, unit_map
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import closing, segment
@@ -55,9 +55,9 @@ SECRET = bytes(range(32))
 UNIT = 1 << 32
 """A weight of 1."""
 
-MAP = Check(unit_map, "verify", "does not match")
-TALLY = Check(tally, "verify", "are not those of the predictions")
-FIXED = Check(fixed, "verify", "are not those in use")
+MAP = Check(unit_map, "UnitMap.verify", "does not match")
+TALLY = Check(tally, "Tally.verify", "are not those of the predictions")
+FIXED = Check(fixed, "Fixed.verify", "are not those in use")
 
 
 @cache
@@ -111,7 +111,7 @@ def evaluated_with(other: Weights) -> Iterator[None]:
 @contextmanager
 def without_vanish() -> Iterator[None]:
     """Prover and verifier of a graph that lets any tensor be anything."""
-    with mock.patch.object(vanish, "claim_zero", return_value=None):
+    with mock.patch.object(Vanish, "claim_zero", return_value=None):
         yield
 
 

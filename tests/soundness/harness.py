@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup
+from zktrain.arguments.records import DatasetClaim
 from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
@@ -35,10 +36,7 @@ from zktrain.commitment import ligerito, merkle, opening
 from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.layers import Layer
-from zktrain.operations import accumulate as weights
-from zktrain.operations import affine, linear, product, unit_map
-from zktrain.operations import batch as batches
-from zktrain.operations.batch import DatasetClaim
+from zktrain.operations import accumulate, batch, linear, matrix, product, unit_map
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import closing, segment
@@ -470,13 +468,13 @@ ROOT_SUM = Check(fraction_tree, "verify", "the sum over all lookups is not zero"
 ROOT_KEY = Check(fraction_tree, "verify", "a lookup key is zero")
 LAYER = Check(fraction_tree, "verify", "a layer of the fraction tree does not match")
 LEAVES = Check(lookup, "verify", "the claimed columns do not give the leaves")
-LINEAR = Check(linear, "reduce", "does not hold")
-AFFINE = Check(affine, "_verify_product", "does not match")
-TRANSPOSED = Check(affine, "_verify_product", "does not match")
-WEIGHTS = Check(weights, "verify", "does not match")
-PRODUCT = Check(product, "verify", "does not match")
-MAP = Check(unit_map, "verify", "does not match")
-BATCHES = Check(batches, "verify", "do not match")
+LINEAR = Check(linear, "Linear.reduce", "does not hold")
+AFFINE = Check(matrix, "verify", "does not match")
+TRANSPOSED = Check(matrix, "verify", "does not match")
+WEIGHTS = Check(accumulate, "Accumulate.verify", "does not match")
+PRODUCT = Check(product, "Product.verify", "does not match")
+MAP = Check(unit_map, "UnitMap.verify", "does not match")
+BATCHES = Check(batch, "Batch.verify", "do not match")
 OPENING = Check(opening, "verify", "do not reduce to the opened value")
 CLEAR_FOLD = Check(ligerito, "verify", "is not the fold of the last commitment")
 CLEAR_CLAIM = Check(ligerito, "verify", "does not satisfy the folded claim")

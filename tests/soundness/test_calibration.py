@@ -23,6 +23,7 @@ from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup, sumcheck
 from zktrain.arguments.claims import Ledger
+from zktrain.arguments.tensors import Shape
 from zktrain.commitment import opening
 from zktrain.commitment.packing import Claim, arrange, claim_on, pack
 from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch
@@ -30,19 +31,23 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
-from zktrain.operations import Product, product
+from zktrain.operations import Product
+from zktrain.operations.base import Context, StepGraph
 from zktrain.protocol import segment
 from zktrain.prover.arguments import fraction_tree as prover_fraction_tree
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.arguments import sumcheck as prover_sumcheck
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.operations import product
+from zktrain.prover.operations.base import Given
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables.tables import TABLES, Table
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
 TRIALS, SIGMA = 300, 3.3
+NOTHING = StepGraph((), ())
 ELEMENTS = Challenger.elements
 """The challenges of all of E."""
 
@@ -242,10 +247,11 @@ def test_false_products_that_cancel() -> None:
         with watching("product/out/gamma") as gammas:
             offset = lambda: polynomial(known[: many - 1], gammas[0])  # noqa: E731
             with forging("product/out", offset, known):
-                product.prove(prover, op, ledger(), witness)  # type: ignore[arg-type]
+                given = Given(witness)  # type: ignore[arg-type]
+                product.prove(op, prover, Context(NOTHING, Shape(1, 1), ledger()), given)
         verifier = VerifierChannel(_challenger(nonce), prover.proof())
         try:
-            product.verify(verifier, op, verifier_ledger)
+            op.verify(verifier, Context(NOTHING, Shape(1, 1), verifier_ledger))
         except SumcheckMismatch:
             return False
         left = [verifier_ledger.of(name) for name in ("left", "right")]
@@ -485,11 +491,11 @@ def test_whole_segment_with_a_false_activation() -> None:
     true_challenger, true_product = segment.challenger_of, product.prove
     hits: list[bool] = []
 
-    def prove_product(channel: Any, op: Any, ledger: Any, witness: Any) -> None:
+    def prove_product(op: Any, channel: Any, context: Any, given: Any) -> None:
         if op.output != "a1":
-            true_product(channel, op, ledger, witness)
+            true_product(op, channel, context, given)
             return
-        claims = ledger.of("a1")
+        claims, witness = context.ledger.of("a1"), given.witness
         factors = [
             witness.tensor(name).astype(np.int64).reshape(-1) for name in (op.left, op.right)
         ]
@@ -501,7 +507,7 @@ def test_whole_segment_with_a_false_activation() -> None:
                 return ext.inner(ext.powers(gammas[0], len(errors)), errors)
 
             with forging("product/a1", offset, known), watching("product/a1/point") as points:
-                true_product(channel, op, ledger, witness)
+                true_product(op, channel, context, given)
         hits.append(any(point in known[:3] for point in points) or not offset())
 
     def attempt(nonce: int) -> bool:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import lookup
+from zktrain.arguments.records import DatasetClaim
 from zktrain.commitment import ligero, opening
 from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -34,8 +35,6 @@ from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext
 from zktrain.field.goldilocks import P
-from zktrain.operations import batch as batches
-from zktrain.operations.batch import DatasetClaim
 from zktrain.prover.arguments import sumcheck
 from zktrain.prover.commitment import ligerito, merkle
 from zktrain.prover.commitment import ligero as prover_ligero
@@ -43,6 +42,7 @@ from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.kernels import field as kf
+from zktrain.prover.operations import batch as batches
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables.tables import TABLES
@@ -263,9 +263,8 @@ def test_batch_drawn_from_blinding_records() -> None:
     }
     true, prove = batches.prove, sumcheck.prove
 
-    def lie(
-        channel: Any, op: Any, shape: Any, order: Any, columns: Any, ledger: Any, *rest: Any
-    ) -> Any:
+    def lie(op: Any, channel: Any, context: Any, given: Any) -> Any:
+        columns, shape = given.columns[op.source], context.shape
         record: list[Ext] = []
 
         def watch(channel: Any, label: str, machine: Any, **more: Any) -> Any:
@@ -277,7 +276,7 @@ def test_batch_drawn_from_blinding_records() -> None:
             (at, factor), other = axis.parts(tuple(record))
             assert other is not None
             out = []
-            for point, _value in ledger.of(op.output):
+            for point, _value in context.ledger.of(op.output):
                 unit = shape.split(point)[0]
                 real = kf.evaluate(np.ascontiguousarray(columns).reshape(-1), at + unit)
                 blind = kf.evaluate(padded[op.source].reshape(-1), other[0] + unit)
@@ -288,7 +287,7 @@ def test_batch_drawn_from_blinding_records() -> None:
             mock.patch.object(sumcheck, "prove", watch),
             hh.message(f"batch/{op.source}/records", values),
         ):
-            return true(channel, op, shape, order, padded[op.source], ledger, *rest)
+            return true(op, channel, context, replace(given, columns=padded))
 
     def make() -> bytes:
         with mock.patch.object(batches, "prove", lie):

@@ -25,12 +25,12 @@ from zktrain.errors import (
 )
 from zktrain.field import extension as ext
 from zktrain.field.extension import ONE, ZERO, Ext, Point
-from zktrain.operations import product
 from zktrain.protocol.statement import lookup_entries
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.arguments import sumcheck
 from zktrain.prover.commitment import opening
 from zktrain.prover.kernels import integer_products
+from zktrain.prover.operations import product
 from zktrain.prover.protocol import segment
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables.tables import TABLES
@@ -357,9 +357,9 @@ class _Carrier:
             self.gammas[label] = element(challenger, label)
             return self.gammas[label]
 
-        def prove_product(channel: Any, op: Any, ledger: Any, witness: Any) -> None:
-            self.claims = ledger.of(op.output)
-            products(channel, op, ledger, witness)
+        def prove_product(op: Any, channel: Any, context: Any, given: Any) -> None:
+            self.claims = context.ledger.of(op.output)
+            products(op, channel, context, given)
 
         def run(channel: ProverChannel, label: str, machine: Any, **more: Any) -> Point:
             if label == f"product/{place}":

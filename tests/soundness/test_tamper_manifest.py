@@ -25,6 +25,7 @@ from tamper_manifest import Errors
 from tiny_run import TinyBundle, write_data, write_recipe
 
 import zktrain
+from zktrain.arguments.records import DatasetClaim
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
@@ -34,7 +35,6 @@ from zktrain.dataset.public_file import read_public
 from zktrain.dataset.scaling import Scaling
 from zktrain.errors import InputError, MalformedProof, ZktrainError
 from zktrain.field.goldilocks import P
-from zktrain.operations.batch import DatasetClaim
 from zktrain.protocol import closing, segment
 from zktrain.protocol.bundle import Bundle, SegmentProof, parse, parse_statement
 from zktrain.protocol.certificate import verify_certificate

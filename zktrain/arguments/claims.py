@@ -7,18 +7,13 @@ in each).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..errors import SumcheckMismatch, ZktrainError
 from ..field.extension import Ext, ExtVec, Point
 from ..field.forms import Scalar
 from ..transcript.channel import Difference, several
-
-if TYPE_CHECKING:
-    pass
-
 
 Check = Callable[[Difference, ZktrainError], None]
 """Requires a difference to be 0: the verifier's ``channel.check``, or :func:`judge`."""
@@ -46,15 +41,16 @@ class Ledger:
                 SumcheckMismatch(f"two claims on '{name}' at one point differ", stage=name),
             )
 
+    def add_all(self, claims: Iterable[tuple[str, Point, Scalar]]) -> None:
+        """Names, points and values."""
+        for claim in claims:
+            self.add(*claim)
+
     def find(self, name: str, point: Point) -> Scalar | None:
         return self._claims.get(name, {}).get(point)
 
     def of(self, name: str) -> list[tuple[Point, Scalar]]:
         return list(self._claims.get(name, {}).items())
-
-
-Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
-"""Values of tensors at points: the prover evaluates and sends them, the verifier receives them."""
 
 
 @dataclass(slots=True)

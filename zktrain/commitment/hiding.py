@@ -150,7 +150,8 @@ class _NoChallenger(Challenger):
 
 
 class DryChannel(HidingVerifier):
-    """Counts what a verifier would receive and multiply; checks are not computed."""
+    """Counts what a verifier would receive and multiply; checks are not computed. ``scalars`` are
+    all, those in clear too, ``inverses`` the checks that take two more where they are hidden."""
 
     dry = True
 
@@ -160,9 +161,16 @@ class DryChannel(HidingVerifier):
         self._used = 0
         self._products = []
         self._checks = []
+        self.scalars = 0
+        self.inverses = 0
 
     def receive_clear(self, label: str, count: int) -> list[Ext]:
+        self.scalars += count
         return [ZERO] * count
+
+    def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
+        self.inverses += 1
+        super().check_nonzero(label, left, right, error)
 
     def check(self, difference: Difference, error: ZktrainError) -> None:
         pass

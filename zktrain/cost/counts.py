@@ -23,12 +23,10 @@ from ..operations import (
     Product,
     UnitMap,
     Vanish,
-    unit_map,
 )
-from ..operations.base import Operation
+from ..operations.base import Operation, name_of
 from ..protocol import certificate
 from ..protocol.dry import SegmentClaims
-from ..protocol.relations import claim_order, name_of
 from ..protocol.statement import Statement, lookup_entries
 from .parts import (
     EXTENSION,
@@ -159,7 +157,7 @@ def _commit(statement: Statement, segment: int) -> Iterator[Work]:
 
 def _relations(statement: Statement, segment: int) -> Iterator[Work]:
     claims = statement.claims(segment)
-    for op in claim_order(statement.circuit.graph()):
+    for op in statement.circuit.graph().claim_order():
         yield _operation(statement, segment, op, claims)
 
 
@@ -235,7 +233,8 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
             kind = "linear"
         case UnitMap():
             source, many = graph.tensor(op.source), claims.tensors[op.output]
-            rounds = unit_map.variables(op, source)
+            summed = op.summed(source)
+            rounds = summed.stop - summed.start
             cells, table = many << shape.log_size(source), many << rounds
             amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
             multiplications = 2.0 * cells + ROUND[2] * table

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from ..arguments.tensors import log_cells
 from ..field.multilinear import log2_ceil
 from ..operations import Batch, Lookup
-from ..operations.base import Operation, StepGraph
-from ..protocol.relations import claim_order, name_of
+from ..operations.base import Operation, StepGraph, name_of
 from ..protocol.statement import Statement
 from .counts import layer_products
 from .parts import Work
@@ -99,7 +98,7 @@ def _relations(
         for number, layer in enumerate(statement.circuit.layers, 1)
         for found in layer.parameters()
     }
-    owners = {name_of(op): _owner(op, graph, weights) for op in claim_order(graph)}
+    owners = {name_of(op): _owner(op, graph, weights) for op in graph.claim_order()}
     out: dict[Owner, float] = {}
     for work, seconds in timed:
         if work.place[0] == "relations" and work.place[-1] in owners:

@@ -14,7 +14,6 @@ from ..commitment.parameters import Plan
 from ..protocol.segment import HEADER_BYTES
 from ..protocol.statement import Statement
 from ..transcript.channel import DIGEST_BYTES
-from .dry import segment_scalars
 
 FRAMES = 8 + 3 * 8 + 4 + 8
 """Magic, the lengths of three sections and of the closing proof, the number of segments."""
@@ -71,7 +70,7 @@ def segment_parts(statement: Statement, segment: int) -> dict[str, float]:
         + 8
         + DIGEST_BYTES
         + (8 if statement.work_bits(segment) else 0),
-        "lookups and relations": 16 * segment_scalars(statement, segment),
+        "lookups and relations": 16 * statement.claims(segment).scalars[hiding],
         **opening_parts(statement.packings(segment), statement.opening_plan(segment)),
     }
     if hiding:

@@ -26,6 +26,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import lookup
+from ..arguments.records import RecordAxis
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import (
     HIDING_LANE_LOG_MIN,
@@ -37,7 +38,6 @@ from ..commitment.parameters import (
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import ZERO, Ext, Point
-from ..operations.batch import RecordAxis
 from ..wire import VERSION
 from .scaling import BYTES, Scaling
 

@@ -7,7 +7,8 @@ here with a line below, and its twin.
 from __future__ import annotations
 
 from .accumulate import Accumulate
-from .affine import Affine, AffineTransposed
+from .affine import Affine
+from .affine_transposed import AffineTransposed
 from .base import Operation, StepGraph
 from .batch import Batch
 from .fixed import Fixed

@@ -14,16 +14,11 @@ Error ``(#claims + 3 (log B + log K)) / |E|``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ..arguments import sumcheck
-from ..arguments.claims import Ledger, WeightClaim, WeightLedger
-from ..arguments.tensors import Shape, Tensor, log_grid, log_units
-from ..arguments.time_filter import TimeFilter
+from ..arguments.claims import WeightClaim
+from ..arguments.tensors import log_grid, log_units
 from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import multilinear as ml
@@ -31,6 +26,7 @@ from ..field.extension import ONE, Ext, Point
 from ..field.forms import Scalar, combine
 from ..transcript.challenger import Challenger
 from ..transcript.channel import VerifierChannel
+from .base import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,136 +40,66 @@ class Accumulate:
     error: str
     bias_shift: int
 
-    def inputs(self) -> set[str]:
-        """See ``Operation``."""
-        return {self.activation, self.error}
+    @property
+    def label(self) -> str:
+        """Of its messages."""
+        return f"weights/{self.weight}"
 
-    def outputs(self) -> set[str]:
-        """See ``Operation``."""
-        return {self.weight}
+    def inputs(self) -> tuple[str, ...]:
+        return self.activation, self.error
 
+    def outputs(self) -> tuple[str, ...]:
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
-if TYPE_CHECKING:
-    from ..prover.arguments.claims import Witness
-    from ..prover.transcript.channel import ProverChannel
+    def samples(self, context: Context) -> int:
+        """Variables of the samples, places of the grid included."""
+        return context.shape.log_batch + log_grid(context.tensor(self.error))
 
-Boundary = Callable[[str, Point], Scalar]
-"""Value of a parameter's extension at the start or the end of the segment: evaluated where it is
-public, sent and opened where it is committed."""
+    def gather(
+        self, challenger: Challenger, context: Context
+    ) -> tuple[list[tuple[bool, WeightClaim]], list[Ext], Scalar]:
+        """All claims of one layer (flag: bias), the one at the segment's end included, their
+        batching powers and the sumcheck's target. The same for prover and verifier."""
+        rows, columns = (log_units(context.tensor(n)) for n in (self.activation, self.error))
+        point = tuple(challenger.elements(f"{self.label}/end", rows + columns))  # V -> P
+        column, row = point[:columns], point[columns:]
+        first, decay = context.time_filters(self.weight).end()
+        claims: list[tuple[bool, WeightClaim]] = []
+        starts: list[tuple[str, Point]] = []
+        for name, at in zip(self.outputs(), (row, ()), strict=False):
+            value = context.ends.value("end", name, column + at)
+            context.weights.add(name, WeightClaim(first, ONE, lambda: decay, at, column, value))
+            for claim in context.weights.claims[name]:
+                claims.append((name == self.bias, claim))
+                starts.append((name, claim.column + claim.row))
+        known = [context.ends.value("start", *start) for start in starts]
+        powers = ext.powers(challenger.element(f"{self.label}/gamma"), len(claims))  # V -> P
+        differences = [c.first * at - c.value for (_, c), at in zip(claims, known, strict=True)]
+        return claims, powers, combine(powers, differences)
 
+    def verify(self, channel: VerifierChannel, context: Context) -> None:
+        claims, powers, target = self.gather(channel.challenger, context)
+        samples = self.samples(context)
+        rounds = samples + context.shape.log_steps
+        reduced, point = sumcheck.verify(channel, self.label, target, rounds, 3)
+        count = sum(1 if bias else 2 for bias, _ in claims)
+        received = iter(channel.receive(f"{self.label}/factors", count))  # P -> V
+        products: list[Scalar] = []
+        for bias, claim in claims:
+            a: Scalar = Ext(1 << self.bias_shift)
+            if not bias:
+                a = next(received)
+                context.ledger.add(self.activation, claim.row + point, a)
+            e = next(received)
+            context.ledger.add(self.error, claim.column + point, e)
+            products.append(channel.multiply(a, e))
 
-def _gather(
-    challenger: Challenger,
-    op: Accumulate,
-    widths: tuple[int | Tensor, int | Tensor],
-    time_filter: TimeFilter,
-    weights: WeightLedger,
-    start: Boundary,
-    end: Boundary,
-) -> tuple[list[tuple[bool, WeightClaim]], list[Ext], Scalar]:
-    """All claims of one layer (flag: bias), their batching powers and the sumcheck's target."""
-    label = f"weights/{op.weight}"
-    rows, columns = (log_units(w) for w in widths)
-    point = tuple(challenger.elements(f"{label}/end", rows + columns))  # V -> P
-    column, row = point[:columns], point[columns:]
-    first, decay = time_filter.end()
-    claims = [(False, claim) for claim in weights.claims.get(op.weight, [])]
-    claims.append(
-        (False, WeightClaim(first, ONE, lambda: decay, row, column, end(op.weight, column + row)))
-    )
-    if op.bias is not None:
-        claims += [(True, claim) for claim in weights.claims.get(op.bias, [])]
-        at_end = WeightClaim(first, ONE, lambda: decay, (), column, end(op.bias, column))
-        claims.append((True, at_end))
-    starts = [
-        start(op.bias if bias and op.bias is not None else op.weight, claim.column + claim.row)
-        for bias, claim in claims
-    ]
-    powers = ext.powers(challenger.element(f"{label}/gamma"), len(claims))  # V -> P
-    differences = [
-        claim.first * known - claim.value for (_, claim), known in zip(claims, starts, strict=True)
-    ]
-    return claims, powers, combine(powers, differences)
+        def total() -> Scalar:
+            steps = ml.eq_table(point[samples:])
+            decays = [ext.dot(claim.decay, steps) for _, claim in claims]
+            return combine([p * d for p, d in zip(powers, decays, strict=True)], products)
 
-
-def prove(
-    channel: ProverChannel,
-    op: Accumulate,
-    widths: tuple[int | Tensor, int | Tensor],
-    time_filter: TimeFilter,
-    weights: WeightLedger,
-    start: Boundary,
-    end: Boundary,
-    shape: Shape,
-    ledger: Ledger,
-    witness: Witness,
-) -> None:
-    from ..prover.arguments import sumcheck as prover_sumcheck
-
-    label = f"weights/{op.weight}"
-    claims, powers, _ = _gather(channel.challenger, op, widths, time_filter, weights, start, end)
-    activation, error = witness.operand(op.activation), witness.operand(op.error)
-    batch = 1 << (shape.log_batch + log_grid(widths[1]))
-    terms = []
-    for power, (bias, claim) in zip(powers, claims, strict=True):
-        if bias:
-            a = np.zeros((2, activation.steps * batch), dtype=np.uint64)
-            a[0] = 1 << op.bias_shift
-        else:
-            a = activation.over_units(claim.row)
-        e = error.over_units(claim.column)
-        decay = np.ascontiguousarray(np.repeat(ext.scale(claim.decay, power), batch, axis=1))
-        terms.append((decay, a, e))
-    machine = prover_sumcheck.ProductMachine(terms)
-    point = prover_sumcheck.prove(channel, label, machine)
-    sent: list[Ext] = []
-    for (bias, claim), (_, at_row, at_column) in zip(claims, machine.finals(), strict=True):
-        sent += [at_column] if bias else [at_row, at_column]
-        if not bias:
-            ledger.add(op.activation, claim.row + point, at_row)
-        ledger.add(op.error, claim.column + point, at_column)
-    channel.send(f"{label}/factors", sent)  # P -> V
-
-
-def verify(
-    channel: VerifierChannel,
-    op: Accumulate,
-    widths: tuple[int | Tensor, int | Tensor],
-    time_filter: TimeFilter,
-    weights: WeightLedger,
-    start: Boundary,
-    end: Boundary,
-    shape: Shape,
-    ledger: Ledger,
-) -> None:
-    label = f"weights/{op.weight}"
-    claims, powers, target = _gather(
-        channel.challenger, op, widths, time_filter, weights, start, end
-    )
-    samples = shape.log_batch + log_grid(widths[1])
-    rounds = samples + shape.log_steps
-    reduced, point = sumcheck.verify(channel, label, target, rounds, 3)
-    count = sum(1 if bias else 2 for bias, _ in claims)
-    received = channel.receive(f"{label}/factors", count)  # P -> V
-    products: list[Scalar] = []
-    at = 0
-    for bias, claim in claims:
-        a: Scalar = Ext(1 << op.bias_shift)
-        if not bias:
-            a = received[at]
-            at += 1
-            ledger.add(op.activation, claim.row + point, a)
-        e = received[at]
-        at += 1
-        ledger.add(op.error, claim.column + point, e)
-        products.append(channel.multiply(a, e))
-
-    def total() -> Scalar:
-        steps = ml.eq_table(point[samples:])
-        decays = [ext.dot(claim.decay, steps) for _, claim in claims]
-        return combine([p * d for p, d in zip(powers, decays, strict=True)], products)
-
-    channel.check(
-        lambda: total() - reduced,
-        SumcheckMismatch(f"the update of '{op.weight}' does not match", stage="weights"),
-    )
+        channel.check(
+            lambda: total() - reduced,
+            SumcheckMismatch(f"the update of '{self.weight}' does not match", stage="weights"),
+        )

@@ -1,25 +1,40 @@
-"""What every operation is, and one training step as a graph of them.
+"""What every operation is, one training step as a graph of them, and what their proofs share.
 
 To a matrix product the places of the grid are samples, the taps are units.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..arguments.tensors import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments.claims import Ledger, WeightLedger
+from ..arguments.records import DatasetClaim, RecordAxis
+from ..arguments.tensors import Shape, Tensor
+from ..arguments.time_filter import PlainSteps, TimeFilter
+from ..field.extension import Point
+from ..field.forms import Scalar
+from ..transcript.channel import VerifierChannel
 
 
 class Operation(Protocol):
     """One relation between tensors of a step; ``operations`` lists them all."""
 
-    def inputs(self) -> set[str]:
+    def inputs(self) -> tuple[str, ...]:
         """Tensors and weights that it makes claims on."""
         ...
 
-    def outputs(self) -> set[str]:
-        """Tensors and weights whose claims it consumes."""
+    def outputs(self) -> tuple[str, ...]:
+        """Tensors and weights whose claims it consumes; what it is called by comes first."""
+        ...
+
+    def verify(self, channel: VerifierChannel, context: Context) -> None:
+        """Reduce all claims on the outputs to claims on the inputs."""
         ...
 
 
@@ -37,3 +52,104 @@ class StepGraph:
             if tensor.name == name:
                 return tensor
         raise KeyError(name)
+
+    def claim_order(self) -> list[Operation]:
+        """Operations so that all claims on an output exist before its operation is reached; without
+        lookups, which are proved before.
+
+        Claims flow from outputs to inputs; a weight is the output of its ``Accumulate`` or
+        ``Fixed``.
+        """
+        waiting = [op for op in self.operations if op.inputs() or op.outputs()]
+        consumers = Counter(name for op in waiting for name in op.inputs())
+        done: list[Operation] = []
+        while waiting:
+            for place, op in enumerate(waiting):
+                if not any(consumers[name] for name in op.outputs()):
+                    done.append(op)
+                    consumers.subtract(op.inputs())
+                    del waiting[place]
+                    break
+            else:
+                raise ValueError("the step graph has a cycle of claims")
+        return done
+
+
+def name_of(op: Operation) -> str:
+    """What a profile calls an operation: its kind and what it defines."""
+    return f"{type(op).__name__.lower()} {(*op.outputs(), *op.inputs())[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryClaim:
+    """Committed weights ``name`` at one end have ``value`` at ``point``."""
+
+    side: str
+    name: str
+    point: Point
+    value: Scalar
+
+
+class Ends:
+    """Weights at both ends (``start``, ``end``) and those that no step changes (``fixed``), each
+    evaluated once: where they are public by the verifier itself, where they are ``committed`` by
+    being sent."""
+
+    def __init__(
+        self, values: Callable[[str, str, Point], Scalar], committed: tuple[str, ...] = ()
+    ) -> None:
+        self._values = values
+        self._committed = committed
+        self._known: dict[tuple[str, str, Point], Scalar] = {}
+
+    def value(self, side: str, name: str, point: Point) -> Scalar:
+        """Of the parameter's extension."""
+        key = (side, name, point)
+        if key not in self._known:
+            self._known[key] = self._values(side, name, point)
+        return self._known[key]
+
+    def claims(self) -> list[BoundaryClaim]:
+        """What the boundaries' commitments have to show."""
+        return [
+            BoundaryClaim(*key, value)
+            for key, value in self._known.items()
+            if key[0] in self._committed
+        ]
+
+
+def _unknown(side: str, name: str, point: Point) -> Scalar:
+    raise ValueError(f"the {side} weights are not given")
+
+
+def _no_steps() -> PlainSteps:
+    return PlainSteps(np.zeros(0, dtype=np.uint64))
+
+
+def _no_records() -> NDArray[np.int64]:
+    return np.zeros((0, 0), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """A segment as both sides know it, and its open claims: on tensors in the ``ledger``, on
+    ``weights`` of the steps, at the segment's ``ends``, on the ``dataset``.
+
+    ``time_filters`` say how the updates of a weight (by its name) and of its bias add up, ``order``
+    are the records of every step, ``counts`` the public matrix of a ``Tally``.
+    """
+
+    graph: StepGraph
+    shape: Shape
+    ledger: Ledger
+    time_filters: Callable[[str], TimeFilter] = field(default_factory=lambda: lambda _: _no_steps())
+    records: RecordAxis = field(default_factory=lambda: RecordAxis(0))
+    order: NDArray[np.int64] = field(default_factory=_no_records)
+    counts: NDArray[np.int64] | None = None
+    ends: Ends = field(default_factory=lambda: Ends(_unknown))
+    weights: WeightLedger = field(default_factory=WeightLedger)
+    dataset: list[DatasetClaim] = field(default_factory=list)
+
+    def tensor(self, name: str) -> Tensor:
+        """Of the graph."""
+        return self.graph.tensor(name)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ..arguments.hints import Floor, Hint, Sign
 from ..arguments.tensors import Tensor
-from .affine import Affine, AffineTransposed
+from .affine import Affine
+from .affine_transposed import AffineTransposed
 from .base import Operation, StepGraph
 from .extent import Extent
 from .fixed_point import FixedPoint

@@ -6,14 +6,13 @@ itself, whatever filter acts on the weights of other layers. Exact; no error ter
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..arguments.claims import WeightClaim, WeightLedger
+from ..arguments.claims import WeightClaim
 from ..errors import SumcheckMismatch
-from ..field.extension import Ext, Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
+from .base import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +23,22 @@ class Fixed:
     weight: str
     bias: str | None
 
-    def inputs(self) -> set[str]:
-        """See ``Operation``."""
-        return set()
+    def inputs(self) -> tuple[str, ...]:
+        return ()
 
-    def outputs(self) -> set[str]:
-        """See ``Operation``."""
-        return {self.weight}
+    def outputs(self) -> tuple[str, ...]:
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
+    def verify(self, channel: VerifierChannel, context: Context) -> None:
+        """The prover sends nothing."""
+        for name in self.outputs():
+            for claim in context.weights.claims.get(name, []):
 
-def verify(
-    channel: VerifierChannel,
-    op: Fixed,
-    weights: WeightLedger,
-    public_value: Callable[[str, Point], Ext],
-) -> None:
-    """``public_value(name, point)`` evaluates padded weights; the prover sends nothing."""
-    names = [op.weight] if op.bias is None else [op.weight, op.bias]
-    for name in names:
-        for claim in weights.claims.get(name, []):
+                def difference(name: str = name, claim: WeightClaim = claim) -> Scalar:
+                    public = context.ends.value("fixed", name, claim.column + claim.row)
+                    return claim.constant * public - claim.value
 
-            def difference(name: str = name, claim: WeightClaim = claim) -> Scalar:
-                return claim.constant * public_value(name, claim.column + claim.row) - claim.value
-
-            channel.check(
-                difference,
-                SumcheckMismatch(f"the weights '{name}' are not those in use", stage="weights"),
-            )
+                channel.check(
+                    difference,
+                    SumcheckMismatch(f"the weights '{name}' are not those in use", stage="weights"),
+                )

@@ -9,14 +9,20 @@ sent. Exact; no error term.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..arguments.claims import Check, Exchange, Ledger, judge
+from ..arguments.claims import Check, judge
 from ..arguments.tensors import Shape, Tensor, coordinates, log_width, real
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import HALF, Ext, Point
-from .base import StepGraph
+from ..field.forms import Scalar
+from ..transcript.channel import VerifierChannel
+from .base import Context, StepGraph
+
+Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
+"""Values of tensors at points: the prover evaluates and sends them, the verifier receives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,51 +39,48 @@ class Linear:
     terms: tuple[tuple[int, str], ...]
     constant: int = 0
 
-    def inputs(self) -> set[str]:
-        """See ``Operation``."""
-        return {name for _, name in self.terms}
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(name for _, name in self.terms)
 
-    def outputs(self) -> set[str]:
-        """See ``Operation``."""
-        return {self.output}
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
 
+    def verify(self, channel: VerifierChannel, context: Context) -> None:
+        def receive(label: str, wanted: Sequence[tuple[str, Point]]) -> Sequence[Scalar]:
+            return channel.receive(label, len(wanted)) if wanted else []  # P -> V
 
-def reduce(
-    op: Linear,
-    graph: StepGraph,
-    shape: Shape,
-    ledger: Ledger,
-    exchange: Exchange,
-    check: Check = judge,
-) -> None:
-    """Prover and verifier differ in ``exchange`` and ``check`` only."""
-    output = graph.tensor(op.output)
-    for point, value in ledger.of(op.output):
-        rest = value - shape.indicator(output, point) * op.constant
-        unknown: list[tuple[Ext, str, Point, bool]] = []
-        for coefficient, name in op.terms:
-            factor, at, solvable = _map(shape, output, graph.tensor(name), coefficient, point)
-            known = ledger.find(name, at)
-            if known is None:
-                unknown.append((factor, name, at, solvable))
+        self.reduce(context, receive, channel.check)
+
+    def reduce(self, context: Context, exchange: Exchange, check: Check = judge) -> None:
+        """Prover and verifier differ in ``exchange`` and ``check`` only."""
+        graph, shape, ledger = context.graph, context.shape, context.ledger
+        output = graph.tensor(self.output)
+        for point, value in ledger.of(self.output):
+            rest = value - shape.indicator(output, point) * self.constant
+            unknown: list[tuple[Ext, str, Point, bool]] = []
+            for coefficient, name in self.terms:
+                factor, at, solvable = _map(shape, output, graph.tensor(name), coefficient, point)
+                known = ledger.find(name, at)
+                if known is None:
+                    unknown.append((factor, name, at, solvable))
+                else:
+                    rest = rest - factor * known
+            solved = _choose(unknown, graph)
+            asked = [item for item in unknown if item is not solved]
+            values = exchange(f"linear/{self.output}", [(name, at) for _, name, at, _ in asked])
+            for (factor, name, at, _), sent in zip(asked, values, strict=True):
+                ledger.add(name, at, sent)
+                rest = rest - factor * sent
+            if solved is not None:
+                factor, name, at, _ = solved
+                ledger.add(name, at, rest * factor.inverse())
             else:
-                rest = rest - factor * known
-        solved = _choose(unknown, graph)
-        asked = [item for item in unknown if item is not solved]
-        values = exchange(f"linear/{op.output}", [(name, at) for _, name, at, _ in asked])
-        for (factor, name, at, _), sent in zip(asked, values, strict=True):
-            ledger.add(name, at, sent)
-            rest = rest - factor * sent
-        if solved is not None:
-            factor, name, at, _ = solved
-            ledger.add(name, at, rest * factor.inverse())
-        else:
-            check(
-                lambda: rest,  # noqa: B023
-                SumcheckMismatch(
-                    f"the linear relation of '{op.output}' does not hold", stage="linear"
-                ),
-            )
+                check(
+                    lambda: rest,  # noqa: B023
+                    SumcheckMismatch(
+                        f"the linear relation of '{self.output}' does not hold", stage="linear"
+                    ),
+                )
 
 
 def _map(

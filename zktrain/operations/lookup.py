@@ -1,8 +1,14 @@
-"""Lookups: cells are rows of a public table; ``arguments.lookup`` proves all of them at once."""
+"""Lookups: cells are rows of a public table. ``arguments.lookup`` proves all of a segment at once,
+before all other operations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from ..arguments.lookup import Entry
+from ..arguments.tensors import Shape
+from ..transcript.channel import VerifierChannel
+from .base import Context, StepGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +25,25 @@ class Lookup:
     columns: tuple[str, ...]
     offset: int = 0
 
-    def inputs(self) -> set[str]:
-        """See ``Operation``."""
-        return set()
+    def inputs(self) -> tuple[str, ...]:
+        return ()
 
-    def outputs(self) -> set[str]:
-        """See ``Operation``."""
-        return set()
+    def outputs(self) -> tuple[str, ...]:
+        return ()
+
+    def verify(self, channel: VerifierChannel, context: Context) -> None:
+        """Nothing is left: all lookups are proved at once, before."""
+
+
+def entries_of(graph: StepGraph, shape: Shape) -> list[Entry]:
+    """The lookups of a segment, in the order of the graph."""
+    entries = []
+    for op in graph.operations:
+        if isinstance(op, Lookup):
+            first = graph.tensor(op.columns[0])
+            indicator = None
+            if op.table == "exp":
+                indicator = lambda point, first=first: shape.indicator(first, point)  # noqa: E731
+            size = shape.log_size(first)
+            entries.append(Entry(op.table, op.columns, size, op.offset, indicator))
+    return entries

@@ -21,7 +21,8 @@ from typing import assert_never
 from ..arguments.hints import Column, FirstLargest, Floor, Hint, Normaliser, Sign
 from ..arguments.tensors import Tensor
 from .accumulate import Accumulate
-from .affine import Affine, AffineTransposed
+from .affine import Affine
+from .affine_transposed import AffineTransposed
 from .build import MEAN_BITS, Build
 from .extent import Extent
 from .fixed import Fixed

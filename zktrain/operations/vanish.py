@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arguments.claims import Ledger
-from ..arguments.tensors import Shape, Tensor
 from ..field.extension import ZERO
 from ..transcript.challenger import Challenger
+from ..transcript.channel import VerifierChannel
+from .base import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,17 @@ class Vanish:
 
     source: str
 
-    def inputs(self) -> set[str]:
-        """See ``Operation``."""
-        return {self.source}
+    def inputs(self) -> tuple[str, ...]:
+        return (self.source,)
 
-    def outputs(self) -> set[str]:
-        """See ``Operation``."""
-        return set()
+    def outputs(self) -> tuple[str, ...]:
+        return ()
 
+    def claim_zero(self, challenger: Challenger, context: Context) -> None:
+        """The same for prover and verifier: the claim that remains to be shown."""
+        variables = context.shape.log_size(context.tensor(self.source))
+        point = challenger.elements(f"vanish/{self.source}", variables)  # V -> P
+        context.ledger.add(self.source, tuple(point), ZERO)
 
-def claim_zero(challenger: Challenger, tensor: Tensor, shape: Shape, ledger: Ledger) -> None:
-    """The same for prover and verifier: the claim that remains to be shown."""
-    point = challenger.elements(f"vanish/{tensor.name}", shape.log_size(tensor))  # V -> P
-    ledger.add(tensor.name, tuple(point), ZERO)
+    def verify(self, channel: VerifierChannel, context: Context) -> None:
+        self.claim_zero(channel.challenger, context)

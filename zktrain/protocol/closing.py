@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..arguments.records import DatasetClaim
 from ..commitment import opening
 from ..commitment.hiding import verifier_channel
 from ..commitment.packing import Claim, Term
 from ..dataset.commitment import DatasetHeader, blinding
-from ..operations.batch import DatasetClaim
 from ..spans import Bytes
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel

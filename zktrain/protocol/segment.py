@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..arguments import lookup
 from ..arguments.claims import Ledger
+from ..arguments.records import DatasetClaim
 from ..arguments.tensors import log_width
 from ..arguments.time_filter import TimeFilter
 from ..circuit.circuit import Circuit
@@ -27,15 +28,14 @@ from ..commitment.packing import Claim, claim_on
 from ..errors import MalformedProof
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
-from ..operations.base import StepGraph
-from ..operations.batch import DatasetClaim
+from ..operations.base import BoundaryClaim, Context, Ends, StepGraph
+from ..operations.lookup import entries_of
 from ..spans import Bytes
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
-from . import relations as relation_proofs
+from . import walk
 from .parameters import parameter_digest
-from .relations import BoundaryClaim, Relations
-from .statement import Provable, lookup_entries
+from .statement import Provable
 
 _HEADER = struct.Struct("<III32s32s32s")
 HEADER_BYTES = _HEADER.size
@@ -114,16 +114,18 @@ def committed_sides(statement: Provable, segment: int) -> dict[str, int]:
     return {side: number for number, side in enumerate(statement.committed_sides(segment), 1)}
 
 
-def relations_of(statement: Provable, segment: int) -> Relations:
+def context_of(statement: Provable, segment: int, ledger: Ledger, ends: Ends) -> Context:
+    """What both sides know; the order is :func:`segment_order`'s."""
     shape = statement.shape(segment)
-    return Relations(
+    return Context(
         statement.circuit.graph(),
         shape,
-        lookup_entries(statement.circuit, shape),
+        ledger,
         time_filters_of(statement, segment),
         statement.dataset.record_axis,
-        statement.committed_sides(segment),
+        segment_order(statement, segment),
         statement.counts(segment),
+        ends,
     )
 
 
@@ -191,10 +193,9 @@ def check_messages(
     segment = header.index
     root = channel.receive_digest("commitment")  # P -> V
     channel.receive_work("work", statement.work_bits(segment))  # P -> V
-    relations = relations_of(statement, segment)
-    ledger = Ledger(channel.check)
-    for name, point, value in lookup.verify(channel, "lookup", relations.entries):
-        ledger.add(name, point, value)
+    graph, ledger = statement.circuit.graph(), Ledger(channel.check)
+    entries = entries_of(graph, statement.shape(segment))
+    ledger.add_all(lookup.verify(channel, "lookup", entries))
 
     tables: dict[tuple[str, str], ml.IntegerTable] = {}
 
@@ -205,13 +206,14 @@ def check_messages(
             tables[side, name] = ml.IntegerTable(public[side][name])
         return tables[side, name].evaluate(point)
 
-    order = segment_order(statement, segment)
-    open_claims = relation_proofs.verify(channel, relations, ledger, public_value, order)
-
-    counts = [lookup.multiplicity(name) for name in lookup.tables_of(relations.entries)]
     sides = committed_sides(statement, segment)
-    claims = opening_claims(relations.graph, ledger, counts, open_claims.boundaries, sides)
+    ends = walk.ends(channel, tuple(sides), public_value)
+    context = context_of(statement, segment, ledger, ends)
+    walk.verify(channel, context)
+
+    counts = [lookup.multiplicity(name) for name in lookup.tables_of(entries)]
+    claims = opening_claims(graph, ledger, counts, ends.claims(), sides)
     roots = [root] + [{"start": header.start, "end": header.end}[side] for side in sides]
     packings = statement.packings(segment)
     opening.verify(channel, "opening", roots, packings, claims, statement.query_bits)
-    return open_claims.dataset
+    return context.dataset

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import lookup
+from ..arguments.records import RecordAxis
 from ..arguments.tensors import Shape, log_grid, log_units, log_width
 from ..arguments.time_filter import PlainSteps, TimeFilter
 from ..circuit.bounds import MAX_SEGMENT_LOG as MAX_SEGMENT_LOG
@@ -40,22 +41,18 @@ from ..operations import (
     Affine,
     AffineTransposed,
     Batch,
-    Lookup,
     Product,
     Tally,
     UnitMap,
     Vanish,
-    tally,
-    unit_map,
 )
 from ..operations.base import StepGraph
-from ..operations.batch import RecordAxis
+from ..operations.lookup import entries_of
 from ..tables.tables import TABLES
 from ..wire import VERSION
 from . import dry, soundness
 from .certificate import certificate_terms
 from .dry import SegmentClaims
-from .relations import Relations
 
 FORMAT = f"zktrain-statement-{VERSION}"
 PROTOCOL = {
@@ -104,33 +101,14 @@ def segment_tensors(circuit: Program, shape: Shape) -> list[tuple[str, int, int]
 
 def lookup_entries(circuit: Program, shape: Shape) -> list[lookup.Entry]:
     """The lookups of a segment, in the order of the graph."""
-    graph = circuit.graph()
-    entries = []
-    for op in graph.operations:
-        if isinstance(op, Lookup):
-            first = graph.tensor(op.columns[0])
-            indicator = None
-            if op.table == "exp":
-                indicator = lambda point, first=first: shape.indicator(first, point)  # noqa: E731
-            entries.append(
-                lookup.Entry(op.table, op.columns, shape.log_size(first), op.offset, indicator)
-            )
-    return entries
-
-
-def dry_relations(
-    circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis
-) -> Relations:
-    """Of a dry run, which computes nothing of the filter's size."""
-    entries, nothing = lookup_entries(circuit, shape), PlainSteps(np.zeros(0, dtype=np.uint64))
-    return Relations(circuit.graph(), shape, entries, lambda _: nothing, records, sides)
+    return entries_of(circuit.graph(), shape)
 
 
 @lru_cache(maxsize=64)
 def _claims(
     circuit: Program, shape: Shape, sides: tuple[str, ...], records: RecordAxis
 ) -> SegmentClaims:
-    return dry.count(dry_relations(circuit, shape, sides, records))
+    return dry.count(circuit.graph(), shape, sides, records)
 
 
 def _most_samples(records: int) -> int:
@@ -373,12 +351,13 @@ class Provable(ABC):
                 samples = log_grid(graph.tensor(op.error)) + shape.log_batch
                 updates += many + 3 * (samples + shape.log_steps) + ends
             elif isinstance(op, UnitMap):
-                maps += on[op.output] + 2 * unit_map.variables(op, graph.tensor(op.source))
+                summed = op.summed(graph.tensor(op.source))
+                maps += on[op.output] + 2 * (summed.stop - summed.start)
             elif isinstance(op, Vanish):
                 maps += shape.log_size(graph.tensor(op.source))
             elif isinstance(op, Tally):
-                left, right, rounds = tally.variables(op, graph, shape)
-                counts += left + right + 2 * rounds
+                ends = sum(log_units(graph.tensor(name)) for name in (op.left, op.right))
+                counts += ends + 2 * (shape.log_batch + shape.log_steps)
         if maps:
             terms.append(soundness.sumcheck_term(part, "maps of units", maps))
         if counts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...arguments.records import DatasetClaim
 from ...commitment.hiding import verifier_channel
-from ...operations.batch import DatasetClaim
 from ...profile import mark
 from ...protocol.closing import challenger_of, check_messages, opening_claims
 from ...protocol.segment import SegmentHeader

@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 from ...arguments import lookup
 from ...arguments.claims import Ledger
+from ...arguments.records import DatasetClaim
 from ...arguments.tensors import Shape
-from ...operations.batch import DatasetClaim
+from ...operations.lookup import entries_of
 from ...profile import mark
 from ...progress import Progress, silent
-from ...protocol import relations as relation_proofs
 from ...protocol.segment import (
     SegmentHeader,
     challenger_of,
     check_messages,
     committed_sides,
+    context_of,
     opening_claims,
-    relations_of,
-    segment_order,
     split_weights,
     verifier_of,
 )
@@ -32,8 +31,10 @@ from ..arguments import lookup as prover_lookup
 from ..commitment import opening
 from ..commitment.commit import Committed, commit
 from ..commitment.hiding import prover_channel
+from ..operations.base import Given
 from ..randomness import Randomness, system
 from ..witness import SegmentWitness
+from . import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,10 @@ def prove(
         random,
     )
     mark("columns")
-    relations = relations_of(statement, segment)
-    values = [_lookup_values(witness, shape, entry) for entry in relations.entries]
+    entries = entries_of(graph, shape)
+    values = [_lookup_values(witness, shape, entry) for entry in entries]
     if counts is None:
-        counts = prover_lookup.count_lookups(relations.entries, values)
+        counts = prover_lookup.count_lookups(entries, values)
     tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
     committed = commit(statement.packing(segment), {**tensors, **counts}, random)
     channel.send_digest("commitment", committed.root)  # P -> V
@@ -100,28 +101,20 @@ def prove(
 
     progress("lookups", 0, 1, segment=segment)
     ledger = Ledger()
-    for name, point, value in prover_lookup.prove(
-        channel, "lookup", relations.entries, values, counts
-    ):
-        ledger.add(name, point, value)
+    ledger.add_all(prover_lookup.prove(channel, "lookup", entries, values, counts))
     del values
 
     progress("relations", 0, 1, segment=segment)
     both = {"start": start, "end": end}
     sides = committed_sides(statement, segment)
-    open_claims = relation_proofs.prove(
-        channel,
-        relations,
-        ledger,
-        witness,
-        {**{side: boundary.padded for side, boundary in both.items()}, "fixed": fixed or {}},
-        segment_order(statement, segment),
-        columns,
-        blinding,
-    )
+    padded = {side: boundary.padded for side, boundary in both.items()}
+    ends = walk.ends(channel, tuple(sides), padded)
+    context = context_of(statement, segment, ledger, ends)
+    first = {**start.padded, **(fixed or {})}
+    walk.prove(channel, context, Given(witness, first, columns, blinding))
 
     progress("opening", 0, 1, segment=segment)
-    claims = opening_claims(graph, ledger, list(counts), open_claims.boundaries, sides)
+    claims = opening_claims(graph, ledger, list(counts), ends.claims(), sides)
     commitments = [committed]
     commitments += [both[side].committed for side in sides]  # type: ignore[misc]
     opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
@@ -133,7 +126,7 @@ def prove(
         mark("hiding: proof")
         channel.close(replay)
         mark(None)
-    return channel.proof(), open_claims.dataset
+    return channel.proof(), context.dataset
 
 
 def _lookup_values(
@@ -143,6 +136,6 @@ def _lookup_values(
     if entry.indicator is not None:
         tensor = witness.tensor(entry.columns[0])
         real = np.zeros(tensor.shape, dtype=np.uint8)
-        real[shape.real(witness.definition(entry.columns[0]))] = 1
+        real[shape.real(witness.graph.tensor(entry.columns[0]))] = 1
         columns.append(real.reshape(-1))
     return prover_lookup.Values(tuple(columns))

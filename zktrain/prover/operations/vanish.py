@@ -1,0 +1,12 @@
+"""Prover of ``operations.vanish``."""
+
+from __future__ import annotations
+
+from ...operations import Vanish
+from ...operations.base import Context
+from ..transcript.channel import ProverChannel
+from .base import Given
+
+
+def prove(op: Vanish, channel: ProverChannel, context: Context, given: Given) -> None:
+    op.claim_zero(channel.challenger, context)
