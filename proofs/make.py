@@ -21,10 +21,10 @@ from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
-from zktrain.optimizers.momentum import Momentum
 
 from zktrain._verify import verify
 from zktrain.arguments import lookup
+from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
@@ -38,6 +38,8 @@ from zktrain.errors import ZktrainError
 from zktrain.field.extension import Ext
 from zktrain.layers import Add, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import segment
 from zktrain.protocol.bundle import Bundle, SegmentProof
 from zktrain.protocol.segment import SegmentHeader
@@ -98,7 +100,7 @@ def _circuit(widths: tuple[int, int, int], loss: str, batch: int, steps: int, se
         Layer("fc2", widths[1], widths[2], "fc2.weight", "fc2.bias", False),
     )
     start = Initialisation("seed", seed)
-    return Circuit(layers, loss, FixedPoint(), batch, steps, ((0, 3),), seed, start)
+    return Circuit(layers, loss, FixedPoint(), batch, steps, Sgd(((0, 3),)), seed, start)
 
 
 CROSS_ENTROPY = Example(
@@ -142,8 +144,7 @@ IMAGE = _other(
 MOMENTUM = _other(
     "momentum-two-segments",
     False,
-    momentum=Momentum(round(0.9 * 2**40), True, 0, 4),
-    multipliers=((0, 1_200_000),),
+    optimizer=FilteredSgd(((0, 1_200_000),), round(0.9 * 2**40), True, 0, 4),
     fixed_point=FixedPoint(rate_bits=12),
 )
 FROZEN = _other("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
@@ -265,11 +266,14 @@ class Prover:
             counts = _counts(statement, index, witness)
             if self.recount is not None:
                 self.recount(counts)
-            multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
-            multipliers[:steps] = trained.multipliers_at(at, steps)
+            filters = segment.time_filters_of(statement, index)
+            if isinstance(trained.optimizer, Sgd):
+                multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
+                multipliers[:steps] = trained.optimizer.multipliers_at(trained, at, steps)
+                filters = lambda _, m=multipliers: PlainSteps(m)  # noqa: E731
             with (
-                mock.patch.object(segment, "multipliers_of", lambda *_, m=multipliers: m),
-                mock.patch.object(prover_segment, "segment_order", lambda *_, o=order: o),
+                mock.patch.object(segment, "time_filters_of", lambda *_, f=filters: f),
+                mock.patch.object(segment, "segment_order", lambda *_, o=order: o),
             ):
                 proof, found = prover_segment.prove(
                     statement,
@@ -343,7 +347,13 @@ def _other_rows() -> Records:
 
 
 def _scheduled(*entries: tuple[int, int]) -> Circuit:
-    return replace(MSE.circuit, multipliers=entries)
+    return replace(MSE.circuit, optimizer=Sgd(entries))
+
+
+def _still(circuit: Circuit) -> Circuit:
+    """Without momentum, in the same stretches."""
+    multipliers = circuit.optimizer.multipliers
+    return replace(circuit, optimizer=FilteredSgd(multipliers, 0, False, 0, 4))
 
 
 FORGED: dict[str, tuple[str, Prover]] = {
@@ -374,7 +384,7 @@ FORGED: dict[str, tuple[str, Prover]] = {
     "second-largest-wins": ("LookupMismatch", Prover(IMAGE, edit=_other_winner)),
     "another-momentum": (
         "SumcheckMismatch",
-        Prover(MOMENTUM, trains=replace(MOMENTUM.circuit, momentum=Momentum(0, False, 0, 4))),
+        Prover(MOMENTUM, trains=_still(MOMENTUM.circuit)),
     ),
     "frozen-layer-trained": (
         "StatementMismatch",
@@ -388,7 +398,7 @@ FORGED_HIDING: dict[str, tuple[str, Prover]] = {
         "HiddenMismatch",
         Prover(
             HIDING_MSE,
-            trains=replace(HIDING_MSE.circuit, multipliers=((0, 3), (2, 0), (3, 3))),
+            trains=replace(HIDING_MSE.circuit, optimizer=Sgd(((0, 3), (2, 0), (3, 3)))),
         ),
     ),
 }
