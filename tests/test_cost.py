@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patched import everywhere
 from tiny_run import TinyBundle, make_bundle, write_data, write_recipe
 from typer.testing import CliRunner
 
@@ -89,11 +90,13 @@ def counted(
         seen["leaves"].append(2 * leaves.pairs)
         return prove(channel, label, leaves)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        everywhere(ntt, "transform", counting_transform),
+        everywhere(sha256, "hash_rows", counting_hash),
+        everywhere(fraction_tree, "prove", counting_tree),
+    ):
         patch.setattr(ntt, "_vector_cells", lambda: 1)  # lanes as they are, none to fill up
-        patch.setattr(ntt, "transform", counting_transform)
-        patch.setattr(sha256, "hash_rows", counting_hash)
-        patch.setattr(fraction_tree, "prove", counting_tree)
         proved = zktrain.prove(run, zero_knowledge=False)
     return statement_of(proved.path), seen
 

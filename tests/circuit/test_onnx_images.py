@@ -546,8 +546,8 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "transpose": (other("Transpose", perm=[0, 2, 3, 1]), "in the order channels, height, width"),
     "global maximum": (other("GlobalMaxPool"), "use the average of the image"),
     "clip": (other("Clip"), "operator Clip .*; use ReLU"),
-    "elu": (other("Elu"), "operator Elu .*; use ReLU, Sigmoid"),
-    "softplus": (other("Softplus"), "operator Softplus .*; use ReLU, Sigmoid"),
+    "elu": (other("Elu"), "operator Elu .*; use ReLU, LeakyReLU"),
+    "softplus": (other("Softplus"), "operator Softplus .*; use ReLU, LeakyReLU"),
     "joined": (
         middle(node("Concat", ["a", "c"], ["m"], "node-other", axis=1), width=144),
         "add images instead of joining them",

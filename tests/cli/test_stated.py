@@ -23,6 +23,7 @@ from zktrain.layers import (
     Convolution,
     Flatten,
     Layer,
+    LeakyReLU,
     MaxPool,
     Unflatten,
 )
@@ -42,6 +43,7 @@ LAYERS: tuple[AnyLayer, ...] = (
     Flatten("flat"),
     Layer("hidden", 8, 4, "h.w", "h.b", False),
     Activation("curve", "tanh"),
+    LeakyReLU("leak", 655),
     Layer("last", 4, 3, "l.w", None, False),
 )
 CIRCUIT = Circuit(

@@ -618,11 +618,11 @@ def _is_generator(name: str) -> bool:
 def test_no_other_generator_is_in_the_package() -> None:
     """``secrets`` names a temporary file, and draws the point at which an SRS is checked."""
     found = {(m, name) for m, tree in _modules().items() for name in _used(tree)}
-    assert ("randomness.py", "hashlib.shake_256") in found and len(found) > 300
+    assert ("prover/randomness.py", "hashlib.shake_256") in found and len(found) > 300
     assert {use for use in found if _is_generator(use[1])} == {
-        ("files.py", "secrets"),
-        ("files.py", "secrets.token_hex"),
-        ("randomness.py", "os.urandom"),
+        ("disk.py", "secrets"),
+        ("disk.py", "secrets.token_hex"),
+        ("prover/randomness.py", "os.urandom"),
         ("ezkl/srs/checking.py", "secrets"),
         ("ezkl/srs/checking.py", "secrets.randbelow"),
     }
@@ -630,7 +630,7 @@ def test_no_other_generator_is_in_the_package() -> None:
 
 def test_the_generators_of_randomness_are_the_two_known() -> None:
     """The operating system, and SHAKE-256 of a secret that the operating system drew."""
-    tree = _modules()["randomness.py"]
+    tree = _modules()["prover/randomness.py"]
     calls = {_dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert {name for name in calls if name.startswith(("os.", "hashlib."))} == {
         "os.urandom",
@@ -654,12 +654,12 @@ def test_where_randomness_is_made() -> None:
                 makers[name].add(module)
             if name == "expand":
                 labels.append(ast.unparse(node.args[1]))
-            if module in ("prove.py", "commit.py", "train.py"):
+            if module in ("_prove.py", "_commit.py", "_train.py"):
                 passing += [k for k in node.keywords if k.arg == "random"]
     assert makers == {
-        "expand": {"dataset/commitment.py", "prover/boundary_secrets.py"},
-        "Randomness": {"randomness.py"},
-        "new_secret": {"commit.py", "train.py", "prover/boundary_secrets.py"},
+        "expand": {"prover/dataset/commitment.py", "prover/boundary_secrets.py"},
+        "Randomness": {"prover/randomness.py"},
+        "new_secret": {"_commit.py", "_train.py", "prover/boundary_secrets.py"},
     }
     assert sorted(labels) == ["'dataset'", "f'boundary {boundary}'"]
     assert not passing

@@ -355,18 +355,19 @@ def test_another_mean() -> None:
 
 @pytest.mark.parametrize("parameter", ["c1.weight", "c2.weight", "c2.bias"])
 def test_a_skipped_update(parameter: str) -> None:
-    true = interpreter.Step.updates
+    true = interpreter.Step.changed
     turns: list[int] = []
 
-    def updates(step: interpreter.Step, multiplier: int) -> dict[str, torch.Tensor]:
-        out = true(step, multiplier)
-        turns.append(1)
-        if len(turns) == 2:
-            assert not torch.equal(out[parameter], step._weights[parameter])
-            out[parameter] = step._weights[parameter]
+    def changed(step: interpreter.Step, name: str, moves: Any) -> torch.Tensor:
+        out = true(step, name, moves)
+        if name == parameter:
+            turns.append(1)
+            if len(turns) == 2:
+                assert not torch.equal(out, step._weights[name])
+                return step._weights[name]
         return out
 
-    with mock.patch.object(interpreter.Step, "updates", updates):
+    with mock.patch.object(interpreter.Step, "changed", changed):
         attempt = Attempt("mean")
     with pytest.raises((SumcheckMismatch, LookupMismatch)):
         attempt.verify(attempt.prove())
