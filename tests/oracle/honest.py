@@ -27,6 +27,7 @@ from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.training.trainer import train
+from zktrain.training.weight_file import write_weights
 from zktrain.training.witness import segment_witness
 
 from .circuits import Case
@@ -145,9 +146,7 @@ def published(case: Case, folder: Path) -> Weights:
     start = None
     if case.circuit.initialisation.kind == "file":
         start = folder / "first.safetensors"
-        zktrain.circuit.weights.write_weights(
-            start, case.arrays(), case.circuit.fixed_point.weight_bits, {}
-        )
+        write_weights(start, case.arrays(), case.circuit.fixed_point.weight_bits, {})
     recipe = SimpleNamespace(proof=options, init_weights=start)
     compiled = compiling.Compiled(case.circuit, recipe, None)  # type: ignore[arg-type]
     data = folder / "data.npz"
