@@ -386,6 +386,7 @@ def circuits() -> list[Any]:
         Convolution,
         Flatten,
         Layer,
+        LeakyReLU,
         MaxPool,
         Unflatten,
     )
@@ -407,6 +408,7 @@ def circuits() -> list[Any]:
         Flatten("flat"),
         Layer("hidden", 8, 4, "h.w", "h.b", False),
         Activation("curve", "tanh"),
+        LeakyReLU("leak", 655),
         Layer("last", 4, 3, "l.w", None, False),
     )
     dense = (Layer("a", 6, 4, "a.w", "a.b", True), Layer("b", 4, 3, "b.w", "b.b", False))

@@ -107,7 +107,7 @@ def test_a_secret_with_hard_links_is_refused(root: Path) -> None:
 def test_two_counters_at_once_lose_nothing(root: Path) -> None:
     """Four processes count 8 openings each in one file, through two links."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom zktrain.dataset import secret_file\n"
+        "import sys\nfrom pathlib import Path\nfrom zktrain.prover.dataset import secret_file\n"
         "from zktrain.dataset.public_file import read_public\n"
         "header = read_public(sys.argv[2])[0]\n"
         "for number in range(8):\n"
