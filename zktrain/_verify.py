@@ -22,6 +22,7 @@ from .judging import (
     check_circuit,
     check_dataset,
     initial_weights,
+    revealing,
     staged,
     weights_of,
 )
@@ -170,14 +171,7 @@ def _warnings(statement: Statement, *, pinned: bool) -> tuple[str, ...]:
             "no circuit was pinned: read below which network and recipe were proven, "
             "or pin one with --circuit"
         )
-    if not statement.zero_knowledge:
-        out.append("this proof does not hide the dataset")
-        if statement.dataset.hiding:
-            out.append(
-                "the dataset's commitment hides, but not what this proof has revealed: proofs on "
-                "it that hide cannot take that back"
-            )
-    return tuple(out)
+    return (*out, *revealing(statement))
 
 
 __all__ = ["Verdict", "verify"]

@@ -20,6 +20,7 @@ from .judging import (
     check_fields,
     check_scaling,
     own_circuit,
+    revealing,
     staged,
     weights_of,
 )
@@ -172,14 +173,7 @@ def _warnings(statement: EvaluationStatement, *, pinned: bool, said: str | None)
             "no circuit was pinned: read below which network was evaluated, or pin one with "
             "--circuit"
         )
-    if not statement.zero_knowledge:
-        out.append("this proof does not hide the dataset")
-        if statement.dataset.hiding:
-            out.append(
-                "the dataset's commitment hides, but not what this proof has revealed: proofs on "
-                "it that hide cannot take that back"
-            )
-    return tuple(out)
+    return (*out, *revealing(statement))
 
 
 __all__ = ["EvaluationVerdict", "verify_eval"]

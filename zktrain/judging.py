@@ -102,6 +102,19 @@ def check_bits(statement: Provable, least: int) -> None:
         )
 
 
+def revealing(statement: Provable) -> tuple[str, ...]:
+    """What to warn of where a proof does not hide its dataset."""
+    if statement.zero_knowledge:
+        return ()
+    out = ["this proof does not hide the dataset"]
+    if statement.dataset.hiding:
+        out.append(
+            "the dataset's commitment hides, but not what this proof has revealed: proofs on it "
+            "that hide cannot take that back"
+        )
+    return tuple(out)
+
+
 def check_fields(mine: Circuit, theirs: Circuit, names: tuple[str, ...], what: str) -> None:
     """Raise ``StatementMismatch`` with the first of these fields that differs."""
     for name in names:

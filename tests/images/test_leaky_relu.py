@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_slopes_that_are_refused(slope: float) -> None:
     layer = LeakyReLU("l1", round(slope * 2**16))
     run = replace(circuit(NAME), layers=tuple(layer if v.name == "l1" else v for v in LAYERS))
     assert "slope" in str(canonical.violation(run))
+
+
+@pytest.mark.parametrize("slope", [math.nan, math.inf, -math.inf, -0.5, 2.0, 1e-9])
+def test_slopes_of_a_network_that_are_refused(tmp_path: Path, slope: float) -> None:
+    """Whatever number is in the file, the network is read and its layer says what is wrong."""
+    path = tmp_path / "net.onnx"
+    module = nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(slope), nn.Linear(5, 3)).eval()
+    torch.onnx.export(module, (torch.zeros(2, 6),), str(path), dynamo=False)
+    layers, _ = import_onnx(path)
+    assert "slope of layer 'leakyrelu1' must be above 0" in str(layers[1].violation(1))
 
 
 @pytest.mark.parametrize(("slope", "check"), [(0, "not 0 < self.slope"), (65536, "not self.slope")])

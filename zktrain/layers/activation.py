@@ -29,6 +29,7 @@ class Activation:
     activates: ClassVar[bool] = True
     takes: ClassVar[int | None] = None
     stem: ClassVar[str] = "activation{}"
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
     operators: ClassVar[tuple[str, ...]] = ("Sigmoid", "Tanh", "Gelu")
 
     @classmethod
@@ -44,11 +45,6 @@ class Activation:
         if self.function not in CURVES:
             return f"the function of layer {self.name!r} must be one of {', '.join(CURVES)}"
         return None
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layer before it."""
-        return (None,)
 
     def output(self, inputs: list[Extent]) -> Extent:
         """That of its input."""

@@ -27,6 +27,7 @@ class AveragePool:
     activates: ClassVar[bool] = False
     takes: ClassVar[int | None] = None
     stem: ClassVar[str] = "averagepool{}"
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
 
     @property
     def taps(self) -> int:
@@ -54,11 +55,6 @@ class AveragePool:
                 "windows"
             )
         return None
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layer before it."""
-        return (None,)
 
     def output(self, inputs: list[Extent]) -> Extent:
         """Raises ``GeometryError``."""

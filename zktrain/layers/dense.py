@@ -30,17 +30,14 @@ class Layer:
     relu: bool
 
     activates: ClassVar[bool] = False
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
+    """The layers that it reads, ``None`` for the one before it."""
 
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""
         return limits.names_problem(
             position, self.name, self.weight, self.bias
         ) or limits.widths_problem(self.name, self.inputs, self.outputs)
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layers that it reads, ``None`` for the one before it."""
-        return (None,)
 
     @property
     def takes(self) -> int:

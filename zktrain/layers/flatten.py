@@ -22,16 +22,12 @@ class Flatten:
     activates: ClassVar[bool] = False
     takes: ClassVar[int | None] = None
     stem: ClassVar[str] = "flatten"
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
     word: ClassVar[str] = ""
 
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""
         return limits.names_problem(position, self.name)
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layer before it."""
-        return (None,)
 
     def output(self, inputs: list[Extent]) -> Extent:
         """Raises ``GeometryError``."""

@@ -24,12 +24,15 @@ class LeakyReLU:
     activates: ClassVar[bool] = True
     takes: ClassVar[int | None] = None
     stem: ClassVar[str] = "leakyrelu{}"
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
     operators: ClassVar[tuple[str, ...]] = ("LeakyRelu",)
 
     @classmethod
     def imported(cls, operator: str, attributes: Mapping[str, Any]) -> LeakyReLU:
-        """The layer that a node of an ONNX graph is, without its name."""
-        return cls("", round(attributes.get("alpha", 0.01) * (1 << MEAN_BITS)))
+        """The layer that a node of an ONNX graph is, without its name. A slope that is not between
+        0 and 1, or no number, becomes 0, which is refused as they are."""
+        slope = attributes.get("alpha", 0.01)
+        return cls("", round(slope * (1 << MEAN_BITS)) if 0 < slope < 1 else 0)
 
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""
@@ -42,11 +45,6 @@ class LeakyReLU:
                 f"of 2^-{MEAN_BITS}: for 0 use ReLU"
             )
         return None
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layer before it."""
-        return (None,)
 
     def output(self, inputs: list[Extent]) -> Extent:
         """That of its input."""

@@ -27,17 +27,13 @@ class MaxPool:
     activates: ClassVar[bool] = False
     takes: ClassVar[int | None] = None
     stem: ClassVar[str] = "maxpool{}"
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
 
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""
         return limits.names_problem(position, self.name) or limits.windows_problem(
             self.name, *self.kernel, *self.stride
         )
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layer before it."""
-        return (None,)
 
     def output(self, inputs: list[Extent]) -> Extent:
         """Raises ``GeometryError``."""

@@ -25,17 +25,13 @@ class Unflatten:
     relu: ClassVar[bool] = False
     activates: ClassVar[bool] = False
     stem: ClassVar[str] = "image"
+    reads: ClassVar[tuple[str | None, ...]] = (None,)
 
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""
         return limits.names_problem(position, self.name) or limits.widths_problem(
             self.name, self.channels, self.height, self.width
         )
-
-    @property
-    def reads(self) -> tuple[str | None, ...]:
-        """The layer before it."""
-        return (None,)
 
     @property
     def takes(self) -> int:
