@@ -1,5 +1,5 @@
 # make demo   train, prove, verify, and refuse a forgery; under 3 minutes
-# make test   ruff, mypy and the quick tests; under 5 minutes on two cores
+# make test   ruff, mypy and the quick tests; about ten minutes on two cores
 # make test-all  the slow tests, too: fuzzing, long attacks, whole runs; under 20 minutes
 # make bench  what the README shows, measured anew: about a quarter of an hour on two cores
 # make docs   the documentation as a site in site/, which can be read offline
