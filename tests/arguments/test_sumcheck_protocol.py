@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import field_oracle as oracle
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from zktrain.arguments.sumcheck import next_claim
 from zktrain.errors import MalformedProof
 from zktrain.field.extension import Ext, ExtVec
 from zktrain.prover.arguments import sumcheck as prover_sumcheck
-from zktrain.prover.arguments.sumcheck import ProductMachine, interpolate
+from zktrain.prover.arguments.sumcheck import Machine, ProductMachine, Streamed, interpolate
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
@@ -159,6 +161,78 @@ def test_terms_of_different_degree_are_refused() -> None:
     a, b = random_terms(5, 2, 2, 1)[0]
     with pytest.raises(ValueError, match="same number of factors"):
         ProductMachine([(a, b), (a, b, b)]).message()
+
+
+def proof_of(machine: Machine) -> bytes:
+    channel = ProverChannel(Challenger("sumcheck"))
+    prover_sumcheck.prove(channel, "test", machine)
+    return channel.proof()
+
+
+@pytest.mark.parametrize("memory", [None, 0, 300, 1 << 10, 1 << 13, 1 << 40])
+@pytest.mark.parametrize("factors", [2, 3])
+@pytest.mark.parametrize(
+    ("variables", "log_parts"), [(7, 0), (7, 3), (6, 2), (5, 5), (4, 3), (3, 1), (2, 0), (1, 0)]
+)
+def test_streamed_parts_give_the_same_messages(
+    variables: int, log_parts: int, factors: int, memory: int | None
+) -> None:
+    terms = random_terms(7, variables, factors, 2)
+    terms[1] = (terms[0][0], *terms[1][1:])  # shared
+    cells = 1 << variables - log_parts
+    built = 0
+
+    def part(number: int) -> list[tuple[ExtVec, ...]]:
+        nonlocal built
+        built += 1
+        here = slice(number * cells, (number + 1) * cells)
+        shared = terms[0][0][:, here].copy()
+        return [(shared, *(table[:, here].copy() for table in term[1:])) for term in terms]
+
+    whole = ProductMachine(terms)
+    streamed = Streamed([lambda s=s: part(s) for s in range(1 << log_parts)], memory)  # type: ignore[misc]
+    assert (streamed.rounds, streamed.degree) == (variables, factors)
+    assert proof_of(streamed) == proof_of(whole)
+    assert streamed.finals() == whole.finals()
+    assert built == streamed.passes << log_parts
+    size = 16 * (2 * factors - 1) << variables
+    rounds = 0
+    while memory is not None and size >> rounds > memory and cells >> rounds >= 4:
+        rounds += 2
+    assert streamed.passes == rounds // 2 + 1
+
+
+@pytest.mark.parametrize("memory", [None, 0, 1 << 10])
+def test_parts_of_one_value_everywhere(memory: int | None) -> None:
+    (term,) = random_terms(8, 6, 2, 1)
+    (last,) = random_terms(9, 0, 2, 1)
+    for table, value in zip(term, last, strict=True):
+        table[:, 48:] = value
+    constant = [tuple(Ext(int(x[0, 0]), int(x[1, 0])) for x in last)]
+    cut = [lambda s=s: [tuple(t[:, 16 * s : 16 * s + 16].copy() for t in term)] for s in range(3)]  # type: ignore[misc]
+    whole, streamed = ProductMachine([term]), Streamed([*cut, constant], memory)
+    assert proof_of(streamed) == proof_of(whole)
+    assert streamed.finals() == whole.finals()
+
+
+def test_parts_that_are_no_power_of_two() -> None:
+    with pytest.raises(ValueError, match="power of two of parts"):
+        Streamed([lambda: random_terms(1, 2, 2, 1)] * 3)
+
+
+def test_a_part_is_gone_before_the_next_is_built() -> None:
+    alive: list[weakref.ref[ExtVec]] = []
+
+    def part() -> list[tuple[ExtVec, ...]]:
+        assert not any(table() is not None for table in alive)
+        alive.clear()
+        terms = random_terms(1, 5, 2, 1)
+        alive.extend(weakref.ref(table) for table in terms[0])
+        return terms
+
+    machine = Streamed([part] * 4, 0)
+    proof_of(machine)
+    assert machine.passes == 3
 
 
 def test_missing_rounds_are_malformed() -> None:
