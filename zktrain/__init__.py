@@ -14,13 +14,10 @@ if TYPE_CHECKING:
     from ._commit import DatasetCommitment, commit
     from ._compile import CompiledRecipe, compile
     from ._inspect import EvaluationInspection, Inspection, inspect_bundle, inspect_evaluation
-    from ._prove import Proved, prove
-    from ._prove_eval import ProvedEvaluation, prove_eval
+    from ._prove import Proved, ProvedEvaluation, prove, prove_eval
     from ._train import TrainedRun, train
-    from ._verify import Verdict, verify
-    from ._verify_eval import EvaluationVerdict, verify_eval
+    from ._verify import EvaluationVerdict, Verdict, verify, verify_eval
     from .errors import (
-        ChainBroken,
         CommitmentMismatch,
         InputError,
         LookupMismatch,
@@ -40,7 +37,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Benchmarked",
-    "ChainBroken",
     "CommitmentMismatch",
     "CompiledRecipe",
     "DatasetCommitment",
@@ -81,11 +77,11 @@ _HOMES = {
     "CompiledRecipe": "_compile",
     "DatasetCommitment": "_commit",
     "EvaluationInspection": "_inspect",
-    "EvaluationVerdict": "_verify_eval",
+    "EvaluationVerdict": "_verify",
     "Inspection": "_inspect",
     "Progress": "progress",
     "Proved": "_prove",
-    "ProvedEvaluation": "_prove_eval",
+    "ProvedEvaluation": "_prove",
     "TrainedRun": "_train",
     "Verdict": "_verify",
     "bench": "_bench",
@@ -94,10 +90,10 @@ _HOMES = {
     "inspect_bundle": "_inspect",
     "inspect_evaluation": "_inspect",
     "prove": "_prove",
-    "prove_eval": "_prove_eval",
+    "prove_eval": "_prove",
     "train": "_train",
     "verify": "_verify",
-    "verify_eval": "_verify_eval",
+    "verify_eval": "_verify",
 }
 
 

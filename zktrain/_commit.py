@@ -253,7 +253,7 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
     def count(opened: str) -> None:
         if not secret.exists():
             root = header.root.hex()
-            create(secret, Secret(root, records.digest, seed.hex(), header.openings, 0, 0))
+            create(secret, Secret(root, records.digest, seed.hex(), header.openings, 0))
         spend(secret, header, opened, positions=positions)
 
     publish(path, data, count)

@@ -1,7 +1,9 @@
-"""From a finished run to a bundle."""
+"""The verbs ``prove`` and ``prove_eval``: from a finished run, or from weights and records, to a
+proof."""
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -9,51 +11,61 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from . import disk, files
-from .arguments.records import DatasetClaim
 from .checked import checked
 from .circuit.circuit import Circuit
-from .circuit.weights import digest
-from .dataset.public_file import parse_public
-from .dataset.readers import Records
-from .errors import InputError, ZktrainError
-from .locks import locked
+from .errors import InputError, StatementMismatch
+from .extras import require
+from .judging import own_circuit
+from .locks import claimed, locked
 from .profile import mark, span
 from .progress import Progress, silent
-from .protocol import closing, segment
-from .protocol.bundle import MAGICS, MAX_PROOF_BYTES, Bundle, SegmentProof
-from .protocol.certificate import certificate_plan, verify_certificate
-from .protocol.segment import HEADER_BYTES, SegmentHeader
-from .protocol.statement import Statement, auto_segment_steps
-from .prover.boundary_secrets import BoundarySecrets
-from .prover.dataset import secret_file
-from .prover.dataset.commitment import CommittedDataset, DatasetColumns, columns_of, commit_columns
-from .prover.dataset.public_file import encoded
-from .prover.memory_plan import AUTOMATIC, fit
-from .prover.protocol import closing as prover_closing
-from .prover.protocol import segment as prover_segment
-from .prover.protocol.certificate import certify
-from .prover.protocol.segment import BoundaryWeights
-from .prover.witness import SegmentWitness, batch_tensors
-from .training.run import Run, run_folder
+from .protocol.bundle import MAGICS, MAX_PROOF_BYTES, Bundle, read_circuit
+from .protocol.certificate import certificate_plan
+from .protocol.proof import Padded, evaluated_weights, trained_weights
+from .protocol.statement import Statement
+from .protocol.tasks import Counts, Evaluation, Training
+
+if TYPE_CHECKING:
+    from .dataset.readers import Like, Records
+    from .prover.dataset.commitment import CommittedDataset
+    from .prover.dataset.secret_file import Owned
+    from .training.run import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """Where the bundle is and what it cost; ``stages`` are seconds by stage."""
+    """Where the proof is and what it cost; ``stages`` are seconds by stage."""
 
     path: Path
     seconds: float
-    segments: int
     proof_bytes: int
     peak_rss_bytes: int
     stages: dict[str, float]
     zero_knowledge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedEvaluation:
+    """Where the proof is, what it proves and what it cost. ``confusion`` counts records by label
+    (outer) and prediction (inner); ``dataset`` is the file of a new commitment, if one was
+    written."""
+
+    path: Path
+    records: int
+    correct: int
+    accuracy: float
+    confusion: Counts
+    weights_digest: str
+    dataset_root: str
+    dataset: Path | None
+    source: str
+    zero_knowledge: bool
+    seconds: float
+    proof_bytes: int
+    peak_rss_bytes: int
 
 
 @dataclass(slots=True)
@@ -92,12 +104,6 @@ class _Clock:
             self._enter(None)
 
 
-def segment_steps(options: dict[str, Any], circuit: Circuit, records: int) -> int:
-    """The recipe's segment length, or the automatic one."""
-    wanted = options.get("segment_steps")
-    return wanted if isinstance(wanted, int) else auto_segment_steps(circuit, records)
-
-
 @checked
 def prove(
     run: str | Path,
@@ -108,17 +114,19 @@ def prove(
     memory: int | None = None,
     progress: Progress = silent,
 ) -> Proved:
-    """Prove a finished training run; segments already proved in ``run/segments`` are kept.
+    """Prove a finished training run.
 
     ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
     heavy kernels run there too. The proof does not depend on it. ``memory`` is how many bytes the
-    process may take (None: what the machine has left); where the recipe leaves the length of
-    segments open, a run that does not fit is cut in shorter ones.
+    process may take (None: what the machine has left). A proof of the run that is at ``out``
+    already is kept.
 
     Raises :class:`InputError` for an unusable run directory or device or too little memory,
     :class:`RangeOverflow` never for a run that training finished.
     """
+    require("prove", "proving", "numba", "torch")
     from .prover.kernels.device import kernels_on, require_device
+    from .training.run import run_folder
 
     started = time.perf_counter()
     clock = _Clock(progress)
@@ -127,13 +135,15 @@ def prove(
         require_device(device, kernels=True)
         busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
         with locked(run_folder(run), busy=busy):
-            path, data, count, zero_knowledge = _proved(
-                run, out, device, zero_knowledge, memory, clock
-            )
-    scale = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+            path, size, hides = _proved(run, out, device, zero_knowledge, memory, clock)
     seconds = time.perf_counter() - started
-    return Proved(path, seconds, count, len(data), peak, clock.stages, zero_knowledge)
+    return Proved(path, seconds, size, _peak_bytes(), clock.stages, hides)
+
+
+def _peak_bytes() -> int:
+    """Of this process."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def _proved(
@@ -143,8 +153,15 @@ def _proved(
     zero_knowledge: bool | None,
     memory: int | None,
     clock: _Clock,
-) -> tuple[Path, bytes, int, bool]:
-    """The bundle at its place, its bytes, segments, and whether it hides."""
+) -> tuple[Path, int, bool]:
+    """Where the proof is, its size, and whether it hides."""
+    from .circuit.weights import digest
+    from .prover.dataset import secret_file
+    from .prover.dataset.commitment import columns_of, commit_columns
+    from .prover.memory_plan import require_memory
+    from .prover.protocol.bundle import published, require_provable
+    from .training.run import Run
+
     opened = Run.open(run)
     circuit = opened.circuit
     clock("read", 0, 1)
@@ -154,290 +171,338 @@ def _proved(
     secret, seed = opened.dataset_secret, None
     if secret is not None:
         seed = secret_file.read_for(secret, header).seed
-    columns = columns_of(header, records, seed)
     if zero_knowledge is None:
         zero_knowledge = bool(opened.proof.get("zero_knowledge", True))
-    statement = Statement(
-        circuit,
-        header,
-        digest(opened.boundary(0)),
-        digest(opened.boundary(circuit.steps)),
-        segment_steps(opened.proof, circuit, header.records),
-        int(opened.proof.get("security_bits", 100)),
-        zero_knowledge,
-    )
-    statement.require_provable()
-    automatic = opened.proof.get(AUTOMATIC) is True
-    statement = fit(opened, records, statement, automatic, memory, device, clock)
-    folder = opened.path / "segments"
-    disk.make_folder(folder, private=True)
-    disk.sweep(folder, again=True)
-    proofs, claims = _segments(opened, records, statement, columns, device, clock, folder)
-    clock("commit dataset", 0, 1)
-    dataset = commit_columns(header, columns.inputs, columns.labels, seed)
-    if dataset.header != header:
-        raise InputError(
-            f"{opened.path} or its secret file has changed: the dataset no longer has the "
-            "root that the run was trained for; train again"
-        )
-    clock("certify dataset", 0, 1)
-    _certify(opened.public_dataset, dataset, secret)
-    clock("closing", 0, 1)
-    closing_proof = _closing(folder / "closing.bin", statement, proofs, claims, dataset, secret)
-    bundle = Bundle(
+    first, last = opened.boundary(0), opened.boundary(circuit.steps)
+    task = Training(circuit, digest(first), digest(last))
+    bits = int(opened.proof.get("security_bits", 100))
+    statement = Statement(task, header, bits, zero_knowledge)
+    require_provable(statement)
+    require_memory(opened.path, statement, memory, certified=opened.public_dataset.exists())
+    public = trained_weights(circuit, first, last)
+
+    def make() -> Bundle:
+        clock("commit dataset", 0, 1)
+        dataset = commit_columns(header, columns_of(header, records), seed)
+        if dataset.header != header:
+            raise InputError(
+                f"{opened.path} or its secret file has changed: the dataset no longer has the "
+                "root that the run was trained for; train again"
+            )
+        clock("certify dataset", 0, 1)
+        _certify(opened.public_dataset, dataset, secret)
+        proof = _prove_training(opened, records, statement, dataset, public, device, clock)
+        return _bundle(statement, b"", proof)
+
+    data = published(path, statement, public, secret, make)
+    return path, len(data), zero_knowledge
+
+
+def _bundle(statement: Statement, certificate: bytes, proof: bytes) -> Bundle:
+    return Bundle(
         statement.to_json(),
-        circuit.canonical_json(),
-        header.to_json(),
-        tuple(proofs),
-        closing_proof,
+        statement.circuit.canonical_json(),
+        statement.dataset.to_json(),
+        certificate,
+        proof,
     )
-    data = bundle.to_bytes()
-    disk.write(path, data)
-    return path, data, len(proofs), zero_knowledge
-
-
-def _certified(data: bytes | None, path: Path, dataset: CommittedDataset) -> bytes | None:
-    """The certificate in the bytes of a public file, if it is one of this dataset and good."""
-    try:
-        header, certificate = parse_public(data or b"", path)
-        if header == dataset.header:
-            verify_certificate(header, certificate)
-            return certificate
-    except ZktrainError:
-        pass  # made anew
-    return None
 
 
 def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None:
     """Keep the certificate in the run directory if it is good, else put a new one there."""
-    if _certified(_kept(path), path, dataset) is not None:
+    from .prover.dataset import secret_file
+    from .prover.dataset.public_file import encoded
+    from .prover.protocol.bundle import certificate_in
+    from .prover.protocol.certificate import certify
+
+    found = files.read_bytes(path, "file", MAX_PROOF_BYTES) if path.exists() else None
+    if certificate_in(found, path, dataset) is not None:
         return
     positions = certificate_plan(dataset.header).positions
-    count = secret_file.spending(secret, dataset.header, positions=positions)
-    certificate = _certified(disk.waiting(path, MAX_PROOF_BYTES), path, dataset)
+    count = secret_file.spending(secret, dataset.header, positions)
+    certificate = certificate_in(disk.waiting(path, MAX_PROOF_BYTES), path, dataset)
     if certificate is None:
         if secret is not None:
-            secret_file.require_left(secret, dataset.header, positions=positions)
+            secret_file.require_left(secret, dataset.header, positions)
         certificate = certify(dataset)
     disk.publish(path, encoded(dataset.header, certificate), count)
 
 
-def _closing(
-    path: Path,
+def _prove_training(
+    run: Run,
+    records: Records,
     statement: Statement,
-    proofs: list[SegmentProof],
-    claims: list[DatasetClaim],
     dataset: CommittedDataset,
-    secret: Path | None,
+    public: Padded,
+    device: str,
+    clock: _Clock,
 ) -> bytes:
-    """The closing proof kept at ``path`` if it is one of these segments, else a new one, kept."""
-    headers = [part.header for part in proofs]
-
-    def good(data: bytes | None) -> bytes | None:
-        try:
-            closing.verify(statement, headers, claims, data or b"")
-        except ZktrainError:
-            return None
-        return data
-
-    if (kept := good(_kept(path))) is not None:
-        return kept
-    header, positions = statement.dataset, statement.closing_plan.positions
-    found = good(disk.waiting(path, MAX_PROOF_BYTES))
-    if found is None:
-        if secret is not None:
-            secret_file.require_left(secret, header, positions=positions)
-        found = prover_closing.prove(statement, headers, claims, dataset.committed)
-    count = secret_file.spending(secret, header, positions=positions)
-    disk.publish(path, found, count, private=True)
-    return found
-
-
-def _kept(path: Path) -> bytes | None:
-    """A file that was written before."""
-    try:
-        return files.read_bytes(path, "file", MAX_PROOF_BYTES)
-    except InputError:
-        return None
-
-
-def _segments(
-    run: Run,
-    records: Records,
-    statement: Statement,
-    columns: DatasetColumns,
-    device: str,
-    clock: _Clock,
-    folder: Path,
-) -> tuple[list[SegmentProof], list[DatasetClaim]]:
-    secrets = BoundarySecrets(
-        folder / "secrets.json", statement.digest.hex(), len(statement.segments)
-    )
-    while True:
-        try:
-            return _chain(run, records, statement, columns, device, clock, folder, secrets)
-        except _Renewed:
-            continue  # proofs that open the boundary with its old randomness are made anew
-
-
-class _Renewed(Exception):
-    """A boundary before the segment that was reached has new randomness."""
-
-
-def _chain(
-    run: Run,
-    records: Records,
-    statement: Statement,
-    columns: DatasetColumns,
-    device: str,
-    clock: _Clock,
-    folder: Path,
-    secrets: BoundarySecrets,
-) -> tuple[list[SegmentProof], list[DatasetClaim]]:
-    count = len(statement.segments)
-    paths = [folder / f"segment-{index:05d}.bin" for index in range(count)]
-    _require_openings(run.dataset_secret, statement, folder, paths)
-    proofs: list[SegmentProof] = []
-    claims: list[DatasetClaim] = []
-    moving, fixed = segment.split_weights(statement.circuit, run.boundary(0))
-    start = BoundaryWeights(moving)
-    root, previous = bytes.fromhex(statement.initial), statement.digest
-    for index, (first, steps) in enumerate(statement.segments):
-        clock("boundaries", index, count, segment=index)
-        weights = run.boundary(first + steps)
-        if index + 1 == count:
-            end, end_root = (
-                BoundaryWeights(segment.split_weights(statement.circuit, weights)[0]),
-                bytes.fromhex(statement.final),
-            )
-        else:
-            end = prover_segment.commit_boundary(statement, weights, secrets.random(index + 1))
-            if end.committed is None:
-                raise TypeError("a boundary inside a run is committed")
-            end_root = end.committed.root
-        header = SegmentHeader(index, first, steps, root, end_root, previous)
-        path = paths[index]
-        kept = _verified(_kept(path), statement, header, start, end, fixed)
-        if kept is None:
-            left = disk.waiting(path, MAX_PROOF_BYTES) or b""
-            kept = _verified(left, statement, header, start, end, fixed)
-            made = disk.digest(left) if kept is not None else ""
-            if secrets.renew_used_up(made, index, index + 1):
-                raise _Renewed
-            if kept is None:
-                _require_openings(run.dataset_secret, statement, folder, paths[index + 1 :], 1)
-                kept = _prove_segment(
-                    run, records, statement, header, columns, start, end, fixed, device, clock
-                )
-            _keep(path, header, kept[0], statement, secrets, run.dataset_secret)
-        proof, found = kept
-        proofs.append(SegmentProof(header, proof))
-        claims += found
-        start, root, previous = end, end_root, header.digest
-    return proofs, claims
-
-
-def _require_openings(
-    secret: Path | None, statement: Statement, folder: Path, later: list[Path], now: int = 0
-) -> None:
-    """Say before proving that the dataset cannot be opened as often as is still needed: for
-    ``now`` segments, for those of which there is no proof, and for the closing proof."""
-    if secret is None:
-        return
-    needed = now + sum(not (path.exists() or disk.is_waiting(path)) for path in later)
-    first = files.beginning(folder / "segment-00000.bin", HEADER_BYTES)
-    if not now and first and first[-32:] != statement.digest:
-        needed = len(later)  # they are of another statement
-    closed = folder / "closing.bin"
-    done = not needed and (closed.exists() or disk.is_waiting(closed))
-    positions = 0 if done else statement.closing_plan.positions
-    secret_file.require_left(secret, statement.dataset, positions=positions, segments=needed)
-
-
-def _keep(
-    path: Path,
-    header: SegmentHeader,
-    proof: bytes,
-    statement: Statement,
-    secrets: BoundarySecrets,
-    dataset_secret: Path | None,
-) -> None:
-    """Write a proved segment, after what it opens was counted."""
-
-    def count(opened: str) -> None:
-        secrets.spend(opened, header.index, header.index + 1)
-        secret_file.spending(dataset_secret, statement.dataset, segments=1)(opened)
-
-    disk.publish(path, header.to_bytes() + proof, count, private=True)
-
-
-def _verified(
-    data: bytes | None,
-    statement: Statement,
-    header: SegmentHeader,
-    start: BoundaryWeights,
-    end: BoundaryWeights,
-    fixed: dict[str, NDArray[np.int64]],
-) -> tuple[bytes, list[DatasetClaim]] | None:
-    """A segment proved before, if there is one and it verifies."""
-    if data is None or data[:HEADER_BYTES] != header.to_bytes():
-        return None
-    try:
-        claims = segment.verify(
-            statement,
-            header,
-            data[HEADER_BYTES:],
-            start.padded if start.committed is None else None,
-            end.padded if end.committed is None else None,
-            fixed=fixed,
-        )
-    except ZktrainError:
-        return None
-    return data[HEADER_BYTES:], claims
-
-
-def _prove_segment(
-    run: Run,
-    records: Records,
-    statement: Statement,
-    header: SegmentHeader,
-    columns: DatasetColumns,
-    start: BoundaryWeights,
-    end: BoundaryWeights,
-    fixed: dict[str, NDArray[np.int64]],
-    device: str,
-    clock: _Clock,
-) -> tuple[bytes, list[DatasetClaim]]:
-    circuit, shape = statement.circuit, statement.shape(header.index)
-    clock("witness", 0, header.steps, segment=header.index)
+    from .prover.protocol.proof import prove as prove_statement
+    from .prover.witness import SegmentWitness, batch_tensors
     from .training.witness import segment_witness
 
+    circuit, shape = statement.circuit, statement.shape
+    clock("witness", 0, shape.steps)
     mark("steps")
     arrays, _ = segment_witness(
         circuit,
         records,
-        run.boundary(header.first_step),
-        header.first_step,
-        header.steps,
+        run.boundary(0),
+        0,
+        shape.steps,
         1 << shape.log_steps,
         device=device,
         progress=clock,
     )
     mark("batches")
-    order = statement.order(header.index)
-    batches = batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
-    witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
-    return prover_segment.prove(
-        statement,
-        header,
-        witness,
-        columns.by_source,
-        start,
-        end,
-        blinding=columns.blinding,
-        progress=clock,
-        fixed=fixed,
+    order = statement.task.order(statement.dataset)
+    arrays |= batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
+    witness = SegmentWitness(statement.graph, shape, arrays)
+    return prove_statement(statement, witness, dataset, public, progress=clock)
+
+
+@checked
+def prove_eval(
+    weights: str | Path,
+    *,
+    circuit: str | Path,
+    data: str | Path,
+    split: str = "test",
+    dataset: str | Path | None = None,
+    dataset_out: str | Path | None = None,
+    like: str | Path | None = None,
+    out: str | Path = "eval.zkt",
+    device: str = "cpu",
+    zero_knowledge: bool = True,
+    security_bits: int = 100,
+    progress: Progress = silent,
+) -> ProvedEvaluation:
+    """Prove which class the network of ``circuit`` with the weights of a file predicts how often
+    for which label, over all records of ``data``.
+
+    Parameters
+    ----------
+    weights
+        The file, as ``zktrain train`` writes it.
+    circuit
+        A compiled circuit: its network is evaluated; loss, steps and learning rates do not matter.
+    data, split
+        As for ``commit``.
+    dataset
+        An existing commitment to the same records: its public file, with the secret file beside it
+        if it hides, or a root that everybody can recompute.
+    dataset_out
+        Where to write a new commitment instead, which hides unless ``zero_knowledge`` is off.
+    like
+        The public file of the training data: ``data`` are scaled as they are. Without it, as the
+        weight file says that they are. Data that state another scaling are refused.
+    out
+        Where to write the proof.
+    device
+        ``cpu`` or ``cuda``; the proof does not depend on it.
+    zero_knowledge
+        Hide everything but the published counts.
+    security_bits
+        80 to 120.
+    progress
+        Called with the stages ``evaluate``, ``commit dataset`` and those of the proof.
+
+    Raises
+    ------
+    InputError
+        A file or an argument cannot be used.
+    StatementMismatch
+        The weights are those of another network, or ``data`` are not the committed records.
+    RangeOverflow
+        A value of the network leaves 16 bits on these records; names layer, record and value.
+    RecipeError
+        These sizes cannot be proved.
+    """
+    require("prove", "proving an evaluation", "numba", "torch")
+    from .prover.kernels.device import require_device
+
+    started = time.perf_counter()
+    progress("load", 0, 1)
+    require_device(device, kernels=True)
+    busy = f"another process is writing {out}; wait for it, or end it"
+    with claimed(out, busy=busy):
+        disk.require_writable(out, "proof", *MAGICS)
+        statement, task, size, source = _evaluated(
+            Path(out),
+            weights,
+            circuit,
+            data,
+            split,
+            dataset,
+            dataset_out,
+            like,
+            device,
+            zero_knowledge,
+            security_bits,
+            progress,
+        )
+    return ProvedEvaluation(
+        Path(out),
+        task.records,
+        task.correct,
+        task.accuracy,
+        task.confusion,
+        task.weights,
+        statement.dataset.root.hex(),
+        None if dataset_out is None else Path(dataset_out),
+        source,
+        zero_knowledge,
+        time.perf_counter() - started,
+        size,
+        _peak_bytes(),
     )
 
 
-__all__ = ["Proved", "prove"]
+def _evaluated(
+    out: Path,
+    weights: str | Path,
+    circuit: str | Path,
+    data: str | Path,
+    split: str,
+    dataset: str | Path | None,
+    dataset_out: str | Path | None,
+    like: str | Path | None,
+    device: str,
+    zero_knowledge: bool,
+    security_bits: int,
+    progress: Progress,
+) -> tuple[Statement, Evaluation, int, str]:
+    """Statement and size of the proof at ``out``, and where the records come from."""
+    from .circuit.weights import digest, read_weights
+    from .dataset.readers import read_dataset
+    from .prover.dataset.commitment import commit_records
+    from .prover.kernels.device import kernels_on
+    from .prover.protocol.bundle import published, require_provable
+    from .prover.protocol.certificate import certify
+    from .training.evaluation import confusion
+
+    compiled = own_circuit(circuit, read_circuit(circuit))
+    fixed_point = compiled.fixed_point
+    integers = read_weights(weights, compiled.parameter_shapes(), fixed_point.weight_bits)
+    training = _training_data(weights, like, compiled)
+    records = read_dataset(str(data), split, training)
+    progress("evaluate", 0, 1)
+    found = confusion(compiled, integers, records, 0, len(records.labels), device=device)
+    task = Evaluation(compiled, digest(integers), tuple(map(tuple, found.tolist())))
+    with kernels_on(device):
+        known = _known(out, data, split, dataset, dataset_out, training, zero_knowledge, progress)
+        progress("commit dataset", 0, 1)
+        committed = commit_records(records, known.seed, known.openings)
+        root = committed.header.root.hex()
+        if known.root is not None and root != known.root:
+            raise StatementMismatch(
+                f"{records.source} is not the dataset with this root", expected=known.root, got=root
+            )
+        statement = Statement(task, committed.header, security_bits, zero_knowledge)
+        require_provable(statement)
+        public = evaluated_weights(integers)
+
+        def make() -> Bundle:
+            progress("certify dataset", 0, 1)
+            certificate = _certificate(dataset_out or dataset, committed)
+            if certificate is None:
+                certificate = certify(committed)
+            proof = _prove_evaluation(statement, records, committed, public, device, progress)
+            return _bundle(statement, certificate, proof)
+
+        written = published(out, statement, public, known.secret, make)
+    return statement, task, len(written), records.source
+
+
+def _prove_evaluation(
+    statement: Statement,
+    records: Records,
+    dataset: CommittedDataset,
+    public: Padded,
+    device: str,
+    progress: Progress,
+) -> bytes:
+    from .prover.protocol.proof import prove as prove_statement
+    from .prover.witness import SegmentWitness, batch_tensors
+    from .training.evaluation import evaluation_witness
+
+    circuit, shape = statement.circuit, statement.shape
+    progress("witness", 0, 1)
+    shapes = circuit.parameter_shapes()
+    weights = {
+        name: values[tuple(map(slice, shapes[name]))] for name, values in public["fixed"].items()
+    }
+    arrays = evaluation_witness(circuit, weights, records, 0, shape.batch, device=device)
+    order = statement.task.order(statement.dataset)
+    arrays |= batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
+    witness = SegmentWitness(statement.graph, shape, arrays)
+    return prove_statement(statement, witness, dataset, public, progress=progress)
+
+
+def _training_data(weights: str | Path, like: str | Path | None, circuit: Circuit) -> Like | None:
+    """What is known of the data that the weights were trained on."""
+    from .dataset.public_file import header_of
+    from .dataset.readers import Like
+    from .dataset.scaling import stated_scaling
+
+    if like is not None:
+        return Like(header_of(like, "the training data").scaling, circuit.classes)
+    scaling = stated_scaling(weights)
+    return None if scaling is None else Like(scaling, circuit.classes)
+
+
+def _known(
+    out: Path,
+    data: str | Path,
+    split: str,
+    dataset: str | Path | None,
+    dataset_out: str | Path | None,
+    training: Like | None,
+    zero_knowledge: bool,
+    progress: Progress,
+) -> Owned:
+    """The commitment to prove on, made and written here if there is none yet."""
+    from ._commit import commit_as
+    from .prover.dataset.secret_file import Owned, owned
+
+    if dataset is not None and dataset_out is not None:
+        raise InputError(
+            "--dataset names an existing commitment and --dataset-out makes a new one; give one"
+        )
+    if dataset_out is not None:
+        if os.path.realpath(dataset_out) == os.path.realpath(out):
+            raise InputError("--out and --dataset-out are one file; choose two names")
+        commit_as(
+            training,
+            data,
+            out=dataset_out,
+            split=split,
+            public=not zero_knowledge,
+            progress=progress,
+        )
+        return owned(dataset_out)
+    if dataset is not None:
+        return owned(dataset)
+    if zero_knowledge:
+        raise InputError(
+            "a proof that hides the records needs a commitment that does: give --dataset FILE.zkd, "
+            "or --dataset-out FILE.zkd to make one; or prove with --no-zk"
+        )
+    return Owned()
+
+
+def _certificate(path: str | Path | None, committed: CommittedDataset) -> bytes | None:
+    """That of the public file, if there is one."""
+    from .dataset.public_file import read_public
+    from .protocol.certificate import verify_certificate
+
+    if path is None or not Path(path).is_file():
+        return None
+    header, certificate = read_public(path)
+    if header != committed.header:
+        raise InputError(f"{path} has changed meanwhile; prove again")
+    verify_certificate(header, certificate)
+    return certificate
+
+
+__all__ = ["Proved", "ProvedEvaluation", "prove", "prove_eval"]

@@ -1,4 +1,5 @@
-"""Checking a weight file against a proof, with numpy alone."""
+"""The verbs ``verify`` and ``verify_eval``: checking a weight file against a proof, with numpy
+alone."""
 
 from __future__ import annotations
 
@@ -10,10 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from .checked import checked
+from .circuit.circuit import Circuit
 from .circuit.initial import start_violation
 from .circuit.weights import digest
 from .dataset.commitment import DatasetHeader
-from .errors import StatementMismatch
+from .dataset.public_file import GivenDataset
+from .dataset.scaling import stated_scaling
+from .errors import InputError, StatementMismatch
 from .files import Opened, opened
 from .judging import (
     Weights,
@@ -21,16 +25,21 @@ from .judging import (
     check_bits,
     check_circuit,
     check_dataset,
+    check_fields,
+    check_scaling,
     initial_weights,
+    own_circuit,
     revealing,
     staged,
     weights_of,
 )
 from .progress import Progress, silent
-from .protocol import closing, segment
-from .protocol.bundle import check_chain, parse, parse_statement
+from .protocol import proof as proofs
+from .protocol.bundle import Bundle, parse, parse_statement, read_circuit, task_of
 from .protocol.certificate import verify_certificate
+from .protocol.proof import Padded, evaluated_weights, trained_weights
 from .protocol.statement import Statement
+from .protocol.tasks import Counts, Evaluation, Training
 from .spans import whole
 
 
@@ -39,7 +48,6 @@ class Verdict:
     """What was accepted. A rejected proof has no verdict but an exception."""
 
     statement: Statement
-    segments: int
     security_bits: float
     zero_knowledge: bool
     seconds: float
@@ -47,6 +55,18 @@ class Verdict:
     dataset_root: str
     statement_digest: str
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationVerdict(Verdict):
+    """What was accepted of an evaluation. ``confusion`` counts records by label (outer) and
+    prediction (inner), ``correct`` those on its diagonal; ``accuracy`` is ``correct / records``."""
+
+    records: int
+    correct: int
+    accuracy: float
+    confusion: Counts
+    weights_digest: str
 
 
 @checked
@@ -66,9 +86,9 @@ def verify(
 
     ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled
     circuit; without it the verdict's statement says which network and recipe were proven.
-    ``initial`` is the file of first weights for runs that do not start from a seed. Bundles do not
-    repeat the dataset's certificate: where ``dataset`` is a root, ``certificate`` is the public
-    dataset file that holds it.
+    ``initial`` is the file of first weights for runs that do not start from a seed. Proofs of
+    training do not repeat the dataset's certificate: where ``dataset`` is a root, ``certificate``
+    is the public dataset file that holds it.
 
     Raises
     ------
@@ -77,101 +97,171 @@ def verify(
     MalformedProof, Rejected
         The proof is not accepted; the subclass says why.
     """
-    with opened(proof, "proof") as file:
-        return _verify(
-            weights, file, dataset, circuit, initial, certificate, min_security_bits, progress
-        )
-
-
-def _verify(
-    weights: str | Path,
-    file: Opened,
-    dataset: str | Path,
-    circuit: str | Path | None,
-    initial: str | Path | None,
-    certificate: str | Path | None,
-    min_security_bits: int,
-    progress: Progress,
-) -> Verdict:
-    """Each proof is read when it is checked."""
     started = time.perf_counter()
-    bundle = parse(whole(file))
-    header = DatasetHeader.from_json(bundle.dataset_json)
-    given = check_dataset(header, dataset)
-    if circuit is not None:
-        check_circuit(bundle.circuit_json, circuit)
-    statement = parse_statement(bundle)
-    check_bits(statement, min_security_bits)
-    last = weights_of(statement.circuit, weights, statement.final, "proven")
-    first = _initial_weights(statement, initial)
-    headers = [s.header for s in bundle.segments]
-    check_chain(statement, headers)
-    certified = certificate_of(given, certificate)
+    with opened(proof, "proof") as file:
+        bundle = parse(whole(file))
+        header = DatasetHeader.from_json(bundle.dataset_json)
+        given = check_dataset(header, dataset)
+        if circuit is not None:
+            check_circuit(bundle.circuit_json, circuit)
+        statement = parse_statement(bundle)
+        task = task_of(statement, Training)
+        check_bits(statement, min_security_bits)
+        public = _trained(task, weights, initial)
+        _judge(statement, bundle, given, certificate, public, progress)
+    return Verdict(
+        *_figures(statement, file, started),
+        warnings=(*_unpinned(circuit, "network and recipe were proven"), *revealing(statement)),
+    )
 
-    total = len(headers) + 2
-    progress("dataset certificate", 0, total)
-    staged("dataset certificate", None, partial(verify_certificate, header, certified))
-    claims = []
-    start, fixed = segment.split_weights(statement.circuit, first)
-    end, last_fixed = segment.split_weights(statement.circuit, last)
-    for name, values in fixed.items():
-        if not np.array_equal(values, last_fixed[name]):
+
+@checked
+def verify_eval(
+    weights: str | Path,
+    *,
+    proof: str | Path,
+    dataset: str | Path,
+    circuit: str | Path | None = None,
+    like: str | Path | None = None,
+    certificate: str | Path | None = None,
+    min_security_bits: int = 100,
+    progress: Progress = silent,
+) -> EvaluationVerdict:
+    """Accept iff ``proof`` proves the counts that it states for the weights of the file on all
+    records of ``dataset``.
+
+    ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the network, its
+    layers and fixed-point format; without it the verdict's statement says which one was evaluated.
+    ``like`` is the public file of the training data: inputs must then have been scaled as theirs
+    were. Without it the verdict's statement says how (``statement.dataset.scaling``).
+    ``certificate`` as for :func:`verify`, where the proof does not repeat it.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or is missing: nothing was judged.
+    MalformedProof, Rejected
+        The proof is not accepted; the subclass says why.
+    """
+    started = time.perf_counter()
+    with opened(proof, "proof") as file:
+        bundle = parse(whole(file))
+        header = DatasetHeader.from_json(bundle.dataset_json)
+        given = check_dataset(header, dataset)
+        if like is not None:
+            check_scaling(header, like)
+        if circuit is not None:
+            _check_network(bundle, circuit)
+        statement = parse_statement(bundle)
+        task = task_of(statement, Evaluation)
+        check_bits(statement, min_security_bits)
+        public = evaluated_weights(weights_of(task.circuit, weights, task.weights, "evaluated"))
+        _judge(statement, bundle, given, certificate, public, progress)
+    scaled = () if like is not None else _scaled_otherwise(statement, weights)
+    unpinned = _unpinned(circuit, "network was evaluated")
+    return EvaluationVerdict(
+        *_figures(statement, file, started),
+        warnings=(*scaled, *unpinned, *revealing(statement)),
+        records=header.records,
+        correct=task.correct,
+        accuracy=task.accuracy,
+        confusion=task.confusion,
+        weights_digest=task.weights,
+    )
+
+
+def _judge(
+    statement: Statement,
+    bundle: Bundle,
+    given: GivenDataset,
+    certificate: str | Path | None,
+    public: Padded,
+    progress: Progress,
+) -> None:
+    """The dataset's certificate, and the proof; each is read when it is checked."""
+    certified = bundle.certificate
+    if not len(certified):
+        certified = certificate_of(given, certificate)
+    progress("dataset certificate", 0, 2)
+    check = partial(verify_certificate, statement.dataset, certified)
+    staged("dataset certificate", check)
+    progress("proof", 1, 2)
+    staged("proof", partial(proofs.verify, statement, bundle.proof, public))
+    progress("done", 2, 2)
+
+
+def _figures(
+    statement: Statement, file: Opened, started: float
+) -> tuple[Statement, float, bool, float, int, str, str]:
+    return (
+        statement,
+        statement.union_bits,
+        statement.zero_knowledge,
+        time.perf_counter() - started,
+        file.size,
+        statement.dataset.root.hex(),
+        statement.digest.hex(),
+    )
+
+
+def _trained(task: Training, weights: str | Path, initial: str | Path | None) -> Padded:
+    """The public weights of a training: the file's, and those that it starts from."""
+    last = weights_of(task.circuit, weights, task.final, "proven")
+    first = _initial_weights(task, initial)
+    moving = task.circuit.trained_shapes()
+    for name, values in first.items():
+        if name not in moving and not np.array_equal(values, last[name]):
             raise StatementMismatch(
                 f"the parameter {name} belongs to a frozen layer, but the weights differ from the "
                 "initial ones",
                 stage="statement",
             )
-    for number, part in enumerate(bundle.segments):
-        progress("segment", number + 1, total)
-        check = partial(
-            segment.verify,
-            statement,
-            part.header,
-            part.proof,
-            start if number == 0 else None,
-            end if number + 1 == len(headers) else None,
-            fixed=fixed,
-        )
-        claims += staged("segment", number, check)
-    progress("closing", total - 1, total)
-    check_closing = partial(closing.verify, statement, headers, claims, bundle.closing)
-    staged("closing", None, check_closing)
-    progress("done", total, total)
-    return Verdict(
-        statement=statement,
-        segments=len(headers),
-        security_bits=statement.union_bits,
-        zero_knowledge=statement.zero_knowledge,
-        seconds=time.perf_counter() - started,
-        proof_bytes=file.size,
-        dataset_root=header.root.hex(),
-        statement_digest=statement.digest.hex(),
-        warnings=_warnings(statement, pinned=circuit is not None),
-    )
+    return trained_weights(task.circuit, first, last)
 
 
-def _initial_weights(statement: Statement, path: str | Path | None) -> Weights:
-    circuit = statement.circuit
-    weights = initial_weights(circuit, path)
-    if problem := start_violation(circuit, weights):
+def _initial_weights(task: Training, path: str | Path | None) -> Weights:
+    weights = initial_weights(task.circuit, path)
+    if problem := start_violation(task.circuit, weights):
         raise StatementMismatch(
             f"no run under weight decay starts from these weights: {problem}", stage="initial"
         )
-    if digest(weights) != statement.initial:
+    if digest(weights) != task.initial:
         raise StatementMismatch(
             "the statement starts from other weights than the circuit says", stage="initial"
         )
     return weights
 
 
-def _warnings(statement: Statement, *, pinned: bool) -> tuple[str, ...]:
-    out = []
-    if not pinned:
-        out.append(
-            "no circuit was pinned: read below which network and recipe were proven, "
-            "or pin one with --circuit"
-        )
-    return (*out, *revealing(statement))
+def _check_network(bundle: Bundle, path: str | Path) -> None:
+    mine = own_circuit(path, read_circuit(path))
+    theirs = Circuit.from_json(bundle.circuit_json)
+    check_fields(mine, theirs, ("layers", "fixed_point"), "network")
 
 
-__all__ = ["Verdict", "verify"]
+def _scaled_otherwise(statement: Statement, weights: str | Path) -> tuple[str, ...]:
+    """A warning where the weight file says, which nothing proves, that the training data were
+    scaled otherwise."""
+    try:
+        found = stated_scaling(weights)
+    except InputError:
+        said = "no range"
+    else:
+        if found is None:
+            return ()
+        said = found.span
+    here = statement.dataset.scaling.span
+    if said == here:
+        return ()
+    return (
+        f"the weight file says that inputs were scaled from {said} in training, and here they "
+        f"are from {here}; whoever has the training data's .zkd can have it compared with --like",
+    )
+
+
+def _unpinned(circuit: str | Path | None, what: str) -> tuple[str, ...]:
+    if circuit is not None:
+        return ()
+    return (f"no circuit was pinned: read below which {what}, or pin one with --circuit",)
+
+
+__all__ = ["EvaluationVerdict", "Verdict", "verify", "verify_eval"]

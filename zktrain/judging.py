@@ -17,20 +17,18 @@ from .dataset.commitment import DatasetHeader
 from .dataset.public_file import GivenDataset, given_dataset, header_of
 from .errors import InputError, MalformedProof, StatementMismatch, ZktrainError
 from .protocol.bundle import read_circuit
-from .protocol.statement import MAX_SECURITY_BITS, MIN_SECURITY_BITS, Provable
+from .protocol.statement import MAX_SECURITY_BITS, MIN_SECURITY_BITS, Statement
 
 Weights = dict[str, NDArray[np.int64]]
 T = TypeVar("T")
 
 
-def staged(stage: str, number: int | None, work: Callable[[], T]) -> T:
-    """Errors from inside learn which part of the bundle they are about."""
+def staged(stage: str, work: Callable[[], T]) -> T:
+    """Errors from inside learn which part of the proof they are about."""
     try:
         return work()
     except ZktrainError as error:
         error.stage = stage if error.stage is None else f"{stage}/{error.stage}"
-        if error.segment is None:
-            error.segment = number
         raise
 
 
@@ -83,7 +81,7 @@ def certificate_of(given: GivenDataset, path: str | Path | None) -> bytes:
     return given.certificate
 
 
-def check_bits(statement: Provable, least: int) -> None:
+def check_bits(statement: Statement, least: int) -> None:
     """Raise ``StatementMismatch`` for a proof that was made for fewer bits, ``InputError`` where
     no proof could have as many, ``TypeError`` for what is no number of bits."""
     if type(least) is not int:
@@ -102,7 +100,7 @@ def check_bits(statement: Provable, least: int) -> None:
         )
 
 
-def revealing(statement: Provable) -> tuple[str, ...]:
+def revealing(statement: Statement) -> tuple[str, ...]:
     """What to warn of where a proof does not hide its dataset."""
     if statement.zero_knowledge:
         return ()

@@ -56,18 +56,6 @@ class Reader:
         (size,) = struct.unpack("<Q", self.take(8, f"{name} length"))
         return int(size)
 
-    def count(self, most: int) -> int:
-        """A number of segments, compared with ``most`` before any is read."""
-        (count,) = struct.unpack("<I", self.take(4, "number of segments"))
-        if count > most:
-            raise MalformedProof(
-                f"the {self._what} has more segments than any run",
-                stage="bundle",
-                expected=f"at most {most}",
-                got=count,
-            )
-        return int(count)
-
     def finish(self) -> None:
         if self._at != len(self._data):
             raise MalformedProof(
@@ -85,5 +73,5 @@ def refuse_version(what: str, found: int) -> NoReturn:
     )
 
 
-VERSION = 4
+VERSION = 1
 """Of bundles, statements, dataset files and transcripts."""

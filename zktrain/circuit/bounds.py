@@ -14,10 +14,10 @@ from ..operations.base import StepGraph
 if TYPE_CHECKING:
     from .circuit import Circuit
 
-MAX_SEGMENT_LOG = 28
-"""No segment has more cells than two to this power."""
-MAX_SEGMENTS = 1 << 14
-MAX_SEGMENT_SAMPLES = 1 << 20
+MAX_CELLS_LOG = 34
+"""No proof has more cells than two to this power."""
+MAX_SAMPLES = 1 << 27
+"""Samples of all steps together."""
 FILE_WEIGHT_MAX = (1 << 52) - 1
 """Largest integer of a weight file, as ``circuit.weights`` reads it."""
 
@@ -33,29 +33,16 @@ def cells_per_step(graph: StepGraph, batch_size: int) -> int:
 
 
 def size_violation(circuit: Circuit) -> str | None:
-    """Why no cut of the run in segments can be proved, whatever the dataset, as a clause. The
-    multiplicities of tables, a few more cells, are not counted."""
-    cells, batch, steps = circuit.cells_per_step, circuit.batch_size, circuit.steps
-    wanted = circuit.optimizer.segment_steps
-    lengths = [1 << k for k in range((steps - 1).bit_length() + 1)] if wanted is None else [wanted]
-    fitting = [
-        length
-        for length in lengths
-        if padded(min(length, steps)) * cells < 1 << MAX_SEGMENT_LOG
-        and min(length, steps) * batch <= MAX_SEGMENT_SAMPLES
-    ]
-    if not fitting:
-        return (
-            f"even the shortest segment, of {min(lengths[0], steps)} steps, has more than "
-            f"2^{MAX_SEGMENT_LOG} cells or {MAX_SEGMENT_SAMPLES} samples; lower batch_size, or "
-            "take a smaller network"
-        )
-    if -(-steps // max(fitting)) > MAX_SEGMENTS:
-        return (
-            f"{steps} steps in segments of {max(fitting)}, the longest that can be proved, are "
-            f"more than {MAX_SEGMENTS} segments; train fewer steps, or lower batch_size"
-        )
-    return None
+    """Why a run is too long to be proved, whatever the dataset, as a clause. The multiplicities of
+    tables, a few more cells, are not counted."""
+    cells = padded(circuit.steps) * circuit.cells_per_step
+    samples = circuit.steps * circuit.batch_size
+    if cells < 1 << MAX_CELLS_LOG and samples <= MAX_SAMPLES:
+        return None
+    return (
+        f"{samples} samples with {cells} cells are more than one proof takes, {MAX_SAMPLES} and "
+        f"2^{MAX_CELLS_LOG}; train fewer steps, lower batch_size, or take a smaller network"
+    )
 
 
 def lookups_per_step(graph: StepGraph, batch_size: int) -> int:

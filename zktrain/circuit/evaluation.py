@@ -14,7 +14,6 @@ and ``(d_k, h_k)`` is a row of the table ``winner``: ``(d, 0)`` for ``0 <= d < 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from ..arguments.hints import FirstLargest
@@ -58,23 +57,9 @@ def build_evaluation(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> S
     return build.graph(logits)
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What an evaluation proves of the network of ``circuit``; nothing else of it matters."""
-
-    circuit: Circuit
-
-    def graph(self) -> StepGraph:
-        """See ``build_evaluation``."""
-        return _graph(self.circuit.layers, self.circuit.fixed_point)
-
-    def trained_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Nothing is trained."""
-        return {}
-
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Those of the circuit."""
-        return self.circuit.parameter_shapes()
+def evaluation_graph(circuit: Circuit) -> StepGraph:
+    """See ``build_evaluation``; nothing of the circuit but its network matters."""
+    return _graph(circuit.layers, circuit.fixed_point)
 
 
 @lru_cache(maxsize=16)

@@ -37,18 +37,16 @@ _KEYS = {
         *optimizers.KEYS,
     ),
     "init": ("seed", "weights", "onnx"),
-    "proof": ("security_bits", "zero_knowledge", "segment_steps"),
+    "proof": ("security_bits", "zero_knowledge"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ProofOptions:
-    """How to prove: the target in bits, whether the proof hides the data, and how many steps one
-    segment has (a power of two; ``None``: chosen by the prover)."""
+    """How to prove: the target in bits, and whether the proof hides the data."""
 
     security_bits: int = 100
     zero_knowledge: bool = True
-    segment_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +138,9 @@ def _proof(section: dict[str, Any]) -> ProofOptions:
     bits = default.security_bits
     if "security_bits" in section:
         bits = whole(section, "proof", "security_bits", *SECURITY_BITS)
-    segment_steps = section.get("segment_steps", "auto")
-    if segment_steps == "auto":
-        segment_steps = None
-    elif isinstance(segment_steps, str):
-        raise bad("proof", "segment_steps", segment_steps, 'must be "auto" or a number')
-    else:
-        segment_steps = whole(section, "proof", "segment_steps", 1, MAX_STEPS)
-        if segment_steps & (segment_steps - 1):
-            down = 1 << (segment_steps.bit_length() - 1)
-            remedy = f"must be a power of two: use {down} or {2 * down}"
-            raise bad("proof", "segment_steps", segment_steps, remedy)
     return ProofOptions(
         bits,
         boolean(section, "proof", "zero_knowledge", default.zero_knowledge),
-        segment_steps,
     )
 
 

@@ -12,9 +12,7 @@ bound. What the certificate proves:
 * ``sum_j labels(n, j) = [n < N]`` at a random ``n``: bytes that add up to 1 are one-hot.
 
 A commitment *hides* unless it is made to be recomputed by everybody: its lanes have random tails
-for a stated number of openings, its leaves salts, and it holds random *blinding records* that no
-batch selects, so that values of the dataset at random points are uniform (``operations.batch``).
-All randomness is expanded from one secret of the owner.
+for a stated number of openings, and its leaves salts. All randomness is expanded from one secret of the owner.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import lookup
-from ..arguments.records import RecordAxis
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import (
     HIDING_LANE_LOG_MIN,
@@ -51,12 +48,6 @@ MAX_CLASSES = 1 << 14
 MAX_CELLS_LOG = 30
 MULTIPLICITY = lookup.multiplicity("byte")
 MAX_OPENINGS = 1 << 12
-SEGMENTS_PER_OPENING = 8
-"""Blinding records suffice for this many segments per opening, on average."""
-SPARE_RECORDS = 16
-"""More blinding records than are used: combinations of them at random points are independent but
-with a probability that falls by a factor p with each."""
-
 
 @dataclass(frozen=True, slots=True)
 class DatasetHeader:
@@ -77,23 +68,6 @@ class DatasetHeader:
     @property
     def hiding(self) -> bool:
         return self.openings > 0
-
-    @property
-    def blinding_log(self) -> int:
-        """log2 of the blinding records, -1 without: two for each segment that is proved (a value
-        of E has two cells), and a few to spare."""
-        if not self.hiding:
-            return -1
-        return ml.log2_ceil(2 * self.segment_limit + SPARE_RECORDS)
-
-    @property
-    def segment_limit(self) -> int:
-        """Segments that may be proved before the blinding records are used up."""
-        return SEGMENTS_PER_OPENING * self.openings
-
-    @property
-    def record_axis(self) -> RecordAxis:
-        return RecordAxis(self.log_records, self.blinding_log)
 
     @property
     def tail(self) -> int:
@@ -126,10 +100,6 @@ class DatasetHeader:
             ("inputs", inputs, covered << self.log_records),
             ("labels", labels, 1 << labels),
         ]
-        if self.hiding:
-            for source, width in (("inputs", self.features), ("labels", self.classes)):
-                size = ml.log2_ceil(width) + self.blinding_log
-                out.append((blinding(source), size, width << self.blinding_log))
         return [*out, (MULTIPLICITY, 9, 512)]
 
     @property
@@ -201,11 +171,6 @@ def _lanes(header: DatasetHeader) -> tuple[int, int]:
     while (tail := carried_tail_for(lane_log, bits, openings, rate_log)) > 1 << lane_log:
         lane_log += 1
     return lane_log, tail
-
-
-def blinding(source: str) -> str:
-    """Name of the committed blinding records of ``inputs`` or ``labels``."""
-    return f"{source}.blinding"
 
 
 @dataclass(frozen=True, slots=True)

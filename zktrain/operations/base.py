@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments.claims import Ledger, WeightLedger
-from ..arguments.records import DatasetClaim, RecordAxis
+from ..arguments.records import DatasetClaim
 from ..arguments.tensors import Shape, Tensor
 from ..arguments.time_filter import PlainSteps, TimeFilter
 from ..field.extension import Point
@@ -80,26 +80,12 @@ def name_of(op: Operation) -> str:
     return f"{type(op).__name__.lower()} {(*op.outputs(), *op.inputs())[0]}"
 
 
-@dataclass(frozen=True, slots=True)
-class BoundaryClaim:
-    """Committed weights ``name`` at one end have ``value`` at ``point``."""
-
-    side: str
-    name: str
-    point: Point
-    value: Scalar
-
-
 class Ends:
-    """Weights at both ends (``start``, ``end``) and those that no step changes (``fixed``), each
-    evaluated once: where they are public by the verifier itself, where they are ``committed`` by
-    being sent."""
+    """Public weights at both ends (``start``, ``end``) and those that no step changes (``fixed``),
+    each evaluated once."""
 
-    def __init__(
-        self, values: Callable[[str, str, Point], Scalar], committed: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, values: Callable[[str, str, Point], Scalar]) -> None:
         self._values = values
-        self._committed = committed
         self._known: dict[tuple[str, str, Point], Scalar] = {}
 
     def value(self, side: str, name: str, point: Point) -> Scalar:
@@ -108,14 +94,6 @@ class Ends:
         if key not in self._known:
             self._known[key] = self._values(side, name, point)
         return self._known[key]
-
-    def claims(self) -> list[BoundaryClaim]:
-        """What the boundaries' commitments have to show."""
-        return [
-            BoundaryClaim(*key, value)
-            for key, value in self._known.items()
-            if key[0] in self._committed
-        ]
 
 
 def _unknown(side: str, name: str, point: Point) -> Scalar:
@@ -132,18 +110,18 @@ def _no_records() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """A segment as both sides know it, and its open claims: on tensors in the ``ledger``, on
-    ``weights`` of the steps, at the segment's ``ends``, on the ``dataset``.
+    """A run of steps as both sides know it, and its open claims: on tensors in the ``ledger``, on
+    ``weights`` of the steps, on the ``dataset``; ``ends`` has the public weights.
 
     ``time_filters`` say how the updates of a weight (by its name) and of its bias add up, ``order``
-    are the records of every step, ``counts`` the public matrix of a ``Tally``.
+    are the records of every step, out of ``2^log_records``, ``counts`` the public matrix of a ``Tally``.
     """
 
     graph: StepGraph
     shape: Shape
     ledger: Ledger
     time_filters: Callable[[str], TimeFilter] = field(default_factory=lambda: lambda _: _no_steps())
-    records: RecordAxis = field(default_factory=lambda: RecordAxis(0))
+    log_records: int = 0
     order: NDArray[np.int64] = field(default_factory=_no_records)
     counts: NDArray[np.int64] | None = None
     ends: Ends = field(default_factory=lambda: Ends(_unknown))

@@ -4,9 +4,7 @@
 eq(z_b, b)``, the order being public. All claims on one source in one sumcheck over ``n``; the
 verifier evaluates every ``M`` in ``O(K B)``. Error ``(#claims + 2 variables) / |E|``.
 
-What is left are values of ``D``, which leave the segment in clear. A dataset that hides has random
-*blinding records* ``R`` besides: one more variable ``s`` of the records chooses between ``D`` and
-``R``, no batch selects any of ``R``, and ``(1 - s) D + s R`` at a random point is uniform.
+What is left are claims on ``D``, which the opening of its commitment checks.
 """
 
 from __future__ import annotations
@@ -22,8 +20,8 @@ from ..errors import SumcheckMismatch
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
-from ..field.extension import ZERO, Ext, ExtVec, Point
-from ..field.forms import combine
+from ..field.extension import ExtVec, Point
+from ..field.forms import Scalar, combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
 
@@ -47,26 +45,26 @@ class Batch:
         return (self.output,)
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
-        shape, records = context.shape, context.records
+        shape = context.shape
         claims = context.ledger.of(self.output)
         gamma = channel.challenger.element(f"{self.label}/gamma")  # V -> P
         if not claims:
             return
         weights = ext.powers(gamma, len(claims))
         target = combine(weights, [value for _, value in claims])
-        reduced, record = sumcheck.verify(channel, self.label, target, records.variables, 2)
-        values = channel.receive_clear(f"{self.label}/records", len(claims))  # P -> V
+        reduced, record = sumcheck.verify(channel, self.label, target, context.log_records, 2)
+        values = channel.receive(f"{self.label}/records", len(claims))  # P -> V
 
-        def selected() -> Ext:
-            """``sum_k gamma^k M_k(record) value_k``; no batch selects a blinding record."""
-            point, factor = records.parts(record)[0]
+        def selected() -> Scalar:
+            """``sum_k gamma^k M_k(record) value_k``."""
             splits = [shape.split(claim) for claim, _ in claims]
             samples = np.stack([ml.eq_table(b)[:, : shape.batch] for _, b, _ in splits])
-            rows = _selection(point, factor, context.order, samples)
-            total = ZERO
-            for power, (_, _, t), row, value in zip(weights, splits, rows, values, strict=True):
-                total = total + power * ext.dot(row, ml.eq_table(t)[:, : shape.steps]) * value
-            return total
+            rows = _selection(record, context.order, samples)
+            factors = [
+                power * ext.dot(row, ml.eq_table(t)[:, : shape.steps])
+                for power, (_, _, t), row in zip(weights, splits, rows, strict=True)
+            ]
+            return combine(factors, values)
 
         channel.check(
             lambda: selected() - reduced,
@@ -81,14 +79,12 @@ _AT_ONCE = 1 << 11
 """Samples whose selection is computed at once."""
 
 
-def _selection(
-    record: Point, factor: Ext, order: NDArray[np.int64], samples: gl.U64
-) -> list[ExtVec]:
-    """``factor sum_b eq(record, order[t, b]) samples[k, :, b]`` for all ``t``, one vector for every
+def _selection(record: Point, order: NDArray[np.int64], samples: gl.U64) -> list[ExtVec]:
+    """``sum_b eq(record, order[t, b]) samples[k, :, b]`` for all ``t``, one vector for every
     ``k``: two tables of half the variables, so that the work does not depend on the number of
     records."""
     half = len(record) // 2
-    low, high = ml.eq_table(record[:half], factor), ml.eq_table(record[half:])
+    low, high = ml.eq_table(record[:half]), ml.eq_table(record[half:])
     # (a + b x)(c + d x) = (a c + 7 b d) + (a d + b c) x: factors of the four products
     left = np.stack([low[0], gl.times_seven(low[1]), low[0], low[1]])
     right = np.stack([high[0], high[1], high[1], high[0]])

@@ -34,9 +34,9 @@ class Asked(Protocol):
         """The format of the circuits that have it."""
         ...
 
-    def quantised(self, rates: Rates, batch_size: int, segment_steps: int | None) -> Optimizer:
-        """The optimizer in integers; ``segment_steps`` is how the recipe wants the proof cut.
-        Raises ``RecipeError`` for rates and numbers that cannot be represented."""
+    def quantised(self, rates: Rates, batch_size: int) -> Optimizer:
+        """The optimizer in integers. Raises ``RecipeError`` for rates and numbers that cannot be
+        represented."""
         ...
 
 
@@ -67,17 +67,6 @@ class Optimizer(Protocol):
         ...
 
     @property
-    def segment_steps(self) -> int | None:
-        """Steps of a segment, where velocities or the like must not go on in the next one; ``None``
-        where a run can be cut anywhere."""
-        ...
-
-    @property
-    def fewer_steps(self) -> str:
-        """How a recipe gets shorter segments."""
-        ...
-
-    @property
     def start_bits(self) -> int:
         """First weights that steps change are multiples of ``2**start_bits``."""
         ...
@@ -99,10 +88,6 @@ class Optimizer(Protocol):
 
     def violation(self, circuit: Run) -> str | None:
         """The first limit that it breaks in this circuit, as a clause."""
-        ...
-
-    def cut_violation(self, segment_steps: int) -> str | None:
-        """Why a proof cannot be cut in segments of so many steps."""
         ...
 
     def unit(self, batch_size: int) -> Fraction:

@@ -65,7 +65,7 @@ _BITS = {
 class FilteredSgd:
     """See ``Optimizer``. ``momentum`` and ``weight_decay`` are in units of
     ``2**-COEFFICIENT_BITS``; velocities are zero at the first of every ``restart_steps`` steps, a
-    power of two and the length of a segment."""
+    power of two."""
 
     multipliers: Schedule
     momentum: int
@@ -80,18 +80,6 @@ class FilteredSgd:
 
     more: ClassVar[str] = "momentum or weight decay"
     remembers: ClassVar[bool] = True
-
-    @property
-    def segment_steps(self) -> int:
-        """See ``Optimizer``."""
-        return self.restart_steps
-
-    @property
-    def fewer_steps(self) -> str:
-        """See ``Optimizer``."""
-        if self.weight_decay:
-            return "train fewer steps"
-        return f"set training.restart_steps below {self.restart_steps}, or train fewer steps"
 
     @property
     def start_bits(self) -> int:
@@ -172,13 +160,13 @@ class FilteredSgd:
         if not 1 <= steps <= MAX_RESTART_STEPS or steps & (steps - 1):
             return (
                 f"restart_steps must be a power of two up to {MAX_RESTART_STEPS}, not {steps}: "
-                "with momentum or weight_decay, so many steps are proved in one segment"
+                "velocities last at most so many steps"
             )
         if self.weight_decay and circuit.steps > steps:
             return (
-                f"weight_decay needs the whole run in one segment, and {circuit.steps} steps are "
-                f"more than restart_steps = {steps}; train fewer steps, or start a second run from "
-                "the result, or leave weight_decay out"
+                f"weight_decay cannot begin anew, and {circuit.steps} steps are more than "
+                f"restart_steps = {steps}; train fewer steps, or start a second run from the "
+                "result, or leave weight_decay out"
             )
         shift = self.scale
         if shift > MAX_SCALE:
@@ -201,15 +189,6 @@ class FilteredSgd:
                 f"{MAX_CHANGES} changes; use a smaller restart_steps or a lower learning rate"
             )
         return None
-
-    def cut_violation(self, segment_steps: int) -> str | None:
-        """See ``Optimizer``."""
-        if segment_steps == self.restart_steps:
-            return None
-        return (
-            f"segment_steps is {segment_steps}; with momentum or weight decay it must be the "
-            f"circuit's restart_steps, {self.restart_steps}"
-        )
 
     def unit(self, batch_size: int) -> Fraction:
         """See ``Optimizer``: the filter rounds, not its multipliers, so these are fine."""
@@ -236,12 +215,30 @@ class FilteredSgd:
         self, circuit: Run, first: int, steps: int, log_steps: int
     ) -> Callable[[str], FilteredSteps]:
         """See ``Optimizer``."""
-        same = FilteredSteps(self.coefficients(circuit, first, steps), log_steps)
+        same = FilteredSteps(self._whole(circuit, first, steps), log_steps)
         return lambda _: same
+
+    def _whole(self, circuit: Run, first: int, steps: int) -> Coefficients:
+        """``coefficients`` of several stretches, one after the other. Nothing decays where there
+        are more than one, so a change stays for good."""
+        stretches = [
+            self.coefficients(circuit, begin, min(self.restart_steps, first + steps - begin))
+            for begin in range(first, first + steps, self.restart_steps)
+        ]
+        if len(stretches) == 1:
+            return stretches[0]
+        begins = [number * self.restart_steps for number in range(len(stretches))]
+        return Coefficients(
+            steps,
+            np.full(steps + 1, 1 << START_BITS),
+            np.concatenate([s.at + at for s, at in zip(stretches, begins, strict=True)]),
+            np.concatenate([s.tau + at for s, at in zip(stretches, begins, strict=True)]),
+            np.concatenate([s.by for s in stretches]),
+        )
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:
         """See ``Optimizer``."""
-        return len(self.coefficients(circuit, first, steps).by)
+        return len(self._whole(circuit, first, steps).by)
 
     def largest_total(self, circuit: Run) -> int:
         """See ``Optimizer``: no ``M`` is larger than the whole response and its rounding."""
@@ -296,14 +293,8 @@ class AskedFilter:
 
     fixed_point: ClassVar[FixedPoint] = FilteredSgd.FORMAT
 
-    def quantised(self, rates: Rates, batch_size: int, segment_steps: int | None) -> FilteredSgd:
+    def quantised(self, rates: Rates, batch_size: int) -> FilteredSgd:
         """See ``Asked``."""
-        if segment_steps not in (None, self.restart_steps):
-            raise RecipeError(
-                f"proof.segment_steps = {segment_steps}, but with momentum or weight_decay a "
-                f"segment is as long as velocities last, {self.restart_steps} steps: remove it, or "
-                f"set training.restart_steps = {segment_steps}"
-            )
         momentum = quantise_share("momentum", self.momentum)
         if momentum > MAX_MOMENTUM:
             raise RecipeError(

@@ -33,8 +33,6 @@ class Sgd:
 
     more: ClassVar[str] = ""
     remembers: ClassVar[bool] = False
-    segment_steps: ClassVar[None] = None
-    fewer_steps: ClassVar[str] = "use fewer steps"
     start_bits: ClassVar[int] = 0
     words: ClassVar[str] = "SGD"
 
@@ -44,7 +42,7 @@ class Sgd:
         if "restart_steps" in training:
             raise RecipeError(
                 "training.restart_steps is about momentum and weight decay, and plain SGD has "
-                "neither; remove it, or set proof.segment_steps"
+                "neither; remove it"
             )
         return AskedSgd()
 
@@ -65,10 +63,6 @@ class Sgd:
     def violation(self, circuit: Run) -> str | None:
         """See ``Optimizer``."""
         return schedule.violation(self.multipliers, circuit.steps, MAX_MULTIPLIER)
-
-    def cut_violation(self, segment_steps: int) -> str | None:
-        """Any cut will do."""
-        return None
 
     def unit(self, batch_size: int) -> Fraction:
         """See ``Optimizer``."""
@@ -129,7 +123,7 @@ class AskedSgd:
 
     fixed_point: ClassVar[FixedPoint] = Sgd.FORMAT
 
-    def quantised(self, rates: Rates, batch_size: int, segment_steps: int | None) -> Sgd:
+    def quantised(self, rates: Rates, batch_size: int) -> Sgd:
         """See ``Asked``."""
         bits = self.fixed_point.rate_bits
         return Sgd(tuple((first, quantise_rate(rate, batch_size, bits)) for first, rate in rates))

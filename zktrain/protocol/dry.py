@@ -1,4 +1,4 @@
-"""How many claims and scalars a segment has: a dry run of its verifier, which computes nothing.
+"""How many claims and scalars a proof has: a dry run of its verifier, which computes nothing.
 
 Challenges of a dry run are all different, so claims at one point are those that any verifier meets
 at one point. What is counted here is what the error terms are made of, and what is padded.
@@ -11,45 +11,39 @@ from dataclasses import dataclass
 
 from ..arguments import lookup
 from ..arguments.claims import Ledger
-from ..arguments.records import RecordAxis
 from ..arguments.tensors import Shape
 from ..commitment.hiding import DryChannel, Layout
 from ..field.extension import ZERO
-from ..operations.base import Context, StepGraph
+from ..operations.base import Context, Ends, StepGraph
 from ..operations.lookup import entries_of
 from . import walk
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentClaims:
-    """Claims on each tensor and column of multiplicities, on committed weights by ``(side, name)``,
-    on the dataset by source, and on the weights of the steps by parameter, the one at the segment's
-    end included. ``layout`` of the scalars of lookups and relations, and their number by whether
-    the proof hides, those in clear included."""
+class Claims:
+    """Claims on each tensor and column of multiplicities, on the dataset by source, and on the
+    weights of the steps by parameter, the one at the end included. ``layout`` of the scalars of
+    lookups and relations, and their number by whether the proof hides, those in clear included."""
 
     tensors: dict[str, int]
-    boundaries: dict[tuple[str, str], int]
     dataset: dict[str, int]
     weights: dict[str, int]
     layout: Layout
     scalars: dict[bool, int]
 
 
-def count(
-    graph: StepGraph, shape: Shape, sides: tuple[str, ...], records: RecordAxis
-) -> SegmentClaims:
-    """What a verifier of the segment meets; weights are committed at ``sides``."""
+def count(graph: StepGraph, shape: Shape, log_records: int) -> Claims:
+    """What a verifier meets."""
     channel = DryChannel()
-    ends = walk.ends(channel, sides, lambda *_: ZERO)
-    context = Context(graph, shape, Ledger(channel.check), records=records, ends=ends)
+    ends = Ends(lambda *_: ZERO)
+    context = Context(graph, shape, Ledger(channel.check), log_records=log_records, ends=ends)
     entries = entries_of(graph, shape)
     context.ledger.add_all(lookup.verify(channel, "lookup", entries))
     walk.verify(channel, context)
     names = [tensor.name for tensor in graph.tensors]
     names += [lookup.multiplicity(table) for table in lookup.tables_of(entries)]
-    return SegmentClaims(
+    return Claims(
         {name: len(context.ledger.of(name)) for name in names},
-        dict(Counter((claim.side, claim.name) for claim in ends.claims())),
         dict(Counter(claim.source for claim in context.dataset)),
         context.weights.counts(),
         channel.layout(),

@@ -12,7 +12,7 @@ import torch
 
 from ..arguments.tensors import Tensor
 from ..circuit.circuit import Circuit
-from ..circuit.evaluation import PREDICTION, Evaluation
+from ..circuit.evaluation import PREDICTION, evaluation_graph
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
 from ..operations.base import StepGraph
@@ -59,7 +59,7 @@ def _parts(
     """What a prover has to show of consecutive records; every value in the range of its lookup."""
     check_records(circuit, records)
     check_weights(circuit, weights)
-    graph = Evaluation(circuit).graph()
+    graph = evaluation_graph(circuit)
     rules, softmax = Rules(circuit, graph), Softmax(circuit.classes, device)
     parameters = {
         name: torch.from_numpy(np.asarray(values)).to(device=device, dtype=torch.float64)
@@ -113,7 +113,7 @@ def evaluation_witness(
     ``first`` on as one batch: arrays ``(1, B', *axes')`` padded with zeros. Raises as
     ``confusion``."""
     out, real = {}, {}
-    for tensor in _asked(Evaluation(circuit).graph()):
+    for tensor in _asked(evaluation_graph(circuit)):
         sizes = (1, count, *tensor.axes)
         padded = [1 << (size - 1).bit_length() for size in sizes]
         out[tensor.name] = np.zeros(padded, dtype=tensor.cell_type)

@@ -1,12 +1,11 @@
 """The owner's secret file beside a public one: what hides the dataset, and how much is used up.
 
-    format        "zktrain-secret-3"
+    format        "zktrain-secret-4"
     root          the dataset's root, 64 hexadecimal digits
     records       digest of the records, 64 hexadecimal digits: training need not commit again
     secret        32 bytes in hexadecimal digits; all randomness of the commitment follows from them
     openings      how many openings the randomness was sized for
     positions     code word positions opened so far
-    segments      segments proved so far
     opened        digests of what these were counted for: 32 hexadecimal digits each
 
 It is JSON, readable by its owner alone (mode 0600). Whoever has it and the public file can test
@@ -35,7 +34,7 @@ from ...errors import InputError
 from ...locks import held, require_one_name
 from ..randomness import SECRET_BYTES
 
-FORMAT = "zktrain-secret-3"
+FORMAT = "zktrain-secret-4"
 _WHAT = "secret file"
 _MAX_BYTES = 1 << 22
 _DIGEST_DIGITS = 32
@@ -50,7 +49,6 @@ class Secret:
     secret: str
     openings: int
     positions: int
-    segments: int
     opened: tuple[str, ...] = ()
 
     @property
@@ -138,7 +136,7 @@ def _parsed(data: bytes, path: Path, root: str | None) -> Secret:
         if set(fields) != {field.name for field in dataclass_fields(Secret)}:
             raise ValueError("other keys")
         secret = Secret(**{**fields, "opened": tuple(fields["opened"])})
-        counts = (secret.openings, secret.positions, secret.segments)
+        counts = (secret.openings, secret.positions)
         if any(type(n) is not int or n < 0 for n in counts) or secret.openings > MAX_OPENINGS:
             raise ValueError("a count is out of range")
         digests = (bytes.fromhex(secret.root), bytes.fromhex(secret.records))
@@ -172,16 +170,12 @@ def _suits(secret: Secret, path: Path, header: DatasetHeader) -> Secret:
     return secret
 
 
-def require_left(
-    path: Path, header: DatasetHeader, *, positions: int = 0, segments: int = 0
-) -> None:
+def require_left(path: Path, header: DatasetHeader, positions: int) -> None:
     """Say before proving that so much more cannot be opened. Raises ``InputError``."""
-    _with(read_for(path, header), path, header, positions, segments)
+    _with(read_for(path, header), path, header, positions)
 
 
-def spend(
-    path: Path, header: DatasetHeader, opened: str, *, positions: int = 0, segments: int = 0
-) -> None:
+def spend(path: Path, header: DatasetHeader, opened: str, positions: int) -> None:
     """Count, durably, what is about to be opened, of which ``opened`` is the digest: once.
 
     Raises ``InputError`` when the randomness is used up.
@@ -190,33 +184,26 @@ def spend(
         known = _suits(_parsed(file.read(), path, header.root.hex()), path, header)
         mark = opened[:_DIGEST_DIGITS]
         if mark not in known.opened:
-            after = _with(known, path, header, positions, segments)
+            after = _with(known, path, header, positions)
             file.write(_text(replace(after, opened=(*known.opened, mark))))
 
 
-def spending(
-    path: Path | None, header: DatasetHeader, *, positions: int = 0, segments: int = 0
-) -> Callable[[str], None]:
+def spending(path: Path | None, header: DatasetHeader, positions: int) -> Callable[[str], None]:
     """``spend`` as ``files.publish`` wants it; nothing is counted where nothing hides."""
 
     def count(opened: str) -> None:
         if path is not None:
-            spend(path, header, opened, positions=positions, segments=segments)
+            spend(path, header, opened, positions)
 
     return count
 
 
-def _with(
-    known: Secret, path: Path, header: DatasetHeader, positions: int, segments: int
-) -> Secret:
-    after = replace(
-        known, positions=known.positions + positions, segments=known.segments + segments
-    )
-    if after.positions > header.tail or after.segments > header.segment_limit:
+def _with(known: Secret, path: Path, header: DatasetHeader, positions: int) -> Secret:
+    after = replace(known, positions=known.positions + positions)
+    if after.positions > header.tail:
         raise InputError(
-            f"the randomness in {path} is used up: {known.segments} of {header.segment_limit} "
-            f"segments and {known.positions} of {header.tail} positions are opened, and "
-            f"{segments} and {positions} more are needed; commit to the dataset again, with a "
+            f"the randomness in {path} is used up: {known.positions} of {header.tail} positions "
+            f"are opened, and {positions} more are needed; commit to the dataset again, with a "
             "larger --openings if it is proved on often"
         )
     return after

@@ -43,14 +43,12 @@ class Witness(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
-    """What only the prover knows: the tensors, the padded first weights of the segment (those that
-    no step changes included), the dataset's committed columns ``(2^units, 2^records)`` and its
-    blinding records ``(units, 2^blinding_log)`` by source."""
+    """What only the prover knows: the tensors, the padded first weights (those that no step changes
+    included), and the dataset's committed columns ``(2^units, 2^records)`` by source."""
 
     witness: Witness
     weights: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    blinding: Mapping[str, NDArray[np.int64]] | None = None
 
 
 def smallest(cells: NDArray[Any]) -> NDArray[Any]:

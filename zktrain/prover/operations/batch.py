@@ -6,8 +6,6 @@ import numpy as np
 
 from ...arguments.records import DatasetClaim
 from ...field import extension as ext
-from ...field import multilinear as ml
-from ...field.extension import ONE, Ext, Point
 from ...operations import Batch
 from ...operations.base import Context
 from ..arguments import sumcheck
@@ -18,13 +16,13 @@ from .base import Given
 
 
 def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> None:
-    shape, records = context.shape, context.records
+    shape = context.shape
     columns = given.columns[op.source]
     claims = context.ledger.of(op.output)
     gamma = channel.challenger.element(f"{op.label}/gamma")  # V -> P
     if not claims:
         return
-    size = 1 << records.shared
+    size = 1 << context.log_records
     terms = []
     for power, (point, _) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
         i, b, t = shape.split(point)
@@ -41,44 +39,7 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     machine = sumcheck.ProductMachine(terms)
     record = sumcheck.prove(channel, op.label, machine)
     values = [d for _, d in machine.finals()]
-    if given.blinding is not None:
-        hidden = [_hidden(op, context, given, record, point) for point, _ in claims]
-        choice = _ChoiceMachine([m for m, _ in machine.finals()], values, hidden)
-        record += sumcheck.prove(channel, op.label, choice)
-        values = choice.values
-    channel.send_clear(f"{op.label}/records", values)  # P -> V
+    channel.send(f"{op.label}/records", values)  # P -> V
     for (point, _), value in zip(claims, values, strict=True):
         context.dataset.append(DatasetClaim(op.source, record + shape.split(point)[0], value))
 
-
-def _hidden(op: Batch, context: Context, given: Given, record: Point, point: Point) -> Ext:
-    """The blinding records where the claim is, the choice not yet made."""
-    length, factor = context.records.blinding_log, ONE
-    for x in record[length:]:
-        factor = factor * (1 - x)
-    units = kf.eq_table(context.shape.split(point)[0])
-    blinding = (given.blinding or {})[op.source]
-    rows = kf.contract_first(blinding, np.ascontiguousarray(units[:, : blinding.shape[0]]))
-    return factor * ml.evaluate(rows, record[:length])
-
-
-class _ChoiceMachine:
-    """One round over the choice ``s``: ``sum_k (1 - s) M_k ((1 - s) D_k + s R_k)``."""
-
-    rounds = 1
-    degree = 2
-
-    def __init__(self, selectors: list[Ext], real: list[Ext], blinding: list[Ext]) -> None:
-        self.values = real
-        self._selectors = selectors
-        self._blinding = blinding
-
-    def message(self) -> list[Ext]:
-        at0 = ext.inner(self._selectors, self.values)
-        return [at0, at0 - 2 * ext.inner(self._selectors, self._blinding)]
-
-    def bind(self, challenge: Ext) -> None:
-        self.values = [
-            (1 - challenge) * d + challenge * r
-            for d, r in zip(self.values, self._blinding, strict=True)
-        ]

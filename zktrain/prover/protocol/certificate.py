@@ -31,7 +31,7 @@ def certify(
     channel = prover_channel(challenger_of(header, trace), layout, query_bits(), random)
     channel.send_work("work", work_bits(header))  # P -> V
     mark("columns")
-    values = lookup_values(header, dataset.inputs, dataset.labels)
+    values = lookup_values(header, dataset.columns)
     counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
     claims = located(header, lookup.prove(channel, "lookup", lookups(header), values, counts))
     record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P

@@ -1,0 +1,142 @@
+"""One proof, of a whole run or of an evaluation.
+
+Order of messages: commitment to all committed tensors and multiplicities; proof of work; lookups;
+then every operation of the step graph, from the assertions back to committed tensors and to the
+dataset; one opening of the proof's own commitment and of the dataset's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import lookup
+from ..arguments.claims import Ledger
+from ..arguments.tensors import log_width
+from ..circuit.circuit import Circuit
+from ..commitment import opening
+from ..commitment.hiding import verifier_channel
+from ..commitment.packing import Claim, claim_on
+from ..field import multilinear as ml
+from ..field.extension import Ext, Point
+from ..operations.base import Context, Ends
+from ..spans import Bytes
+from ..transcript.challenger import Challenger, Trace
+from ..transcript.channel import VerifierChannel
+from . import walk
+from .parameters import parameter_digest
+from .statement import Statement
+
+Padded = dict[str, dict[str, NDArray[np.int64]]]
+"""Public weights by side, every axis padded to a power of two: ``start`` and ``end`` of what steps
+change, ``fixed`` of what none does."""
+
+
+def pad_weights(weights: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """Every axis to a power of two, with zeros."""
+    out = {}
+    for name, tensor in weights.items():
+        dims = tuple(1 << log_width(n) for n in tensor.shape)
+        padded = np.zeros(dims, dtype=np.int64)
+        padded[tuple(slice(n) for n in tensor.shape)] = tensor
+        out[name] = padded
+    return out
+
+
+def trained_weights(
+    circuit: Circuit,
+    first: dict[str, NDArray[np.int64]],
+    last: dict[str, NDArray[np.int64]],
+) -> Padded:
+    """What is public of a training, from its first and its last weights; those of frozen layers
+    are taken from the first."""
+    moving = circuit.trained_shapes()
+    start, end = pad_weights(first), pad_weights(last)
+    return {
+        "start": {name: values for name, values in start.items() if name in moving},
+        "end": {name: values for name, values in end.items() if name in moving},
+        "fixed": {name: values for name, values in start.items() if name not in moving},
+    }
+
+
+def evaluated_weights(weights: dict[str, NDArray[np.int64]]) -> Padded:
+    """What is public of an evaluation."""
+    return {"fixed": pad_weights(weights)}
+
+
+def challenger_of(statement: Statement, trace: Trace | None) -> Challenger:
+    """Bound to all that is stated."""
+    challenger = Challenger(statement.protocol, trace)
+    challenger.absorb("parameters", parameter_digest(statement.zero_knowledge))
+    challenger.absorb("statement", statement.digest)
+    return challenger
+
+
+def context_of(statement: Statement, ledger: Ledger, ends: Ends) -> Context:
+    """What both sides know."""
+    task, shape = statement.task, statement.shape
+    return Context(
+        statement.graph,
+        shape,
+        ledger,
+        task.time_filters(shape.log_steps),
+        statement.dataset.log_records,
+        task.order(statement.dataset),
+        task.counts(),
+        ends,
+    )
+
+
+def opening_claims(statement: Statement, context: Context) -> list[Claim]:
+    """On the proof's own commitment (number 0), then on the dataset's (number 1)."""
+    claims = [
+        claim_on(0, name, point, value)
+        for name, _, _ in statement.tensors
+        for point, value in context.ledger.of(name)
+    ]
+    return claims + [claim_on(1, c.source, c.point, c.value) for c in context.dataset]
+
+
+def verify(
+    statement: Statement,
+    proof: Bytes,
+    public: Padded,
+    *,
+    trace: Trace | None = None,
+    sizes: dict[str, int] | None = None,
+) -> None:
+    """Raises unless ``proof`` proves the statement for the ``public`` weights, whose digests the
+    caller has compared. ``sizes`` gets the bytes by part."""
+    channel = verifier_of(statement, proof, trace)
+    check_messages(channel, statement, public)
+    channel.close()
+    channel.finish()
+    if sizes is not None:
+        sizes.update(channel.sizes)
+
+
+def verifier_of(statement: Statement, proof: Bytes, trace: Trace | None) -> VerifierChannel:
+    """The end that receives."""
+    challenger = challenger_of(statement, trace)
+    return verifier_channel(challenger, proof, statement.layout, statement.query_bits)
+
+
+def check_messages(channel: VerifierChannel, statement: Statement, public: Padded) -> None:
+    """All messages but those about pads."""
+    root = channel.receive_digest("commitment")  # P -> V
+    channel.receive_work("work", statement.work_bits)  # P -> V
+    ledger = Ledger(channel.check)
+    ledger.add_all(lookup.verify(channel, "lookup", statement.entries))
+
+    tables: dict[tuple[str, str], ml.IntegerTable] = {}
+
+    def public_value(side: str, name: str, point: Point) -> Ext:
+        if (side, name) not in tables:
+            tables[side, name] = ml.IntegerTable(public[side][name])
+        return tables[side, name].evaluate(point)
+
+    context = context_of(statement, ledger, Ends(public_value))
+    walk.verify(channel, context)
+    claims = opening_claims(statement, context)
+    roots = [root, statement.dataset.merkle_root]
+    opening.verify(channel, "opening", roots, statement.packings, claims, statement.query_bits)

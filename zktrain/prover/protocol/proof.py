@@ -1,0 +1,104 @@
+"""Making the proof of a statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arguments import lookup
+from ...arguments.claims import Ledger
+from ...arguments.tensors import Shape
+from ...field.extension import Ext, Point
+from ...operations.base import Ends
+from ...profile import mark
+from ...progress import Progress, silent
+from ...protocol.proof import (
+    Padded,
+    challenger_of,
+    check_messages,
+    context_of,
+    opening_claims,
+    verifier_of,
+)
+from ...protocol.statement import Statement
+from ...transcript.challenger import Trace
+from ..arguments import lookup as prover_lookup
+from ..commitment import opening
+from ..commitment.commit import commit
+from ..commitment.hiding import prover_channel
+from ..dataset.commitment import CommittedDataset
+from ..kernels import field as kf
+from ..operations.base import Given
+from ..randomness import Randomness, system
+from ..witness import SegmentWitness
+from . import walk
+
+
+def prove(
+    statement: Statement,
+    witness: SegmentWitness,
+    dataset: CommittedDataset,
+    public: Padded,
+    *,
+    progress: Progress = silent,
+    trace: Trace | None = None,
+    counts: dict[str, NDArray[np.int64]] | None = None,
+    random: Randomness | None = None,
+) -> bytes:
+    """The proof's bytes. ``counts`` replaces the multiplicities and ``random`` the operating
+    system's randomness (both for tests)."""
+    graph, shape = statement.graph, statement.shape
+    random = random or system()
+    progress("commit", 0, 1)
+    mark("pads")
+    challenger = challenger_of(statement, trace)
+    channel = prover_channel(challenger, statement.layout, statement.query_bits, random)
+    mark("columns")
+    values = [_lookup_values(witness, shape, entry) for entry in statement.entries]
+    if counts is None:
+        counts = prover_lookup.count_lookups(statement.entries, values)
+    tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
+    committed = commit(statement.packing, {**tensors, **counts}, random)
+    channel.send_digest("commitment", committed.root)  # P -> V
+    channel.send_work("work", statement.work_bits)  # P -> V
+
+    progress("lookups", 0, 1)
+    ledger = Ledger()
+    ledger.add_all(prover_lookup.prove(channel, "lookup", statement.entries, values, counts))
+    del values
+
+    progress("relations", 0, 1)
+
+    def public_value(side: str, name: str, point: Point) -> Ext:
+        return kf.evaluate(public[side][name].reshape(-1), point)
+
+    context = context_of(statement, ledger, Ends(public_value))
+    first = {**public.get("start", {}), **public["fixed"]}
+    walk.prove(channel, context, Given(witness, first, dataset.columns))
+
+    progress("opening", 0, 1)
+    claims = opening_claims(statement, context)
+    commitments = [committed, dataset.committed]
+    opening.prove(channel, "opening", commitments, claims, statement.query_bits, random)
+    if channel.hiding:
+        mark("hiding: replay")
+        replay = verifier_of(statement, channel.proof(), None)
+        check_messages(replay, statement, public)
+        mark("hiding: proof")
+        channel.close(replay)
+        mark(None)
+    return channel.proof()
+
+
+def _lookup_values(
+    witness: SegmentWitness, shape: Shape, entry: lookup.Entry
+) -> prover_lookup.Values:
+    columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
+    if entry.indicator is not None:
+        tensor = witness.tensor(entry.columns[0])
+        real = np.zeros(tensor.shape, dtype=np.uint8)
+        real[shape.real(witness.graph.tensor(entry.columns[0]))] = 1
+        columns.append(real.reshape(-1))
+    return prover_lookup.Values(tuple(columns))
