@@ -25,7 +25,8 @@ class SegmentClaims:
     """Claims on each tensor and column of multiplicities, on committed weights by ``(side, name)``,
     on the dataset by source, and on the weights of the steps by parameter, the one at the segment's
     end included. ``layout`` of the scalars of lookups and relations, and their number by whether
-    the proof hides, those in clear included."""
+    the proof hides, those in clear included. ``errors`` are the degrees of all challenges of the
+    relations, by the first part of their labels."""
 
     tensors: dict[str, int]
     boundaries: dict[tuple[str, str], int]
@@ -33,6 +34,7 @@ class SegmentClaims:
     weights: dict[str, int]
     layout: Layout
     scalars: dict[bool, int]
+    errors: dict[str, int]
 
 
 def count(
@@ -44,6 +46,7 @@ def count(
     context = Context(graph, shape, Ledger(channel.check), records=records, ends=ends)
     entries = entries_of(graph, shape)
     context.ledger.add_all(lookup.verify(channel, "lookup", entries))
+    channel.errors.clear()
     walk.verify(channel, context)
     names = [tensor.name for tensor in graph.tensors]
     names += [lookup.multiplicity(table) for table in lookup.tables_of(entries)]
@@ -54,4 +57,5 @@ def count(
         context.weights.counts(),
         channel.layout(),
         {True: channel.scalars, False: channel.scalars - 2 * channel.inverses},
+        dict(channel.errors),
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..arguments import lookup
 from ..arguments.records import RecordAxis
-from ..arguments.tensors import Shape, log_grid, log_units, log_width
+from ..arguments.tensors import Shape, log_width
 from ..arguments.time_filter import PlainSteps, TimeFilter
 from ..circuit.bounds import MAX_SEGMENT_LOG as MAX_SEGMENT_LOG
 from ..circuit.bounds import MAX_SEGMENT_SAMPLES as MAX_SEGMENT_SAMPLES
@@ -36,16 +36,6 @@ from ..commitment.parameters import (
 )
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof, RecipeError
-from ..operations import (
-    Accumulate,
-    Affine,
-    AffineTransposed,
-    Batch,
-    Product,
-    Tally,
-    UnitMap,
-    Vanish,
-)
 from ..operations.base import StepGraph
 from ..operations.lookup import entries_of
 from ..tables.tables import TABLES
@@ -330,47 +320,12 @@ class Provable(ABC):
 
     def _segment_terms(self, segment: int) -> list[soundness.Term]:
         part = f"segment {segment}"
-        graph, shape = self.circuit.graph(), self.shape(segment)
+        shape, claims = self.shape(segment), self.claims(segment)
         leaves = lookup.leaf_count(lookup_entries(self.circuit, shape))
         terms = soundness.lookup_terms(part, leaves, self.work_bits(segment))
-        claims = self.claims(segment)
-        on, weights = claims.tensors, claims.weights
-        products = batches = affine = updates = maps = counts = 0
-        for op in graph.operations:
-            if isinstance(op, Product):
-                products += on[op.output] + 3 * shape.log_size(graph.tensor(op.output))
-            elif isinstance(op, Batch):
-                batches += on[op.output] + 2 * self.dataset.record_axis.variables
-            elif isinstance(op, (Affine, AffineTransposed)):
-                variables = log_units(graph.tensor(op.source)) + shape.log_steps
-                affine += on[op.output] * 3 * variables
-            elif isinstance(op, Accumulate):
-                own = [name for name in (op.weight, op.bias) if name is not None]
-                many = sum(weights[name] for name in own)
-                ends = sum(log_units(graph.tensor(name)) for name in (op.activation, op.error))
-                samples = log_grid(graph.tensor(op.error)) + shape.log_batch
-                updates += many + 3 * (samples + shape.log_steps) + ends
-            elif isinstance(op, UnitMap):
-                summed = op.summed(graph.tensor(op.source))
-                maps += on[op.output] + 2 * (summed.stop - summed.start)
-            elif isinstance(op, Vanish):
-                maps += shape.log_size(graph.tensor(op.source))
-            elif isinstance(op, Tally):
-                ends = sum(log_units(graph.tensor(name)) for name in (op.left, op.right))
-                counts += ends + 2 * (shape.log_batch + shape.log_steps)
-        if maps:
-            terms.append(soundness.sumcheck_term(part, "maps of units", maps))
-        if counts:
-            terms.append(soundness.sumcheck_term(part, "counts", counts))
-        terms += [
-            soundness.sumcheck_term(part, "element-wise products", products),
-            soundness.sumcheck_term(part, "matrix products", affine),
-        ]
-        if updates:
-            terms.append(soundness.sumcheck_term(part, "weight updates", updates))
-        terms.append(soundness.sumcheck_term(part, "batches", batches))
+        terms += soundness.reduction_terms(part, claims.errors)
         committed = [name for name, _, _ in segment_tensors(self.circuit, shape)]
-        opened = sum(on[name] for name in committed) + sum(claims.boundaries.values())
+        opened = sum(claims.tensors[name] for name in committed) + sum(claims.boundaries.values())
         terms += soundness.opening_terms(part, self.opening_plan(segment), opened)
         return terms + soundness.hidden_terms(part, self.layout(segment), self.query_bits)
 
