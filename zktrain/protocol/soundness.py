@@ -16,7 +16,7 @@ from ..commitment.hiding import Layout
 from ..commitment.parameters import MAX_WORK_BITS, Plan, fold_bits, query_bits
 from ..field.extension import LOG2_SIZE
 from ..field.multilinear import log2_ceil
-from ..tables.tables import MAX_COLUMNS
+from ..tables import MAX_COLUMNS
 
 MARGIN_BITS = 2
 """Query terms of a run get the bits asked for, these, and log2 of how many there are."""
