@@ -609,7 +609,8 @@ class Bundle:
         part, relations = f"segment {segment}", self.relations(segment)
         yield from lookup_terms(part, relations.leaves(), self.target)
         for name in ("element-wise products", "matrix products", "weight updates", "batches"):
-            yield Named(part, name, over_field(relations.reductions[name]))
+            if relations.reductions[name]:
+                yield Named(part, name, over_field(relations.reductions[name]))
         committed = [t["name"] for t in self.circuit["tensors"] if t["committed"]]
         committed += [f"multiplicity.{name}" for name in relations.lookups()[1]]
         claims = sum(len(relations.claims.get(name, {})) for name in committed)

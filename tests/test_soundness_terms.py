@@ -208,12 +208,13 @@ class Sizes:
         updates = (4 + 3 * (b + t) + i + h) + (5 + 3 * (b + t) + h + c)
         batches = sum(self.batch_claims(t)) + 4 * log2(self.records)
         out = lookup_terms(part, self.leaves(steps), self.target)
-        out += [
+        reductions = [
             (part, "element-wise products", Fraction(products, E_SIZE)),
-            (part, "matrix products", Fraction(max(1, matrices), E_SIZE)),
+            (part, "matrix products", Fraction(matrices, E_SIZE)),
             (part, "weight updates", Fraction(updates, E_SIZE)),
             (part, "batches", Fraction(batches, E_SIZE)),
         ]
+        out += [term for term in reductions if term[2]]  # without variables there are no rounds
         inner = (number > 0) + (number + 1 < len(self.segments))
         lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
         claims = self.opened(t) + 9 * (number > 0) + 4 * (number + 1 < len(self.segments))

@@ -17,8 +17,8 @@ from zktrain.field.extension import Ext, Point
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.arguments.lookup import Values
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.tables.exp_table import exp_table
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
+from zktrain.tables.exp import exp_table
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 

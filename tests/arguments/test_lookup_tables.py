@@ -11,7 +11,7 @@ from field_oracle import extension, pair, random_pairs
 
 from zktrain.field.extension import Ext
 from zktrain.field.multilinear import bits
-from zktrain.tables.tables import MAX_COLUMNS, TABLES
+from zktrain.tables import MAX_COLUMNS, TABLES
 
 
 def exponential(d: int) -> int:

@@ -12,8 +12,8 @@ import torch
 from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
 from zktrain.layers import Activation, Layer
+from zktrain.tables import TABLES
 from zktrain.tables.curves import CURVES, ROWS, curve, real
-from zktrain.tables.tables import TABLES
 from zktrain.training.float_network import float_network
 
 HALF = ROWS // 2

@@ -17,7 +17,7 @@ from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import dry
 from zktrain.prover.witness import SegmentWitness
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 
 
 def _layers(*widths: int) -> tuple[Layer, ...]:

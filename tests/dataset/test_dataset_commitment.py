@@ -27,7 +27,7 @@ from zktrain.protocol.certificate import verify_certificate, work_bits
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_columns, commit_records
 from zktrain.prover.protocol.certificate import certify
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 
 HEADER = DatasetHeader(100, 17, 3, bytes(range(32)))
 

@@ -43,7 +43,7 @@ from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.witness import SegmentWitness, batch_tensors
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 from zktrain.training import interpreter, witness
 from zktrain.training.witness import segment_witness
 

@@ -43,7 +43,7 @@ from zktrain.layers import (
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
-from zktrain.tables.exp_table import exp_table
+from zktrain.tables.exp import exp_table
 from zktrain.training.interpreter import GraphTrajectory
 from zktrain.training.trainer import evaluate, train
 from zktrain.training.trajectory import Trajectory

@@ -43,7 +43,7 @@ from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
 from zktrain.prover.witness import SegmentWitness, batch_tensors
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 from zktrain.training.evaluation import confusion, evaluation_witness
 
 Tensors = dict[str, NDArray[Any]]

@@ -47,9 +47,9 @@ from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.witness import SegmentWitness
-from zktrain.tables.exp_table import exp_table
-from zktrain.tables.sigmoid_table import sigmoid_table
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
+from zktrain.tables.exp import exp_table
+from zktrain.tables.sigmoid import sigmoid_table
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.int64]]

@@ -42,7 +42,7 @@ from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.operations import product
 from zktrain.prover.operations.base import Given
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.tables.tables import TABLES, Table
+from zktrain.tables import TABLES, Table
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
@@ -269,11 +269,11 @@ def test_false_products_that_cancel() -> None:
 
 ROWS = 16
 TINY = Table(
-    7,
+    "tiny",
+    10,
     4,
     lambda: [np.arange(ROWS, dtype=np.int32)],
     lambda point: [ml.identity(point)],
-    lambda columns: (columns[0], 0),
 )
 
 

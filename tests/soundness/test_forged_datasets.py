@@ -32,7 +32,7 @@ from zktrain.prover.commitment.commit import commit
 from zktrain.prover.dataset import commitment as prover_data
 from zktrain.prover.dataset.commitment import CommittedDataset
 from zktrain.prover.protocol.certificate import certify
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 
 Columns = NDArray[np.int64]
 Edit = Callable[[Columns, Columns], None]

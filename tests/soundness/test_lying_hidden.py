@@ -45,7 +45,7 @@ from zktrain.prover.kernels import field as kf
 from zktrain.prover.operations import batch as batches
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 

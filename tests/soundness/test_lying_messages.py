@@ -33,7 +33,7 @@ from zktrain.prover.kernels import integer_products
 from zktrain.prover.operations import product
 from zktrain.prover.protocol import segment
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 

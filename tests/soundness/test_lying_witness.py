@@ -10,8 +10,8 @@ import pytest
 from harness import FIRST, LOSSES, MIDDLE, Lie, at_step, find, in_cell
 
 from zktrain.errors import LookupMismatch, SumcheckMismatch
-from zktrain.tables.exp_table import exp_table
-from zktrain.tables.sigmoid_table import sigmoid_table
+from zktrain.tables.exp import exp_table
+from zktrain.tables.sigmoid import sigmoid_table
 from zktrain.training.witness import segment_witness
 
 BINARY = "binary_cross_entropy"

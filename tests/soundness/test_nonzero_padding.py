@@ -9,8 +9,8 @@ from harness import FIRST, LAST, LOSSES, at_step
 from numpy.typing import NDArray
 
 from zktrain.errors import LookupMismatch, SumcheckMismatch, ZktrainError
-from zktrain.tables.exp_table import exp_table
-from zktrain.tables.sigmoid_table import sigmoid_table
+from zktrain.tables.exp import exp_table
+from zktrain.tables.sigmoid import sigmoid_table
 
 KINDS = ("unit", "sample", "step")
 REAL = (1, 1, 1)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_oracle import exponential, normaliser
 
-from zktrain.tables.exp_table import exp_table
+from zktrain.tables.exp import exp_table
 from zktrain.training.arithmetic import (
     AccumulatorOverflow,
     Softmax,

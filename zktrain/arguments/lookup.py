@@ -17,7 +17,7 @@ from ..field import extension as ext
 from ..field import multilinear as ml
 from ..field.extension import ONE, ZERO, Ext, Point
 from ..field.forms import Scalar, combine
-from ..tables.tables import MAX_COLUMNS, TABLES
+from ..tables import MAX_COLUMNS, TABLES
 from ..transcript.channel import VerifierChannel
 from . import fraction_tree
 

@@ -91,7 +91,7 @@ def verify(
     """Returns ``(v', r)``; the caller must check ``g(r) = v'``."""
     if channel.dry:
         (channel.receive_clear if clear else channel.receive)(f"{label}/round", degree * rounds)
-        return claim, tuple(channel.challenger.elements(f"{label}/point", rounds))
+        return claim, tuple(channel.challenger.elements(f"{label}/point", rounds, degree))
     point: list[Ext] = []
     message: Sequence[Scalar]
     for number in range(rounds):

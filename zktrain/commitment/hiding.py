@@ -20,6 +20,7 @@ prover learns from a run of the verifier on its own messages.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,20 +144,28 @@ class _NoChallenger(Challenger):
     def __init__(self) -> None:
         super().__init__("dry run")
         self._next = 1 << 32
+        self.errors: Counter[str] = Counter()
 
-    def elements(self, label: str, count: int) -> list[Ext]:
+    def elements(self, label: str, count: int, degree: int = 1) -> list[Ext]:
+        self.errors[label.partition("/")[0]] += count * degree
         first, self._next = self._next, self._next + count
         return [Ext(first + i, 1) for i in range(count)]
+
+    def powers(self, label: str, count: int) -> list[Ext]:
+        return self.elements(label, 1, count) * count
 
 
 class DryChannel(HidingVerifier):
     """Counts what a verifier would receive and multiply; checks are not computed. ``scalars`` are
-    all, those in clear too, ``inverses`` the checks that take two more where they are hidden."""
+    all, those in clear too, ``inverses`` the checks that take two more where they are hidden,
+    ``errors`` the degrees of all challenges, by the first part of their labels."""
 
     dry = True
 
     def __init__(self) -> None:
-        VerifierChannel.__init__(self, _NoChallenger(), b"")
+        challenger = _NoChallenger()
+        VerifierChannel.__init__(self, challenger, b"")
+        self.errors = challenger.errors
         self._layout = Layout(0)
         self._used = 0
         self._products = []

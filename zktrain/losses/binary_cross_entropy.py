@@ -9,8 +9,8 @@ from ..arguments.hints import Column
 from ..operations import Lookup
 from ..operations.build import Build
 from ..operations.extent import Extent
-from ..tables.exp_table import EXP_SCALE_BITS
-from ..tables.sigmoid_table import SIGMOID_HALF
+from ..tables.exp import EXP_SCALE_BITS
+from ..tables.sigmoid import SIGMOID_HALF
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from ..arguments.hints import Column, Normaliser
 from ..operations import Lookup
 from ..operations.build import INT16, Build
 from ..operations.extent import Extent
-from ..tables.exp_table import EXP_DISTANCES, EXP_SCALE_BITS
+from ..tables.exp import EXP_DISTANCES, EXP_SCALE_BITS
 
 if TYPE_CHECKING:
     import torch

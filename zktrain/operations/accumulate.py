@@ -73,7 +73,7 @@ class Accumulate:
                 claims.append((name == self.bias, claim))
                 starts.append((name, claim.column + claim.row))
         known = [context.ends.value("start", *start) for start in starts]
-        powers = ext.powers(challenger.element(f"{self.label}/gamma"), len(claims))  # V -> P
+        powers = challenger.powers(f"{self.label}/gamma", len(claims))  # V -> P
         differences = [c.first * at - c.value for (_, c), at in zip(claims, known, strict=True)]
         return claims, powers, combine(powers, differences)
 

@@ -47,10 +47,9 @@ class Batch:
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         shape = context.shape
         claims = context.ledger.of(self.output)
-        gamma = channel.challenger.element(f"{self.label}/gamma")  # V -> P
+        weights = channel.challenger.powers(f"{self.label}/gamma", len(claims))  # V -> P
         if not claims:
             return
-        weights = ext.powers(gamma, len(claims))
         target = combine(weights, [value for _, value in claims])
         reduced, record = sumcheck.verify(channel, self.label, target, context.log_records, 2)
         values = channel.receive(f"{self.label}/records", len(claims))  # P -> V

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..arguments.lookup import Entry
 from ..arguments.tensors import Shape
+from ..tables import TABLES
 from ..transcript.channel import VerifierChannel
 from .base import Context, StepGraph
 
@@ -15,10 +16,7 @@ from .base import Context, StepGraph
 class Lookup:
     """``(columns + offsets)`` is a row of ``table``, for every cell, padded ones included.
 
-    Tables: ``range16``: ``v`` in ``[0, 2**16)``. ``relu``: ``(z, [z > 0])``, ``z`` signed 16 bit.
-    ``exp``: ``(d, T(d), T(d - 1), 1)`` for ``0 <= d < 2**16 - 1`` and ``(0, 0, 0, 0)``; its last
-    column is the indicator ``I`` and is not listed in ``columns``. ``sigmoid``: ``(z, P(z) -
-    2**13)``, ``z`` signed 16 bit, ``P`` the sigmoid at scale ``2**14``; ``(0, 0)`` is a row.
+    Where the last column of a table is the indicator ``I``, it is not listed in ``columns``.
     """
 
     table: str
@@ -42,7 +40,7 @@ def entries_of(graph: StepGraph, shape: Shape) -> list[Entry]:
         if isinstance(op, Lookup):
             first = graph.tensor(op.columns[0])
             indicator = None
-            if op.table == "exp":
+            if TABLES[op.table].indicator:
                 indicator = lambda point, first=first: shape.indicator(first, point)  # noqa: E731
             size = shape.log_size(first)
             entries.append(Entry(op.table, op.columns, size, op.offset, indicator))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..arguments import sumcheck
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
-from ..field.extension import ZERO, powers
+from ..field.extension import ZERO
 from ..field.forms import combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
@@ -38,10 +38,9 @@ class Product:
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         claims = context.ledger.of(self.output)
-        gamma = channel.challenger.element(f"{self.label}/gamma")  # V -> P
+        weights = channel.challenger.powers(f"{self.label}/gamma", len(claims))  # V -> P
         if not claims:
             return
-        weights = powers(gamma, len(claims))
         target = combine(weights, [value for _, value in claims])
         reduced, point = sumcheck.verify(channel, self.label, target, len(claims[0][0]), 3)
         a, b = channel.receive(f"{self.label}/factors", 2)  # P -> V

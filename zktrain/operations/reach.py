@@ -15,9 +15,7 @@ from math import prod
 from typing import assert_never
 
 from ..arguments.tensors import Tensor
-from ..tables.curves import curve
-from ..tables.exp_table import EXP_DISTANCES, EXP_SCALE_BITS, exp_table
-from ..tables.sigmoid_table import SIGMOID_HALF
+from ..tables import TABLES
 from . import (
     Accumulate,
     Affine,
@@ -36,8 +34,6 @@ from .maps import Before, Map, Reorder, Steps, Window
 
 Range = tuple[int, int]
 INPUT_MAX = 255
-_INT16 = (-(1 << 15), (1 << 15) - 1)
-_UINT16 = (0, (1 << 16) - 1)
 _BIT = (0, 1)
 
 
@@ -67,30 +63,6 @@ def whole(tensor: Tensor, low: int, high: int) -> Reach:
     return Reach(low, high, max(1, tensor.width), prod(tensor.taps))
 
 
-def table_ranges(table: str) -> tuple[Range, ...]:
-    """Smallest and largest value of every column of a table that a graph lists, the row of padded
-    cells aside."""
-    match table.split("."):
-        case ["range16"]:
-            return (_UINT16,)
-        case ["range18"]:
-            return (_UINT16, (0, 3))
-        case ["relu"]:
-            return (_INT16, _BIT)
-        case ["exp"]:
-            return ((0, EXP_DISTANCES - 1), (0, 1 << EXP_SCALE_BITS), (0, int(exp_table()[1][0])))
-        case ["sigmoid"]:
-            return (_INT16, (-SIGMOID_HALF, SIGMOID_HALF))
-        case ["winner"]:
-            return ((0, (1 << 16) - 2), _BIT)
-        case ["curve", name]:
-            known = curve(name)
-            columns = (known.values, known.slopes)
-            return (_INT16, *((int(c.min()), int(c.max())) for c in columns))
-        case _:
-            raise ValueError(f"the ranges of table {table!r} are not known")
-
-
 def batch(op: Batch, output: Tensor) -> Reach:
     """Bytes; labels are one-hot. The dataset's certificate proves both."""
     if op.source == "inputs":
@@ -102,7 +74,7 @@ def lookup(op: Lookup, tensors: Mapping[str, Tensor]) -> dict[str, Reach]:
     """Every column has the range of the table's; the offset is added to the first."""
     out = {}
     for place, (name, (low, high)) in enumerate(
-        zip(op.columns, table_ranges(op.table), strict=True)
+        zip(op.columns, TABLES[op.table].ranges(), strict=True)
     ):
         shift = op.offset if place == 0 else 0
         out[name] = whole(tensors[name], low - shift, high - shift)

@@ -78,10 +78,9 @@ class UnitMap:
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         shape, claims = context.shape, context.ledger.of(self.output)
-        gamma = channel.challenger.element(f"{self.label}/gamma")  # V -> P
+        weights = channel.challenger.powers(f"{self.label}/gamma", len(claims))  # V -> P
         if not claims:
             return
-        weights = ext.powers(gamma, len(claims))
         target = combine(weights, [value for _, value in claims])
         source, output = context.tensor(self.source), context.tensor(self.output)
         summed = self.summed(source)

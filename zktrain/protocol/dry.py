@@ -23,13 +23,16 @@ from . import walk
 class Claims:
     """Claims on each tensor and column of multiplicities, on the dataset by source, and on the
     weights of the steps by parameter, the one at the end included. ``layout`` of the scalars of
-    lookups and relations, and their number by whether the proof hides, those in clear included."""
+    lookups and relations, and their number by whether the proof hides, those in clear included.
+    ``errors`` are the degrees of all challenges of the relations, by the first part of their
+    labels."""
 
     tensors: dict[str, int]
     dataset: dict[str, int]
     weights: dict[str, int]
     layout: Layout
     scalars: dict[bool, int]
+    errors: dict[str, int]
 
 
 def count(graph: StepGraph, shape: Shape, log_records: int) -> Claims:
@@ -39,6 +42,7 @@ def count(graph: StepGraph, shape: Shape, log_records: int) -> Claims:
     context = Context(graph, shape, Ledger(channel.check), log_records=log_records, ends=ends)
     entries = entries_of(graph, shape)
     context.ledger.add_all(lookup.verify(channel, "lookup", entries))
+    channel.errors.clear()
     walk.verify(channel, context)
     names = [tensor.name for tensor in graph.tensors]
     names += [lookup.multiplicity(table) for table in lookup.tables_of(entries)]
@@ -48,4 +52,5 @@ def count(graph: StepGraph, shape: Shape, log_records: int) -> Claims:
         context.weights.counts(),
         channel.layout(),
         {True: channel.scalars, False: channel.scalars - 2 * channel.inverses},
+        dict(channel.errors),
     )

@@ -11,10 +11,7 @@ from ..commitment.parameters import SCHEME
 from ..dataset.commitment import CERTIFICATE_BITS
 from ..field.extension import NON_RESIDUE
 from ..field.goldilocks import GENERATOR, P
-from ..tables.curves import CURVES, curve
-from ..tables.exp_table import exp_table
-from ..tables.sigmoid_table import sigmoid_table
-from ..tables.tables import MAX_COLUMNS, TABLES
+from ..tables import MAX_COLUMNS, TABLES
 from ..wire import VERSION
 from . import soundness
 
@@ -22,9 +19,6 @@ from . import soundness
 @lru_cache(maxsize=2)
 def parameter_digest(hiding: bool = False) -> bytes:
     """SHA-256 of the canonical JSON of all constants. Proofs that hide have some more."""
-    at, before = exp_table()
-    exp = hashlib.sha256(at.astype("<i8").tobytes() + before.astype("<i8").tobytes()).hexdigest()
-    sigmoid = hashlib.sha256(sigmoid_table().astype("<i8").tobytes()).hexdigest()
     fields: dict[str, object] = {
         "protocol": f"zktrain-{VERSION}",
         "field": P,
@@ -48,13 +42,8 @@ def parameter_digest(hiding: bool = False) -> bytes:
         "block_log_min": packing.BLOCK_LOG_MIN,
         "tables": {name: [table.number, table.log_size] for name, table in TABLES.items()},
         "max_columns": MAX_COLUMNS,
-        "exp_table": exp,
-        "sigmoid_table": sigmoid,
+        **{table.digest: table.sha256() for table in TABLES.values() if table.digest},
     }
-    for name in CURVES:
-        known = curve(name)
-        both = known.values.astype("<i8").tobytes() + known.slopes.astype("<i8").tobytes()
-        fields[f"curve_{name}"] = hashlib.sha256(both).hexdigest()
     if hiding:
         fields["hiding"] = {
             "lane_log_min": parameters.HIDING_LANE_LOG_MIN,

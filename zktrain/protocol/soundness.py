@@ -8,6 +8,7 @@ function that behaves as a random oracle; the collision term is the hash's own.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..commitment import ligero
@@ -15,7 +16,7 @@ from ..commitment.hiding import Layout
 from ..commitment.parameters import MAX_WORK_BITS, Plan, fold_bits, query_bits
 from ..field.extension import LOG2_SIZE
 from ..field.multilinear import log2_ceil
-from ..tables.tables import MAX_COLUMNS
+from ..tables import MAX_COLUMNS
 
 MARGIN_BITS = 2
 """Query terms of a run get the bits asked for, these, and log2 of how many there are."""
@@ -94,6 +95,28 @@ def hidden_terms(part: str, layout: Layout | None, bits: float) -> list[Term]:
         Term(part, "hidden scalars, opened points", sizes.bits()),
         Term(part, "hidden scalars, combinations", sizes.algebra_bits()),
     ]
+
+
+_REDUCTIONS = {
+    "map": "maps of units",
+    "vanish": "maps of units",
+    "tally": "counts",
+    "product": "element-wise products",
+    "affine": "matrix products",
+    "transposed": "matrix products",
+    "weights": "weight updates",
+    "batch": "batches",
+}
+"""What errors are listed as, by the first part of the labels of the challenges."""
+
+
+def reduction_terms(part: str, errors: Mapping[str, int]) -> list[Term]:
+    """Of the relations: the sum of the degrees of their challenges."""
+    totals = dict.fromkeys(_REDUCTIONS.values(), 0)
+    for label, degrees in errors.items():
+        name = _REDUCTIONS.get(label, label)
+        totals[name] = totals.get(name, 0) + degrees
+    return [sumcheck_term(part, name, total) for name, total in totals.items() if total]
 
 
 def sumcheck_term(part: str, name: str, degree_sum: float) -> Term:

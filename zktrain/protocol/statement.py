@@ -34,7 +34,6 @@ from . import dry, soundness
 from .certificate import certificate_terms
 from .dry import Claims
 from .tasks import TASKS, Evaluation, Training
-from .terms import relation_terms
 
 FORMAT = f"zktrain-statement-{VERSION}"
 QUERY_TERMS = 8
@@ -74,7 +73,7 @@ class Statement:
             if len(data) > MAX_STATEMENT_BYTES:
                 raise ValueError("too long")
             fields = json.loads(data)
-            kind = next(kind for kind in TASKS if kind.KIND == fields["task"])
+            kind = next(kind for kind in TASKS if fields["task"] == kind.KIND)
             statement = Statement(
                 kind.read(fields, circuit),
                 dataset,
@@ -255,7 +254,7 @@ class Statement:
         """Every error term."""
         part, claims = self.task.KIND, self.claims
         terms = soundness.lookup_terms(part, lookup.leaf_count(self.entries), self.work_bits)
-        terms += relation_terms(part, self.graph, self.shape, self.dataset.log_records, claims)
+        terms += soundness.reduction_terms(part, claims.errors)
         opened = sum(claims.tensors[name] for name, _, _ in self.tensors)
         opened += sum(claims.dataset.values())
         terms += soundness.opening_terms(part, self.opening_plan, opened)

@@ -1,4 +1,5 @@
-"""Activations that are looked up with their slopes: sigmoid, tanh and GELU."""
+"""``(z, f - f(0), f' - f'(0))`` for signed 16-bit ``z``: activations that are looked up with their
+slopes, sigmoid, tanh and GELU."""
 
 from __future__ import annotations
 
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from ..field import multilinear as ml
+from ..field.extension import Ext, Point
+from .base import Columns, Table, signed, signed_place
 
 CURVES = ("sigmoid", "tanh", "gelu")
 ROWS = 1 << 16
@@ -74,3 +79,27 @@ def curve(name: str) -> Curve:
     for column in (values, slopes):
         column.setflags(write=False)
     return Curve(values, slopes, *at_0)
+
+
+@functools.cache
+def _extensions(name: str) -> tuple[ml.IntegerTable, ml.IntegerTable]:
+    known = curve(name)
+    return ml.IntegerTable(known.values), ml.IntegerTable(known.slopes)
+
+
+def _table(number: int, name: str) -> Table:
+    def columns() -> Columns:
+        known = curve(name)
+        return [signed(), known.values.astype(np.int32), known.slopes.astype(np.int32)]
+
+    def evaluate(point: Point) -> list[Ext]:
+        both = [table.evaluate(point) for table in _extensions(name)]
+        return [ml.identity(point) - (1 << 15), *both]
+
+    return Table(
+        f"curve.{name}", number, 16, columns, evaluate, signed_place,
+        digest=f"curve_{name}", tabulated=(1, 2),
+    )  # fmt: skip
+
+
+CURVE_TABLES = tuple(_table(number, name) for number, name in enumerate(CURVES, 6))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from ..tables.exp_table import EXP_ROWS, exp_table
-from ..tables.sigmoid_table import SIGMOID_HALF, SIGMOID_ROWS, sigmoid_table
+from ..tables.exp import EXP_ROWS, exp_table
+from ..tables.sigmoid import SIGMOID_HALF, SIGMOID_ROWS, sigmoid_table
 
 EXACT_FLOAT = 1 << 53
 ACCUMULATOR_LIMIT = 1 << 62
@@ -84,7 +84,7 @@ class Softmax:
     so ``c`` is unique whatever finds it.
 
     Logits ``(B, classes)`` and results are float64 tensors of integers; ``T`` is
-    ``tables.exp_table``. Nothing here waits for the device.
+    ``tables.exp``. Nothing here waits for the device.
     """
 
     def __init__(self, classes: int, device: torch.device | str) -> None:
@@ -141,7 +141,7 @@ class Softmax:
 
 
 class Sigmoid:
-    """``tables.sigmoid_table`` on a device: probabilities minus one half, 14 fractional bits.
+    """``tables.sigmoid`` on a device: probabilities minus one half, 14 fractional bits.
 
     Nothing here waits for the device.
     """

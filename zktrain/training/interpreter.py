@@ -35,11 +35,10 @@ from ..operations import (
     Lookup,
     Product,
     UnitMap,
-    reach,
 )
 from ..operations.base import StepGraph
 from ..operations.build import Defining
-from ..tables.tables import TABLES
+from ..tables import TABLES
 from .arithmetic import (
     ACCUMULATOR_LIMIT,
     LOGIT_SCALE,
@@ -99,7 +98,7 @@ class Rules:
 
 def _range(op: Lookup) -> tuple[int, int]:
     """What the first column of a lookup may be."""
-    low, high = reach.table_ranges(op.table)[0]
+    low, high = TABLES[op.table].ranges()[0]
     return low - op.offset, high - op.offset
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..field.extension import Ext, reduced
+from ..field.extension import Ext, powers, reduced
 from ..field.goldilocks import P
 
 _ABSORB = b"zktrain challenger absorb v1"
@@ -76,8 +76,9 @@ class Challenger:
             yield from _block(seed, counter)
             counter += 1
 
-    def elements(self, label: str, count: int) -> list[Ext]:
-        """``count`` uniform elements of E (each coordinate by rejection)."""
+    def elements(self, label: str, count: int, degree: int = 1) -> list[Ext]:
+        """``count`` uniform elements of E (each coordinate by rejection). ``degree`` is that of
+        what is checked, in each of them: a dry run adds them up to the error."""
         if self.trace is not None:
             self.trace.append(("challenge", label, count))
         seed, counter = self._advance(label), 0
@@ -90,6 +91,10 @@ class Challenger:
     def element(self, label: str) -> Ext:
         """One uniform element of E."""
         return self.elements(label, 1)[0]
+
+    def powers(self, label: str, count: int) -> list[Ext]:
+        """Powers of one element, from the 0th on, to batch ``count`` claims."""
+        return powers(self.element(label), count)
 
     def distinct_indices(self, label: str, count: int, bound: int) -> list[int]:
         """``count`` different uniform indices below ``bound`` (a power of two), ascending."""

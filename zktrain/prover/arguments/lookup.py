@@ -13,7 +13,7 @@ from ...arguments.lookup import ColumnClaim, Entry, columns_of, layout_of, multi
 from ...field import extension as ext
 from ...field.extension import Ext, Point
 from ...profile import mark
-from ...tables.tables import MAX_COLUMNS, TABLES
+from ...tables import MAX_COLUMNS, TABLES
 from ..kernels import field as kf
 from ..kernels.leaves import LeafBlock, histogram, write_leaves
 from ..kernels.threads import run

@@ -19,12 +19,12 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     shape = context.shape
     columns = given.columns[op.source]
     claims = context.ledger.of(op.output)
-    gamma = channel.challenger.element(f"{op.label}/gamma")  # V -> P
+    weights = channel.challenger.powers(f"{op.label}/gamma", len(claims))  # V -> P
     if not claims:
         return
     size = 1 << context.log_records
     terms = []
-    for power, (point, _) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
+    for power, (point, _) in zip(weights, claims, strict=True):
         i, b, t = shape.split(point)
         steps = kf.eq_table(t, power)[:, : shape.steps]
         samples = kf.eq_table(b)[:, : shape.batch]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...field.extension import Ext, ExtVec, from_base, powers
+from ...field.extension import Ext, ExtVec, from_base
 from ...operations import Product
 from ...operations.base import Context
 from ..arguments import sumcheck
@@ -19,9 +19,9 @@ from .base import Given, Witness, smallest
 
 def prove(op: Product, channel: ProverChannel, context: Context, given: Given) -> None:
     claims = context.ledger.of(op.output)
-    gamma = channel.challenger.element(f"{op.label}/gamma")  # V -> P
+    batched = channel.challenger.powers(f"{op.label}/gamma", len(claims))  # V -> P
     weight = None
-    for (point, _), power in zip(claims, powers(gamma, len(claims)), strict=True):
+    for (point, _), power in zip(claims, batched, strict=True):
         if weight is None:
             weight = kf.eq_table(point, power)
         else:

@@ -25,12 +25,12 @@ from .base import Given, Witness, smallest
 
 def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -> None:
     claims = context.ledger.of(op.output)
-    gamma = channel.challenger.element(f"{op.label}/gamma")  # V -> P
+    weights = channel.challenger.powers(f"{op.label}/gamma", len(claims))  # V -> P
     if not claims:
         return
     tensor = given.witness.tensor(op.source)
     terms = []
-    for power, (point, _) in zip(ext.powers(gamma, len(claims)), claims, strict=True):
+    for power, (point, _) in zip(weights, claims, strict=True):
         cell = context.shape.split(point)[0]
         table = _contract(tensor, op, context, point)
         terms.append((_selector(op, context, cell, power), table))
