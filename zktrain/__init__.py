@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from ._bench import Benchmarked, bench
     from ._commit import DatasetCommitment, commit
     from ._compile import CompiledRecipe, compile
-    from ._inspect import EvaluationInspection, Inspection, inspect_bundle, inspect_evaluation
+    from ._inspect import Inspection, inspect
     from ._prove import Proved, ProvedEvaluation, prove, prove_eval
     from ._train import TrainedRun, train
     from ._verify import EvaluationVerdict, Verdict, verify, verify_eval
     from .errors import (
+        ChainBroken,
         CommitmentMismatch,
         InputError,
         LookupMismatch,
@@ -37,10 +38,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Benchmarked",
+    "ChainBroken",
     "CommitmentMismatch",
     "CompiledRecipe",
     "DatasetCommitment",
-    "EvaluationInspection",
     "EvaluationVerdict",
     "InputError",
     "Inspection",
@@ -63,8 +64,7 @@ __all__ = [
     "bench",
     "commit",
     "compile",
-    "inspect_bundle",
-    "inspect_evaluation",
+    "inspect",
     "prove",
     "prove_eval",
     "train",
@@ -76,7 +76,6 @@ _HOMES = {
     "Benchmarked": "_bench",
     "CompiledRecipe": "_compile",
     "DatasetCommitment": "_commit",
-    "EvaluationInspection": "_inspect",
     "EvaluationVerdict": "_verify",
     "Inspection": "_inspect",
     "Progress": "progress",
@@ -87,8 +86,7 @@ _HOMES = {
     "bench": "_bench",
     "commit": "_commit",
     "compile": "_compile",
-    "inspect_bundle": "_inspect",
-    "inspect_evaluation": "_inspect",
+    "inspect": "_inspect",
     "prove": "_prove",
     "prove_eval": "_prove",
     "train": "_train",

@@ -85,7 +85,9 @@ def estimate(
     from .cost.estimate import NO_DIGEST, header_to_be
     from .cost.estimate import estimate as price
     from .dataset.public_file import read_public
-    from .protocol.statement import Statement, auto_segment_steps
+    from .protocol.statement import Statement
+    from .protocol.tasks import Training
+    from .prover.protocol.bundle import require_provable
 
     compiled = compile_recipe(recipe)
     circuit, options = compiled.circuit, compiled.recipe.proof
@@ -99,14 +101,7 @@ def estimate(
         raise InputError(
             "an estimate depends on the dataset's size: give --dataset FILE.zkd or --records N"
         )
-    statement = Statement(
-        circuit,
-        header,
-        NO_DIGEST,
-        NO_DIGEST,
-        options.segment_steps or auto_segment_steps(circuit, header.records),
-        options.security_bits,
-        options.zero_knowledge,
-    )
-    statement.require_provable()
+    task = Training(circuit, NO_DIGEST, NO_DIGEST)
+    statement = Statement(task, header, options.security_bits, options.zero_knowledge)
+    require_provable(statement)
     return price(statement, certified=dataset is not None)

@@ -197,7 +197,6 @@ def _finished(
 ) -> TrainedRun | None:
     """The result of the same command, if it has finished in ``out``."""
     from .errors import InputError
-    from .prover.memory_plan import AUTOMATIC
     from .training.run import Run, keyed_digest
 
     try:
@@ -215,11 +214,6 @@ def _finished(
         and (dataset is None or run.dataset_root == known.root)
         and run.proof.get("security_bits") == options.security_bits
         and run.proof.get("zero_knowledge") == options.zero_knowledge
-        and (
-            run.proof.get(AUTOMATIC) is (compiled.circuit.optimizer.segment_steps is None)
-            if options.segment_steps is None
-            else run.proof.get("segment_steps") == options.segment_steps
-        )
         and kept.get("test_source") == (None if held_out is None else held_out.source)
         and (kept.get("float_seconds") is not None or not compare_float)
     )
@@ -265,19 +259,11 @@ def _secret_name(known: Owned) -> str:
 
 
 def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:
-    from .protocol.statement import Statement, auto_segment_steps
+    from .protocol.statement import Statement
+    from .protocol.tasks import Training
 
-    options = compiled.recipe.proof
-    segment_steps = options.segment_steps or auto_segment_steps(compiled.circuit, header.records)
-    return Statement(
-        compiled.circuit,
-        header,
-        initial,
-        final,
-        segment_steps,
-        options.security_bits,
-        options.zero_knowledge,
-    )
+    options, task = compiled.recipe.proof, Training(compiled.circuit, initial, final)
+    return Statement(task, header, options.security_bits, options.zero_knowledge)
 
 
 def _commitment_to_be(compiled: Compiled) -> Owned:
@@ -293,10 +279,11 @@ def _commitment_to_be(compiled: Compiled) -> Owned:
 def _require_provable(compiled: Compiled, records: Records, known: Owned) -> None:
     """Say before training what proving would refuse: it depends on sizes alone."""
     from .dataset.commitment import DatasetHeader
+    from .prover.protocol.bundle import require_provable
 
     count, features = records.inputs.shape
     header = DatasetHeader(count, features, records.classes, bytes(32), known.openings)
-    _statement(compiled, header, _NO_DIGEST, _NO_DIGEST).require_provable()
+    require_provable(_statement(compiled, header, _NO_DIGEST, _NO_DIGEST))
 
 
 def _committed(records: Records, known: Owned, progress: Progress) -> DatasetHeader:
@@ -328,12 +315,10 @@ def _create_run(
     """The run directory with all that is known before training."""
     from .dataset.public_file import MAX_FILE_BYTES
     from .prover.dataset import secret_file
-    from .prover.memory_plan import AUTOMATIC
     from .training.run import Run
     from .training.weight_file import write_weights
 
     circuit, options = compiled.circuit, compiled.recipe.proof
-    statement = _statement(compiled, header, _NO_DIGEST, _NO_DIGEST)
     secret = _secret_name(known)
     run = Run.create(
         out,
@@ -345,15 +330,13 @@ def _create_run(
         proof={
             "security_bits": options.security_bits,
             "zero_knowledge": options.zero_knowledge,
-            "segment_steps": statement.segment_steps,
-            AUTOMATIC: options.segment_steps is None and circuit.optimizer.segment_steps is None,
         },
-        boundaries=[*(first for first, _ in statement.segments), circuit.steps],
+        boundaries=(0, circuit.steps),
     )
     public, initial = run.public_dataset, run.path / INITIAL_WEIGHTS
     if secret == OWN_SECRET and known.seed is not None:
         own = secret_file.Secret(
-            header.root.hex(), records.digest, known.seed.hex(), header.openings, 0, 0
+            header.root.hex(), records.digest, known.seed.hex(), header.openings, 0
         )
         secret_file.create(run.path / OWN_SECRET, own)
     if dataset is not None and Path(dataset).is_file():

@@ -6,7 +6,8 @@ from __future__ import annotations
 class ZktrainError(Exception):
     """Base of all deliberate errors.
 
-    ``stage`` names the part of the proof or pipeline, ``expected`` and ``got`` the two sides of a failed comparison.
+    ``stage`` names the part of the proof or pipeline, ``segment`` its index when
+    there is one, ``expected`` and ``got`` the two sides of a failed comparison.
     """
 
     def __init__(
@@ -14,17 +15,27 @@ class ZktrainError(Exception):
         message: str,
         *,
         stage: str | None = None,
+        segment: int | None = None,
         expected: object = None,
         got: object = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.stage = stage
+        self.segment = segment
         self.expected = expected
         self.got = got
 
     def __str__(self) -> str:
-        text = self.message if self.stage is None else f"{self.message} [stage {self.stage}]"
+        where = ", ".join(
+            part
+            for part in (
+                f"stage {self.stage}" if self.stage is not None else "",
+                f"segment {self.segment}" if self.segment is not None else "",
+            )
+            if part
+        )
+        text = f"{self.message} [{where}]" if where else self.message
         if self.expected is not None or self.got is not None:
             text += f" (expected {self.expected}, got {self.got})"
         return text
@@ -72,6 +83,10 @@ class OpeningMismatch(Rejected):
 
 class HiddenMismatch(Rejected):
     """The padded scalars of a zero-knowledge proof do not satisfy the verifier's checks."""
+
+
+class ChainBroken(Rejected):
+    """Segments are missing, repeated, reordered or from another run."""
 
 
 class StatementMismatch(Rejected):

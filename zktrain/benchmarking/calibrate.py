@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def run(setting: Setting, folder: Path, *, certified: bool) -> Measured:
     trained = train(recipe, data=data, out=out, dataset=public if certified else None)
     roots = []
     for _ in range(PROOFS):
-        shutil.rmtree(out / "segments", ignore_errors=True)
+        (out / "proof.zkt").unlink(missing_ok=True)
         if not certified:
             (out / "dataset.zkd").unlink(missing_ok=True)
         with Recorder(memory=True) as recorder:
@@ -142,7 +141,7 @@ def observations(measured: Measured) -> Iterator[tuple[str, Observation]]:
 
 
 def by_place(work: list[Work]) -> dict[tuple[str, ...], list[Work]]:
-    """Parts of all segments under the place of their span."""
+    """Parts under the place of their span."""
     out: dict[tuple[str, ...], list[Work]] = {}
     for part in work:
         out.setdefault(part.place, []).append(part)

@@ -47,7 +47,6 @@ def write_network(path: Path, widths: tuple[int, ...]) -> None:
 def write_recipe(setting: Setting, widths: tuple[int, ...], folder: Path) -> Path:
     """The recipe and its network in ``folder``."""
     write_network(folder / "network.onnx", widths)
-    segment = '"auto"' if setting.segment is None else str(setting.segment)
     path = folder / "recipe.toml"
     path.write_text(
         f"""[model]
@@ -63,7 +62,6 @@ order_seed = "zktrain bench order"
 seed = "zktrain bench weights"
 [proof]
 zero_knowledge = {str(setting.zero_knowledge).lower()}
-segment_steps = {segment}
 """
     )
     return path

@@ -34,8 +34,7 @@ ERROR_AIM = 0.3
 """Predictions off by more than this share are marked."""
 
 COLUMNS = (
-    ("run", "dataset, hidden layers, b = samples in a batch, s = steps, k = steps in a segment, "
-     "n = records"),
+    ("run", "dataset, hidden layers, b = samples in a batch, s = steps, n = records"),
     ("weights", "trained parameters of the network"),
     ("float32 s", "training in float32 with torch, on the same data in the same order"),
     ("integer s", "training in exact integers: what is proven, and what somebody with the data "

@@ -15,7 +15,6 @@ TITLES = {
     "depth": "hidden layers",
     "batch": "samples in a batch",
     "steps": "steps",
-    "segment": "steps in a segment",
 }
 LEAST_POINTS = 2
 
@@ -65,14 +64,12 @@ def figures(result: dict[str, Any]) -> dict[str, list[Series]]:
 
 
 def _at(axis: str, run: dict[str, Any]) -> float:
-    if axis == "segment":
-        return float(run["parameters"]["segment_steps"])
     return float(run["setting"][axis])
 
 
 def _sweep(axis: str, runs: Sequence[dict[str, Any]]) -> list[Series]:
     at = tuple(_at(axis, run) for run in runs)
-    totals = axis in ("steps", "segment")
+    totals = axis == "steps"
     title = "Time for all steps" if totals else "Time per step"
     title += f", {_fixed(axis, runs[0])}"
     unit, scale = ("seconds", 1.0) if totals else ("milliseconds per step", 1e3)
@@ -104,24 +101,20 @@ def _fixed(axis: str, run: dict[str, Any]) -> str:
 
 def _marginal(result: dict[str, Any]) -> dict[str, list[Series]]:
     """Seconds of one more step, from the difference of runs with more and with fewer steps: free of
-    what is paid once per segment."""
+    what is paid once."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in result["runs"]:
         if "error" not in run:
-            fixed = {k: v for k, v in run["setting"].items() if k not in ("steps", "segment")}
+            fixed = {k: v for k, v in run["setting"].items() if k != "steps"}
             groups.setdefault(tuple(sorted(fixed.items(), key=str)), []).append(run)
     points: dict[tuple[Any, ...], list[tuple[float, float, float]]] = {}
     for runs in groups.values():
         ordered = sorted(runs, key=lambda run: run["setting"]["steps"])
         low, high = ordered[0], ordered[-1]
         more = high["setting"]["steps"] - low["setting"]["steps"]
-        if not more or any(
-            len(r["parameters"]) and r["parameters"]["segments"] != 1 for r in (low, high)
-        ):
+        if not more:
             continue
-        others = {
-            k: v for k, v in high["setting"].items() if k not in ("width", "steps", "segment")
-        }
+        others = {k: v for k, v in high["setting"].items() if k not in ("width", "steps")}
         key = tuple(sorted(others.items(), key=str))
         prove = (step_seconds(high) - step_seconds(low)) / more
         train = (high["train"]["seconds"] - low["train"]["seconds"]) / more

@@ -13,7 +13,7 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package dataset-fashion-mnist puts its files."""
 DATASETS = {"digits": (64, 10), "fashion": (784, 10)}
 """Inputs and classes of the datasets that have a name."""
-AXES = ("width", "depth", "batch", "steps", "segment")
+AXES = ("width", "depth", "batch", "steps")
 RATE = 0.125
 RATE_UNITS = 1024
 """A learning rate is ``m * batch / 1024`` for an integer ``m``."""
@@ -21,8 +21,8 @@ RATE_UNITS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One run. ``depth`` hidden layers of ``width`` units; ``segment`` steps are proved together
-    (None: automatic); ``records`` are the first ones only (None: all).
+    """One run. ``depth`` hidden layers of ``width`` units; ``records`` are the first ones only
+    (None: all).
 
     ``dataset`` is ``digits``, ``fashion``, ``synthetic`` (bytes of a fixed stream, for shapes that
     no real data has; then ``features``, ``classes`` and ``records`` count) or what ``zktrain
@@ -34,7 +34,6 @@ class Setting:
     depth: int = 1
     batch: int = 64
     steps: int = 64
-    segment: int | None = None
     records: int | None = None
     features: int = 784
     classes: int = 10
@@ -45,8 +44,6 @@ class Setting:
         """One text for each setting, fit for a file."""
         parts = [Path(self.dataset).name or "data", "x".join([str(self.width)] * self.depth)]
         parts += [f"b{self.batch}", f"s{self.steps}"]
-        if self.segment is not None:
-            parts.append(f"k{self.segment}")
         if self.records is not None:
             parts.append(f"n{self.records}")
         if self.dataset == "synthetic":

@@ -150,8 +150,6 @@ def _parameters(statement: Statement, dataset: str) -> dict[str, Any]:
         "learning_rate": circuit.effective_learning_rate,
         "batch_size": circuit.batch_size,
         "steps": circuit.steps,
-        "segments": len(statement.segments),
-        "segment_steps": statement.segment_steps,
         "cells_per_step": circuit.cells_per_step,
         "lookups_per_step": circuit.lookups_per_step,
         "no_wrap_bound_bits": circuit.no_wrap_bound_bits,

@@ -58,9 +58,7 @@ def compile_recipe(path: str | Path) -> Compiled:
     fixed_point = recipe.optimizer.fixed_point
     network = read_network(recipe.model)
     layers, floats = network.layers, network.weights
-    optimizer = recipe.optimizer.quantised(
-        recipe.learning_rate, recipe.batch_size, recipe.proof.segment_steps
-    )
+    optimizer = recipe.optimizer.quantised(recipe.learning_rate, recipe.batch_size)
 
     constant = _constant_layers(recipe, network)
     frozen = _frozen(recipe, layers, constant)

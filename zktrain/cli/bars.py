@@ -92,8 +92,7 @@ def lines(stage: str, done: int, total: int, **figures: float) -> None:
 class _Stages:
     """One bar per stage, pulsing where there is nothing to count.
 
-    A stage ends when the next one begins, and begins anew when it comes back, as the stages of
-    proving do with every segment.
+    A stage ends when the next one begins, and begins anew when it comes back.
     """
 
     def __init__(self, display: Display) -> None:

@@ -14,7 +14,7 @@ from .judge_eval import judge_eval
 from .outcome import guarded, print_json
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-_LESS = "fewer --segment-records need less"
+_LESS = "fewer records need less"
 _Weights = Annotated[Path, typer.Argument(metavar="WEIGHTS.safetensors", help="The file.")]
 
 
@@ -52,12 +52,6 @@ def prove_eval(
         bool, typer.Option("--no-zk", help="Hide nothing: a smaller proof, which leaks.")
     ] = False,
     security_bits: Annotated[int, typer.Option(metavar="BITS", help="From 80 to 120.")] = 100,
-    segment_records: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Records proved together, a power of two; each part's counts show."
-        ),
-    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Prove accuracy and confusion matrix of a weight file on a committed dataset."""
@@ -67,7 +61,7 @@ def prove_eval(
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
-        from .._prove_eval import prove_eval as run_prove_eval
+        from .._prove import prove_eval as run_prove_eval
         from ..memory import keep_freed_memory
         from . import evaluation_view
 
@@ -86,7 +80,6 @@ def prove_eval(
                 device=device,
                 zero_knowledge=not no_zk,
                 security_bits=security_bits,
-                segment_records=segment_records,
                 progress=progress,
             )
         if as_json:
@@ -109,6 +102,10 @@ def verify_eval(
         Path | None,
         typer.Option(metavar="TRAIN.zkd", help="Training data, whose scaling it must have."),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.zkd", help="Its certificate, where --dataset is a root."),
+    ] = None,
     min_security_bits: Annotated[
         int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
     ] = 100,
@@ -122,6 +119,7 @@ def verify_eval(
         dataset=dataset,
         circuit=circuit,
         like=like,
+        certificate=certificate,
         min_security_bits=min_security_bits,
         as_json=as_json,
     )

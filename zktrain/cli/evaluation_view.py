@@ -5,33 +5,34 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..protocol.bundle import task_of
+from ..protocol.tasks import Evaluation
 from . import screens, stated, wording
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .._inspect import EvaluationInspection
-    from .._prove_eval import ProvedEvaluation
-    from .._verify_eval import EvaluationVerdict
-    from ..protocol.evaluation import Counts, EvaluationStatement
+    from .._inspect import Inspection
+    from .._prove import ProvedEvaluation
+    from .._verify import EvaluationVerdict
+    from ..protocol.statement import Statement
+    from ..protocol.tasks import Counts
 
 _MOST_CLASSES = 20
 """Larger matrices are not printed."""
 
 
-def statement_fields(statement: EvaluationStatement) -> dict[str, Any]:
+def statement_fields(statement: Statement) -> dict[str, Any]:
     """The statement as a JSON object."""
-    circuit, dataset = statement.circuit.circuit, statement.dataset
+    task, dataset = task_of(statement, Evaluation), statement.dataset
+    circuit = task.circuit
     return {
         "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
         "layers": stated.plain(circuit.layers),
         "parameters": circuit.parameters,
-        "weights_digest": statement.weights,
+        "weights_digest": task.weights,
         "dataset": wording.dataset_fields(dataset),
-        "segment_records": statement.segment_records,
-        "segments": len(statement.segments),
-        "segment_confusion": statement.confusion,
         "stated": stated.plain(statement),
     }
 
@@ -52,7 +53,6 @@ def verdict_fields(verdict: EvaluationVerdict) -> dict[str, Any]:
         "zero_knowledge": verdict.zero_knowledge,
         "seconds": verdict.seconds,
         "proof_bytes": verdict.proof_bytes,
-        "segments": verdict.segments,
         "warnings": list(verdict.warnings),
     }
 
@@ -67,7 +67,6 @@ def proved_fields(result: ProvedEvaluation) -> dict[str, Any]:
         "weights_digest": result.weights_digest,
         "dataset_root": result.dataset_root,
         "dataset": None if result.dataset is None else str(result.dataset),
-        "segments": result.segments,
         "zero_knowledge": result.zero_knowledge,
         "seconds": result.seconds,
         "proof_bytes": result.proof_bytes,
@@ -76,18 +75,20 @@ def proved_fields(result: ProvedEvaluation) -> dict[str, Any]:
     }
 
 
-def inspection_fields(found: EvaluationInspection) -> dict[str, Any]:
+def inspection_fields(found: Inspection) -> dict[str, Any]:
     """An unverified proof as a JSON object."""
     statement = found.statement
+    task = task_of(statement, Evaluation)
     return {
         "verified": False,
         "statement": statement_fields(statement),
-        "accuracy": statement.accuracy,
-        "confusion": statement.matrix,
+        "accuracy": task.accuracy,
+        "confusion": task.confusion,
         "security_bits": statement.security_bits,
         "zero_knowledge": statement.zero_knowledge,
         "proof_bytes": found.proof_bytes,
         "sections": found.sections,
+        "parts": found.parts,
         "soundness": [asdict(term) for term in statement.soundness_terms],
         "union_bits": statement.union_bits,
     }
@@ -108,11 +109,12 @@ def _matrix(out: Console, matrix: Counts) -> None:
     screens._table(out, headers, rows)
 
 
-def _rows(statement: EvaluationStatement) -> list[tuple[str, str]]:
-    circuit, dataset = statement.circuit.circuit, statement.dataset
-    rows = [
-        ("accuracy", _accuracy(statement.correct, dataset.records)),
-        ("weights", statement.weights),
+def _rows(statement: Statement) -> list[tuple[str, str]]:
+    task, dataset = task_of(statement, Evaluation), statement.dataset
+    circuit = task.circuit
+    return [
+        ("accuracy", _accuracy(task.correct, dataset.records)),
+        ("weights", task.weights),
         ("network", wording.network(circuit)),
         *stated.layer_rows(circuit),
         ("arithmetic", stated.arithmetic(circuit)),
@@ -121,20 +123,10 @@ def _rows(statement: EvaluationStatement) -> list[tuple[str, str]]:
         ("inputs", dataset.scaling.text),
         ("commitment", stated.commitment(dataset)),
         ("root", dataset.root.hex()),
-        ("segments", f"{len(statement.segments):,} of up to {statement.segment_records:,} records"),
         ("asked for", f"{statement.security_bits} bits of security"),
         ("hides data", "yes" if statement.zero_knowledge else "no"),
         ("statement", statement.digest.hex()),
     ]
-    if len(statement.segments) > 1:
-        parts = wording.several(len(statement.segments), "part")
-        rows.append(
-            (
-                "published",
-                f"the counts of {parts} of the dataset, not only their sum; --json has them",
-            )
-        )
-    return rows
 
 
 def proved(result: ProvedEvaluation, weights: str) -> None:
@@ -144,10 +136,7 @@ def proved(result: ProvedEvaluation, weights: str) -> None:
         ("accuracy", _accuracy(result.correct, result.records)),
         ("on", result.source),
         ("proof", str(result.path)),
-        (
-            "size",
-            f"{wording.size(result.proof_bytes)}, {wording.several(result.segments, 'segment')}",
-        ),
+        ("size", wording.size(result.proof_bytes)),
         ("hides data", "yes" if result.zero_knowledge else "no"),
         ("time", wording.span(result.seconds)),
         ("peak memory", wording.size(result.peak_rss_bytes)),
@@ -196,28 +185,16 @@ def accepted(verdict: EvaluationVerdict, weights: str) -> None:
         out,
         [
             ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
-            (
-                "proof",
-                f"{wording.size(verdict.proof_bytes)}, "
-                f"{wording.several(verdict.segments, 'segment')}",
-            ),
+            ("proof", wording.size(verdict.proof_bytes)),
             ("verified in", wording.span(verdict.seconds)),
         ],
     )
 
 
-def inspected(found: EvaluationInspection) -> None:
+def inspected(found: Inspection) -> None:
     """What ``inspect`` shows of such a proof."""
     out, statement = screens.console(), found.statement
     out.print("[bold]Statement[/] as the proof of an evaluation claims it; nothing is verified")
     screens._rows(out, _rows(statement))
-    _matrix(out, statement.matrix)
-    out.print("\n[bold]Sizes[/]")
-    sizes = {**found.sections, "file": found.proof_bytes}
-    screens._table(out, ("part", "bytes"), [(name, f"{n:,}") for name, n in sizes.items()])
-    out.print("\n[bold]Soundness[/] in bits; equal terms of all segments are one row")
-    rows = screens._soundness_rows(statement)
-    screens._table(out, ("term", "count", "least", "together", "basis"), rows)
-    out.print(
-        f"The union of all proven terms is {wording.bits(statement.union_bits)} bits.", markup=False
-    )
+    _matrix(out, task_of(statement, Evaluation).confusion)
+    screens.sizes(out, found)

@@ -92,7 +92,6 @@ def judge(
                 "zero_knowledge": verdict.zero_knowledge,
                 "seconds": verdict.seconds,
                 "proof_bytes": verdict.proof_bytes,
-                "segments": verdict.segments,
                 "warnings": list(verdict.warnings),
             }
         )

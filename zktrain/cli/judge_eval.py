@@ -10,7 +10,12 @@ from .bars import bars
 from .judge import MIN_BITS, judged, plain
 from .outcome import print_json, unjudged_evaluation_fields
 
-_PATHS = {"--proof": "proof", "--circuit": "circuit", "--like": "like"}
+_PATHS = {
+    "--proof": "proof",
+    "--circuit": "circuit",
+    "--like": "like",
+    "--certificate": "certificate",
+}
 
 
 def judge_eval(
@@ -20,12 +25,13 @@ def judge_eval(
     dataset: str,
     circuit: Path | None = None,
     like: Path | None = None,
+    certificate: Path | None = None,
     min_security_bits: int = MIN_BITS,
     as_json: bool = False,
 ) -> None:
     """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
     with judged(weights, proof, as_json, unjudged_evaluation_fields):
-        from .._verify_eval import verify_eval
+        from .._verify import verify_eval
 
         with bars(transient=True) as progress:
             verdict = verify_eval(
@@ -34,6 +40,7 @@ def judge_eval(
                 dataset=dataset,
                 circuit=circuit,
                 like=like,
+                certificate=certificate,
                 min_security_bits=min_security_bits,
                 progress=progress,
             )

@@ -228,9 +228,9 @@ def prove(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Prove a finished training run; proved segments are kept when it is interrupted."""
+    """Prove a finished training run."""
     kept = partial(stopped.prove, run)
-    with guarded(as_json, interrupted=kept, less_memory="fewer segment_steps need less"):
+    with guarded(as_json, interrupted=kept, less_memory="fewer steps need less"):
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
@@ -272,7 +272,6 @@ def prove(
         print_json(
             {
                 "seconds": result.seconds,
-                "segments": result.segments,
                 "proof_bytes": result.proof_bytes,
                 "peak_rss_bytes": result.peak_rss_bytes,
                 "zero_knowledge": result.zero_knowledge,
@@ -292,7 +291,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="AXIS=N,N,...",
-            help="Along width, depth, batch, steps or segment; may be given again.",
+            help="Along width, depth, batch or steps; may be given again.",
         ),
     ] = None,
     dataset: Annotated[
@@ -303,7 +302,6 @@ def bench(
     depth: Annotated[int | None, typer.Option(help="Hidden layers.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
-    segment: Annotated[int | None, typer.Option(help="Steps proved together.")] = None,
     records: Annotated[int | None, typer.Option(help="Use the first records only.")] = None,
     features: Annotated[int | None, typer.Option(help="Inputs of synthetic records.")] = None,
     classes: Annotated[int | None, typer.Option(help="Classes of synthetic records.")] = None,
@@ -336,7 +334,6 @@ def bench(
                     "depth": depth,
                     "batch": batch,
                     "steps": steps,
-                    "segment": segment,
                     "records": records,
                     "features": features,
                     "classes": classes,
@@ -359,7 +356,7 @@ def bench(
 @app.command()
 def verify(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS.safetensors", help="The file.")],
-    proof: Annotated[Path, typer.Option(metavar="proof.zkt", help="The bundle.")],
+    proof: Annotated[Path, typer.Option(metavar="proof.zkt", help="The proof.")],
     dataset: Annotated[
         str, typer.Option(metavar="ROOT|FILE.zkd", help="The dataset that must have been used.")
     ],
@@ -412,26 +409,22 @@ def ezkl(context: typer.Context) -> None:
 
 @app.command()
 def inspect(
-    proof: Annotated[Path, typer.Argument(metavar="proof.zkt", help="The bundle.")],
+    proof: Annotated[Path, typer.Argument(metavar="proof.zkt", help="The proof.")],
     as_json: _Json = False,
 ) -> None:
-    """Show what a bundle claims, its segments, sizes and soundness. Verifies nothing."""
+    """Show what a proof claims, its sizes and soundness. Verifies nothing."""
     with guarded(as_json, interrupted="nothing was changed"):
-        from .._inspect import inspect_bundle, inspect_evaluation
-        from ..protocol.evaluation_bundle import is_evaluation
+        from .._inspect import inspect as run_inspect
+        from ..protocol.tasks import Evaluation
+        from . import evaluation_view
 
-        if is_evaluation(proof):
-            from . import evaluation_view
-
-            evaluation = inspect_evaluation(proof)
-            if as_json:
-                print_json(evaluation_view.inspection_fields(evaluation))
-            else:
-                evaluation_view.inspected(evaluation)
-            return
-        found = inspect_bundle(proof)
+        found = run_inspect(proof)
+        evaluated = isinstance(found.statement.task, Evaluation)
         if as_json:
-            print_json(wording.inspection_fields(found))
+            view = evaluation_view if evaluated else wording
+            print_json(view.inspection_fields(found))
+        elif evaluated:
+            evaluation_view.inspected(found)
         else:
             screens.inspected(found)
 

@@ -160,9 +160,8 @@ def show_estimate(found: Estimate) -> None:
         )
     out.print(table, soft_wrap=False)
     out.print(_layers(found), soft_wrap=False)
-    segments = wording.several(len(found.statement.segments), "segment")
     for label, text in (
-        ("prove", f"{wording.span(found.seconds)} in {segments}"),
+        ("prove", wording.span(found.seconds)),
         ("peak memory", wording.size(found.peak_bytes)),
         ("bundle", wording.size(found.proof_bytes)),
         ("verify", wording.span(found.verify_seconds)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .._train import TrainedRun
     from .._verify import Verdict
     from ..cost.calibration import Calibration
-    from ..protocol.statement import Provable
+    from ..protocol.statement import Statement
 
 _WIDTH = 80
 _LABEL = 14
@@ -180,12 +180,11 @@ def trained(result: TrainedRun) -> None:
 
 def proved(result: Proved, dataset: Path, weights: Path) -> None:
     out = console()
-    segments = wording.several(result.segments, "segment")
     _rows(
         out,
         [
             ("proof", str(result.path)),
-            ("size", f"{wording.size(result.proof_bytes)}, {segments}"),
+            ("size", wording.size(result.proof_bytes)),
             ("hides data", "yes" if result.zero_knowledge else "no"),
             ("time", wording.span(result.seconds)),
             ("stages", wording.stage_line(result.stages)),
@@ -244,7 +243,6 @@ def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
 
     out = console(stderr=stderr)
     statement = verdict.statement
-    segments = wording.several(verdict.segments, "segment")
     out.print(f"[bold green]ACCEPTED[/] {escape(weights)} is the result of this training run.")
     notes(out, verdict.warnings)
     out.print("\n[bold]Proven[/]")
@@ -262,7 +260,7 @@ def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
         out,
         [
             ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
-            ("proof", f"{wording.size(verdict.proof_bytes)}, {segments}"),
+            ("proof", wording.size(verdict.proof_bytes)),
             ("verified in", wording.span(verdict.seconds)),
         ],
     )
@@ -281,28 +279,17 @@ def refused(weights: str, kind: str, message: str, *, judged: bool, stderr: bool
 
 def inspected(found: Inspection) -> None:
     out, statement = console(), found.statement
-    out.print("[bold]Statement[/] as the bundle claims it; nothing has been verified")
+    out.print("[bold]Statement[/] as the proof claims it; nothing has been verified")
     _rows(out, wording.statement_rows(statement))
-    out.print("\n[bold]Segments[/]")
-    _table(
-        out,
-        ("segment", "steps", "from", "start root", "end root", "previous", "bytes"),
-        [
-            (
-                str(part.index),
-                f"{part.steps:,}",
-                f"{part.first_step:,}",
-                part.start[:8],
-                part.end[:8],
-                part.previous[:8],
-                f"{part.proof_bytes:,}",
-            )
-            for part in found.segments
-        ],
-    )
+    sizes(out, found)
+
+
+def sizes(out: Console, found: Inspection) -> None:
+    """Bytes by part, and error terms."""
+    statement = found.statement
     out.print("\n[bold]Sizes[/]")
     _table(out, ("part", "bytes"), _size_rows(found))
-    out.print("\n[bold]Soundness[/] in bits; equal terms of all segments are one row")
+    out.print("\n[bold]Soundness[/] in bits")
     _table(out, ("term", "count", "least", "together", "basis"), _soundness_rows(statement))
     out.print(
         f"The union of all proven terms is {wording.bits(statement.union_bits)} bits.", markup=False
@@ -310,28 +297,23 @@ def inspected(found: Inspection) -> None:
 
 
 def _size_rows(found: Inspection) -> list[tuple[str, str]]:
-    """Bytes by section; those of all segments also by kind of message."""
-    kinds: dict[str, int] = {}
-    for segment in found.segments:
-        for kind, count in segment.parts.items():
-            kinds[f"  {kind}"] = kinds.get(f"  {kind}", 0) + count
+    """Bytes by section; those of the proof also by kind of message."""
     rows: dict[str, int] = {}
     for section, count in found.sections.items():
         rows[section] = count
-        if section == "segments":
-            rows |= kinds
-    rows["bundle"] = found.proof_bytes
+        if section == "proof":
+            rows |= {f"  {kind}": size for kind, size in found.parts.items()}
+    rows["file"] = found.proof_bytes
     return [(name, f"{count:,}") for name, count in rows.items()]
 
 
-def _soundness_rows(statement: Provable) -> list[tuple[str, ...]]:
-    """One row per term, under the name of its part; segments are counted together."""
+def _soundness_rows(statement: Statement) -> list[tuple[str, ...]]:
+    """One row per kind of term, under the name of its part."""
     from ..protocol.soundness import Term, union
 
     parts: dict[str, dict[tuple[str, str], list[Term]]] = {}
     for term in statement.soundness_terms:
-        part = "segments" if term.part.startswith("segment ") else term.part
-        parts.setdefault(part, {}).setdefault((term.name, term.basis), []).append(term)
+        parts.setdefault(term.part, {}).setdefault((term.name, term.basis), []).append(term)
     rows: list[tuple[str, ...]] = []
     for part, groups in parts.items():
         rows.append((part, "", "", "", ""))

@@ -112,9 +112,3 @@ def distinct_records(statement: Statement) -> int:
     """No run of so many steps can have used more distinct records."""
     circuit = statement.circuit
     return min(statement.dataset.records, circuit.steps * circuit.batch_size)
-
-
-def segments(statement: Statement) -> str:
-    """How the run is cut."""
-    count, steps = len(statement.segments), statement.segment_steps
-    return f"{count:,} of up to {steps:,} steps" if count > 1 else f"one, of up to {steps:,} steps"

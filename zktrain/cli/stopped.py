@@ -37,11 +37,12 @@ def train(out: Path) -> str:
 
 def prove(run: Path) -> str:
     """After ``zktrain prove``."""
-    kept = len(list((run / "segments").glob("segment-*.bin")))
-    if not kept:
-        return "no segment was finished; the same command begins with the first"
-    what = "1 proved segment is" if kept == 1 else f"{kept} proved segments are"
-    return f"{what} kept in {run}; the same command goes on with the others"
+    try:
+        if disk.is_waiting(run / "proof.zkt"):
+            return "the proof is made; the same command writes it"
+    except InputError:
+        pass
+    return "no proof was written; the same command begins again"
 
 
 def prove_eval(out: Path, dataset_out: Path | None) -> str:

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..losses import LOSSES
+from ..protocol.bundle import task_of
+from ..protocol.tasks import Training
 from . import stated
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ def dataset_fields(header: DatasetHeader) -> dict[str, Any]:
 def statement_rows(statement: Statement) -> list[tuple[str, str]]:
     """Label and value of everything that a bundle states, see ``stated``; values may come from a
     proof."""
-    circuit, dataset = statement.circuit, statement.dataset
+    task, dataset = task_of(statement, Training), statement.dataset
+    circuit = task.circuit
     start = circuit.initialisation
     return [
         ("network", network(circuit)),
@@ -123,10 +126,9 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
             if start.kind == "seed"
             else "the weight file with this digest",
         ),
-        ("", statement.initial),
+        ("", task.initial),
         ("end", "the weight file with this digest"),
-        ("", statement.final),
-        ("segments", stated.segments(statement)),
+        ("", task.final),
         ("asked for", f"{statement.security_bits} bits of security"),
         ("hides data", "yes" if statement.zero_knowledge else "no"),
         ("circuit", circuit.id),
@@ -167,7 +169,8 @@ def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
 
 def statement_fields(statement: Statement) -> dict[str, Any]:
     """The statement as a JSON object."""
-    circuit, dataset = statement.circuit, statement.dataset
+    task, dataset = task_of(statement, Training), statement.dataset
+    circuit = task.circuit
     return {
         "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
@@ -186,10 +189,8 @@ def statement_fields(statement: Statement) -> dict[str, Any]:
         "initialisation": asdict(circuit.initialisation),
         "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
         "dataset": dataset_fields(dataset),
-        "initial_weights_digest": statement.initial,
-        "weights_digest": statement.final,
-        "segments": len(statement.segments),
-        "segment_steps": statement.segment_steps,
+        "initial_weights_digest": task.initial,
+        "weights_digest": task.final,
         "distinct_records_at_most": stated.distinct_records(statement),
         "stated": stated.plain(statement),
     }
@@ -211,7 +212,7 @@ def inspection_fields(found: Inspection) -> dict[str, Any]:
         "zero_knowledge": statement.zero_knowledge,
         "proof_bytes": found.proof_bytes,
         "sections": found.sections,
-        "segments": [asdict(part) for part in found.segments],
+        "parts": found.parts,
         "soundness": [asdict(term) for term in statement.soundness_terms],
         "union_bits": statement.union_bits,
     }

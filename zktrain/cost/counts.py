@@ -26,8 +26,8 @@ from ..operations import (
 )
 from ..operations.base import Operation, name_of
 from ..protocol import certificate
-from ..protocol.dry import SegmentClaims
-from ..protocol.statement import Statement, lookup_entries
+from ..protocol.dry import Claims
+from ..protocol.statement import Statement
 from .parts import (
     EXTENSION,
     ROUND,
@@ -45,32 +45,20 @@ from .parts import (
 def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
     """Everything that ``prove`` does; ``certified``: the dataset has its certificate already."""
     header = statement.dataset
-    out = [*_read(header)]
-    parameters = statement.circuit.parameters
-    for segment in range(len(statement.segments)):
-        out.append(Work(("boundaries",), "boundaries", {"weights": parameters, "calls": 1}))
-        if "end" in statement.committed_sides(segment):
-            out += commitment(("boundaries",), statement.boundary_packing())
-        out += segment_work(statement, segment)
-    out += _dataset(header)
+    out = [*_read(header), *_dataset(header)]
     if certified:
         rows = opened_cells([header.packing()], certificate.certificate_plan(header))
         amounts = {"calls": 1.0, "rows": rows}
         out.append(Work(("certify dataset",), "verify certificate", amounts))
     else:
         out += _certificate(header)
-    out += _closing(statement)
-    return out
-
-
-def segment_work(statement: Statement, segment: int) -> list[Work]:
-    """The stages of one segment."""
     return [
-        *_witness(statement, segment),
-        *_commit(statement, segment),
-        *lookups(("lookups",), lookup_entries(statement.circuit, statement.shape(segment))),
-        *_relations(statement, segment),
-        *_opening(statement, segment),
+        *out,
+        *_witness(statement),
+        *_commit(statement),
+        *lookups(("lookups",), statement.entries),
+        *_relations(statement),
+        *_opening(statement),
     ]
 
 
@@ -84,20 +72,11 @@ def _read(header: dataset.DatasetHeader) -> Iterator[Work]:
     yield Work(("read",), "read records", read)
     cells = _cells(header)
     yield Work(("read", "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells)
-    yield from _blinding(("read", "randomness"), header)
-
-
-def _blinding(place: tuple[str, ...], header: dataset.DatasetHeader) -> Iterator[Work]:
-    """The blinding records, expanded from the owner's secret."""
-    if header.hiding:
-        cells = (header.features + header.classes) << header.blinding_log
-        yield Work(place, "randomness", {"cells": cells}, bytes=8.0 * cells)
 
 
 def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
     stage = ("commit dataset",)
     yield counting((*stage, "lookup counts"), _cells(header), len(dataset.lookups(header)))
-    yield from _blinding((*stage, "randomness"), header)
     yield from commitment(stage, header.packing())
 
 
@@ -113,10 +92,10 @@ def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
     yield from hiding(stage, layout, bits, opened_cells([packing], levels), 0, 0)
 
 
-def _witness(statement: Statement, segment: int) -> Iterator[Work]:
-    circuit, shape = statement.circuit, statement.shape(segment)
-    cells = sum(block.used for block in statement.packing(segment).blocks)
-    passes = 2 * shape.steps + _updates(statement, segment)
+def _witness(statement: Statement) -> Iterator[Work]:
+    circuit, shape = statement.circuit, statement.shape
+    cells = sum(block.used for block in statement.packing.blocks)
+    passes = 2 * shape.steps + _updates(statement)
     products = shape.batch * sum(layer_products(circuit)) * passes
     yield Work(
         ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
@@ -125,11 +104,13 @@ def _witness(statement: Statement, segment: int) -> Iterator[Work]:
     yield Work(("witness", "batches"), "batches", {"cells": batch}, bytes=3.0 * batch)
 
 
-def _updates(statement: Statement, segment: int) -> int:
-    """Gradients that the steps of a segment multiply out: one each, and with momentum, where dense
-    networks do not keep them, one for each change of the filter."""
-    circuit, (first, steps) = statement.circuit, statement.segments[segment]
-    return circuit.optimizer.changes(circuit, first, steps) if circuit.trains_in_windows else steps
+def _updates(statement: Statement) -> int:
+    """Gradients that the steps multiply out: one each, and with momentum, where dense networks do
+    not keep them, one for each change of the filter."""
+    circuit = statement.circuit
+    if circuit.trains_in_windows:
+        return circuit.optimizer.changes(circuit, 0, circuit.steps)
+    return circuit.steps
 
 
 def layer_products(circuit: Circuit) -> list[int]:
@@ -145,24 +126,23 @@ def layer_products(circuit: Circuit) -> list[int]:
     ]
 
 
-def _commit(statement: Statement, segment: int) -> Iterator[Work]:
-    shape, circuit = statement.shape(segment), statement.circuit
-    entries = lookup_entries(circuit, shape)
+def _commit(statement: Statement) -> Iterator[Work]:
+    entries = statement.entries
     looked_up = sum(1 << e.log_size for e in entries)
-    yield from pads(("commit",), statement.layout(segment), statement.query_bits)
+    yield from pads(("commit",), statement.layout, statement.query_bits)
     yield Work(("commit", "columns"), "columns", {"cells": looked_up, "calls": 1})
     yield counting(("commit", "lookup counts"), looked_up, len(entries))
-    yield from commitment(("commit",), statement.packing(segment))
+    yield from commitment(("commit",), statement.packing)
 
 
-def _relations(statement: Statement, segment: int) -> Iterator[Work]:
-    claims = statement.claims(segment)
-    for op in statement.circuit.graph().claim_order():
-        yield _operation(statement, segment, op, claims)
+def _relations(statement: Statement) -> Iterator[Work]:
+    claims = statement.claims
+    for op in statement.graph.claim_order():
+        yield _operation(statement, op, claims)
 
 
-def _operation(statement: Statement, segment: int, op: Operation, claims: SegmentClaims) -> Work:
-    graph, shape = statement.circuit.graph(), statement.shape(segment)
+def _operation(statement: Statement, op: Operation, claims: Claims) -> Work:
+    graph, shape = statement.graph, statement.shape
     place = ("relations", name_of(op))
     samples, steps = 1 << (shape.log_batch + shape.log_steps), 1 << shape.log_steps
 
@@ -212,17 +192,15 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
             inputs = op.source == "inputs"
             columns = header.covered_features if inputs else 1 << header.log_classes
             cells = many * columns << header.log_records
-            table = many << header.record_axis.shared
-            real = header.features if inputs else header.classes
-            blinds = many * real << header.blinding_log if header.hiding else 0
+            table = many << header.log_records
             amounts = {
                 "cells": cells,
                 "table": table,
                 "samples": many * samples,
-                "wide": blinds,
+                "wide": 0,
                 "rounds": header.log_records * many,
             }
-            multiplications = 2.0 * (cells + blinds) + ROUND[2] * table + EXTENSION * many * samples
+            multiplications = 2.0 * cells + ROUND[2] * table + EXTENSION * many * samples
             kind = "batch"
         case Linear():
             terms = [graph.tensor(name) for _, name in op.terms]
@@ -246,28 +224,33 @@ def _operation(statement: Statement, segment: int, op: Operation, claims: Segmen
     return Work(place, kind, amounts, multiplications=multiplications, bytes=2.0 * cells)
 
 
-def _opening(statement: Statement, segment: int) -> Iterator[Work]:
-    levels, layout = statement.opening_plan(segment), statement.layout(segment)
-    packings, claims = statement.packings(segment), statement.claims(segment)
-    sizes = {block.name: block.used for block in packings[0].blocks}
+def _opening(statement: Statement) -> Iterator[Work]:
+    levels, layout = statement.opening_plan, statement.layout
+    packings, claims = statement.packings, statement.claims
+    sizes = {block.name: block.used for block in statement.packing.blocks}
     counted = {name: claims.tensors[name] for name in sizes}
     cells = sum(sizes[name] * many for name, many in counted.items())
-    wide = 0
-    for (_, name), many in claims.boundaries.items():
-        wide += many << packings[1].block(name).log_size
-    terms = sum(counted.values()) + sum(claims.boundaries.values())
-    yield from joint_opening(("opening",), packings, levels, cells, wide, terms)
-    sides = 2 - len(statement.committed_sides(segment))
-    public = sides * sum(
-        claims.weights.get(name, 0) * _size(dims)
-        for name, dims in statement.circuit.parameter_shapes().items()
-    )
+    terms = sum(counted.values())
+    header = statement.dataset
+    for source, many in claims.dataset.items():
+        inputs = source == "inputs"
+        columns = header.covered_features if inputs else 1 << header.log_classes
+        cells += many * columns << header.log_records
+        terms += many
+    yield from joint_opening(("opening",), packings, levels, cells, 0, terms)
     rows, bits = opened_cells(packings, levels), statement.query_bits
-    samples = _claim_samples(statement.shape(segment), claims)
-    yield from hiding(("opening",), layout, bits, rows, samples, public)
+    samples = _claim_samples(statement.shape, claims)
+    yield from hiding(("opening",), layout, bits, rows, samples, _public(statement))
 
 
-def _claim_samples(shape: Shape, claims: SegmentClaims) -> int:
+def _public(statement: Statement) -> int:
+    """Public weights that a verifier evaluates: at the start, and at the end if there is one."""
+    claims, sides = statement.claims, 2 if statement.task.KIND == "training" else 1
+    shapes = statement.circuit.parameter_shapes()
+    return sides * sum(claims.weights.get(name, 0) * _size(dims) for name, dims in shapes.items())
+
+
+def _claim_samples(shape: Shape, claims: Claims) -> int:
     """Samples that a verifier weighs, once for each claim on a batch."""
     return sum(claims.dataset.values()) << (shape.log_batch + shape.log_steps)
 
@@ -279,41 +262,15 @@ def _size(dims: tuple[int, ...]) -> int:
     return out
 
 
-def _closing(statement: Statement) -> Iterator[Work]:
-    header, bits = statement.dataset, statement.query_bits
-    cells = wide = terms = 0
-    for segment in range(len(statement.segments)):
-        for source, many in statement.claims(segment).dataset.items():
-            inputs = source == "inputs"
-            columns = header.covered_features if inputs else 1 << header.log_classes
-            cells += many * columns << header.log_records
-            if header.hiding:
-                real = header.features if inputs else header.classes
-                wide += many * real << header.blinding_log
-            terms += many * (1 + header.hiding)
-    packing, layout = header.packing(), statement.closing_layout()
-    yield from pads(("closing",), layout, bits)
-    levels = statement.closing_plan
-    yield from joint_opening(("closing",), [packing], levels, cells, wide, terms)
-    rows = opened_cells([packing], levels)
-    yield from hiding(("closing",), layout, bits, rows, 0, 0)
-
-
 def verifier_work(statement: Statement) -> dict[str, float]:
     """Amounts that the time of a verification is proportional to."""
     header = statement.dataset
-    out = {"calls": 1.0, "segments": float(len(statement.segments))}
-    levels = (certificate.certificate_plan(header), statement.closing_plan)
-    out["rows"] = float(sum(opened_cells([header.packing()], plan) for plan in levels))
-    out["samples"] = out["weights"] = 0.0
-    shapes = statement.circuit.parameter_shapes()
-    for segment in range(len(statement.segments)):
-        claims = statement.claims(segment)
-        out["rows"] += opened_cells(statement.packings(segment), statement.opening_plan(segment))
-        out["samples"] += _claim_samples(statement.shape(segment), claims)
-        sides = 2 - len(statement.committed_sides(segment))
-        out["weights"] += sides * sum(
-            claims.weights.get(name, 0) * _size(dims) for name, dims in shapes.items()
-        )
-    out["parameters"] = float(statement.circuit.parameters)
-    return out
+    rows = opened_cells([header.packing()], certificate.certificate_plan(header))
+    rows += opened_cells(statement.packings, statement.opening_plan)
+    return {
+        "calls": 1.0,
+        "rows": float(rows),
+        "samples": float(_claim_samples(statement.shape, statement.claims)),
+        "weights": float(_public(statement)),
+        "parameters": float(statement.circuit.parameters),
+    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -62,8 +61,8 @@ class Estimate:
 
     @cached_property
     def proof_parts(self) -> dict[str, int]:
-        """Bytes of the bundle by kind."""
-        return {name: round(size) for name, size in sizes.bundle_parts(self.statement).items()}
+        """Bytes of the proof by kind."""
+        return {name: round(size) for name, size in sizes.proof_parts(self.statement).items()}
 
     @property
     def proof_bytes(self) -> int:
@@ -86,8 +85,6 @@ class Estimate:
             "layers": [
                 {**asdict(layer), "seconds": round(layer.seconds, 3)} for layer in self.layers
             ],
-            "segments": len(self.statement.segments),
-            "segment_steps": self.statement.segment_steps,
             "cells": circuit.cells_per_step * circuit.steps,
             "lookups": circuit.lookups_per_step * circuit.steps,
             "multiplications": round(sum(work.multiplications for work in self.work)),
@@ -109,19 +106,3 @@ def header_to_be(
 ) -> DatasetHeader:
     """The header that committing to so many records gives, but for the root."""
     return DatasetHeader(records, features, classes, bytes(32), openings if hiding else 0)
-
-
-def shorter(statement: Statement) -> Iterable[Statement]:
-    """The same run in segments of half the steps, a quarter, and so on."""
-    steps = min(statement.segment_steps, 1 << max(0, (statement.circuit.steps - 1).bit_length()))
-    while steps > 1:
-        steps //= 2
-        yield replace(statement, segment_steps=steps)
-
-
-def bytes_by_place(work: Iterable[Work]) -> dict[tuple[str, ...], float]:
-    """Bytes moved by place."""
-    out: dict[tuple[str, ...], float] = {}
-    for part in work:
-        out[part.place] = out.get(part.place, 0.0) + part.bytes
-    return out

@@ -15,7 +15,7 @@ from ..commitment.packing import Packing
 from ..dataset import commitment as dataset
 from ..operations import Linear, Product, UnitMap
 from ..operations.base import StepGraph
-from ..protocol.statement import Statement, lookup_entries
+from ..protocol.statement import Statement
 
 Held = dict[str, float]
 
@@ -28,23 +28,22 @@ _WHOLE_LANES = 8
 
 
 def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[str, Held]]:
-    """``(stage, bytes by kind)``; the largest segment stands for all."""
+    """``(stage, bytes by kind)``, in the order of the stages."""
     header = statement.dataset
     kept = {
         "base": 1.0,
         "records": _record_bytes(header),
         "weights": 8.0 * statement.circuit.parameters,
     }
-    held = {**kept, "segment": _segment_bytes(statement)}
-    yield "commit", held
-    leaves = lookup.leaf_count(lookup_entries(statement.circuit, statement.shape(0)))
-    yield "lookups", {**held, "fractions": FRACTION_BYTES * leaves}
-    yield "relations", {**held, "tables": _table_bytes(statement)}
     data = {**kept, "dataset": _code_bytes(header.packing())}
     yield "commit dataset", data
     if not certified:
         leaves = lookup.leaf_count(dataset.lookups(header))
         yield "certify dataset", {**data, "fractions": FRACTION_BYTES * leaves}
+    held = {**data, "segment": _tensor_bytes(statement)}
+    yield "commit", held
+    yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.leaf_count(statement.entries)}
+    yield "relations", {**held, "tables": _table_bytes(statement)}
 
 
 def _code_bytes(packing: Packing) -> int:
@@ -59,24 +58,19 @@ def _code_bytes(packing: Packing) -> int:
 def _record_bytes(header: dataset.DatasetHeader) -> int:
     """Records as they are read and as columns, and which cells of these are real."""
     columns = (header.covered_features + (1 << header.log_classes)) << header.log_records
-    blinds = 0
-    if header.hiding:
-        blinds = 8 * (header.features + header.classes) << header.blinding_log
-    return 2 * columns + blinds + header.records * header.features
+    return 2 * columns + header.records * header.features
 
 
-def _segment_bytes(statement: Statement) -> int:
+def _tensor_bytes(statement: Statement) -> int:
     """Tensors, committed and virtual, and what commits to them."""
-    shape, circuit = statement.shape(0), statement.circuit
-    graph = circuit.graph()
+    shape, graph = statement.shape, statement.graph
     unwritten = _unwritten(graph)
     tensors = sum(
         np.dtype(tensor.cell_type).itemsize << shape.log_size(tensor)
         for tensor in graph.tensors
         if tensor.name not in unwritten
     )
-    codes = sum(_code_bytes(packing) for packing in statement.packings(0))
-    return tensors + codes
+    return tensors + _code_bytes(statement.packing)
 
 
 def _unwritten(graph: StepGraph) -> set[str]:
@@ -96,7 +90,7 @@ def _unwritten(graph: StepGraph) -> set[str]:
 
 def _table_bytes(statement: Statement) -> int:
     """Selector and both factors of the largest element-wise product, and their halves."""
-    graph, shape = statement.circuit.graph(), statement.shape(0)
+    graph, shape = statement.graph, statement.shape
     sizes = [
         1 << shape.log_size(graph.tensor(op.output))
         for op in graph.operations

@@ -1,4 +1,4 @@
-"""Bytes of a bundle before it exists: exact, but for Merkle paths, which depend on the positions
+"""Bytes of a proof before it exists: exact, but for Merkle paths, which depend on the positions
 that happen to be opened and stand here with their mean."""
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from ..commitment import ligero, opening
 from ..commitment.hiding import Layout
 from ..commitment.packing import Packing
 from ..commitment.parameters import Plan
-from ..protocol.segment import HEADER_BYTES
 from ..protocol.statement import Statement
 from ..transcript.channel import DIGEST_BYTES
 
-FRAMES = 8 + 3 * 8 + 4 + 8
-"""Magic, the lengths of three sections and of the closing proof, the number of segments."""
+FRAMES = 8 + 5 * 8
+"""Magic, and the lengths of five sections."""
 
 
 @lru_cache(maxsize=256)
@@ -62,35 +61,16 @@ def pads_bytes(layout: Layout | None, bits: float) -> float:
     return layout.proof_bytes(bits) + work + paths
 
 
-def segment_parts(statement: Statement, segment: int) -> dict[str, float]:
-    """Bytes of a segment by kind."""
+def proof_parts(statement: Statement) -> dict[str, float]:
+    """Bytes of the file by kind."""
     hiding, bits = statement.zero_knowledge, statement.query_bits
+    texts = len(statement.to_json()) + len(statement.circuit.canonical_json())
     parts: dict[str, float] = {
-        "header, root, work": HEADER_BYTES
-        + 8
-        + DIGEST_BYTES
-        + (8 if statement.work_bits(segment) else 0),
-        "lookups and relations": 16 * statement.claims(segment).scalars[hiding],
-        **opening_parts(statement.packings(segment), statement.opening_plan(segment)),
+        "statement, circuit, dataset": FRAMES + texts + len(statement.dataset.to_json()),
+        "root, work": DIGEST_BYTES + (8 if statement.work_bits else 0),
+        "lookups and relations": 16 * statement.claims.scalars[hiding],
+        **opening_parts(statement.packings, statement.opening_plan),
     }
     if hiding:
-        parts["pads of hidden scalars"] = pads_bytes(statement.layout(segment), bits)
+        parts["pads of hidden scalars"] = pads_bytes(statement.layout, bits)
     return parts
-
-
-def bundle_parts(statement: Statement) -> dict[str, float]:
-    """Bytes of the bundle by kind, segments together."""
-    total: dict[str, float] = {}
-    for segment in range(len(statement.segments)):
-        for name, count in segment_parts(statement, segment).items():
-            total[name] = total.get(name, 0.0) + count
-    bits = statement.query_bits
-    closing = opening_parts([statement.dataset.packing()], statement.closing_plan)
-    return {
-        "statement, circuit, dataset": FRAMES
-        + len(statement.to_json())
-        + len(statement.circuit.canonical_json())
-        + len(statement.dataset.to_json()),
-        **total,
-        "closing proof": sum(closing.values()) + pads_bytes(statement.closing_layout(), bits),
-    }

@@ -12,7 +12,8 @@ bound. What the certificate proves:
 * ``sum_j labels(n, j) = [n < N]`` at a random ``n``: bytes that add up to 1 are one-hot.
 
 A commitment *hides* unless it is made to be recomputed by everybody: its lanes have random tails
-for a stated number of openings, and its leaves salts. All randomness is expanded from one secret of the owner.
+for a stated number of openings, and its leaves salts. All randomness is expanded from one secret of
+the owner.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ MAX_CLASSES = 1 << 14
 MAX_CELLS_LOG = 30
 MULTIPLICITY = lookup.multiplicity("byte")
 MAX_OPENINGS = 1 << 12
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetHeader:

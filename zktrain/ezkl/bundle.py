@@ -20,7 +20,7 @@ from ..circuit.circuit import Circuit
 from ..dataset.commitment import DatasetHeader
 from ..errors import ChainBroken, InputError, MalformedProof, RecipeError
 from ..files import opened
-from ..protocol.bundle import EVALUATION_MAGIC, EZKL_MAGIC, MAGIC
+from ..protocol.bundle import EZKL_MAGIC, MAGIC
 from ..spans import Bytes, whole
 from ..wire import MAX_TEXT_BYTES, Reader
 from .field import ELEMENT_BYTES
@@ -82,7 +82,7 @@ def parse(data: Bytes) -> EzklBundle:
     """Raises ``MalformedProof``, ``ChainBroken``, and ``InputError`` for one of another backend."""
     reader = Reader(data, "bundle")
     magic = reader.take(len(EZKL_MAGIC), "magic")
-    if magic[:7] in (MAGIC[:7], EVALUATION_MAGIC[:7]):
+    if magic[:7] == MAGIC[:7]:
         raise InputError(
             "this is a proof by the native backend: use zktrain verify, verify-eval or inspect"
         )

@@ -114,7 +114,8 @@ class Context:
     ``weights`` of the steps, on the ``dataset``; ``ends`` has the public weights.
 
     ``time_filters`` say how the updates of a weight (by its name) and of its bias add up, ``order``
-    are the records of every step, out of ``2^log_records``, ``counts`` the public matrix of a ``Tally``.
+    are the records of every step, out of ``2^log_records``, ``counts`` the public matrix of a
+    ``Tally``.
     """
 
     graph: StepGraph

@@ -28,7 +28,7 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from ..operations.base import StepGraph
 from ..operations.lookup import entries_of
-from ..tables.tables import TABLES
+from ..tables import TABLES
 from ..wire import VERSION
 from . import dry, soundness
 from .certificate import certificate_terms

@@ -144,7 +144,7 @@ class Training:
 
     def counts(self) -> None:
         """There are none."""
-        return None
+        return
 
 
 @dataclass(frozen=True)

@@ -196,14 +196,6 @@ class Run:
         np.savez(buffer, *(weights[name] for name in self.circuit.parameter_shapes()))
         disk.write(self._boundary_path(step), buffer.getbuffer(), private=True)
 
-    def recut(self, segment_steps: int, boundaries: Sequence[int]) -> None:
-        """Prove in segments of so many steps; the weights at all ``boundaries`` are kept."""
-        if not _are_boundaries(list(boundaries), self.circuit.steps):
-            raise InputError(f"boundaries must increase from 0 to {self.circuit.steps}")
-        self.boundaries = tuple(boundaries)
-        self.proof = {**self.proof, "segment_steps": segment_steps}
-        self._write_description()
-
     def boundary(self, step: int) -> dict[str, npt.NDArray[np.int64]]:
         """The weights before ``step``, one of ``boundaries``. Raises ``InputError``."""
         path = self._boundary_path(step)

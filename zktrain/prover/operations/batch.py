@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ...arguments.records import DatasetClaim
-from ...field import extension as ext
 from ...operations import Batch
 from ...operations.base import Context
 from ..arguments import sumcheck
@@ -42,4 +41,3 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     channel.send(f"{op.label}/records", values)  # P -> V
     for (point, _), value in zip(claims, values, strict=True):
         context.dataset.append(DatasetClaim(op.source, record + shape.split(point)[0], value))
-
