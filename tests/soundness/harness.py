@@ -12,12 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -26,26 +25,26 @@ from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup
-from zktrain.arguments.records import DatasetClaim
 from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
-from zktrain.commitment import ligerito, merkle, opening
+from zktrain.commitment import ligero, ligerito, merkle, opening
 from zktrain.dataset.readers import Records
-from zktrain.errors import ZktrainError
+from zktrain.errors import HiddenMismatch, ZktrainError
 from zktrain.layers import Layer
 from zktrain.operations import accumulate, batch, linear, matrix, product, unit_map
+from zktrain.operations.base import Context
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol import closing, segment
-from zktrain.protocol.segment import SegmentHeader
-from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.protocol import proof as proofs
+from zktrain.protocol.proof import Padded, trained_weights
+from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training as Task
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
-from zktrain.prover.protocol import closing as prover_closing
-from zktrain.prover.protocol import segment as prover_segment
-from zktrain.prover.protocol.segment import BoundaryWeights
+from zktrain.prover.protocol import proof as prover_proof
+from zktrain.prover.randomness import expand
 from zktrain.prover.witness import SegmentWitness
 from zktrain.tables import TABLES
 from zktrain.tables.exp import exp_table
@@ -58,10 +57,11 @@ Lie = Callable[[int, Any], Any]
 
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy")
 WIDTHS = (6, 5, 4, 3)
-BATCH, STEPS, SEGMENT_STEPS, RECORDS = 3, 11, 4, 11
+BATCH, STEPS, PADDED_STEPS, RECORDS = 3, 11, 16, 11
 SHIFT, ONE = 32, 1 << 14
-FIRST, MIDDLE, LAST = 0, 1, 2
-"""Segments of 4, 4 and 3 steps; the last one has a padded step."""
+SECRET, OPENINGS = bytes(range(32)), 2
+HIDING_BITS = 80
+"""The least that a statement may ask for: fewer positions, shorter tails."""
 
 
 @cache
@@ -74,9 +74,9 @@ def records() -> Records:
 
 
 @cache
-def dataset() -> CommittedDataset:
+def dataset(*, hiding: bool = False) -> CommittedDataset:
     """The commitment to ``records``."""
-    return commit_records(records())
+    return commit_records(records(), SECRET, OPENINGS) if hiding else commit_records(records())
 
 
 @cache
@@ -209,7 +209,7 @@ def _compact(values: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _stack(steps: list[Tensors], padded_steps: int, padded_batch: int) -> Tensors:
-    """Padded tensors ``(t, b, j)`` of a segment."""
+    """Padded tensors ``(t, b, j)``."""
     out = {}
     for name, example in steps[0].items():
         units = [1 << (n - 1).bit_length() for n in example.shape[1:]]
@@ -222,51 +222,35 @@ def _stack(steps: list[Tensors], padded_steps: int, padded_batch: int) -> Tensor
 
 @dataclass(frozen=True)
 class Run:
-    """A run, honest or not, with the statement and the chain that its author would publish."""
+    """A run, honest or not, with the statement and the ``public`` weights that its author would
+    publish, and the ``data`` that he has committed to; ``weights`` are the first and the last
+    ones."""
 
     statement: Statement
-    boundaries: tuple[BoundaryWeights, ...]
-    headers: tuple[SegmentHeader, ...]
-    tensors: tuple[Tensors, ...]
-    weights: tuple[Weights, ...]
+    tensors: Tensors
+    public: Padded
+    data: CommittedDataset
+    weights: tuple[Weights, ...] = ()
 
-    def edited(self, number: int, edit: Callable[[Tensors], None]) -> Tensors:
-        """A changed copy of the tensors of a segment."""
-        copy = {name: tensor.astype(np.int64) for name, tensor in self.tensors[number].items()}
+    def edited(self, edit: Callable[[Tensors], None]) -> Tensors:
+        """A changed copy of the tensors."""
+        copy = {name: tensor.astype(np.int64) for name, tensor in self.tensors.items()}
         edit(copy)
         return {name: _compact(tensor) for name, tensor in copy.items()}
 
 
-def publish(loss: str, weights_: list[Weights], tensors: list[Tensors]) -> Run:
-    """State the first and last weights, commit to the others, chain the headers."""
-    start, end = digest(weights_[0]), digest(weights_[-1])
-    header = dataset().header
-    statement = Statement(circuit(loss), header, start, end, SEGMENT_STEPS, 100, False)
-    inner = [prover_segment.commit_boundary(statement, w) for w in weights_[1:-1]]
-    ends = [BoundaryWeights(segment.pad_weights(w)) for w in (weights_[0], weights_[-1])]
-    return chain(statement, [ends[0], *inner, ends[1]], weights_, tensors)
+def publish(loss: str, weights_: tuple[Weights, Weights], tensors: Tensors) -> Run:
+    """State the first and last weights."""
+    task, data = Task(circuit(loss), *map(digest, weights_)), dataset()
+    public = trained_weights(task.circuit, *weights_)
+    return Run(Statement(task, data.header, 100, False), tensors, public, data, weights_)
 
 
-def chain(
-    statement: Statement,
-    boundaries: list[BoundaryWeights],
-    weights_: list[Weights],
-    tensors: list[Tensors],
-) -> Run:
-    """The run with headers that name these boundaries."""
-    headers: list[SegmentHeader] = []
-    for number, (first, steps) in enumerate(statement.segments):
-        previous = headers[-1].digest if headers else statement.digest
-        start, end = (_root(statement, boundaries, number + side) for side in (0, 1))
-        headers.append(SegmentHeader(number, first, steps, start, end, previous))
-    return Run(statement, tuple(boundaries), tuple(headers), tuple(tensors), tuple(weights_))
-
-
-def _root(statement: Statement, boundaries: list[BoundaryWeights], number: int) -> bytes:
-    committed = boundaries[number].committed
-    if committed is not None:
-        return committed.root
-    return bytes.fromhex(statement.initial if number == 0 else statement.final)
+def conceal(run: Run) -> Run:
+    """The run as its author would publish it with zero knowledge."""
+    data = dataset(hiding=True)
+    statement = Statement(run.statement.task, data.header, HIDING_BITS, True)
+    return replace(run, statement=statement, data=data)
 
 
 def train(
@@ -281,142 +265,132 @@ def train(
     for tensors in steps:
         for name in virtual - set(lies or ()):
             tensors.pop(name, None)
-    firsts = range(0, STEPS, SEGMENT_STEPS)
-    padded = [steps[first : first + SEGMENT_STEPS] for first in firsts]
-    parts = [_stack(part, SEGMENT_STEPS, 1 << (BATCH - 1).bit_length()) for part in padded]
-    weights_ = [*(training.past[first] for first in firsts), training.past[-1]]
-    return publish(loss, weights_, parts)
+    stacked = _stack(steps, PADDED_STEPS, 1 << (BATCH - 1).bit_length())
+    return publish(loss, (training.past[0], training.past[-1]), stacked)
 
 
 @cache
-def honest(loss: str) -> Run:
+def honest(loss: str, *, hiding: bool = False) -> Run:
     """The honest run; no test may change it."""
-    return train(loss)
+    return conceal(honest(loss)) if hiding else train(loss)
 
 
-def forged_counts(run: Run, number: int, tensors: Tensors) -> dict[str, NDArray[np.int64]]:
+def witness_of(run: Run, tensors: Tensors) -> SegmentWitness:
+    """As the prover takes them."""
+    return SegmentWitness(run.statement.graph, run.statement.shape, dict(tensors))
+
+
+def forged_counts(run: Run, tensors: Tensors) -> dict[str, NDArray[np.int64]]:
     """Multiplicities that count every value, one outside of its table at the nearest row."""
-    shape = run.statement.shape(number)
-    witness = SegmentWitness(run.statement.circuit.graph(), shape, tensors)
+    statement, witness = run.statement, witness_of(run, tensors)
     out = {}
-    for entry in lookup_entries(run.statement.circuit, shape):
+    for entry in statement.entries:
         table = TABLES[entry.table]
-        rows, shift = table.row(list(prover_segment._lookup_values(witness, shape, entry).columns))
+        values = prover_proof._lookup_values(witness, statement.shape, entry)
+        rows, shift = table.row(list(values.columns))
         place = rows.astype(np.int64) + shift + entry.offset
         name = lookup.multiplicity(entry.table)
         count = np.bincount(np.clip(place, 0, (1 << table.log_size) - 1), None, 1 << table.log_size)
         out[name] = out.get(name, 0) + count
-    order = lookup.tables_of(lookup_entries(run.statement.circuit, shape))
-    return {lookup.multiplicity(table): out[lookup.multiplicity(table)] for table in order}
+    return {name: out[name] for name in map(lookup.multiplicity, statement.tables)}
 
 
-Claims = list[DatasetClaim]
+@contextmanager
+def lying(change: Callable[[Context], Context]) -> Iterator[None]:
+    """Prover and verifier take something else for public."""
+    true = proofs.context_of
+    with everywhere(proofs, "context_of", lambda *known: change(true(*known))):
+        yield
 
 
 def prove(
     run: Run,
-    number: int,
     tensors: Tensors | None = None,
     *,
     counts: dict[str, NDArray[np.int64]] | None = None,
-    columns: dict[str, NDArray[Any]] | None = None,
-    start: BoundaryWeights | None = None,
-    end: BoundaryWeights | None = None,
-    header: SegmentHeader | None = None,
+    data: CommittedDataset | None = None,
+    public: Padded | None = None,
     multipliers: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] | None = None,
     layer: str | None = None,
     order: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
-) -> tuple[bytes, Claims]:
-    """Prove a segment; ``multipliers`` (of all layers, or of the one with the weight ``layer``) and
-    ``order`` replace what the prover takes for public."""
-    tensors = dict(run.tensors[number] if tensors is None else tensors)
-    if counts is None:
-        counts = forged_counts(run, number, tensors)
-    shape, data = run.statement.shape(number), dataset()
-    with ExitStack() as stack:
-        if multipliers is not None:
-            true, lie = segment.time_filters_of, multipliers
+) -> bytes:
+    """Prove the run; ``multipliers`` (of all layers, or of the one with the weight ``layer``),
+    ``order``, ``public`` weights and ``data`` replace what the prover takes for public.
 
-            def fake(*place: Any) -> Callable[[str], PlainSteps]:
-                known = true(*place)
-                return lambda weight: (
-                    PlainSteps(lie(known(weight).multipliers))
+    A prover who hides runs the verifier on his own messages to learn the relation; what it finds
+    wrong in the clear there does not stop him.
+    """
+    tensors = run.tensors if tensors is None else tensors
+    hiding = run.statement.zero_knowledge
+
+    def fake(context: Context) -> Context:
+        if multipliers is not None:
+            known, lie = context.time_filters, multipliers
+            context = replace(
+                context,
+                time_filters=lambda weight: (
+                    PlainSteps(lie(known(weight).multipliers))  # type: ignore[attr-defined]
                     if layer in (None, weight)
                     else known(weight)
-                )
+                ),
+            )
+        return context if order is None else replace(context, order=order(context.order))
 
-            stack.enter_context(mock.patch.object(segment, "time_filters_of", fake))
-        if order is not None:
-            true_order, order_lie = segment.segment_order, order
-            fake_order = lambda *a: order_lie(true_order(*a))  # noqa: E731
-            stack.enter_context(everywhere(segment, "segment_order", fake_order))
-        return prover_segment.prove(
+    with ExitStack() as stack:
+        if multipliers is not None or order is not None:
+            stack.enter_context(lying(fake))
+        if hiding:
+            stack.enter_context(without(MERKLE, CLEAR_FOLD))
+        return prover_proof.prove(
             run.statement,
-            header or run.headers[number],
-            SegmentWitness(run.statement.circuit.graph(), shape, tensors),
-            columns or {"inputs": data.inputs, "labels": data.labels},
-            start or run.boundaries[number],
-            end or run.boundaries[number + 1],
-            counts=counts,
+            witness_of(run, tensors),
+            data or run.data,
+            public or run.public,
+            counts=forged_counts(run, tensors) if counts is None else counts,
+            random=expand(SECRET, "pads") if hiding else None,
         )
 
 
-def verify(run: Run, number: int, proof: bytes, header: SegmentHeader | None = None) -> Claims:
-    """Judge the proof of a segment."""
-    start, end = run.boundaries[number], run.boundaries[number + 1]
-    return segment.verify(
-        run.statement,
-        header or run.headers[number],
-        proof,
-        start.padded if number == FIRST else None,
-        end.padded if number == LAST else None,
-    )
-
-
-def close(run: Run, claims: Claims, data: CommittedDataset | None = None) -> None:
-    """Open the claims on the dataset and judge that."""
-    committed = (data or dataset()).committed
-    headers = list(run.headers)
-    proof = prover_closing.prove(run.statement, headers, claims, committed)
-    closing.verify(run.statement, headers, claims, proof)
-
-
-def accept(run: Run, number: int, proof: bytes) -> None:
-    """The whole judgement on one segment: raises unless the verifier accepts."""
-    close(run, verify(run, number, proof))
+def accept(run: Run, proof: bytes) -> None:
+    """The judgement: raises unless the verifier accepts."""
+    proofs.verify(run.statement, proof, run.public)
 
 
 @cache
-def honest_is_accepted(loss: str, number: int) -> bool:
+def honest_is_accepted(loss: str, *, hiding: bool = False) -> bool:
     """The honest prover passes in this harness."""
-    run = honest(loss)
-    accept(run, number, prove(run, number)[0])
+    run = honest(loss, hiding=hiding)
+    accept(run, prove(run))
     return True
 
 
-def refuse(
-    run: Run, number: int, proof: bytes, error: type[ZktrainError], message: str = "."
-) -> None:
+def refuse(run: Run, proof: bytes, error: type[ZktrainError], message: str = ".") -> None:
     """Assert that the verifier rejects, with exactly this error."""
     with pytest.raises(error, match=message if message == "." else re.escape(message)) as caught:
-        accept(run, number, proof)
+        accept(run, proof)
     assert type(caught.value) is error
 
 
-def refuse_by_one_check(
-    run: Run, number: int, proof: bytes, error: type[ZktrainError], check: Check
-) -> None:
+def refuse_by_one_check(run: Run, proof: bytes, error: type[ZktrainError], check: Check) -> None:
     """Assert that the verifier rejects because of this check, and would accept without it."""
-    refused_by(check.sites, lambda: accept(run, number, proof), error, check.message)
+    refused_by(check.sites, lambda: accept(run, proof), error, check.message)
+
+
+def refuse_by_one_hidden_check(run: Run, make: Callable[[], bytes], check: Check) -> None:
+    """Assert that the proof is rejected because its hidden scalars do not satisfy the checks, and
+    that one made for a verifier without this check is accepted by him."""
+    refuse(run, make(), HiddenMismatch, SLOT_SUM.message)
+    with without(check):
+        accept(run, make())
 
 
 def find(
     loss: str, name: str, wanted: Callable[[NDArray[Any]], NDArray[np.bool_]]
 ) -> tuple[int, tuple[int, ...]]:
-    """Step and cell, in the first segment, of a real value of the honest run."""
-    tensor = honest(loss).tensors[FIRST][name].astype(np.int64)
+    """Step and cell of a real value of the honest run."""
+    tensor = honest(loss).tensors[name].astype(np.int64)
     width = circuit(loss).graph().tensor(name).width
-    real = tensor[:, :BATCH, :width] if width else tensor[:, :BATCH]
+    real = tensor[:STEPS, :BATCH, :width] if width else tensor[:STEPS, :BATCH]
     places = np.argwhere(wanted(real))
     if not len(places):
         raise LookupError(f"no such value of {name} occurs")
@@ -478,6 +452,7 @@ BATCHES = Check(batch, "Batch.verify", "do not match")
 OPENING = Check(opening, "verify", "do not reduce to the opened value")
 CLEAR_FOLD = Check(ligerito, "verify", "is not the fold of the last commitment")
 CLEAR_CLAIM = Check(ligerito, "verify", "does not satisfy the folded claim")
+SLOT_SUM = Check(ligero, "verify", "do not satisfy the relations")
 MERKLE = Check(merkle, "verify", "do not belong to the commitment")
 
 

@@ -1,11 +1,9 @@
-"""The same tiny training run behind one-time pads, and its malicious provers.
+"""Attacks on one-time pads: ``Toy`` is a protocol of six hidden scalars, for those on the pads and
+their proof alone; below it what changes the messages of a real prover.
 
-``conceal`` gives a run of ``harness`` a statement with zero knowledge, hiding boundaries and a
-hiding dataset; ``prove`` and ``verify`` are those of ``harness`` on it. Of hidden scalars the
-verifier learns only whether all checks hold, so a lie that one of them sees ends in
-``HiddenMismatch``; ``refuse_by_one_hidden_check`` shows which one it was.
-
-``Toy`` is a protocol of six hidden scalars, for attacks on the pads and their proof alone.
+A run of ``harness`` hides where it is concealed. Of hidden scalars the verifier learns only whether
+all checks hold, so a lie that one of them sees ends in ``HiddenMismatch``; ``harness``'s
+``refuse_by_one_hidden_check`` shows which one it was.
 """
 
 from __future__ import annotations
@@ -13,130 +11,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
 from typing import Any
 from unittest import mock
 
-import harness as h
 import pytest
 from check_sites import refused_by
-from harness import Check, Claims, Run
+from harness import SECRET, Check
 
 from zktrain.commitment import ligero
 from zktrain.commitment.hiding import DryChannel, HidingVerifier, Layout
 from zktrain.errors import HiddenMismatch, OpeningMismatch, SumcheckMismatch, ZktrainError
 from zktrain.field.extension import Ext
-from zktrain.protocol import closing, segment
-from zktrain.protocol.statement import Statement
 from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.commitment.hiding import HidingProver
-from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
-from zktrain.prover.protocol import closing as prover_closing
-from zktrain.prover.protocol import segment as prover_segment
-from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
-SECRET = bytes(range(32))
-OPENINGS = 2
-SECURITY_BITS = 80
-"""The least that a statement may ask for: fewer positions, shorter tails."""
-
-SLOT_SUM = Check(ligero, "verify", "do not satisfy the relations")
 CODE_WORDS = Check(ligero, "verify", "are no code words")
 RELATION = Check(ligero, "verify", "is not that of the hidden scalars")
-
-
-@cache
-def dataset() -> CommittedDataset:
-    """The hiding commitment to the records of ``harness``."""
-    return commit_records(h.records(), SECRET, OPENINGS)
-
-
-def conceal(run: Run) -> Run:
-    """The run as its author would publish it with zero knowledge."""
-    old = run.statement
-    statement = Statement(
-        old.circuit,
-        dataset().header,
-        old.initial,
-        old.final,
-        old.segment_steps,
-        SECURITY_BITS,
-        True,
-    )
-    inner = [
-        prover_segment.commit_boundary(statement, weights, expand(SECRET, f"boundary {number}"))
-        for number, weights in enumerate(run.weights[1:-1], 1)
-    ]
-    ends = [BoundaryWeights(segment.pad_weights(run.weights[side])) for side in (0, -1)]
-    boundaries = [ends[0], *inner, ends[1]]
-    return h.chain(statement, boundaries, list(run.weights), list(run.tensors))
-
-
-def train(loss: str, lies: dict[str, h.Lie]) -> Run:
-    """``harness.train``, concealed."""
-    return conceal(h.train(loss, lies))
-
-
-@cache
-def honest(loss: str) -> Run:
-    """The honest run; no test may change it."""
-    return conceal(h.honest(loss))
-
-
-def prove(run: Run, number: int, tensors: h.Tensors | None = None, **lies: Any) -> bytes:
-    """``harness.prove`` with blinding records. The prover runs the verifier on his own messages to
-    learn the relation; what it finds wrong in the clear there does not stop him."""
-    data = dataset()
-    lies = {"columns": data.columns, **lies}
-    hidden = partial(prover_segment.prove, blinding=data.blinding, random=expand(SECRET, "pads"))
-    blind = h.without(h.MERKLE, h.CLEAR_FOLD)
-    with mock.patch.object(prover_segment, "prove", hidden), blind:
-        return h.prove(run, number, tensors, **lies)[0]
-
-
-def close(run: Run, claims: Claims) -> None:
-    """Open the claims on the dataset and judge that."""
-    headers, random = list(run.headers), expand(SECRET, "closing")
-    proof = prover_closing.prove(run.statement, headers, claims, dataset().committed, random=random)
-    closing.verify(run.statement, headers, claims, proof)
-
-
-def accept(run: Run, number: int, proof: bytes) -> None:
-    """The whole judgement on one segment: raises unless the verifier accepts."""
-    close(run, h.verify(run, number, proof))
-
-
-@cache
-def honest_is_accepted(loss: str, number: int) -> bool:
-    """The honest prover passes in this harness."""
-    run = honest(loss)
-    accept(run, number, prove(run, number))
-    return True
-
-
-def refuse(
-    run: Run, number: int, proof: bytes, error: type[ZktrainError], message: str = "."
-) -> None:
-    """Assert that the segment is rejected, with exactly this error."""
-    with pytest.raises(error, match=message if message == "." else re.escape(message)) as caught:
-        h.verify(run, number, proof)
-    assert type(caught.value) is error
-
-
-def refuse_by_one_hidden_check(
-    run: Run, number: int, make: Callable[[], bytes], check: Check
-) -> None:
-    """Assert that the proof is rejected because its scalars do not satisfy the checks, and that one
-    made for a verifier without this check is accepted by him."""
-    refuse(run, number, make(), HiddenMismatch, SLOT_SUM.message)
-    with h.without(check):
-        accept(run, number, make())
-
-
 BITS = 40.0
 PRODUCT = SumcheckMismatch("a product is wrong", stage="toy")
 SUM = SumcheckMismatch("a sum is wrong", stage="toy")

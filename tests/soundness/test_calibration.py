@@ -487,7 +487,7 @@ def test_whole_segment_with_a_false_activation() -> None:
     known = challenges(WHOLE_SIZE)
     step, cell = h.find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"a1": h.in_cell(step, cell, lambda a: a + 100)})
-    counts = h.forged_counts(run, h.FIRST, run.tensors[h.FIRST])
+    counts = h.forged_counts(run, run.tensors)
     true_challenger, true_product = segment.challenger_of, product.prove
     hits: list[bool] = []
 
@@ -518,9 +518,9 @@ def test_whole_segment_with_a_false_activation() -> None:
 
         with everywhere(segment, "challenger_of", challenger):
             with mock.patch.object(product, "prove", prove_product):
-                proof, _ = h.prove(run, h.FIRST, counts=counts)
+                proof = h.prove(run, counts=counts)
             try:
-                h.verify(run, h.FIRST, proof)
+                h.accept(run, proof)
             except SumcheckMismatch:
                 return False
         return True

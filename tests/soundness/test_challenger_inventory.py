@@ -14,15 +14,12 @@ from pathlib import Path
 
 import evaluation_harness as evaluations
 import harness as h
-import hiding_harness as hidden
 import pytest
 
-from zktrain.protocol import closing, segment
+from zktrain.protocol import proof as proofs
 from zktrain.protocol.certificate import verify_certificate
-from zktrain.prover.protocol import closing as prover_closing
-from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.protocol.certificate import certify
-from zktrain.prover.witness import SegmentWitness
 from zktrain.transcript.challenger import Trace
 
 FOLDER = Path(__file__).parents[1] / "vectors"
@@ -34,75 +31,29 @@ RUNS = (
     "evaluation",
     "hiding evaluation",
 )
-"""In clear by loss; the hiding one has cross entropy. Evaluations have one segment."""
+"""In clear by loss; the hiding one has cross entropy."""
+
+
+def _run(name: str) -> h.Run:
+    if "evaluation" in name:
+        return evaluations.statement(hiding="hiding" in name)
+    return h.honest("cross_entropy", hiding=True) if name == "hiding" else h.honest(name)
 
 
 @cache
 def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
-    """What prover and verifier did, for the certificate, each segment and the closing proof."""
-    if "evaluation" in name:
-        return evaluation_traces(hiding="hiding" in name)
-    if name == "hiding":
-        run, data = hidden.conceal(h.honest("cross_entropy")), hidden.dataset()
-    else:
-        run, data = h.honest(name), h.dataset()
-    graph = run.statement.circuit.graph()
+    """What prover and verifier did, for the certificate and the proof."""
+    run = _run(name)
     mine: Trace = []
     yours: Trace = []
-    verify_certificate(data.header, certify(data, trace=mine), trace=yours)
+    certificate = certify(run.data, trace=mine)
+    verify_certificate(run.data.header, certificate, trace=yours)
     out = {"certificate": (mine, yours)}
-    claims = []
-    for number, header in enumerate(run.headers):
-        mine, yours = [], []
-        witness = SegmentWitness(graph, run.statement.shape(number), dict(run.tensors[number]))
-        start, end = run.boundaries[number], run.boundaries[number + 1]
-        proof, _ = prover_segment.prove(
-            run.statement,
-            header,
-            witness,
-            data.columns,
-            start,
-            end,
-            blinding=data.blinding,
-            trace=mine,
-        )
-        claims += segment.verify(
-            run.statement,
-            header,
-            proof,
-            start.padded if number == h.FIRST else None,
-            end.padded if number == h.LAST else None,
-            trace=yours,
-        )
-        out[f"segment {number}"] = (mine, yours)
     mine, yours = [], []
-    headers = list(run.headers)
-    proof = prover_closing.prove(run.statement, headers, claims, data.committed, trace=mine)
-    closing.verify(run.statement, headers, claims, proof, trace=yours)
-    out["closing"] = (mine, yours)
-    return out
-
-
-def evaluation_traces(*, hiding: bool) -> dict[str, tuple[Trace, Trace]]:
-    """Segment and closing proof of an evaluation; its certificate is like any other."""
-    claim = evaluations.statement(hiding=hiding)
-    data, headers = evaluations.dataset(hiding=hiding), list(claim.headers)
-    nothing = prover_segment.BoundaryWeights({})
-    fixed = segment.pad_weights(evaluations.weights())
-    given = {name: h._compact(tensor) for name, tensor in evaluations.tensors(claim).items()}
-    witness = SegmentWitness(claim.circuit.graph(), claim.shape(0), given)
-    mine: Trace = []
-    yours: Trace = []
-    proof, _ = prover_segment.prove(
-        claim, headers[0], witness, data.columns, nothing, nothing,
-        blinding=data.blinding, trace=mine, fixed=fixed,
-    )  # fmt: skip
-    left = segment.verify(claim, headers[0], proof, {}, {}, trace=yours, fixed=fixed)
-    out = {"segment": (mine, yours)}
-    mine, yours = [], []
-    closed = prover_closing.prove(claim, headers, left, data.committed, trace=mine)
-    closing.verify(claim, headers, left, closed, trace=yours)
-    return {**out, "closing": (mine, yours)}
+    witness = h.witness_of(run, run.tensors)
+    proof = prover_proof.prove(run.statement, witness, run.data, run.public, trace=mine)
+    proofs.verify(run.statement, proof, run.public, trace=yours)
+    return {**out, "proof": (mine, yours)}
 
 
 def entries(trace: Trace) -> Iterator[str]:
@@ -135,7 +86,7 @@ def inventory(loss: str) -> str:
 
 @pytest.mark.parametrize("loss", RUNS)
 def test_prover_and_verifier_absorb_and_draw_the_same(loss: str) -> None:
-    """In every proof of a run of three segments."""
+    """In the certificate and in the proof."""
     for part, (mine, yours) in traces(loss).items():
         assert mine == yours, part
         assert yours[0][1] == "parameters", part
@@ -171,5 +122,5 @@ def test_pads_are_committed_before_everything_else(name: str) -> None:
         before = [label for _, label, _ in trace[:first]]
         start = before.index("hidden/root")
         assert before[start + 1 :] in ([], ["commitment"]), part
-        public = {"parameters", "header", "statement", "segments", "claim/inputs", "claim/labels"}
+        public = {"parameters", "header", "statement"}
         assert set(before[:start]) <= public, part

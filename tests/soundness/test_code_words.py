@@ -105,7 +105,7 @@ def _attempt(
 ) -> None:
     """The opening of ``committed`` as its author sees it, judged as one of ``packing``."""
     prover = ProverChannel(_challenger(nonce))
-    z, random = _z(nonce), expand(hh.SECRET, f"attempt {nonce}")
+    z, random = _z(nonce), expand(h.SECRET, f"attempt {nonce}")
     prover_ligerito.prove(prover, "opening", [committed], [0], plan, z, random)
     verifier = VerifierChannel(_challenger(nonce), prover.proof())
     roots = [committed.root if root is None else root]
@@ -200,7 +200,7 @@ def _between(packing: Packing, degree: int, errors: int) -> tuple[Committed, Com
     The second is the first plus a multiple of a polynomial of this degree that vanishes at as many
     positions. The word is the second one's there and at ``errors`` more, else the first one's.
     """
-    first = commit(packing, dict(_committed().tensors), expand(hh.SECRET, "tails"))
+    first = commit(packing, dict(_committed().tensors), expand(h.SECRET, "tails"))
     n, points = len(first.code), _points(len(first.code).bit_length() - 1)
     order = np.random.default_rng(9).permutation(n)
     zeros, wrong = order[:degree], order[degree : degree + errors]
@@ -255,7 +255,7 @@ def _hidden_plan(queries: int) -> Plan:
 
 def test_honest_hiding_words_pass() -> None:
     """With tails and a mask, in clear channels."""
-    word = commit(HIDDEN, dict(_committed().tensors), expand(hh.SECRET, "tails"))
+    word = commit(HIDDEN, dict(_committed().tensors), expand(h.SECRET, "tails"))
     for nonce in range(5):
         value = _value(word, _z(nonce))
         _attempt(nonce, _hidden_plan(5), word, value, packing=HIDDEN)
@@ -266,7 +266,7 @@ def test_corrupted_word_with_tails() -> None:
     plan, bad = _hidden_plan(5), 60
     level = plan.levels[0]
     n = 1 << level.code_log
-    word = commit(HIDDEN, dict(_committed().tensors), expand(hh.SECRET, "tails"))
+    word = commit(HIDDEN, dict(_committed().tensors), expand(h.SECRET, "tails"))
     code = _spoilt(word.code, bad)
     word = replace(word, code=code, tree=prover_merkle.build(code, word.salts))
 
@@ -465,15 +465,15 @@ class _Columns:
         return ligero.Parameters(12, 3, 6, self.queries)
 
     def committed(self) -> prover_ligero.CommittedVector:
-        return prover_ligero.commit(self.vector, self.sizes, expand(hh.SECRET, "columns"))
+        return prover_ligero.commit(self.vector, self.sizes, expand(h.SECRET, "columns"))
 
     @property
     def vector(self) -> ExtVec:
-        return expand(hh.SECRET, "vector").cells(2, 12)
+        return expand(h.SECRET, "vector").cells(2, 12)
 
     @property
     def relation(self) -> ExtVec:
-        return expand(hh.SECRET, "relation").cells(2, 12)
+        return expand(h.SECRET, "relation").cells(2, 12)
 
     @property
     def target(self) -> Ext:

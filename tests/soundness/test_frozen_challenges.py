@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from unittest import mock
 
 import harness as h
-import hiding_harness as hh
 import pytest
-from harness import FIRST, LAST, MIDDLE
 
 from zktrain.commitment.hiding import _NoChallenger
 from zktrain.dataset import commitment as datasets
 from zktrain.errors import MalformedProof, Rejected
-from zktrain.protocol import certificate, closing, segment
-from zktrain.protocol import statement as statements
+from zktrain.protocol import certificate
+from zktrain.protocol import proof as proofs
 from zktrain.protocol.certificate import verify_certificate
+from zktrain.protocol.statement import Statement
 from zktrain.prover.kernels.work import find_work
-from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol.certificate import certify
 from zktrain.transcript import channel as channels
 from zktrain.transcript.challenger import Challenger, work_done
@@ -120,29 +118,14 @@ def _case(proof: bytes, judge: Callable[[bytes], Any]) -> Case:
 
 
 @cache
-def _segment(hiding: bool, number: int) -> Case:
-    run = hh.honest("mse") if hiding else h.honest("mse")
-    proof = hh.prove(run, number) if hiding else h.prove(run, number)[0]
-    return _case(proof, lambda data: h.verify(run, number, data))
-
-
-@cache
-def _closing(hiding: bool) -> tuple[h.Run, list[Any], Case]:
-    run = hh.honest("mse") if hiding else h.honest("mse")
-    data = hh.dataset() if hiding else h.dataset()
-    claims = []
-    for number in (FIRST, MIDDLE):
-        case = _segment(hiding, number)
-        claims += h.verify(run, number, case.proof)
-    headers = list(run.headers)
-    proof = prover_closing.prove(run.statement, headers, claims, data.committed)
-    case = _case(proof, lambda data: closing.verify(run.statement, headers, claims, data))
-    return run, claims, case
+def _proof(hiding: bool) -> Case:
+    run = h.honest("mse", hiding=hiding)
+    return _case(h.prove(run), lambda data: h.accept(run, data))
 
 
 @cache
 def _certificate(hiding: bool) -> Case:
-    data = hh.dataset() if hiding else h.dataset()
+    data = h.dataset(hiding=hiding)
     return _case(certify(data), lambda proof: verify_certificate(data.header, proof))
 
 
@@ -172,126 +155,46 @@ OTHER = "ab" * 32
 
 @both
 def test_frozen_challenges_change_nothing_for_an_honest_proof(hiding: bool) -> None:
-    """A segment, the closing proof and the certificate."""
-    for case in (_segment(hiding, MIDDLE), _closing(hiding)[2], _certificate(hiding)):
+    """The proof of a run and a certificate."""
+    for case in (_proof(hiding), _certificate(hiding)):
         with frozen(case.drawn):
             case.judge(case.proof)
 
 
-HEADER = ["index", "first_step", "steps", "previous"]
-
-
-@pytest.mark.parametrize("datum", [*HEADER, "statement", "parameters", "protocol"])
-@both
-def test_public_data_of_a_segment(hiding: bool, datum: str) -> None:
-    """Statement, header, constants and protocol string are in no equation of the middle segment."""
-    case, number = _segment(hiding, MIDDLE), MIDDLE
-    run = hh.honest("mse") if hiding else h.honest("mse")
-    header, statement = run.headers[number], run.statement
-    if datum == "previous":
-        header = replace(header, previous=bytes(32))
-    elif datum in HEADER:
-        header = replace(header, **{datum: getattr(header, datum) + 1})
-        if datum == "index":  # the place in the chain is the caller's; the bytes are the hash's
-            to_bytes = segment.SegmentHeader.to_bytes(header)
-            header = run.headers[number]
-    elif datum == "statement":
-        statement = replace(statement, initial=OTHER)
-    patch: Any = mock.patch.object(statements, "PROTOCOL", statements.PROTOCOL)
-    if datum == "parameters":
-        patch = mock.patch.object(segment, "parameter_digest", return_value=bytes(32))
-    elif datum == "protocol":
-        patch = mock.patch.object(statements, "PROTOCOL", {False: "other", True: "another"})
-    elif datum == "index":
-        patch = mock.patch.object(segment.SegmentHeader, "to_bytes", return_value=to_bytes)
-
-    def judge(proof: bytes) -> None:
-        with patch:
-            segment.verify(statement, header, proof, None, None)
-
-    bound_by_the_hash(case, judge)
-
-
-STATEMENT = ["initial", "final", "merkle root"]
-
-
-@pytest.mark.parametrize("datum", STATEMENT)
-@both
-def test_statement_of_a_segment(hiding: bool, datum: str) -> None:
-    """Public weights at the ends of the run and the dataset are no part of a middle segment."""
-    case = _segment(hiding, MIDDLE)
-    run = hh.honest("mse") if hiding else h.honest("mse")
+def _changed(run: h.Run, datum: str) -> h.Run:
+    true = run.statement
     if datum == "merkle root":
-        changed = replace(run.statement.dataset, merkle_root=bytes(32))
-        statement = replace(run.statement, dataset=changed)
+        changed = replace(true, dataset=replace(true.dataset, merkle_root=bytes(32)))
     else:
-        statement = replace(run.statement, **{datum: OTHER})
-    header = run.headers[MIDDLE]
-    bound_by_the_hash(case, lambda proof: segment.verify(statement, header, proof, None, None))
+        changed = replace(true, task=replace(true.task, **{datum: OTHER}))
+    return replace(run, statement=changed)
 
 
-@pytest.mark.parametrize("side", ["start", "end"])
+@pytest.mark.parametrize("datum", ["initial", "final", "parameters", "protocol"])
 @both
-def test_boundaries_of_a_segment(hiding: bool, side: str) -> None:
-    """A root is checked by opening it; a digest of public weights only by the chain."""
-    run = hh.honest("mse") if hiding else h.honest("mse")
-    header = replace(run.headers[MIDDLE], **{side: bytes(32)})
-    refused_anyway(
-        _segment(hiding, MIDDLE),
-        lambda proof: segment.verify(run.statement, header, proof, None, None),
-    )
-    if hiding:
-        return
-    number = FIRST if side == "start" else LAST
-    header = replace(run.headers[number], **{side: bytes(32)})
-    bound_by_the_hash(_segment(hiding, number), lambda proof: h.verify(run, number, proof, header))
-
-
-@pytest.mark.parametrize("datum", ["headers", "statement", "source", "parameters", "protocol"])
-@both
-def test_public_data_of_the_closing_proof(hiding: bool, datum: str) -> None:
-    """All headers are bound, also that of a segment which has no claims here."""
-    run, claims, case = _closing(hiding)
-    headers, statement = list(run.headers), run.statement
-    patch: Any = mock.patch.object(statements, "PROTOCOL", statements.PROTOCOL)
-    if datum == "headers":
-        headers[LAST] = replace(headers[LAST], end=bytes(32))
-    elif datum == "statement":
-        statement = replace(statement, final=OTHER)
-    elif datum == "parameters":
-        patch = mock.patch.object(closing, "parameter_digest", return_value=bytes(32))
+def test_public_data_of_a_proof(hiding: bool, datum: str) -> None:
+    """Digests, constants and protocol string are in no equation."""
+    run = h.honest("mse", hiding=hiding)
+    patch: Any = nullcontext()
+    if datum == "parameters":
+        patch = mock.patch.object(proofs, "parameter_digest", return_value=bytes(32))
     elif datum == "protocol":
-        patch = mock.patch.object(statements, "PROTOCOL", {False: "other", True: "another"})
-    else:  # the name of a claim is absorbed with it
-        true = Challenger.absorb
-
-        def renamed(self: Challenger, label: str, data: bytes) -> None:
-            true(self, label.replace("claim/", "assertion/"), data)
-
-        patch = mock.patch.object(Challenger, "absorb", renamed)
+        patch = mock.patch.object(Statement, "protocol", "other")
+    else:
+        run = _changed(run, datum)
 
     def judge(proof: bytes) -> None:
         with patch:
-            closing.verify(statement, headers, claims, proof)
+            h.accept(run, proof)
 
-    bound_by_the_hash(case, judge)
+    bound_by_the_hash(_proof(hiding), judge)
 
 
-@pytest.mark.parametrize("datum", ["value", "point", "merkle root"])
 @both
-def test_claims_of_the_closing_proof(hiding: bool, datum: str) -> None:
-    """These the opening is about."""
-    run, claims, case = _closing(hiding)
-    statement, changed = run.statement, list(claims)
-    if datum == "value":
-        changed[1] = replace(changed[1], value=changed[1].value + 1)
-    elif datum == "point":
-        changed[1] = replace(changed[1], point=(changed[1].point[0] + 1, *changed[1].point[1:]))
-    else:
-        header = replace(statement.dataset, merkle_root=bytes(32))
-        statement = replace(statement, dataset=header)
-    headers = list(run.headers)
-    refused_anyway(case, lambda proof: closing.verify(statement, headers, changed, proof))
+def test_root_of_the_dataset(hiding: bool) -> None:
+    """It is checked by opening it."""
+    run = _changed(h.honest("mse", hiding=hiding), "merkle root")
+    refused_anyway(_proof(hiding), lambda proof: h.accept(run, proof))
 
 
 @pytest.mark.parametrize("datum", ["format", "parameters", "protocol"])
@@ -299,7 +202,7 @@ def test_claims_of_the_closing_proof(hiding: bool, datum: str) -> None:
 def test_public_data_of_the_certificate(hiding: bool, datum: str) -> None:
     """The header's bytes beyond its numbers, constants and protocol string."""
     case = _certificate(hiding)
-    header = hh.dataset().header if hiding else h.dataset().header
+    header = h.dataset(hiding=hiding).header
     patch: Any
     if datum == "parameters":
         patch = mock.patch.object(certificate, "parameter_digest", return_value=bytes(32))
@@ -328,7 +231,7 @@ def test_another_nonce_of_the_proof_of_work() -> None:
     """A second nonce for the same work is as good, but all challenges after it are others."""
     case = _certificate(True)
     seed = next(x for x in case.drawn if isinstance(x, bytes))
-    bits = certificate.work_bits(hh.dataset().header)
+    bits = certificate.work_bits(h.dataset(hiding=True).header)
     assert bits
     first = find_work(seed, bits)
     second = next(n for n in range(first + 1, 1 << 20) if work_done(seed, n, bits))
@@ -358,7 +261,7 @@ def _messages(case: Case) -> dict[str, int]:
 
 def test_messages_of_a_proof() -> None:
     """No message is free: every one is in an equation or in a hash tree (and a nonce is work)."""
-    for case in (_certificate(False), _certificate(True), _closing(True)[2]):
+    for case in (_certificate(False), _certificate(True), _proof(True)):
         for label, place in _messages(case).items():
             if label == "work":  # of one bit or none
                 continue
@@ -370,8 +273,8 @@ def test_messages_of_a_proof() -> None:
 
 
 def test_roots_are_bound_by_the_hash_besides_their_openings() -> None:
-    """Without Merkle paths, a root is in no equation: of pads, of the next level, of a segment."""
-    case = _segment(True, MIDDLE)
+    """Without Merkle paths, a root is in no equation: of pads, of the next level, of the run."""
+    case = _proof(True)
     places = _messages(case)
     for label in ("hidden/root", "commitment", "opening/root"):
         place = places[label]
@@ -402,14 +305,13 @@ def _differ(action: str, mine: Any, yours: Any) -> bool:
     return bool(mine != yours)
 
 
-@pytest.mark.parametrize("kind", ["segment", "hiding segment", "closing", "certificate"])
+@pytest.mark.parametrize("kind", ["proof", "hiding proof", "certificate"])
 def test_every_absorbed_bit_changes_every_later_challenge(kind: str) -> None:
     """One bit of each absorb of a proof (and of every 16th hash of a Merkle path) flipped, all
     challenges after it drawn again."""
     cases: dict[str, Callable[[], Case]] = {
-        "segment": lambda: _segment(False, MIDDLE),
-        "hiding segment": lambda: _segment(True, MIDDLE),
-        "closing": lambda: _closing(True)[2],
+        "proof": lambda: _proof(False),
+        "hiding proof": lambda: _proof(True),
         "certificate": lambda: _certificate(True),
     }
     case = cases[kind]()

@@ -28,16 +28,16 @@ HIDING = pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"
 def test_the_honest_prover_is_accepted() -> None:
     """In clear, hiding, in two segments, and with negative logits."""
     for claim in (e.statement(), e.statement(hiding=True)):
-        assert claim.problem() is None
-        e.accept(claim, e.prove(claim))
+        assert claim.statement.problem() is None
+        h.accept(claim, e.prove(claim))
     parts = [e.confusion(e.circuit(), e.weights(), e.records(), f, n) for f, n in ((0, 8), (8, 3))]
     claim = e.statement(*parts, size=8)
-    assert claim.problem() is None and np.array_equal(claim.matrix, e.true_counts())
+    assert claim.statement.problem() is None and np.array_equal(claim.matrix, e.true_counts())
     for number in (0, 1):
-        e.accept(claim, e.prove(claim, number=number), number)
+        h.accept(claim, e.prove(claim, number=number), number)
     claim = e.statement(negative=True)
     assert e.tensors(claim, negative=True)["z2"][0, :RECORDS, :CLASSES].max() < 0
-    e.accept(claim, e.prove(claim, negative=True), negative=True)
+    h.accept(claim, e.prove(claim, negative=True), negative=True)
 
 
 def _refuse(
@@ -58,7 +58,7 @@ def _refuse(
     proof = e.prove(claim, arrays, negative=negative)
     if hiding:
         error, message = HiddenMismatch, ""
-    e.refuse(claim, proof, error, message, negative=negative)  # type: ignore[arg-type]
+    h.refuse(claim, proof, error, message, negative=negative)  # type: ignore[arg-type]
 
 
 def _record(wanted: Callable[[np.ndarray], bool]) -> int:
@@ -139,9 +139,9 @@ def test_record_without_a_prediction_is_the_sums_to_refuse() -> None:
     arrays = e.tensors(honest, negative=True)
     arrays["h"][0, 4] = 0
     claim = e.statement(e.counts_of(arrays), negative=True)
-    assert claim.problem() is not None
+    assert claim.statement.problem() is not None
     with e.without_vanish():
-        e.accept(claim, e.prove(claim, arrays, negative=True), negative=True)
+        h.accept(claim, e.prove(claim, arrays, negative=True), negative=True)
 
 
 @HIDING
@@ -195,7 +195,7 @@ def test_every_padded_cell_is_forced(name: str) -> None:
         changed[name][place] = 1
         proof = e.prove(claim, changed)
         with pytest.raises((LookupMismatch, SumcheckMismatch, OpeningMismatch)):
-            e.accept(claim, proof)
+            h.accept(claim, proof)
 
 
 @HIDING
@@ -207,12 +207,12 @@ def test_wrong_answer_counted_as_right(*, hiding: bool) -> None:
     forged[label, guess] -= 1
     forged[label, label] += 1
     claim = e.statement(forged, hiding=hiding)
-    assert claim.problem() is None
+    assert claim.statement.problem() is None
     proof = e.prove(claim)
     if hiding:
-        e.refuse(claim, proof, HiddenMismatch)
+        h.refuse(claim, proof, HiddenMismatch)
     else:
-        e.refuse_by_one_check(claim, proof, SumcheckMismatch, TALLY)
+        h.refuse_by_one_check(claim, proof, SumcheckMismatch, TALLY)
 
 
 def test_counts_transposed() -> None:
@@ -220,7 +220,7 @@ def test_counts_transposed() -> None:
     true = e.true_counts()
     assert not np.array_equal(true, true.T)
     claim = e.statement(true.T.copy())
-    e.refuse_by_one_check(claim, e.prove(claim), SumcheckMismatch, TALLY)
+    h.refuse_by_one_check(claim, e.prove(claim), SumcheckMismatch, TALLY)
 
 
 def test_counts_moved_between_segments() -> None:
@@ -232,7 +232,7 @@ def test_counts_moved_between_segments() -> None:
         part[i, k] += sign
         part[m] -= sign
     claim = e.statement(*parts, size=8)
-    assert claim.problem() is None
+    assert claim.statement.problem() is None
     for number in (0, 1):
         with pytest.raises(SumcheckMismatch, match=TALLY.message):
             e.verify(claim, e.prove(claim, number=number), number)
@@ -255,7 +255,7 @@ def test_record_left_out_for_another_one(record: int, other: int) -> None:
         return changed
 
     proof = e.prove(claim, arrays, order=lie)
-    e.refuse(claim, proof, SumcheckMismatch, h.BATCHES.message)
+    h.refuse(claim, proof, SumcheckMismatch, h.BATCHES.message)
 
 
 def test_labels_of_the_provers_choice() -> None:
@@ -264,8 +264,8 @@ def test_labels_of_the_provers_choice() -> None:
     arrays = e.tensors(honest)
     arrays["y"][0, :RECORDS] = arrays["h"][0, :RECORDS]
     claim = e.statement(e.counts_of(arrays))
-    assert claim.accuracy == 1.0 and claim.problem() is None
-    e.refuse_by_one_check(claim, e.prove(claim, arrays), SumcheckMismatch, h.BATCHES)
+    assert claim.accuracy == 1.0 and claim.statement.problem() is None
+    h.refuse_by_one_check(claim, e.prove(claim, arrays), SumcheckMismatch, h.BATCHES)
 
 
 @HIDING
@@ -279,7 +279,7 @@ def test_other_records(*, hiding: bool) -> None:
     columns["labels"][:CLASSES, :RECORDS] = arrays["h"][0, :RECORDS, :CLASSES].T
     proof = e.prove(claim, arrays, columns=columns)
     e.verify(claim, proof)
-    e.refuse(claim, proof, HiddenMismatch if hiding else OpeningMismatch)
+    h.refuse(claim, proof, HiddenMismatch if hiding else OpeningMismatch)
 
 
 @HIDING
@@ -293,9 +293,9 @@ def test_other_weights(*, hiding: bool) -> None:
     claim = e.statement(e.counts_of(arrays), hiding=hiding)
     proof = e.prove(claim, arrays, in_use=other)
     if hiding:
-        e.refuse(claim, proof, HiddenMismatch)
+        h.refuse(claim, proof, HiddenMismatch)
     else:
-        e.refuse_by_one_check(claim, proof, SumcheckMismatch, FIXED)
+        h.refuse_by_one_check(claim, proof, SumcheckMismatch, FIXED)
 
 
 @pytest.mark.parametrize("name", ["fc1.weight", "fc1.bias", "fc2.weight"])
@@ -308,7 +308,7 @@ def test_other_weights_anywhere(name: str) -> None:
         arrays = e.tensors(claim)
     assert np.array_equal(arrays["z2"], e.tensors(claim)["z2"])
     proof = e.prove(claim, arrays, in_use=other)
-    e.refuse_by_one_check(claim, proof, SumcheckMismatch, FIXED)
+    h.refuse_by_one_check(claim, proof, SumcheckMismatch, FIXED)
 
 
 @pytest.mark.parametrize("name", ["d", "top", "hz"])
@@ -338,9 +338,9 @@ def test_distances_that_the_table_likes(name: str) -> None:
     claim = e.statement(e.counts_of(arrays))
     proof = e.prove(claim, arrays)
     if name == "d":
-        e.refuse_by_one_check(claim, proof, SumcheckMismatch, MAP)
+        h.refuse_by_one_check(claim, proof, SumcheckMismatch, MAP)
     else:
-        e.refuse(claim, proof, LookupMismatch, h.ROOT_SUM.message)
+        h.refuse(claim, proof, LookupMismatch, h.ROOT_SUM.message)
 
 
 def test_activation_moved_within_its_limbs() -> None:
@@ -353,7 +353,7 @@ def test_activation_moved_within_its_limbs() -> None:
         honest = e.statement()
         arrays = e.tensors(honest)
         edit(arrays)
-        e.accept(honest, e.prove(honest, arrays))
+        h.accept(honest, e.prove(honest, arrays))
 
 
 def test_segment_of_another_statement() -> None:
@@ -361,7 +361,7 @@ def test_segment_of_another_statement() -> None:
     parts = [e.confusion(e.circuit(), e.weights(), e.records(), f, n) for f, n in ((0, 8), (8, 3))]
     claim = e.statement(*parts, size=8)
     proof = e.prove(claim)
-    e.accept(claim, proof)
+    h.accept(claim, proof)
     forged = parts[1].copy()
     i, k = next(m for m in np.ndindex(forged.shape) if forged[m])
     forged[i, k] -= 1

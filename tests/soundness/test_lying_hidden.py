@@ -13,13 +13,12 @@ import harness as h
 import hiding_harness as hh
 import numpy as np
 import pytest
-from harness import FIRST, LAST, MIDDLE, at_step, find, in_cell
-from hiding_harness import BITS, SECRET, Toy
+from harness import SECRET, at_step, find, in_cell
+from hiding_harness import BITS, Toy
 from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import lookup
-from zktrain.arguments.records import DatasetClaim
 from zktrain.commitment import ligero, opening
 from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
@@ -41,8 +40,6 @@ from zktrain.prover.commitment import ligero as prover_ligero
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.commitment.hiding import HidingProver
-from zktrain.prover.kernels import field as kf
-from zktrain.prover.operations import batch as batches
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables import TABLES
@@ -55,33 +52,30 @@ U64 = NDArray[np.uint64]
 # The lies of the clear protocol.
 
 
-@pytest.mark.parametrize(
-    ("loss", "number"),
-    [("mse", FIRST), ("cross_entropy", MIDDLE), ("binary_cross_entropy", LAST)],
-)
-def test_the_honest_prover_is_accepted(loss: str, number: int) -> None:
-    """Boundaries in clear and hidden, with and without a softmax."""
-    assert hh.honest_is_accepted(loss, number)
+@pytest.mark.parametrize("loss", h.LOSSES)
+def test_the_honest_prover_is_accepted(loss: str) -> None:
+    """With and without a softmax."""
+    assert h.honest_is_accepted(loss, hiding=True)
 
 
 def test_wrong_high_limb_of_a_remainder() -> None:
     """The high limb of a quotient's remainder is one larger, still 16 bits wide."""
     step, cell = find("mse", "z2.high", lambda high: high < 0xFFFF)
-    run = hh.train("mse", {"z2": in_cell(step, cell, lambda z, high, low: (z, high + 1, low))})
-    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.AFFINE)
+    run = h.conceal(h.train("mse", {"z2": in_cell(step, cell, lambda z, high, low: (z, high + 1, low))}))
+    h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.AFFINE)
 
 
 def test_wrong_relu_bit() -> None:
     """``s = 1`` at ``z < 0``."""
     step, cell = find("mse", "z1", lambda z: z < 0)
-    run = hh.train("mse", {"s1": in_cell(step, cell, lambda s: 1 - s)})
-    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.ROOT_SUM)
+    run = h.conceal(h.train("mse", {"s1": in_cell(step, cell, lambda s: 1 - s)}))
+    h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.ROOT_SUM)
 
 
 @pytest.mark.parametrize(("step", "value"), [(1, 0), (2, 1)], ids=["skipped", "other rate"])
 def test_skipped_update_or_wrong_rate(step: int, value: int) -> None:
     """The prover's own sums, and the relation of his pads, are those of his multiplier."""
-    run = hh.train("mse", {"multiplier": at_step(h.SEGMENT_STEPS + step, lambda _: value)})
+    run = h.conceal(h.train("mse", {"multiplier": at_step(step, lambda _: value)}))
 
     def lie(multipliers: U64) -> U64:
         out = multipliers.copy()
@@ -89,18 +83,18 @@ def test_skipped_update_or_wrong_rate(step: int, value: int) -> None:
         return out
 
     def make() -> bytes:
-        return hh.prove(run, MIDDLE, multipliers=lie)
+        return h.prove(run, multipliers=lie)
 
-    hh.refuse(run, MIDDLE, make(), HiddenMismatch)
+    h.refuse(run, make(), HiddenMismatch)
     if value:
         with h.without(h.WEIGHTS):
-            hh.accept(run, MIDDLE, make())
+            h.accept(run, make())
 
 
 @pytest.mark.parametrize("own_order", [False, True])
 def test_rows_of_a_batch_replaced(own_order: bool) -> None:
     """One step trains on other records than the public order says."""
-    run = hh.train("mse", {"rows": at_step(2, lambda order: (order + 1) % h.RECORDS)})
+    run = h.conceal(h.train("mse", {"rows": at_step(2, lambda order: (order + 1) % h.RECORDS)}))
 
     def lie(order: NDArray[np.int64]) -> NDArray[np.int64]:
         out = order.copy()
@@ -108,53 +102,53 @@ def test_rows_of_a_batch_replaced(own_order: bool) -> None:
         return out
 
     def make() -> bytes:
-        return hh.prove(run, FIRST, order=lie if own_order else None)
+        return h.prove(run, order=lie if own_order else None)
 
-    hh.refuse(run, FIRST, make(), HiddenMismatch)
+    h.refuse(run, make(), HiddenMismatch)
     if own_order:
         with h.without(h.BATCHES):
-            hh.accept(run, FIRST, make())
+            h.accept(run, make())
 
 
 def test_padding_filled() -> None:
     """A ReLU bit of a sample that is padding."""
-    run = hh.honest("mse")
-    tensors = run.edited(LAST, lambda t: t["s1"].__setitem__((1, h.BATCH, 1), 1))
-    hh.refuse_by_one_hidden_check(run, LAST, lambda: hh.prove(run, LAST, tensors), h.ROOT_SUM)
+    run = h.honest("mse", hiding=True)
+    tensors = run.edited(lambda t: t["s1"].__setitem__((1, h.BATCH, 1), 1))
+    h.refuse_by_one_hidden_check(run, lambda: h.prove(run, tensors), h.ROOT_SUM)
 
 
 def test_multiplicities_moved_between_rows() -> None:
     """One lookup more at one row, one less at another."""
-    run = hh.honest("mse")
-    counts = h.forged_counts(run, LAST, run.tensors[LAST])
+    run = h.honest("mse", hiding=True)
+    counts = h.forged_counts(run, run.tensors)
     counts["multiplicity.relu"][5] += 1
     counts["multiplicity.relu"][9] -= 1
-    make = lambda: hh.prove(run, LAST, counts=counts)  # noqa: E731
-    hh.refuse_by_one_hidden_check(run, LAST, make, h.ROOT_SUM)
+    make = lambda: h.prove(run, counts=counts)  # noqa: E731
+    h.refuse_by_one_hidden_check(run, make, h.ROOT_SUM)
 
 
 def test_probability_that_is_not_in_the_table() -> None:
     """One ``p`` is one unit too large."""
-    run = hh.train("cross_entropy", {"p": in_cell(0, (1, 2), lambda p, before: (p + 1, before))})
-    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.ROOT_SUM)
+    run = h.conceal(h.train("cross_entropy", {"p": in_cell(0, (1, 2), lambda p, before: (p + 1, before))}))
+    h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.ROOT_SUM)
 
 
 def test_sigmoid_that_is_not_in_the_table() -> None:
     """One probability of binary cross-entropy is one unit too large."""
-    run = hh.train("binary_cross_entropy", {"p": in_cell(0, (1, 2), lambda p: p + 1)})
-    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.ROOT_SUM)
+    run = h.conceal(h.train("binary_cross_entropy", {"p": in_cell(0, (1, 2), lambda p: p + 1)}))
+    h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.ROOT_SUM)
 
 
 def test_label_flipped() -> None:
     """One record of one batch is trained on with another class than the committed one."""
     first = np.arange(h.BATCH) == 0
     flip = at_step(1, lambda labels: np.where(first, (labels + 1) % h.WIDTHS[-1], labels))
-    run = hh.train("binary_cross_entropy", {"labels": flip})
+    run = h.conceal(h.train("binary_cross_entropy", {"labels": flip}))
     assert any(
         not np.array_equal(a["p"], b["p"])
-        for a, b in zip(run.tensors, hh.honest("binary_cross_entropy").tensors, strict=True)
+        for a, b in zip(run.tensors, h.honest("binary_cross_entropy", hiding=True).tensors, strict=True)
     )
-    hh.refuse_by_one_hidden_check(run, FIRST, lambda: hh.prove(run, FIRST), h.BATCHES)
+    h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.BATCHES)
 
 
 # The root of the fraction tree, whose denominators are hidden.
@@ -187,125 +181,56 @@ def test_root_without_a_value(claimed: tuple[Ext, Ext]) -> None:
             out[:2, 0] = 1
         return out
 
-    run = hh.train("mse", {"s1": two})
-    assert not run.tensors[FIRST]["z1"][0, :2, 0].any()
+    run = h.conceal(h.train("mse", {"s1": two}))
+    assert not run.tensors["z1"][0, :2, 0].any()
     with _key_of((0, 1), "relu"):
         with hh.message("lookup/nonzero", lambda _: list(claimed)):
-            proof = hh.prove(run, FIRST)
-        hh.refuse(run, FIRST, proof, HiddenMismatch, hh.SLOT_SUM.message)
+            proof = h.prove(run)
+        h.refuse(run, proof, HiddenMismatch, h.SLOT_SUM.message)
 
 
 def test_root_numerator_not_zero_and_denominator_zero() -> None:
     """The root is 1/0 instead of what the tree gives, with an inverse of 0 claimed."""
-    run = hh.honest("mse")
+    run = h.honest("mse", hiding=True)
     with (
         hh.message("lookup/root", lambda root: [root[0], root[1], ZERO, root[3]]),
         hh.message("lookup/nonzero", lambda _: [ZERO, Ext(9)]),
     ):
-        proof = hh.prove(run, FIRST)
-    hh.refuse(run, FIRST, proof, HiddenMismatch, hh.SLOT_SUM.message)
-
-
-# Records of the dataset: values that leave the segment in clear.
-
-
-@contextmanager
-def _selected(seen: dict[str, Any]) -> Iterator[None]:
-    """Note the weights ``gamma^k M_k`` of the values that a batch ends in."""
-    machine, init = batches._ChoiceMachine, batches._ChoiceMachine.__init__
-
-    def watch(self: Any, selectors: list[Ext], real: list[Ext], blinding: list[Ext]) -> None:
-        seen.update(selectors=selectors, real=real, blinding=blinding, machine=self)
-        init(self, selectors, real, blinding)
-
-    with mock.patch.object(machine, "__init__", watch):
-        yield
+        proof = h.prove(run)
+    h.refuse(run, proof, HiddenMismatch, h.SLOT_SUM.message)
 
 
 def test_two_false_records_that_cancel() -> None:
-    """Two values of the dataset are shifted so that the batch fits: the closing proof sees it."""
-    run = hh.honest("mse")
-    seen: dict[str, Any] = {}
+    """Two values of the dataset are shifted so that the batch fits: the opening sees it."""
+    run, prove = h.honest("mse", hiding=True), sumcheck.prove
+    selectors: list[Ext] = []
+
+    def watch(channel: Any, label: str, machine: Any, **more: Any) -> Any:
+        point = prove(channel, label, machine, **more)
+        if label == "batch/inputs":
+            selectors[:] = [selector for selector, _ in machine.finals()]
+        return point
 
     def shift(values: list[Ext]) -> list[Ext]:
-        first, second = seen["selectors"][:2]
+        first, second = selectors[:2]
         return [values[0] + second, values[1] - first, *values[2:]]
 
-    with _selected(seen), hh.message("batch/inputs/records", shift):
-        proof = hh.prove(run, FIRST)
-    claims = h.verify(run, FIRST, proof)
-    with pytest.raises(HiddenMismatch, match=hh.SLOT_SUM.message) as caught:
-        hh.close(run, claims)
-    assert type(caught.value) is HiddenMismatch
-    with h.without(h.OPENING):
-        hh.close(run, claims)
-
-
-@pytest.mark.parametrize("answer", ["blinding", "real"])
-def test_record_answered_with_another_choice(answer: str) -> None:
-    """Values of the blinding records alone, or of the real ones, at a point that mixes both."""
-    run = hh.honest("mse")
-    seen: dict[str, Any] = {}
-    with _selected(seen), hh.message("batch/labels/records", lambda _: list(seen[answer])):
-        proof = hh.prove(run, FIRST)
-    hh.refuse(run, FIRST, proof, HiddenMismatch, hh.SLOT_SUM.message)
-
-
-def test_batch_drawn_from_blinding_records() -> None:
-    """The whole sumcheck is about blinding records in the place of the real ones; the values at
-    its end are those of the dataset, so that the closing proof has nothing against them."""
-    run, data = hh.honest("mse"), hh.dataset()
-    assert data.blinding is not None
-    blinding, axis = data.blinding, data.header.record_axis
-    padded = {
-        source: np.pad(rows, ((0, (1 << (len(rows) - 1).bit_length()) - len(rows)), (0, 0)))
-        for source, rows in blinding.items()
-    }
-    true, prove = batches.prove, sumcheck.prove
-
-    def lie(op: Any, channel: Any, context: Any, given: Any) -> Any:
-        columns, shape = given.columns[op.source], context.shape
-        record: list[Ext] = []
-
-        def watch(channel: Any, label: str, machine: Any, **more: Any) -> Any:
-            point = prove(channel, label, machine, **more)
-            record.extend(point)
-            return point
-
-        def values(_: Any) -> list[Ext]:
-            (at, factor), other = axis.parts(tuple(record))
-            assert other is not None
-            out = []
-            for point, _value in context.ledger.of(op.output):
-                unit = shape.split(point)[0]
-                real = kf.evaluate(np.ascontiguousarray(columns).reshape(-1), at + unit)
-                blind = kf.evaluate(padded[op.source].reshape(-1), other[0] + unit)
-                out.append(factor * real + other[1] * blind)
-            return out
-
+    def make() -> bytes:
         with (
             mock.patch.object(sumcheck, "prove", watch),
-            hh.message(f"batch/{op.source}/records", values),
+            hh.message("batch/inputs/records", shift),
         ):
-            return true(op, channel, context, replace(given, columns=padded))
+            return h.prove(run)
 
-    def make() -> bytes:
-        with mock.patch.object(batches, "prove", lie):
-            return hh.prove(run, FIRST)
-
-    hh.refuse_by_one_hidden_check(run, FIRST, make, h.BATCHES)
+    h.refuse_by_one_hidden_check(run, make, h.OPENING)
 
 
-def test_claim_moved_to_another_choice() -> None:
-    """A dataset claim with the choice variable at another value is refused by the closing proof."""
-    run = hh.honest("mse")
-    claims = h.verify(run, FIRST, hh.prove(run, FIRST))
-    axis = hh.dataset().header.record_axis
-    for choice in (ZERO, ONE):
-        moved = [*claims[0].point]
-        moved[axis.variables - 1] = choice
-        with pytest.raises(HiddenMismatch):
-            hh.close(run, [DatasetClaim(claims[0].source, tuple(moved), claims[0].value)])
+def test_record_answered_wrongly() -> None:
+    """One value of the dataset at the end of a batch is off by one."""
+    run = h.honest("mse", hiding=True)
+    with hh.message("batch/labels/records", lambda values: [values[0] + 1, *values[1:]]):
+        proof = h.prove(run)
+    h.refuse(run, proof, HiddenMismatch, h.SLOT_SUM.message)
 
 
 # The proof about pads, on a protocol of six scalars.
@@ -331,7 +256,7 @@ def test_false_scalar(position: int) -> None:
     assert _toy_is_accepted()
     values = list(Toy.VALUES)
     values[position] = values[position] + 1
-    Toy().refuse_by_one_check(Toy().prove(tuple(values)), hh.SLOT_SUM)
+    Toy().refuse_by_one_check(Toy().prove(tuple(values)), h.SLOT_SUM)
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -340,7 +265,7 @@ def test_product_of_pads_wrong(number: int) -> None:
     assert _toy_is_accepted()
     with hh.committed(_add(Toy().layout.scalars + number)):
         proof = Toy().prove()
-    Toy().refuse_by_one_check(proof, hh.SLOT_SUM)
+    Toy().refuse_by_one_check(proof, h.SLOT_SUM)
 
 
 def test_product_of_pads_wrong_by_what_a_lie_needs() -> None:
@@ -362,7 +287,7 @@ def test_product_of_pads_wrong_by_what_a_lie_needs() -> None:
 
     nonzero = (Ext(36), Ext(36).inverse())
     with hh.committed(forge):
-        toy.refuse_by_one_check(toy.prove(values, nonzero), hh.SLOT_SUM)
+        toy.refuse_by_one_check(toy.prove(values, nonzero), h.SLOT_SUM)
         with hh.rigged("hidden/product", guess):
             toy.verify(toy.prove(values, nonzero))
 
@@ -374,7 +299,7 @@ def test_blinded_product_wrong(number: int) -> None:
     layout = Toy().layout
     with hh.committed(_add(layout.scalars + 2 * len(layout.products) + number)):
         proof = Toy().prove()
-    Toy().refuse_by_one_check(proof, hh.SLOT_SUM)
+    Toy().refuse_by_one_check(proof, h.SLOT_SUM)
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -391,7 +316,7 @@ def test_opening_of_a_product_shifted(number: int) -> None:
 
     with mock.patch.object(ProverChannel, "send_clear", shift):
         proof = Toy().prove()
-    Toy().refuse_by_one_check(proof, hh.SLOT_SUM)
+    Toy().refuse_by_one_check(proof, h.SLOT_SUM)
 
 
 @pytest.mark.parametrize("slot", range(6))
@@ -400,14 +325,14 @@ def test_pad_changed_after_the_commitment(slot: int) -> None:
     assert _toy_is_accepted()
     with hh.committed(_add(slot, 5)):
         proof = Toy().prove()
-    Toy().refuse_by_one_check(proof, hh.SLOT_SUM)
+    Toy().refuse_by_one_check(proof, h.SLOT_SUM)
 
 
 def test_two_false_relations_that_cancel() -> None:
     """``a b - c = -1`` and ``b c - d = 1``: the sum of both is right, a combination is not."""
     assert _toy_is_accepted()
     values = (Ext(5), Ext(7), Ext(36), Ext(251))
-    Toy().refuse_by_one_check(Toy().prove(values), hh.SLOT_SUM)
+    Toy().refuse_by_one_check(Toy().prove(values), h.SLOT_SUM)
     with hh.rigged("hidden/gamma", ONE):
         Toy().verify(Toy().prove(values))
 
@@ -424,7 +349,7 @@ def test_nothing_would_be_checked_if_gamma_were_zero() -> None:
 def test_inverse_of_zero(claimed: tuple[Ext, Ext]) -> None:
     """``a b = 0``, with a product and an inverse of the prover's choice."""
     values = (Ext(12), ZERO, ZERO, ZERO)
-    Toy().refuse_by_one_check(Toy().prove(values, claimed), hh.SLOT_SUM)
+    Toy().refuse_by_one_check(Toy().prove(values, claimed), h.SLOT_SUM)
 
 
 def _patched_sum(slots: int) -> Callable[[Any], Any]:
@@ -571,11 +496,11 @@ def test_blinding_rows_that_do_not_add_up_to_zero() -> None:
     if its combination were known when ``B`` is committed, but gamma comes later."""
     assert _toy_is_accepted()
     with _blinding_sum(Ext(1234, 5)):
-        Toy().refuse_by_one_check(Toy().prove(), hh.SLOT_SUM)
+        Toy().refuse_by_one_check(Toy().prove(), h.SLOT_SUM)
     gamma = Ext(31, 41)
     false = (Ext(5), Ext(7), Ext(35), Ext(246))  # the second check is -1
     with _blinding_sum(gamma * gamma):
-        Toy().refuse_by_one_check(Toy().prove(false), hh.SLOT_SUM)
+        Toy().refuse_by_one_check(Toy().prove(false), h.SLOT_SUM)
         with hh.rigged("hidden/gamma", gamma):
             Toy().verify(Toy().prove(false))
 
@@ -601,7 +526,7 @@ def test_layout_with_one_scalar_fewer() -> None:
         mock.patch.object(ligero, "parameters", return_value=sizes),
     ):
         proof = toy.prove(layout=fewer)
-    toy.refuse_by_one_check(proof, hh.SLOT_SUM)
+    toy.refuse_by_one_check(proof, h.SLOT_SUM)
 
 
 @pytest.mark.parametrize("what", ["root", "root and proof"])
@@ -618,13 +543,13 @@ def test_pads_of_another_proof(what: str) -> None:
         mine.refuse(there[:32] + here[32:scalars] + tail, CommitmentMismatch, h.MERKLE.message)
 
 
-def test_pads_of_another_segment() -> None:
-    """The commitment to the pads of one segment in the proof of another one; work was done for
-    other pads."""
-    run = hh.conceal(h.honest("mse"))
-    first, last = hh.prove(run, FIRST), hh.prove(run, LAST)
-    h.verify(run, LAST, last)
-    hh.refuse(run, LAST, first[:32] + last[32:], Rejected)
+def test_pads_of_another_run() -> None:
+    """The commitment to the pads of one proof in that of another run; work was done for other
+    pads."""
+    one, other = (h.honest(loss, hiding=True) for loss in ("mse", "cross_entropy"))
+    first, last = h.prove(one), h.prove(other)
+    h.accept(other, last)
+    h.refuse(other, first[:32] + last[32:], Rejected)
 
 
 # The opening, masked, of two or three levels.
@@ -736,18 +661,18 @@ def test_mask_lane_claim_wrong(lane_log: int) -> None:
     """``<b, w>`` is off by one; only for ``epsilon = 0`` nobody would see it."""
     lie = lambda: hh.message("opening/mask", _plus_one)  # noqa: E731
     rig = ("opening/epsilon", ZERO)
-    _refuse(lane_log, lie, HiddenMismatch, hh.SLOT_SUM.message, rig)
+    _refuse(lane_log, lie, HiddenMismatch, h.SLOT_SUM.message, rig)
 
 
 def test_opened_value_wrong() -> None:
     """``F(z)`` is off by one."""
     lie = lambda: hh.message("opening/value", _plus_one)  # noqa: E731
-    _refuse(12, lie, HiddenMismatch, hh.SLOT_SUM.message)
+    _refuse(12, lie, HiddenMismatch, h.SLOT_SUM.message)
 
 
 @pytest.mark.parametrize(
     ("lane_log", "error", "message"),
-    [(12, OpeningMismatch, h.CLEAR_FOLD.message), (16, HiddenMismatch, hh.SLOT_SUM.message)],
+    [(12, OpeningMismatch, h.CLEAR_FOLD.message), (16, HiddenMismatch, h.SLOT_SUM.message)],
     ids=["two levels", "three levels"],
 )
 def test_folded_tail_wrong(lane_log: int, error: type[ZktrainError], message: str) -> None:
@@ -768,7 +693,7 @@ def test_carried_tail_wrong(lane_log: int, coefficient: int) -> None:
 
     lie = lambda: mock.patch.object(ligerito, "_fold_tails", wrong)  # noqa: E731
     rig = ("opening/beta", ZERO)
-    _refuse(lane_log, lie, HiddenMismatch, hh.SLOT_SUM.message, rig)
+    _refuse(lane_log, lie, HiddenMismatch, h.SLOT_SUM.message, rig)
 
 
 @levels
@@ -798,7 +723,7 @@ def test_fold_wrong_but_for_the_evaluation(lane_log: int) -> None:
             yield
 
     rig = ("opening/beta", ZERO)
-    _refuse(lane_log, lie, HiddenMismatch, hh.SLOT_SUM.message, rig)
+    _refuse(lane_log, lie, HiddenMismatch, h.SLOT_SUM.message, rig)
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -820,5 +745,5 @@ def test_mask_added_to_the_rows_only(lane_log: int) -> None:
 
     lie = lambda: mock.patch.object(ligerito, "_commit_level", wrong)  # noqa: E731
     error = OpeningMismatch if lane_log == 12 else HiddenMismatch
-    message = h.CLEAR_FOLD.message if lane_log == 12 else hh.SLOT_SUM.message
+    message = h.CLEAR_FOLD.message if lane_log == 12 else h.SLOT_SUM.message
     _refuse(lane_log, lie, error, message)

@@ -12,7 +12,7 @@ from unittest import mock
 
 import harness as h
 import pytest
-from harness import FIRST, LAST, MIDDLE, Check, find, in_cell
+from harness import Check, find, in_cell
 
 from zktrain.arguments import lookup
 from zktrain.errors import (
@@ -25,13 +25,12 @@ from zktrain.errors import (
 )
 from zktrain.field import extension as ext
 from zktrain.field.extension import ONE, ZERO, Ext, Point
-from zktrain.protocol.statement import lookup_entries
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.arguments import sumcheck
 from zktrain.prover.commitment import opening
 from zktrain.prover.kernels import integer_products
 from zktrain.prover.operations import product
-from zktrain.prover.protocol import segment
+from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.tables import TABLES
 from zktrain.transcript.challenger import Challenger
@@ -47,7 +46,7 @@ SUMCHECKS: dict[str, tuple[type[ZktrainError], Check]] = {
     "opening/batch": (OpeningMismatch, h.OPENING),
     "opening/fold": (OpeningMismatch, h.CLEAR_CLAIM),
 }
-"""Every sumcheck of a segment, with the check that its end is compared in."""
+"""Every sumcheck of a proof, with the check that its end is compared in."""
 
 
 class _Liar:
@@ -85,8 +84,8 @@ def _lying_sumcheck(wanted: str) -> Iterator[None]:
 
 
 @cache
-def _transcript(loss: str, number: int) -> dict[str, list[int]]:
-    """Labels of all messages of a segment's proof, each with the sizes of its messages."""
+def _transcript(loss: str) -> dict[str, list[int]]:
+    """Labels of all messages of a proof, each with the sizes of its messages."""
     run = h.honest(loss)
     out: dict[str, list[int]] = {}
     take = VerifierChannel._take
@@ -97,15 +96,15 @@ def _transcript(loss: str, number: int) -> dict[str, list[int]]:
         return take(channel, label, size, count)
 
     with mock.patch.object(VerifierChannel, "_take", record):
-        h.verify(run, number, h.prove(run, number)[0])
+        h.accept(run, h.prove(run))
     return out
 
 
 def test_no_sumcheck_is_forgotten() -> None:
-    """The table above names all sumchecks of a segment."""
+    """The table above names all sumchecks of a proof."""
     labels = {
         label.removesuffix("/round")
-        for label in _transcript("cross_entropy", MIDDLE)
+        for label in _transcript("cross_entropy")
         if label.endswith("/round")
     }
     assert labels == set(SUMCHECKS)
@@ -114,12 +113,12 @@ def test_no_sumcheck_is_forgotten() -> None:
 @pytest.mark.parametrize("label", SUMCHECKS)
 def test_sumcheck_liar_consistent_until_the_final_evaluation(label: str) -> None:
     """Only the comparison of the final evaluation stands between the lie and acceptance."""
-    assert h.honest_is_accepted("cross_entropy", MIDDLE)
+    assert h.honest_is_accepted("cross_entropy")
     run = h.honest("cross_entropy")
     with _lying_sumcheck(label):
-        proof, _ = h.prove(run, MIDDLE)
+        proof = h.prove(run)
     error, check = SUMCHECKS[label]
-    h.refuse_by_one_check(run, MIDDLE, proof, error, check)
+    h.refuse_by_one_check(run, proof, error, check)
 
 
 KINDS = (
@@ -131,7 +130,6 @@ KINDS = (
     "product",
     "batch",
     "linear",
-    "boundary",
     "opening",
 )
 
@@ -156,15 +154,15 @@ def _false_message(wanted: str, occurrence: int) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_false_message(kind: str) -> None:
     """Every message by label, its first and its last occurrence, absorbed as sent."""
-    assert h.honest_is_accepted("cross_entropy", MIDDLE)
-    run, transcript = h.honest("cross_entropy"), _transcript("cross_entropy", MIDDLE)
+    assert h.honest_is_accepted("cross_entropy")
+    run, transcript = h.honest("cross_entropy"), _transcript("cross_entropy")
     assert {label.split("/")[0] for label in transcript} <= {*KINDS, "work"}
     for label in [label for label in transcript if label.split("/")[0] == kind]:
         for occurrence in {0, len(transcript[label]) - 1}:
             with _false_message(label, occurrence):
-                proof, _ = h.prove(run, MIDDLE)
+                proof = h.prove(run)
             with pytest.raises((Rejected, MalformedProof)):
-                h.accept(run, MIDDLE, proof)
+                h.accept(run, proof)
                 pytest.fail(f"false message {occurrence} of {label} is accepted")
 
 
@@ -192,21 +190,21 @@ def _root(change: Callable[[list[Ext]], list[Ext]]) -> Iterator[None]:
 )
 def test_root_of_the_fraction_tree(change: Callable[[list[Ext]], list[Ext]], message: str) -> None:
     """A root without a value, or with another value than 0."""
-    assert h.honest_is_accepted("mse", FIRST)
+    assert h.honest_is_accepted("mse")
     run = h.honest("mse")
     with _root(change):
-        proof, _ = h.prove(run, FIRST)
-    h.refuse(run, FIRST, proof, LookupMismatch, message)
+        proof = h.prove(run)
+    h.refuse(run, proof, LookupMismatch, message)
 
 
 def test_root_that_claims_to_be_zero() -> None:
     """Wrong ReLU bit; a root is sent that has ``p = 0`` but is not that of the tree below."""
-    assert h.honest_is_accepted("mse", FIRST)
+    assert h.honest_is_accepted("mse")
     step, cell = find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"s1": in_cell(step, cell, lambda s: 1 - s)})
     with _root(lambda root: [root[0], -root[0] * root[3] * root[2].inverse(), root[2], root[3]]):
-        proof, _ = h.prove(run, FIRST)
-    h.refuse(run, FIRST, proof, SumcheckMismatch, h.LAYER.message)
+        proof = h.prove(run)
+    h.refuse(run, proof, SumcheckMismatch, h.LAYER.message)
 
 
 @contextmanager
@@ -230,7 +228,7 @@ def _wrong_bits(count: int) -> tuple[h.Run, tuple[int, int]]:
     """ReLU bits 1 in cells of the dead unit, whose ``z`` is 0, at the first step."""
     cells = [(sample, 0) for sample in range(count)]
     run = h.train("mse", {"s1": lambda t, s: _set(s, cells) if t == 0 else s})
-    assert not run.tensors[FIRST]["z1"][0, :, 0].any()
+    assert not run.tensors["z1"][0, :, 0].any()
     return run, (0, 1)
 
 
@@ -244,20 +242,20 @@ def _set(array: Any, cells: list[tuple[int, int]]) -> Any:
 @pytest.mark.parametrize(("count", "check"), [(1, h.ROOT_SUM), (2, h.ROOT_KEY)], ids=["one", "two"])
 def test_key_of_a_false_lookup_is_zero(count: int, check: Check) -> None:
     """With one zero key ``q = 0`` and ``p`` is not; with two the root is 0/0 and balances."""
-    assert h.honest_is_accepted("mse", FIRST)
+    assert h.honest_is_accepted("mse")
     run, row = _wrong_bits(count)
     with _key_of(row, "relu"):
-        proof, _ = h.prove(run, FIRST)
-        h.refuse(run, FIRST, proof, LookupMismatch, check.message)
+        proof = h.prove(run)
+        h.refuse(run, proof, LookupMismatch, check.message)
         both = (h.ROOT_KEY,) if count == 2 else (h.ROOT_KEY, h.ROOT_SUM)
         with h.without(*both):
-            h.accept(run, FIRST, proof)
+            h.accept(run, proof)
 
 
 @contextmanager
-def _shifted_columns(run: h.Run, number: int) -> Iterator[None]:
+def _shifted_columns(run: h.Run) -> Iterator[None]:
     """Evaluations of ``p`` and ``p.before``, columns 1 and 2, off so that the key stays."""
-    entries = lookup_entries(run.statement.circuit, run.statement.shape(number))
+    entries = run.statement.entries
     names = [name for name, _ in lookup.columns_of(entries, lookup.tables_of(entries), (ONE,) * 64)]
     asked = iter(names)
     keys: list[Ext] = []
@@ -282,29 +280,29 @@ def _shifted_columns(run: h.Run, number: int) -> Iterator[None]:
 
 def test_columns_that_cancel_in_the_key() -> None:
     """``p + 7 beta`` and ``p.before - 7`` have the same key; the opening knows them apart."""
-    assert h.honest_is_accepted("cross_entropy", LAST)
+    assert h.honest_is_accepted("cross_entropy")
     run = h.honest("cross_entropy")
-    with _shifted_columns(run, LAST):
-        proof, _ = h.prove(run, LAST)
-    h.refuse_by_one_check(run, LAST, proof, OpeningMismatch, h.OPENING)
+    with _shifted_columns(run):
+        proof = h.prove(run)
+    h.refuse_by_one_check(run, proof, OpeningMismatch, h.OPENING)
 
 
 def test_columns_that_do_not_give_the_leaves() -> None:
     """An evaluation of a column that changes a key."""
-    assert h.honest_is_accepted("mse", LAST)
+    assert h.honest_is_accepted("mse")
     run = h.honest("mse")
     with _false_message("lookup/columns", 0):
-        proof, _ = h.prove(run, LAST)
-    h.refuse(run, LAST, proof, LookupMismatch, h.LEAVES.message)
+        proof = h.prove(run)
+    h.refuse(run, proof, LookupMismatch, h.LEAVES.message)
 
 
 def test_tree_of_other_values_than_the_committed_ones() -> None:
     """The tree looks up true ReLU bits, the commitment holds a wrong one."""
-    assert h.honest_is_accepted("mse", FIRST)
+    assert h.honest_is_accepted("mse")
     step, cell = find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"s1": in_cell(step, cell, lambda s: 1 - s)})
-    look, evaluate = segment._lookup_values, prover_lookup._evaluate
-    entries = lookup_entries(run.statement.circuit, run.statement.shape(FIRST))
+    look, evaluate = prover_proof._lookup_values, prover_lookup._evaluate
+    entries = run.statement.entries
     names = [name for name, _ in lookup.columns_of(entries, lookup.tables_of(entries), (ONE,) * 64)]
     asked = iter(names)
 
@@ -316,15 +314,15 @@ def test_tree_of_other_values_than_the_committed_ones() -> None:
         return prover_lookup.Values((z, (z > 0).astype(s.dtype)))
 
     def committed(column: Any, point: Point) -> Ext:
-        wrong = run.tensors[FIRST]["s1"].reshape(-1)
+        wrong = run.tensors["s1"].reshape(-1)
         return evaluate(wrong if next(asked) == "s1" else column, point)
 
     with (
-        mock.patch.object(segment, "_lookup_values", true_bits),
+        mock.patch.object(prover_proof, "_lookup_values", true_bits),
         mock.patch.object(prover_lookup, "_evaluate", committed),
     ):
-        proof, _ = h.prove(run, FIRST)
-    h.refuse_by_one_check(run, FIRST, proof, LookupMismatch, h.LEAVES)
+        proof = h.prove(run)
+    h.refuse_by_one_check(run, proof, LookupMismatch, h.LEAVES)
 
 
 class _Carrier:
@@ -425,20 +423,25 @@ class _Carrier:
 
 def test_lie_carried_to_the_last_message() -> None:
     """A false activation, covered at every check before, fails at the last commitment."""
-    assert h.honest_is_accepted("mse", FIRST)
+    assert h.honest_is_accepted("mse")
     step, cell = find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"a1": in_cell(step, cell, lambda a: a + 100)})
-    h.refuse(run, FIRST, h.prove(run, FIRST)[0], SumcheckMismatch, h.PRODUCT.message)
+    h.refuse(run, h.prove(run), SumcheckMismatch, h.PRODUCT.message)
     with _Carrier().carrying("a1"):
-        proof, _ = h.prove(run, FIRST)
-    h.refuse_by_one_check(run, FIRST, proof, OpeningMismatch, h.CLEAR_FOLD)
+        proof = h.prove(run)
+    h.refuse_by_one_check(run, proof, OpeningMismatch, h.CLEAR_FOLD)
 
 
-def test_proof_of_another_segment() -> None:
-    """The proof of one segment under the header of another."""
+def test_proof_of_another_statement() -> None:
+    """The proof of one statement under another, which differs in one digest or number."""
     run = h.honest("cross_entropy")
-    assert h.honest_is_accepted("cross_entropy", MIDDLE)
-    proof, _ = h.prove(run, MIDDLE)
-    for change in ({"start": run.headers[0].start}, {"end": bytes(32)}, {"previous": bytes(32)}):
+    assert h.honest_is_accepted("cross_entropy")
+    proof = h.prove(run)
+    true = run.statement
+    for change in (
+        {"task": replace(true.task, initial="00" * 32)},
+        {"task": replace(true.task, final="00" * 32)},
+        {"security_bits": true.security_bits - 1},
+    ):
         with pytest.raises(Rejected):
-            h.verify(run, MIDDLE, proof, replace(run.headers[MIDDLE], **change))
+            h.accept(replace(run, statement=replace(true, **change)), proof)

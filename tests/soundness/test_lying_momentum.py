@@ -172,7 +172,7 @@ def refuse(run: h.Run, number: int, proof: bytes, message: str) -> None:
 def _accepted(kind: str) -> bool:
     run = honest(kind)
     for number in range(len(run.statement.segments)):
-        h.close(run, verify(run, number, h.prove(run, number)[0]))
+        h.close(run, verify(run, number, h.prove(run)))
     return True
 
 
@@ -234,9 +234,9 @@ def test_filter_coefficient_changed(
     run = train(kind, lie)
     if follows:
         with proving_with(lie):
-            proof = h.prove(run, number)[0]
+            proof = h.prove(run)
     else:
-        proof = h.prove(run, number)[0]
+        proof = h.prove(run)
     refuse(run, number, proof, "the (product|update)")
 
 
@@ -248,7 +248,7 @@ def test_filter_coefficient_is_caught_by_the_update_alone(
     lie = _one_more(tau, since)
     run = train(kind, lie)
     with proving_with(lie):
-        proof = h.prove(run, number)[0]
+        proof = h.prove(run)
     refuse(run, number, proof, h.WEIGHTS.message)
     with h.without(h.WEIGHTS):
         verify(run, number, proof)
@@ -264,7 +264,7 @@ def test_coefficient_changed_and_changed_back() -> None:
 
     run = train(DECAY, lie)
     with proving_with(lie):
-        proof = h.prove(run, FIRST)[0]
+        proof = h.prove(run)
     refuse(run, FIRST, proof, h.WEIGHTS.message)
 
 
@@ -276,7 +276,7 @@ def test_velocity_carried_over_a_boundary() -> None:
         carries = filter_oracle.filtered(base(), stated)
     run = train(KEEP, carries=carries)
     assert digest(run.weights[-1]) != digest(honest(KEEP).weights[-1])
-    refuse(run, MIDDLE, h.prove(run, MIDDLE)[0], "the (product|update)")
+    refuse(run, MIDDLE, h.prove(run), "the (product|update)")
 
 
 MORE, HARDLY_ANY = {"momentum": (3 << 38) + (1 << 34)}, {"momentum": 1 << 30}
@@ -302,7 +302,7 @@ def test_trained_with_another_optimizer(kind: str, change: dict[str, int]) -> No
 
     run = train(kind, lie)
     with proving_with(lie):
-        proof = h.prove(run, FIRST)[0]
+        proof = h.prove(run)
     refuse(run, FIRST, proof, h.WEIGHTS.message)
 
 
@@ -315,7 +315,7 @@ def test_first_weights_not_decayed() -> None:
 
     run = train(DECAY, lie)
     with proving_with(lie):
-        proof = h.prove(run, FIRST)[0]
+        proof = h.prove(run)
     refuse(run, FIRST, proof, h.WEIGHTS.message)
 
 
@@ -327,7 +327,7 @@ def test_first_weights_decayed_one_unit_less_at_the_end() -> None:
 
     run = train(DECAY, lie)
     with proving_with(lie):
-        proof = h.prove(run, FIRST)[0]
+        proof = h.prove(run)
     refuse(run, FIRST, proof, h.WEIGHTS.message)
 
 
@@ -345,7 +345,7 @@ def test_update_skipped(kind: str, number: int, step: int) -> None:
 
     run = train(kind, lie)
     with proving_with(lie):
-        proof = h.prove(run, number)[0]
+        proof = h.prove(run)
     refuse(run, number, proof, h.WEIGHTS.message)
 
 
@@ -362,7 +362,7 @@ def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
         return lambda _: lied
 
     with mock.patch.object(segment, "time_filters_of", longer):
-        proof = h.prove(run, LAST)[0]
+        proof = h.prove(run)
     refuse(run, LAST, proof, h.WEIGHTS.message)
 
 
@@ -370,10 +370,10 @@ def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
 def test_hidden_run_and_lie(kind: str) -> None:
     """With zero knowledge: the honest run passes, a changed coefficient does not."""
     with world(kind):
-        true = hh.conceal(honest(kind))
+        true = h.conceal(honest(kind))
         verify(true, FIRST, _hidden_proof(true))
         lie = _one_more(1, 3)
-        run = hh.conceal(train(kind, lie))
+        run = h.conceal(train(kind, lie))
         with proving_with(lie):
             # the prover's own replay would refuse: it has the false filter as well
             proof = _hidden_proof(run)
@@ -382,9 +382,9 @@ def test_hidden_run_and_lie(kind: str) -> None:
 
 
 def _hidden_proof(run: h.Run) -> bytes:
-    data = hh.dataset()
+    data = h.dataset(hiding=True)
     shape = run.statement.shape(FIRST)
-    witness = h.SegmentWitness(run.statement.circuit.graph(), shape, run.tensors[FIRST])
+    witness = h.SegmentWitness(run.statement.circuit.graph(), shape, run.tensors)
     columns = {"inputs": data.inputs, "labels": data.labels}
     return prover_segment.prove(
         run.statement,
@@ -394,7 +394,7 @@ def _hidden_proof(run: h.Run) -> bytes:
         run.boundaries[FIRST],
         run.boundaries[FIRST + 1],
         blinding=data.blinding,
-        counts=h.forged_counts(run, FIRST, run.tensors[FIRST]),
+        counts=h.forged_counts(run, run.tensors),
     )[0]
 
 
@@ -424,7 +424,7 @@ def test_remainder_with_other_limbs(place: str, name: str) -> None:
     """The equation holds, and one limb leaves its range; all that follows is computed from it."""
     assert _accepted(KEEP)
     run = train(KEEP, lies={place: h.in_cell(5, (1, 2), LIMBS[name])})
-    proof = h.prove(run, MIDDLE)[0]
+    proof = h.prove(run)
     with pytest.raises(LookupMismatch, match=h.ROOT_SUM.message):
         verify(run, MIDDLE, proof)
 
@@ -440,6 +440,6 @@ def test_middle_of_a_padded_cell(cell: tuple[int, int, int]) -> None:
             tensors["z1.low"][cell] = -(2 << 16)
 
     run = honest(KEEP)
-    proof = h.prove(run, LAST, run.edited(LAST, edit))[0]
+    proof = h.prove(run, run.edited(edit))
     with pytest.raises((LookupMismatch, SumcheckMismatch)):
         verify(run, LAST, proof)

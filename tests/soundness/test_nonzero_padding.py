@@ -5,7 +5,7 @@ from __future__ import annotations
 import harness as h
 import numpy as np
 import pytest
-from harness import FIRST, LAST, LOSSES, at_step
+from harness import LOSSES, at_step
 from numpy.typing import NDArray
 
 from zktrain.errors import LookupMismatch, SumcheckMismatch, ZktrainError
@@ -32,7 +32,7 @@ def _kinds(loss: str, name: str) -> list[str]:
 
 def _cell(name: str, kind: str, loss: str) -> tuple[int, ...]:
     width = h.circuit(loss).graph().tensor(name).width
-    place = {"unit": (1, 1, width), "sample": (1, h.BATCH, 1), "step": (3, 1, 1)}[kind]
+    place = {"unit": (1, 1, width), "sample": (1, h.BATCH, 1), "step": (h.STEPS, 1, 1)}[kind]
     return place if width else place[:2]
 
 
@@ -57,11 +57,11 @@ CASES = [case for loss in LOSSES for case in _padded(loss)]
 @pytest.mark.parametrize(("loss", "name", "kind"), CASES, ids=["-".join(c) for c in CASES])
 def test_padding_filled(loss: str, name: str, kind: str) -> None:
     """One padded cell of one tensor is not zero."""
-    assert h.honest_is_accepted(loss, LAST)
+    assert h.honest_is_accepted(loss)
     run = h.honest(loss)
     expected: list[tuple[type[ZktrainError], str]] = []
-    tensors = run.edited(LAST, lambda t: expected.append(_fill(name, t, _cell(name, kind, loss))))
-    h.refuse(run, LAST, h.prove(run, LAST, tensors)[0], *expected[0])
+    tensors = run.edited(lambda t: expected.append(_fill(name, t, _cell(name, kind, loss))))
+    h.refuse(run, h.prove(run, tensors), *expected[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,11 +69,11 @@ def test_padding_filled(loss: str, name: str, kind: str) -> None:
 def test_padded_probability_of_one_half(kind: str, half: int) -> None:
     """``sigmoid(0) = 1/2`` in a padded cell, as if the table were not shifted: ``p`` must be 0."""
     loss = "binary_cross_entropy"
-    assert h.honest_is_accepted(loss, LAST)
+    assert h.honest_is_accepted(loss)
     run = h.honest(loss)
     cell = _cell("p", kind, loss)
-    tensors = run.edited(LAST, lambda t: t["p"].__setitem__(cell, half))
-    h.refuse(run, LAST, h.prove(run, LAST, tensors)[0], LookupMismatch, h.ROOT_SUM.message)
+    tensors = run.edited(lambda t: t["p"].__setitem__(cell, half))
+    h.refuse(run, h.prove(run, tensors), LookupMismatch, h.ROOT_SUM.message)
 
 
 @pytest.mark.parametrize("source", ["x", "y"])
@@ -81,14 +81,14 @@ def test_padded_probability_of_one_half(kind: str, half: int) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_padding_of_a_batch_filled(loss: str, kind: str, source: str) -> None:
     """Bytes or labels beyond the units, samples or steps of a batch belong to no record."""
-    assert h.honest_is_accepted(loss, LAST)
+    assert h.honest_is_accepted(loss)
     run = h.honest(loss)
     cell = _cell(source, kind, loss)
-    tensors = run.edited(LAST, lambda t: t[source].__setitem__(cell, 1))
-    proof, _ = h.prove(run, LAST, tensors)
-    h.refuse(run, LAST, proof, SumcheckMismatch)
+    tensors = run.edited(lambda t: t[source].__setitem__(cell, 1))
+    proof = h.prove(run, tensors)
+    h.refuse(run, proof, SumcheckMismatch)
     with h.without(h.AFFINE, h.TRANSPOSED, h.WEIGHTS):
-        h.refuse_by_one_check(run, LAST, proof, SumcheckMismatch, h.BATCHES)
+        h.refuse_by_one_check(run, proof, SumcheckMismatch, h.BATCHES)
 
 
 SECOND_ZEROS = [(name, kind) for name in ("z1", "z3", "q2", "q1") for kind in _kinds("mse", name)]
@@ -97,7 +97,7 @@ SECOND_ZEROS = [(name, kind) for name in ("z1", "z3", "q2", "q1") for kind in _k
 @pytest.mark.parametrize(("name", "kind"), SECOND_ZEROS)
 def test_padding_filled_with_a_second_representation_of_zero(name: str, kind: str) -> None:
     """``2^32 (2^32 - 1) + 1`` is 0 modulo p, so the equation holds in the padded cell."""
-    assert h.honest_is_accepted("mse", LAST)
+    assert h.honest_is_accepted("mse")
     run = h.honest("mse")
     cell = _cell(name, kind, "mse")
 
@@ -105,8 +105,8 @@ def test_padding_filled_with_a_second_representation_of_zero(name: str, kind: st
         tensors[name][cell] = (1 << 32) - 1
         tensors[f"{name}.low"][cell] = 1
 
-    proof, _ = h.prove(run, LAST, run.edited(LAST, edit))
-    h.refuse(run, LAST, proof, LookupMismatch, h.ROOT_SUM.message)
+    proof = h.prove(run, run.edited(edit))
+    h.refuse(run, proof, LookupMismatch, h.ROOT_SUM.message)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_padding_filled_with_a_second_representation_of_zero(name: str, kind: st
 )
 def test_padded_sample_trained_on(loss: str, error: type[ZktrainError]) -> None:
     """One step trains on a fourth record in a batch of three, in the sample that is padding."""
-    assert h.honest_is_accepted(loss, FIRST)
+    assert h.honest_is_accepted(loss)
 
     def one_more(order: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.append(order, (order[0] + 1) % h.RECORDS)
 
     run = h.train(loss, {"rows": at_step(1, one_more)})
-    h.refuse(run, FIRST, h.prove(run, FIRST)[0], error)
+    h.refuse(run, h.prove(run), error)
 
 
 @pytest.mark.parametrize("rate", [0, 2])
@@ -138,15 +138,15 @@ def test_padded_sample_trained_on(loss: str, error: type[ZktrainError]) -> None:
     ],
 )
 def test_padded_step_trained(loss: str, error: type[ZktrainError], rate: int) -> None:
-    """A twelfth step in the padding of the last segment, moving the weights or not."""
-    assert h.honest_is_accepted(loss, LAST)
+    """A twelfth step in the padding, moving the weights or not."""
+    assert h.honest_is_accepted(loss)
     lie = {"multiplier": at_step(h.STEPS, lambda _: rate)}
     run = h.train(loss, lie, steps_done=h.STEPS + 1)
 
     def multipliers(true: NDArray[np.uint64]) -> NDArray[np.uint64]:
         out = true.copy()
-        out[-1] = rate
+        out[h.STEPS] = rate
         return out
 
-    proof, _ = h.prove(run, LAST, multipliers=multipliers)
-    h.refuse(run, LAST, proof, error)
+    proof = h.prove(run, multipliers=multipliers)
+    h.refuse(run, proof, error)

@@ -169,11 +169,11 @@ def test_one_bit_less_work_in_a_whole_segment() -> None:
     """In full: a segment whose nonces prove 19 bits."""
     run, true = h.honest("mse"), work.find_work
     with mock.patch.object(work, "find_work", lambda seed, bits: true(seed, bits - 1)):
-        proof, _ = h.prove(run, FIRST)
+        proof = h.prove(run)
     with mock.patch.object(channels, "work_done", lambda s, n, bits: work_done(s, n, bits - 1)):
-        h.accept(run, FIRST, proof)
+        h.accept(run, proof)
     with pytest.raises(Rejected, match="fewer than 20 zero bits"):
-        h.verify(run, FIRST, proof)
+        h.accept(run, proof)
 
 
 @levels
@@ -324,7 +324,7 @@ def _clear() -> Folded:
 
 def _hiding() -> Folded:
     """The certificate of a dataset that hides: its opening is masked."""
-    data = hh.dataset()
+    data = h.dataset(hiding=True)
     plan, header = certificate_plan(data.header), data.header
     return Folded(
         lambda: certify(data, random=expand(bytes(32), "fold test")),

@@ -133,7 +133,7 @@ def test_hidden_product_that_is_claimed_not_to_be_zero(part: str) -> None:
     )
     values, nonzero = HIDDEN_PRODUCT[part]
     toy = hh.Toy()
-    toy.refuse(toy.prove(values, nonzero), HiddenMismatch, hh.SLOT_SUM.message)
+    toy.refuse(toy.prove(values, nonzero), HiddenMismatch, h.SLOT_SUM.message)
     with removed(site):
         toy.verify(toy.prove(values, nonzero))
 
@@ -256,7 +256,7 @@ def test_statement_is_measured_before_it_is_read() -> None:
 
 def stated(**changes: Any) -> Attack:
     """The problem of a statement of training is asked for."""
-    honest = hh.honest("mse").statement if changes.pop("hide", False) else h.honest("mse").statement
+    honest = h.honest("mse", hiding=True).statement if changes.pop("hide", False) else h.honest("mse").statement
     inner = {k: v for k, v in changes.items() if hasattr(honest, k)}
     outer = {k: v for k, v in changes.items() if k not in inner}
     found = replace(inner.pop("circuit", honest.circuit), **outer)

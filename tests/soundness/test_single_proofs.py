@@ -238,17 +238,17 @@ def closed(proof: bytes, *, hiding: bool = False) -> None:
 @cache
 def claims_of(hiding: bool) -> tuple[h.Run, h.Claims]:
     run = (hh if hiding else h).honest("mse")
-    return run, h.verify(run, h.FIRST, segment_proof(hiding))
+    return run, h.accept(run, segment_proof(hiding))
 
 
 @cache
 def segment_proof(hiding: bool) -> bytes:
     run = (hh if hiding else h).honest("mse")
-    return hh.prove(run, h.FIRST) if hiding else h.prove(run, h.FIRST)[0]
+    return h.prove(run) if hiding else h.prove(run)
 
 
 def judged(proof: bytes, *, hiding: bool = False) -> None:
-    h.verify((hh if hiding else h).honest("mse"), h.FIRST, proof)
+    h.accept((hh if hiding else h).honest("mse"), h.FIRST, proof)
 
 
 @cache
@@ -261,19 +261,19 @@ def strong() -> h.Run:
 
 
 def strongly(proof: bytes) -> None:
-    h.verify(strong(), h.FIRST, proof)
+    h.accept(strong(), h.FIRST, proof)
 
 
 def proved(what: str, hiding: bool) -> bytes:
     if what == "strong segment":
-        return h.prove(strong(), h.FIRST)[0]
+        return h.prove(strong(), h.FIRST)
     if what == "certificate":
-        return certify((hh if hiding else h).dataset(), random=hh.expand(hh.SECRET, "again"))
+        return certify((hh if hiding else h).dataset(), random=hh.expand(h.SECRET, "again"))
     if what == "segment":
         run = (hh if hiding else h).honest("mse")
-        return hh.prove(run, h.FIRST) if hiding else h.prove(run, h.FIRST)[0]
+        return h.prove(run) if hiding else h.prove(run)
     run, claims = claims_of(hiding)
-    data, random = (hh if hiding else h).dataset(), hh.expand(hh.SECRET, "closing")
+    data, random = (hh if hiding else h).dataset(), hh.expand(h.SECRET, "closing")
     return prover_closing.prove(
         run.statement, list(run.headers), claims, data.committed, random=random
     )

@@ -55,7 +55,7 @@ class Scheme:
         return self.deeper[min(level, len(self.deeper)) - 1]
 
 
-SCHEME = Scheme(rate_log=2, dataset_rate_log=1, deeper=(3, 4), clear_log=9, work_bits=20)
+SCHEME = Scheme(rate_log=1, dataset_rate_log=1, deeper=(3, 4), clear_log=9, work_bits=20)
 """Of all proofs. A dataset's code words are made again by every proof, so they are shorter."""
 
 
