@@ -4,6 +4,7 @@ weights."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import evaluation_harness as e
@@ -20,24 +21,18 @@ from zktrain.errors import (
     Rejected,
     SumcheckMismatch,
 )
+from zktrain.protocol import proof as proofs
 
 CLASSES = WIDTHS[-1]
 HIDING = pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
 
 
 def test_the_honest_prover_is_accepted() -> None:
-    """In clear, hiding, in two segments, and with negative logits."""
-    for claim in (e.statement(), e.statement(hiding=True)):
+    """In clear, hiding, and with negative logits."""
+    for claim in (e.statement(), e.statement(hiding=True), e.statement(negative=True)):
         assert claim.statement.problem() is None
         h.accept(claim, e.prove(claim))
-    parts = [e.confusion(e.circuit(), e.weights(), e.records(), f, n) for f, n in ((0, 8), (8, 3))]
-    claim = e.statement(*parts, size=8)
-    assert claim.statement.problem() is None and np.array_equal(claim.matrix, e.true_counts())
-    for number in (0, 1):
-        h.accept(claim, e.prove(claim, number=number), number)
-    claim = e.statement(negative=True)
-    assert e.tensors(claim, negative=True)["z2"][0, :RECORDS, :CLASSES].max() < 0
-    h.accept(claim, e.prove(claim, negative=True), negative=True)
+    assert e.tensors(claim)["z2"][0, :RECORDS, :CLASSES].max() < 0
 
 
 def _refuse(
@@ -51,14 +46,13 @@ def _refuse(
 ) -> None:
     """Edited tensors, with the counts that follow from them (changed by ``counts``), are
     refused."""
-    honest = e.statement(hiding=hiding, negative=negative)
-    arrays = e.tensors(honest, negative=negative)
+    arrays = e.tensors(e.statement(hiding=hiding, negative=negative))
     edit(arrays)
     claim = e.statement(counts(e.counts_of(arrays)), hiding=hiding, negative=negative)
-    proof = e.prove(claim, arrays, negative=negative)
+    proof = e.prove(claim, arrays)
     if hiding:
-        error, message = HiddenMismatch, ""
-    h.refuse(claim, proof, error, message, negative=negative)  # type: ignore[arg-type]
+        error, message = HiddenMismatch, "."
+    h.refuse(claim, proof, error, message)  # type: ignore[arg-type]
 
 
 def _record(wanted: Callable[[np.ndarray], bool]) -> int:
@@ -135,13 +129,12 @@ def test_record_without_a_prediction(*, hiding: bool) -> None:
 def test_record_without_a_prediction_is_the_sums_to_refuse() -> None:
     """Nothing but the claim that every record has one prediction stands against it: with a graph
     that does not say so the proof is accepted."""
-    honest = e.statement(negative=True)
-    arrays = e.tensors(honest, negative=True)
+    arrays = e.tensors(e.statement(negative=True))
     arrays["h"][0, 4] = 0
     claim = e.statement(e.counts_of(arrays), negative=True)
     assert claim.statement.problem() is not None
     with e.without_vanish():
-        h.accept(claim, e.prove(claim, arrays, negative=True), negative=True)
+        h.accept(claim, e.prove(claim, arrays))
 
 
 @HIDING
@@ -179,14 +172,14 @@ def test_padded_record_votes() -> None:
 
 @cache
 def _committed() -> tuple[str, ...]:
-    return tuple(t.name for t in e.statement().circuit.graph().tensors if t.committed)
+    return tuple(t.name for t in e.statement().statement.graph.tensors if t.committed)
 
 
 @pytest.mark.parametrize("name", _committed())
 def test_every_padded_cell_is_forced(name: str) -> None:
     """A 1 in a padded record, and in a padded unit of a real record, wherever there is one."""
     claim = e.statement()
-    width = claim.circuit.graph().tensor(name).width
+    width = claim.statement.graph.tensor(name).width
     arrays = e.tensors(claim)
     places = [(0, RECORDS, 0), (0, e.PADDED - 1, width - 1)]
     places += [(0, 0, width)] if width < arrays[name].shape[2] else []
@@ -223,21 +216,6 @@ def test_counts_transposed() -> None:
     h.refuse_by_one_check(claim, e.prove(claim), SumcheckMismatch, TALLY)
 
 
-def test_counts_moved_between_segments() -> None:
-    """The sum of both matrices is right, none of them is."""
-    parts = [e.confusion(e.circuit(), e.weights(), e.records(), f, n) for f, n in ((0, 8), (8, 3))]
-    i, k = next((i, k) for i, k in np.ndindex(parts[0].shape) if parts[0][i, k])
-    m = next(m for m in np.ndindex(parts[1].shape) if parts[1][m] and m != (i, k))
-    for part, sign in ((parts[0], -1), (parts[1], 1)):
-        part[i, k] += sign
-        part[m] -= sign
-    claim = e.statement(*parts, size=8)
-    assert claim.statement.problem() is None
-    for number in (0, 1):
-        with pytest.raises(SumcheckMismatch, match=TALLY.message):
-            e.verify(claim, e.prove(claim, number=number), number)
-
-
 @pytest.mark.parametrize(("record", "other"), [(0, 1), (10, 9), (4, 7)])
 def test_record_left_out_for_another_one(record: int, other: int) -> None:
     """One record is not evaluated and another one twice: counted as such, with its data."""
@@ -264,7 +242,7 @@ def test_labels_of_the_provers_choice() -> None:
     arrays = e.tensors(honest)
     arrays["y"][0, :RECORDS] = arrays["h"][0, :RECORDS]
     claim = e.statement(e.counts_of(arrays))
-    assert claim.accuracy == 1.0 and claim.statement.problem() is None
+    assert claim.statement.task.accuracy == 1.0 and claim.statement.problem() is None
     h.refuse_by_one_check(claim, e.prove(claim, arrays), SumcheckMismatch, h.BATCHES)
 
 
@@ -277,9 +255,12 @@ def test_other_records(*, hiding: bool) -> None:
     claim = e.statement(e.counts_of(arrays), hiding=hiding)
     columns = {name: column.copy() for name, column in e.dataset(hiding=hiding).columns.items()}
     columns["labels"][:CLASSES, :RECORDS] = arrays["h"][0, :RECORDS, :CLASSES].T
-    proof = e.prove(claim, arrays, columns=columns)
-    e.verify(claim, proof)
-    h.refuse(claim, proof, HiddenMismatch if hiding else OpeningMismatch)
+    data = replace(claim.data, columns=columns)
+    proof = e.prove(claim, arrays, data=data)
+    if hiding:
+        h.refuse(claim, proof, HiddenMismatch)
+    else:
+        h.refuse_by_one_check(claim, proof, OpeningMismatch, h.OPENING)
 
 
 @HIDING
@@ -288,10 +269,10 @@ def test_other_weights(*, hiding: bool) -> None:
     other = {name: tensor.copy() for name, tensor in e.weights().items()}
     other["fc2.bias"] += np.array([e.UNIT, 0, 0])
     with e.evaluated_with(other):
-        honest = e.statement(hiding=hiding)
-        arrays = e.tensors(honest)
+        false = e.statement(hiding=hiding)
+    arrays = e.tensors(false)
     claim = e.statement(e.counts_of(arrays), hiding=hiding)
-    proof = e.prove(claim, arrays, in_use=other)
+    proof = e.prove(claim, arrays, public=false.public)
     if hiding:
         h.refuse(claim, proof, HiddenMismatch)
     else:
@@ -305,9 +286,10 @@ def test_other_weights_anywhere(name: str) -> None:
     other[name].reshape(-1)[1] += 1
     claim = e.statement()
     with e.evaluated_with(other):
-        arrays = e.tensors(claim)
+        false = e.statement()
+    arrays = e.tensors(false)
     assert np.array_equal(arrays["z2"], e.tensors(claim)["z2"])
-    proof = e.prove(claim, arrays, in_use=other)
+    proof = e.prove(claim, arrays, public=false.public)
     h.refuse_by_one_check(claim, proof, SumcheckMismatch, FIXED)
 
 
@@ -356,32 +338,29 @@ def test_activation_moved_within_its_limbs() -> None:
         h.accept(honest, e.prove(honest, arrays))
 
 
-def test_segment_of_another_statement() -> None:
-    """A proof is good for its own statement and place only."""
-    parts = [e.confusion(e.circuit(), e.weights(), e.records(), f, n) for f, n in ((0, 8), (8, 3))]
-    claim = e.statement(*parts, size=8)
+def test_proof_of_other_counts() -> None:
+    """A proof is good for its own statement only."""
+    claim = e.statement()
     proof = e.prove(claim)
     h.accept(claim, proof)
-    forged = parts[1].copy()
+    forged = e.true_counts().copy()
     i, k = next(m for m in np.ndindex(forged.shape) if forged[m])
     forged[i, k] -= 1
     forged[i, (k + 1) % CLASSES] += 1
-    other = e.statement(parts[0], forged, size=8)
-    with pytest.raises((SumcheckMismatch, LookupMismatch, OpeningMismatch, h.ZktrainError)):
-        e.verify(other, proof)
+    with pytest.raises((SumcheckMismatch, LookupMismatch, OpeningMismatch)):
+        h.accept(e.statement(forged), proof)
 
 
 @HIDING
 def test_every_message_is_bound(*, hiding: bool) -> None:
-    """One bit of every message of the segment's proof, and of the last byte of long ones."""
+    """One bit of every message of the proof, and of the last byte of long ones."""
     claim = e.statement(hiding=hiding)
     proof, trace = e.prove(claim), []
-    fixed = e.segment.pad_weights(e.weights())
-    e.segment.verify(claim, claim.headers[0], proof, {}, {}, fixed=fixed, trace=trace)
-    sizes = [size for action, _, size in trace if action == "absorb"][3:]
+    proofs.verify(claim.statement, proof, claim.public, trace=trace)
+    sizes = [size for action, _, size in trace if action == "absorb"][2:]
     assert sum(sizes) == len(proof)
     starts = np.cumsum([0, *sizes[:-1]])
-    labels = [label for action, label, _ in trace if action == "absorb"][3:]
+    labels = [label for action, label, _ in trace if action == "absorb"][2:]
     places = [
         int(start) for start, label in zip(starts, labels, strict=True) if "path" not in label
     ]
@@ -391,4 +370,4 @@ def test_every_message_is_bound(*, hiding: bool) -> None:
         forged = bytearray(proof)
         forged[place] ^= 1
         with pytest.raises((MalformedProof, Rejected)):
-            e.segment.verify(claim, claim.headers[0], bytes(forged), {}, {}, fixed=fixed)
+            h.accept(claim, bytes(forged))

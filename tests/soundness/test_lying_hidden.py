@@ -61,7 +61,9 @@ def test_the_honest_prover_is_accepted(loss: str) -> None:
 def test_wrong_high_limb_of_a_remainder() -> None:
     """The high limb of a quotient's remainder is one larger, still 16 bits wide."""
     step, cell = find("mse", "z2.high", lambda high: high < 0xFFFF)
-    run = h.conceal(h.train("mse", {"z2": in_cell(step, cell, lambda z, high, low: (z, high + 1, low))}))
+    run = h.conceal(
+        h.train("mse", {"z2": in_cell(step, cell, lambda z, high, low: (z, high + 1, low))})
+    )
     h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.AFFINE)
 
 
@@ -129,7 +131,9 @@ def test_multiplicities_moved_between_rows() -> None:
 
 def test_probability_that_is_not_in_the_table() -> None:
     """One ``p`` is one unit too large."""
-    run = h.conceal(h.train("cross_entropy", {"p": in_cell(0, (1, 2), lambda p, before: (p + 1, before))}))
+    run = h.conceal(
+        h.train("cross_entropy", {"p": in_cell(0, (1, 2), lambda p, before: (p + 1, before))})
+    )
     h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.ROOT_SUM)
 
 
@@ -146,7 +150,9 @@ def test_label_flipped() -> None:
     run = h.conceal(h.train("binary_cross_entropy", {"labels": flip}))
     assert any(
         not np.array_equal(a["p"], b["p"])
-        for a, b in zip(run.tensors, h.honest("binary_cross_entropy", hiding=True).tensors, strict=True)
+        for a, b in zip(
+            run.tensors, h.honest("binary_cross_entropy", hiding=True).tensors, strict=True
+        )
     )
     h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.BATCHES)
 

@@ -1,9 +1,8 @@
 """Provers that train under another momentum or weight decay than the circuit states.
 
 The run is that of ``harness``, with the update replaced by a filter: Python integers from
-``filter_oracle``, so that a lie can be told in any coefficient. Three segments of 4, 4 and 3 steps
-with momentum alone, whose velocity must be zero at each start; one of 11 steps (16 padded) under
-weight decay.
+``filter_oracle``, so that a lie can be told in any coefficient. With momentum alone the velocity
+must be zero at the start of every 4 steps; under weight decay all 11 steps are one stretch.
 """
 
 from __future__ import annotations
@@ -16,23 +15,19 @@ from unittest import mock
 
 import filter_oracle
 import harness as h
-import hiding_harness as hh
 import numpy as np
 import pytest
-from harness import FIRST, LAST, MIDDLE
 from numpy.typing import NDArray
 
 from zktrain.arguments.time_filter import FilteredSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import digest
-from zktrain.errors import HiddenMismatch, LookupMismatch, MalformedProof, SumcheckMismatch
-from zktrain.protocol import segment
-from zktrain.protocol.statement import Statement
-from zktrain.prover.protocol import segment as prover_segment
+from zktrain.errors import HiddenMismatch, LookupMismatch, SumcheckMismatch
+from zktrain.operations.base import Context
 
 Table = tuple[list[int], list[list[int]]]
-"""``D`` and ``M`` of one segment."""
+"""``D`` and ``M`` of one stretch."""
 Coefficients = Callable[[int, Table], Table]
 """``(first step, true table) -> table that the prover uses``."""
 
@@ -66,11 +61,10 @@ def circuit(kind: str) -> Circuit:
 
 @contextmanager
 def world(kind: str) -> Iterator[None]:
-    """``harness`` with this circuit and its segments."""
+    """``harness`` with this circuit."""
     with (
         mock.patch.object(h, "circuit", return_value=circuit(kind)),
         mock.patch.object(h, "initial_weights", initial_weights),
-        mock.patch.object(h, "SEGMENT_STEPS", STATED[kind].restart_steps),
     ):
         yield
 
@@ -136,13 +130,8 @@ def train(
         for tensors in steps:
             for name in virtual - set(lies or ()):
                 tensors.pop(name, None)
-        firsts = range(0, h.STEPS, h.SEGMENT_STEPS)
-        parts = [
-            h._stack(steps[first : first + h.SEGMENT_STEPS], min(16, h.SEGMENT_STEPS), 4)
-            for first in firsts
-        ]
-        ends = [*(training.past[first] for first in firsts), training.past[-1]]
-        return h.publish("cross_entropy", ends, parts)
+        stacked = h._stack(steps, h.PADDED_STEPS, 4)
+        return h.publish("cross_entropy", (training.past[0], training.past[-1]), stacked)
 
 
 @cache
@@ -150,55 +139,43 @@ def honest(kind: str) -> h.Run:
     return train(kind)
 
 
-def verify(run: h.Run, number: int, proof: bytes) -> h.Claims:
-    """Judge one segment with the true public ends."""
-    sides = run.statement.committed_sides(number)
-    start, end = run.boundaries[number], run.boundaries[number + 1]
-    return segment.verify(
-        run.statement,
-        run.headers[number],
-        proof,
-        None if "start" in sides else start.padded,
-        None if "end" in sides else end.padded,
-    )
-
-
-def refuse(run: h.Run, number: int, proof: bytes, message: str) -> None:
+def refuse(run: h.Run, proof: bytes, message: str) -> None:
     with pytest.raises(SumcheckMismatch, match=message):
-        verify(run, number, proof)
+        h.accept(run, proof)
 
 
 @cache
 def _accepted(kind: str) -> bool:
     run = honest(kind)
-    for number in range(len(run.statement.segments)):
-        h.close(run, verify(run, number, h.prove(run)))
+    h.accept(run, h.prove(run))
     return True
 
 
 @contextmanager
-def proving_with(lie: Coefficients) -> Iterator[None]:
+def proving_with(kind: str, lie: Coefficients) -> Iterator[None]:
     """The prover's own public filter is the false one too, so that its messages fit its steps."""
-    true = segment.time_filters_of
 
-    def false(statement: Statement, number: int) -> Callable[[str], FilteredSteps]:
-        known = true(statement, number)("fc1.weight")  # type: ignore[arg-type]
+    def false(context: Context) -> Context:
+        known = context.time_filters("fc1.weight")
         assert isinstance(known, FilteredSteps)
-        first, steps = statement.segments[number]
-        start, rows = lie(first, filter_oracle.integers(statement.circuit, first, steps))
         at, tau, by = [], [], []
-        for t in range(1, steps + 1):
-            for s in range(t):
-                change = rows[t][s] - (rows[t - 1][s] if s < t - 1 else 0)
-                if change:
-                    at.append(t)
-                    tau.append(s)
-                    by.append(change)
+        for first in range(0, h.STEPS, STATED[kind].restart_steps):
+            steps = min(STATED[kind].restart_steps, h.STEPS - first)
+            start, rows = lie(first, filter_oracle.integers(circuit(kind), first, steps))
+            for t in range(1, steps + 1):
+                for s in range(t):
+                    change = rows[t][s] - (rows[t - 1][s] if s < t - 1 else 0)
+                    if change:
+                        at.append(first + t)
+                        tau.append(first + s)
+                        by.append(change)
+        if kind == KEEP:
+            start = [1 << 12] * (h.STEPS + 1)
         arrays = (np.array(values, dtype=np.int64) for values in (start, at, tau, by))
-        lied = FilteredSteps(type(known.coefficients)(steps, *arrays), known.log_steps)
-        return lambda _: lied
+        lied = FilteredSteps(type(known.coefficients)(h.STEPS, *arrays), known.log_steps)
+        return replace(context, time_filters=lambda _: lied)
 
-    with mock.patch.object(segment, "time_filters_of", false):
+    with h.lying(false):
         yield
 
 
@@ -220,38 +197,34 @@ def _one_more(tau: int, since: int) -> Coefficients:
     return lie
 
 
-PLACES = [(KEEP, MIDDLE, 0, 1), (KEEP, MIDDLE, 2, 4), (DECAY, FIRST, 3, 5), (DECAY, FIRST, 9, 11)]
+PLACES = [(KEEP, 0, 1), (KEEP, 2, 3), (DECAY, 3, 5), (DECAY, 9, 11)]
 
 
 @pytest.mark.parametrize("follows", [False, True], ids=["steps only", "messages too"])
-@pytest.mark.parametrize(("kind", "number", "tau", "since"), PLACES)
-def test_filter_coefficient_changed(
-    kind: str, number: int, tau: int, since: int, follows: bool
-) -> None:
-    """One coefficient is off by one unit from one step on, until the end of the segment."""
+@pytest.mark.parametrize(("kind", "tau", "since"), PLACES)
+def test_filter_coefficient_changed(kind: str, tau: int, since: int, follows: bool) -> None:
+    """One coefficient is off by one unit from one step on, until the end of its stretch."""
     assert _accepted(kind)
     lie = _one_more(tau, since)
     run = train(kind, lie)
     if follows:
-        with proving_with(lie):
+        with proving_with(kind, lie):
             proof = h.prove(run)
     else:
         proof = h.prove(run)
-    refuse(run, number, proof, "the (product|update)")
+    refuse(run, proof, "the (product|update)")
 
 
-@pytest.mark.parametrize(("kind", "number", "tau", "since"), PLACES)
-def test_filter_coefficient_is_caught_by_the_update_alone(
-    kind: str, number: int, tau: int, since: int
-) -> None:
+@pytest.mark.parametrize(("kind", "tau", "since"), PLACES)
+def test_filter_coefficient_is_caught_by_the_update_alone(kind: str, tau: int, since: int) -> None:
     """Whose messages fit the steps is refused by the check of weights and by no other."""
     lie = _one_more(tau, since)
     run = train(kind, lie)
-    with proving_with(lie):
+    with proving_with(kind, lie):
         proof = h.prove(run)
-    refuse(run, number, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
     with h.without(h.WEIGHTS):
-        verify(run, number, proof)
+        h.accept(run, proof)
 
 
 def test_coefficient_changed_and_changed_back() -> None:
@@ -263,20 +236,20 @@ def test_coefficient_changed_and_changed_back() -> None:
         return start, changed
 
     run = train(DECAY, lie)
-    with proving_with(lie):
+    with proving_with(DECAY, lie):
         proof = h.prove(run)
-    refuse(run, FIRST, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
 
 
 def test_velocity_carried_over_a_boundary() -> None:
-    """The second segment goes on with the velocity of the first, as torch without restarts does."""
+    """The second stretch goes on with the velocity of the first, as torch without restarts does."""
     assert _accepted(KEEP)
     stated = replace(STATED[KEEP], restart_steps=16)
     with world(KEEP):
         carries = filter_oracle.filtered(base(), stated)
     run = train(KEEP, carries=carries)
     assert digest(run.weights[-1]) != digest(honest(KEEP).weights[-1])
-    refuse(run, MIDDLE, h.prove(run), "the (product|update)")
+    refuse(run, h.prove(run), "the (product|update)")
 
 
 MORE, HARDLY_ANY = {"momentum": (3 << 38) + (1 << 34)}, {"momentum": 1 << 30}
@@ -301,9 +274,9 @@ def test_trained_with_another_optimizer(kind: str, change: dict[str, int]) -> No
         return filter_oracle.integers(other, first, len(table[0]) - 1)
 
     run = train(kind, lie)
-    with proving_with(lie):
+    with proving_with(kind, lie):
         proof = h.prove(run)
-    refuse(run, FIRST, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
 
 
 def test_first_weights_not_decayed() -> None:
@@ -314,9 +287,9 @@ def test_first_weights_not_decayed() -> None:
         return [table[0][0]] * len(table[0]), table[1]
 
     run = train(DECAY, lie)
-    with proving_with(lie):
+    with proving_with(DECAY, lie):
         proof = h.prove(run)
-    refuse(run, FIRST, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
 
 
 def test_first_weights_decayed_one_unit_less_at_the_end() -> None:
@@ -326,13 +299,13 @@ def test_first_weights_decayed_one_unit_less_at_the_end() -> None:
         return [*table[0][:-1], table[0][-1] + 1], table[1]
 
     run = train(DECAY, lie)
-    with proving_with(lie):
+    with proving_with(DECAY, lie):
         proof = h.prove(run)
-    refuse(run, FIRST, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
 
 
-@pytest.mark.parametrize(("kind", "number", "step"), [(KEEP, MIDDLE, 1), (DECAY, FIRST, 10)])
-def test_update_skipped(kind: str, number: int, step: int) -> None:
+@pytest.mark.parametrize(("kind", "step"), [(KEEP, 1), (DECAY, 10)])
+def test_update_skipped(kind: str, step: int) -> None:
     """After one step the weights stay what they were, and the filter goes on from there."""
     assert _accepted(kind)
 
@@ -344,26 +317,26 @@ def test_update_skipped(kind: str, number: int, step: int) -> None:
         return start, rows
 
     run = train(kind, lie)
-    with proving_with(lie):
+    with proving_with(kind, lie):
         proof = h.prove(run)
-    refuse(run, number, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
 
 
-def test_filter_of_the_last_segment_stops_at_its_last_step() -> None:
+def test_filter_stops_at_the_last_step() -> None:
     """In the padded step after the last the velocity would move the weights once more."""
     assert _accepted(KEEP)
     run = honest(KEEP)
-    true = segment.time_filters_of
 
-    def longer(statement: Statement, number: int) -> Callable[[str], FilteredSteps]:
-        known = true(statement, number)("fc1.weight")  # type: ignore[arg-type]
-        more = replace(statement.circuit, steps=12)
-        lied = FilteredSteps(more.optimizer.coefficients(more, 8, 4), known.log_steps)  # type: ignore[union-attr]
-        return lambda _: lied
+    def longer(context: Context) -> Context:
+        known = context.time_filters("fc1.weight")
+        assert isinstance(known, FilteredSteps)
+        more = replace(run.statement.circuit, steps=12)
+        lied = more.optimizer.time_filters(more, 0, 12, known.log_steps)
+        return replace(context, time_filters=lied)
 
-    with mock.patch.object(segment, "time_filters_of", longer):
+    with h.lying(longer):
         proof = h.prove(run)
-    refuse(run, LAST, proof, h.WEIGHTS.message)
+    refuse(run, proof, h.WEIGHTS.message)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -371,40 +344,12 @@ def test_hidden_run_and_lie(kind: str) -> None:
     """With zero knowledge: the honest run passes, a changed coefficient does not."""
     with world(kind):
         true = h.conceal(honest(kind))
-        verify(true, FIRST, _hidden_proof(true))
+        h.accept(true, h.prove(true))
         lie = _one_more(1, 3)
         run = h.conceal(train(kind, lie))
-        with proving_with(lie):
-            # the prover's own replay would refuse: it has the false filter as well
-            proof = _hidden_proof(run)
-        with pytest.raises(HiddenMismatch):
-            verify(run, FIRST, proof)
-
-
-def _hidden_proof(run: h.Run) -> bytes:
-    data = h.dataset(hiding=True)
-    shape = run.statement.shape(FIRST)
-    witness = h.SegmentWitness(run.statement.circuit.graph(), shape, run.tensors)
-    columns = {"inputs": data.inputs, "labels": data.labels}
-    return prover_segment.prove(
-        run.statement,
-        run.headers[FIRST],
-        witness,
-        columns,
-        run.boundaries[FIRST],
-        run.boundaries[FIRST + 1],
-        blinding=data.blinding,
-        counts=h.forged_counts(run, run.tensors),
-    )[0]
-
-
-@pytest.mark.parametrize("steps", [2, 8, 16])
-def test_segments_of_another_length_than_velocities_last(steps: int) -> None:
-    """The statement is refused, whatever its proofs."""
-    run = honest(KEEP)
-    other = replace(run.statement, segment_steps=steps)
-    with pytest.raises(MalformedProof, match=f"segment_steps is {steps}; with momentum"):
-        Statement.from_json(other.to_json(), other.circuit, other.dataset)
+        with proving_with(kind, lie):
+            proof = h.prove(run)
+        h.refuse(run, proof, HiddenMismatch)
 
 
 LIMBS: dict[str, Callable[[int, int, int, int], tuple[int, int, int, int]]] = {
@@ -426,10 +371,12 @@ def test_remainder_with_other_limbs(place: str, name: str) -> None:
     run = train(KEEP, lies={place: h.in_cell(5, (1, 2), LIMBS[name])})
     proof = h.prove(run)
     with pytest.raises(LookupMismatch, match=h.ROOT_SUM.message):
-        verify(run, MIDDLE, proof)
+        h.accept(run, proof)
 
 
-@pytest.mark.parametrize("cell", [(3, 0, 0), (0, 3, 1), (1, 0, 5)], ids=["step", "sample", "unit"])
+@pytest.mark.parametrize(
+    "cell", [(h.STEPS, 0, 0), (0, 3, 1), (1, 0, 5)], ids=["step", "sample", "unit"]
+)
 def test_middle_of_a_padded_cell(cell: tuple[int, int, int]) -> None:
     """Bits in a step, a sample or a unit that is not there."""
     assert _accepted(KEEP)
@@ -442,4 +389,4 @@ def test_middle_of_a_padded_cell(cell: tuple[int, int, int]) -> None:
     run = honest(KEEP)
     proof = h.prove(run, run.edited(edit))
     with pytest.raises((LookupMismatch, SumcheckMismatch)):
-        verify(run, LAST, proof)
+        h.accept(run, proof)

@@ -21,14 +21,12 @@ import harness as h
 import hiding_harness as hh
 import numpy as np
 import pytest
-import test_lying_momentum as m
 from check_sites import find, find_all, refused_by, removed, watched
 
 from zktrain import files, judging, tensor_file
 from zktrain.arguments.claims import Ledger
 from zktrain.circuit import canonical
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
@@ -51,9 +49,7 @@ from zktrain.layers import AveragePool, Flatten, Unflatten
 from zktrain.layers.network import MAX_LAYERS
 from zktrain.optimizers import schedule as schedules
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol import evaluation, statement
-from zktrain.protocol.evaluation import EvaluationStatement
-from zktrain.protocol.segment import HEADER_BYTES, SegmentHeader
+from zktrain.protocol import statement, tasks
 from zktrain.protocol.statement import Statement
 from zktrain.prover.dataset.public_file import write_public
 from zktrain.training.weight_file import write_weights
@@ -192,144 +188,137 @@ def test_text_that_is_no_json_is_called_that(data: bytes) -> None:
 # Statements
 
 
-def training(**changes: Any) -> Attack:
+def _read(run: h.Run, changes: dict[str, Any]) -> Attack:
     """A statement with other fields is read."""
 
     def read() -> None:
-        honest = h.honest("mse").statement
+        honest = run.statement
         fields = {**json.loads(honest.to_json()), **changes}
         Statement.from_json(text(fields), honest.circuit, honest.dataset)
 
     return read
 
 
+def training(**changes: Any) -> Attack:
+    return _read(h.honest("mse"), changes)
+
+
 def evaluating(**changes: Any) -> Attack:
-    def read() -> None:
-        honest = e.statement()
-        fields = {**json.loads(honest.to_json()), **changes}
-        EvaluationStatement.from_json(text(fields), honest.circuit.circuit, honest.dataset)
-
-    return read
+    return _read(e.statement(), changes)
 
 
+STATEMENT, DIGEST = "statement.Statement.from_json", "tasks._digest"
 TEXTS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
-    ("type(n) is not int", training, {"security_bits": 100.0}),
-    ("type(statement.zero_knowledge) is not bool", training, {"zero_knowledge": 0}),
-    ("bytes.fromhex(text).hex() != text", training, {"initial": "AB" * 32}),
-    ("len(text) != 64", training, {"final": "ab" * 31}),
-    ("type(n) is not int", evaluating, {"security_bits": 100.0}),
-    ("type(statement.zero_knowledge) is not bool", evaluating, {"zero_knowledge": 0}),
-    ("bytes.fromhex(text).hex() != text", evaluating, {"weights": "AB" * 32}),
-    ("len(text) != 64", evaluating, {"weights": "ab" * 31}),
+    (f"{STATEMENT}: type(statement.security_bits)", training, {"security_bits": 100.0}),
+    (f"{STATEMENT}: type(statement.zero_knowledge)", training, {"zero_knowledge": 0}),
+    (f"{DIGEST}: bytes.fromhex(text).hex() != text", training, {"initial": "AB" * 32}),
+    (f"{DIGEST}: len(text) != 64", training, {"final": "ab" * 31}),
+    (f"{DIGEST}: bytes.fromhex(text).hex() != text", evaluating, {"weights": "AB" * 32}),
+    (f"{DIGEST}: len(text) != 64", evaluating, {"weights": "ab" * 31}),
 ]
 
 
-@pytest.mark.parametrize(("part", "make", "change"), TEXTS)
+@pytest.mark.parametrize(("site", "make", "change"), TEXTS)
 def test_statement_with_one_wrong_field(
-    part: str, make: Callable[..., Attack], change: dict[str, Any]
+    site: str, make: Callable[..., Attack], change: dict[str, Any]
 ) -> None:
     """Canonical JSON in which one value has another type or form."""
     make()()
-    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
-    refused_by(f"protocol.{owner}.from_json: {part}", make(**change), MalformedProof)
+    refused_by(f"protocol.{site}", make(**change), MalformedProof)
+
+
+def test_weights_digest_that_is_no_text() -> None:
+    refused_at("protocol.tasks._digest: not isinstance(text, str)", training(initial=7),
+               MalformedProof)  # fmt: skip
+
+
+def test_count_that_is_no_integer() -> None:
+    matrix = [[float(count) for count in row] for row in e.statement().statement.task.confusion]
+    site = "protocol.tasks.Evaluation.read: any("
+    refused_by(site, evaluating(confusion=matrix), MalformedProof)
 
 
 @pytest.mark.parametrize("make", [training, evaluating])
 def test_statement_in_another_writing(make: Callable[..., Attack]) -> None:
     """The same value with one field more."""
-    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
-    refused_by(f"protocol.{owner}.from_json: not canonical", make(more=1), MalformedProof)
+    refused_by(f"protocol.{STATEMENT}: not canonical", make(more=1), MalformedProof)
 
 
 def test_statement_is_measured_before_it_is_read() -> None:
     honest = h.honest("mse").statement
-    data = bytes(evaluation.MAX_STATEMENT_BYTES + 1)
-    for owner, attack in (
-        ("statement.Statement",
-         lambda: Statement.from_json(bytes(1 << 20), honest.circuit, honest.dataset)),
-        ("evaluation.EvaluationStatement",
-         lambda: EvaluationStatement.from_json(data, honest.circuit, honest.dataset)),
-    ):  # fmt: skip
-        site = find(f"protocol.{owner}.from_json: len(data) >")
-        refused_at(site.name, not_parsed(attack), MalformedProof)
+    data = bytes(statement.MAX_STATEMENT_BYTES + 1)
+    site = find(f"protocol.{STATEMENT}: len(data) >")
+    attack = lambda: Statement.from_json(data, honest.circuit, honest.dataset)  # noqa: E731
+    refused_at(site.name, not_parsed(attack), MalformedProof)
+
+
+def _problem(honest: Statement, changes: dict[str, Any]) -> Attack:
+    """The problem of a statement is asked for; changes are of itself, its task or its circuit."""
+    task = honest.task
+    mine = {k: changes.pop(k) for k in list(changes) if k in ("confusion",)}
+    own = {k: changes.pop(k) for k in list(changes) if hasattr(honest, k) and k != "circuit"}
+    circuit_ = replace(changes.pop("circuit", honest.circuit), **changes)
+    found = replace(honest, task=replace(task, circuit=circuit_, **mine), **own)
+    return lambda: judged(found.problem())
 
 
 def stated(**changes: Any) -> Attack:
-    """The problem of a statement of training is asked for."""
-    honest = h.honest("mse", hiding=True).statement if changes.pop("hide", False) else h.honest("mse").statement
-    inner = {k: v for k, v in changes.items() if hasattr(honest, k)}
-    outer = {k: v for k, v in changes.items() if k not in inner}
-    found = replace(inner.pop("circuit", honest.circuit), **outer)
-    statement = replace(honest, circuit=found, **inner)
-    return lambda: judged(statement.problem())
+    return _problem(h.honest("mse").statement, changes)
 
 
 def counted(**changes: Any) -> Attack:
-    honest = e.statement()
-    return lambda: judged(replace(honest, **changes).problem())
+    return _problem(e.statement().statement, changes)
 
 
 def header(**changes: Any) -> DatasetHeader:
     return replace(h.dataset().header, **changes)
 
 
+MISFIT, TRAINED, COUNTED = (
+    f"protocol.{owner}.misfit"
+    for owner in ("statement.Statement", "tasks.Training", "tasks.Evaluation")
+)
 MANY = 1 << 24
-DECAYED = replace(m.circuit(m.KEEP), initialisation=h.circuit("mse").initialisation)
-SIZES = [
-    ("not 1 <= k", stated, {"segment_steps": 0}),
-    ("not k <= 1 << 24", stated, {"segment_steps": 1 << 25}),
-    ("k & k - 1", stated, {"segment_steps": 3}),
-    ("problem := self.circuit.optimizer.cut_violation(k)", stated,
-     {"circuit": DECAYED, "segment_steps": 8}),
-    ("drawn > MAX_PERMUTED", stated,
-     {"dataset": header(records=1 << 23), "steps": 1 << 21, "segment_steps": 1 << 18,
-      "batch_size": 1 << 14}),
-    ("MAX_SEGMENT_LOG", stated,
-     {"dataset": header(records=1 << 20), "batch_size": 1 << 13, "steps": 1 << 10,
-      "segment_steps": 1 << 10}),
-    ("not 1 <= size", counted, {"segment_records": 0}),
-    ("not size <= MAX_SEGMENT_SAMPLES", counted,
-     {"segment_records": 2 * evaluation.MAX_SEGMENT_SAMPLES}),
-    ("size & size - 1", counted, {"segment_records": 12}),
-    ("count > MAX_SEGMENTS", counted,
-     {"dataset": header(records=1 << 20), "segment_records": 8}),
-    ("MAX_COUNTS", counted,
-     {"dataset": header(records=1 << 16, classes=1 << 10), "segment_records": 64,
-      "circuit": Evaluation(circuit(layers=dense(6, 1 << 10)))}),
-    ("MAX_SEGMENT_LOG", counted,
-     {"dataset": header(records=1 << 22, classes=1 << 7), "segment_records": 1 << 20,
-      "circuit": Evaluation(circuit(layers=dense(6, 1 << 7)))}),
-]  # fmt: skip
 PROBLEMS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
-    ("dataset.features != ", stated, {"dataset": header(features=7)}),
-    ("dataset.classes != ", stated, {"dataset": header(classes=2)}),
-    ("self.zero_knowledge and", stated, {"zero_knowledge": True}),
-    ("drop_last and", stated, {"drop_last": True, "batch_size": 12}),
-    ("MAX_SEGMENTS", stated, {"steps": 1 << 20, "segment_steps": 4}),
-    ("not MIN_SECURITY_BITS <= self", stated, {"security_bits": 79}),
-    ("not self.security_bits <=", stated, {"security_bits": 121}),
-    ("dataset.features != ", counted, {"dataset": header(features=7)}),
-    ("dataset.classes != ", counted, {"dataset": header(classes=2)}),
-    ("self.zero_knowledge and", counted, {"zero_knowledge": True}),
-    ("not MIN_SECURITY_BITS <= self", counted, {"security_bits": 79}),
-    ("not self.security_bits <=", counted, {"security_bits": 121}),
-]
+    (f"{TRAINED}: drawn > MAX_PERMUTED", stated,
+     {"dataset": header(records=1 << 23), "steps": 1 << 21, "batch_size": 1 << 14}),
+    (f"{MISFIT}: samples > MAX_SAMPLES", stated,
+     {"dataset": header(records=1 << 20), "steps": 1 << 20, "batch_size": 129}),
+    (f"{MISFIT}: total_log(self.tensors) > MAX_CELLS_LOG", stated,
+     {"dataset": header(records=1 << 20), "steps": 1 << 20, "batch_size": 128,
+      "circuit": circuit(layers=dense(6, 1 << 7, 3))}),
+    (f"{COUNTED}: classes ** 2 > MAX_COUNTS", counted,
+     {"dataset": header(records=1 << 16, classes=1 << 11),
+      "circuit": circuit(layers=dense(6, 1 << 11))}),
+    (f"{MISFIT}: dataset.features != ", stated, {"dataset": header(features=7)}),
+    (f"{MISFIT}: dataset.classes != ", stated, {"dataset": header(classes=2)}),
+    (f"{MISFIT}: self.zero_knowledge and", stated, {"zero_knowledge": True}),
+    (f"{MISFIT}: problem := self.task.misfit", stated, {"drop_last": True, "batch_size": 12}),
+    (f"{TRAINED}: circuit.drop_last and", stated, {"drop_last": True, "batch_size": 12}),
+    (f"{MISFIT}: not MIN_SECURITY_BITS <= self", stated, {"security_bits": 79}),
+    (f"{MISFIT}: not self.security_bits <=", stated, {"security_bits": 121}),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("part", "make", "change"), [*SIZES, *PROBLEMS])
+@pytest.mark.parametrize(("site", "make", "change"), PROBLEMS)
 def test_problem_of_a_statement(
-    part: str, make: Callable[..., Attack], change: dict[str, Any]
+    site: str, make: Callable[..., Attack], change: dict[str, Any]
 ) -> None:
     """Sizes that do not fit each other, or limits."""
-    owner = "statement.Statement" if make is stated else "evaluation.EvaluationStatement"
-    refused_at(f"protocol.{owner}.misfit: {part}", make(**change), MalformedProof)
+    refused_at(site, make(**change), MalformedProof)
+
+
+def test_more_records_than_an_evaluation_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dataset has as many; the limit is lowered."""
+    monkeypatch.setattr(tasks, "MAX_SAMPLES", 8)
+    refused_at(f"{COUNTED}: records > MAX_SAMPLES", counted(), MalformedProof)
 
 
 def recounted(change: Callable[[list[list[int]]], object]) -> Attack:
-    """Other counts than the honest ones, in one segment."""
-    matrix = [list(row) for row in e.statement().confusion[0]]
+    """Other counts than the honest ones."""
+    matrix = [list(row) for row in e.statement().statement.task.confusion]
     change(matrix)
-    return counted(confusion=(tuple(map(tuple, matrix)),))
+    return counted(confusion=tuple(map(tuple, matrix)))
 
 
 def moved(by: int) -> Callable[[list[list[int]]], None]:
@@ -345,25 +334,22 @@ def longer_row(matrix: list[list[int]]) -> None:
 
 
 COUNTS: list[tuple[str, Attack]] = [
-    ("len(self.confusion)", counted(confusion=e.statement().confusion * 2)),
     ("len(matrix) != classes", recounted(lambda matrix: matrix.append([0, 0, 0]))),
     ("any((len(row) != classes", recounted(longer_row)),
-    ("not 0 <= n", recounted(moved(-9))),
+    ("not 0 <= count", recounted(moved(-9))),
     ("sum(map(sum, matrix)) != records", recounted(lambda m: m[0].__setitem__(0, m[0][0] + 1))),
 ]
 
 
 @pytest.mark.parametrize(("part", "attack"), COUNTS)
 def test_counts_that_cannot_be(part: str, attack: Attack) -> None:
-    """Every matrix is as large as the classes, and its counts are records of its segment."""
-    refused_at(f"protocol.evaluation.EvaluationStatement._miscount: {part}", attack,
-               MalformedProof)  # fmt: skip
+    """The matrix is as large as the classes, and its counts are the records."""
+    refused_at(f"{COUNTED}: {part}", attack, MalformedProof)
 
 
-def test_count_larger_than_its_segment() -> None:
+def test_count_larger_than_the_dataset() -> None:
     """With a negative one beside it: two limits are broken, and the sum is right."""
-    place = "protocol.evaluation.EvaluationStatement._miscount"
-    both = [find(f"{place}: not 0 <= n"), find(f"{place}: not n <= records")]
+    both = [find(f"{COUNTED}: not 0 <= count"), find(f"{COUNTED}: not count <= records")]
     attack = recounted(moved(20))
     with removed(both[0]):
         refused_by(both[1].name, attack, MalformedProof)
@@ -371,24 +357,21 @@ def test_count_larger_than_its_segment() -> None:
 
 @pytest.mark.parametrize("make", [training, evaluating])
 def test_statement_with_a_problem_is_not_read(make: Callable[..., Attack]) -> None:
-    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
-    attack = make(security_bits=79)
-    refused_by(f"protocol.{owner}.from_json: problem is not None", attack, MalformedProof)
+    refused_by(f"protocol.{STATEMENT}: problem :=", make(security_bits=79), MalformedProof)
 
 
 @pytest.mark.parametrize("make", [training, evaluating])
 def test_statement_that_is_no_object(make: Callable[..., Attack]) -> None:
     """Whatever Python raises for it, the proof is malformed."""
-    owner = "statement.Statement" if make is training else "evaluation.EvaluationStatement"
-    attack = make(security_bits=[1])
-    refused_at(f"protocol.{owner}.from_json: except", make(zero_knowledge=None), MalformedProof)
-    with pytest.raises(MalformedProof):
-        attack()
+    refused_at(f"protocol.{STATEMENT}: except", make(zero_knowledge=None), MalformedProof)
+    for change in ({"security_bits": [1]}, {"task": "another"}, {"task": None}):
+        with pytest.raises(MalformedProof):
+            make(**change)()
 
 
 @pytest.mark.parametrize("make", [stated, counted])
 def test_fewer_bits_than_stated(make: Callable[..., Attack]) -> None:
-    site = "protocol.statement.Provable.weakness: self.union_bits"
+    site = "protocol.statement.Statement.weakness: self.union_bits"
     refused_by(site, make(security_bits=120), MalformedProof)
 
 
@@ -396,7 +379,7 @@ def test_fewer_bits_than_stated(make: Callable[..., Attack]) -> None:
 
 
 def of_dataset(hiding: bool = False, **changes: Any) -> Attack:
-    honest = (hh if hiding else h).dataset().header
+    honest = h.dataset(hiding=hiding).header
     return lambda: DatasetHeader.from_json(text({**json.loads(honest.to_json()), **changes}))
 
 
@@ -477,12 +460,6 @@ def test_digest_that_is_no_text(digest: Any) -> None:
                    of_dataset(merkle_root=digest)):  # fmt: skip
         with pytest.raises(MalformedProof):
             attack()
-
-
-@pytest.mark.parametrize("size", [HEADER_BYTES - 1, HEADER_BYTES + 1])
-def test_segment_header_of_another_length(size: int) -> None:
-    site = "protocol.segment.SegmentHeader.from_bytes: len(data)"
-    refused_at(site, lambda: SegmentHeader.from_bytes(bytes(size)), MalformedProof)
 
 
 # Expectations of whoever verifies
@@ -729,5 +706,4 @@ def test_mean_over_so_many_values_that_it_is_none() -> None:
 
 
 def test_limits_are_what_the_tests_above_take_them_for() -> None:
-    assert statement.MAX_SEGMENTS < (1 << 20) // 4
     assert np.uint64(schedules.MAX_SCHEDULE) == 4096 and MAX_LAYERS == 64

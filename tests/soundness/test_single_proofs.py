@@ -1,4 +1,4 @@
-"""Proofs, chains and frames that one comparison alone refuses."""
+"""Proofs and frames that one comparison alone refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import evaluation_harness as e
 import harness as h
 import hiding_harness as hh
 import pytest
@@ -22,7 +21,6 @@ from zktrain.circuit.initial import start_violation
 from zktrain.circuit.weights import digest
 from zktrain.dataset import public_file
 from zktrain.errors import (
-    ChainBroken,
     CommitmentMismatch,
     HiddenMismatch,
     InputError,
@@ -31,13 +29,10 @@ from zktrain.errors import (
     StatementMismatch,
     ZktrainError,
 )
-from zktrain.protocol import bundle, closing, evaluation_bundle
-from zktrain.protocol.bundle import check_chain
+from zktrain.protocol import bundle
 from zktrain.protocol.certificate import verify_certificate
-from zktrain.protocol.segment import SegmentHeader
 from zktrain.prover.commitment import ligerito
 from zktrain.prover.dataset import public_file as prover_public_file
-from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.training.weight_file import write_weights
@@ -51,57 +46,6 @@ def refused_at(site: str, attack: Attack, error: type[ZktrainError], message: st
     with watched(find(site)) as fired, pytest.raises(error, match=message or None) as seen:
         attack()
     assert fired and type(seen.value) is error
-
-
-# Chains
-
-
-def chained(change: Callable[[list[SegmentHeader]], list[SegmentHeader]]) -> Attack:
-    """The headers of an honest run, changed, and linked anew where that is not the attack."""
-    run = h.honest("mse")
-    headers = change(list(run.headers))
-    return lambda: check_chain(run.statement, headers)
-
-
-def linked(headers: list[SegmentHeader]) -> list[SegmentHeader]:
-    out = headers[:1]
-    for header in headers[1:]:
-        out.append(replace(header, previous=out[-1].digest))
-    return out
-
-
-def field(place: int, **changes: Any) -> Callable[[list[SegmentHeader]], list[SegmentHeader]]:
-    def change(headers: list[SegmentHeader]) -> list[SegmentHeader]:
-        headers[place] = replace(headers[place], **changes)
-        return linked(headers)
-
-    return change
-
-
-def other_previous(headers: list[SegmentHeader]) -> list[SegmentHeader]:
-    return [*headers[:2], replace(headers[2], previous=bytes(32))]
-
-
-CHAINS = {
-    "header.index != index": field(1, index=2),
-    "header.first_step != first": field(1, first_step=5),
-    "header.steps != steps": field(2, steps=4),
-    "header.previous != previous": other_previous,
-    "header.start != start": field(1, start=bytes(32)),
-    "start != bytes.fromhex(statement.final)": field(2, end=bytes(32)),
-}
-
-
-@pytest.mark.parametrize("part", CHAINS)
-def test_chain_with_one_wrong_link(part: str) -> None:
-    chained(lambda headers: headers)()
-    refused_by(f"protocol.bundle.check_chain: {part}", chained(CHAINS[part]), ChainBroken)
-
-
-@pytest.mark.parametrize("change", [lambda hs: hs[:2], lambda hs: [*hs, hs[2]]])
-def test_chain_of_another_length(change: Any) -> None:
-    site = "protocol.bundle.check_chain: len(headers)"
-    refused_at(site, chained(change), ChainBroken, "number of segments")
 
 
 # Frames
@@ -125,59 +69,28 @@ def test_section_longer_than_any() -> None:
     refused_by("wire.Reader.section: size > most", attack, MalformedProof)
 
 
-def test_more_segments_than_any_run() -> None:
-    attack = lambda: Reader(struct.pack("<I", 9), "bundle").count(8)  # noqa: E731
-    refused_by("wire.Reader.count: count > most", attack, MalformedProof)
-
-
-def frame(magic: bytes, sections: int, proofs: int = 0) -> bytes:
-    """Empty sections, no segments, closing proof; ``sections`` of them before the segments."""
-    lengths = struct.pack("<Q", 0) * sections
-    return magic + lengths + struct.pack("<I", 0) + struct.pack("<Q", 0)
+def frame(magic: bytes) -> bytes:
+    """Five empty sections."""
+    return magic + struct.pack("<Q", 0) * 5
 
 
 def newer(magic: bytes) -> bytes:
     return magic[:7] + b"\xfe"
 
 
-FRAMES: list[tuple[str, Any, bytes, str]] = [
-    ("bundle.parse: == EVALUATION_MAGIC", bundle.parse,
-     frame(bundle.EVALUATION_MAGIC, 3), "use zktrain verify-eval"),
-    ("bundle.parse: magic[:7] != MAGIC", bundle.parse,
-     frame(b"OTHERS!" + bundle.MAGIC[7:], 3), "not a zktrain bundle"),
-    ("bundle.parse: magic != MAGIC", bundle.parse, frame(newer(bundle.MAGIC), 3), "version"),
-    ("bundle.parse: reader.finish", bundle.parse, frame(bundle.MAGIC, 3) + b"\0",
-     "follow the end"),
-    ("evaluation_bundle.parse: == MAGIC[:7]", evaluation_bundle.parse,
-     frame(bundle.MAGIC, 4), "use zktrain verify"),
-    ("evaluation_bundle.parse: != EVALUATION_MAGIC[:7]", evaluation_bundle.parse,
-     frame(b"OTHERS!" + bundle.MAGIC[7:], 4), "not a zktrain proof of an evaluation"),
-    ("evaluation_bundle.parse: magic != EVALUATION_MAGIC", evaluation_bundle.parse,
-     frame(newer(bundle.EVALUATION_MAGIC), 4), "version"),
-    ("evaluation_bundle.parse: reader.finish", evaluation_bundle.parse,
-     frame(bundle.EVALUATION_MAGIC, 4) + b"\0", "follow the end"),
-]  # fmt: skip
+FRAMES = [
+    ("magic[:7] != MAGIC", frame(b"OTHERS!" + bundle.MAGIC[7:]), "not a zktrain proof"),
+    ("magic != MAGIC", frame(newer(bundle.MAGIC)), "version"),
+    ("reader.finish", frame(bundle.MAGIC) + b"\0", "follow the end"),
+]
 
 
-@pytest.mark.parametrize(
-    ("part", "parse", "data", "message"), FRAMES, ids=[frame[0] for frame in FRAMES]
-)
-def test_frame_with_one_fault(part: str, parse: Any, data: bytes, message: str) -> None:
+@pytest.mark.parametrize(("part", "data", "message"), FRAMES, ids=[frame[0] for frame in FRAMES])
+def test_frame_with_one_fault(part: str, data: bytes, message: str) -> None:
     """Everything but the magic, the version or the end is as it must be."""
-    parse(frame(bundle.MAGIC, 3) if parse is bundle.parse else frame(bundle.EVALUATION_MAGIC, 4))
-    refused_at(f"protocol.{part}", lambda: parse(data), MalformedProof, message)
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_evaluation_with_another_number_of_segments(count: int) -> None:
-    claim = e.statement()
-    found = evaluation_bundle.EvaluationBundle(
-        claim.to_json(), claim.circuit.circuit.canonical_json(), claim.dataset.to_json(), b"",
-        (b"",) * count, b"",
-    )  # fmt: skip
-    evaluation_bundle.parse_statement(replace(found, segments=(b"",)))
-    site = "protocol.evaluation_bundle.parse_statement: len(bundle.segments)"
-    refused_by(site, lambda: evaluation_bundle.parse_statement(found), MalformedProof)
+    bundle.parse(frame(bundle.MAGIC))
+    refused_at(f"protocol.bundle.parse: {part}", lambda: bundle.parse(data), MalformedProof,
+               message)  # fmt: skip
 
 
 # Public files of datasets
@@ -227,28 +140,11 @@ def test_what_names_no_dataset_is_no_verdict(tmp_path: Path) -> None:
 
 
 def certified(proof: bytes, *, hiding: bool = False) -> None:
-    verify_certificate((hh if hiding else h).dataset().header, proof)
-
-
-def closed(proof: bytes, *, hiding: bool = False) -> None:
-    run, claims = claims_of(hiding)
-    closing.verify(run.statement, list(run.headers), claims, proof)
-
-
-@cache
-def claims_of(hiding: bool) -> tuple[h.Run, h.Claims]:
-    run = (hh if hiding else h).honest("mse")
-    return run, h.accept(run, segment_proof(hiding))
-
-
-@cache
-def segment_proof(hiding: bool) -> bytes:
-    run = (hh if hiding else h).honest("mse")
-    return h.prove(run) if hiding else h.prove(run)
+    verify_certificate(h.dataset(hiding=hiding).header, proof)
 
 
 def judged(proof: bytes, *, hiding: bool = False) -> None:
-    h.accept((hh if hiding else h).honest("mse"), h.FIRST, proof)
+    h.accept(h.honest("mse", hiding=hiding), proof)
 
 
 @cache
@@ -256,33 +152,25 @@ def strong() -> h.Run:
     """So many bits that keys of lookups need work."""
     run = h.honest("mse")
     statement = replace(run.statement, security_bits=112)
-    assert statement.work_bits(h.FIRST) > 0
-    return h.chain(statement, list(run.boundaries), list(run.weights), list(run.tensors))
+    assert statement.work_bits > 0
+    return replace(run, statement=statement)
 
 
 def strongly(proof: bytes) -> None:
-    h.accept(strong(), h.FIRST, proof)
+    h.accept(strong(), proof)
 
 
 def proved(what: str, hiding: bool) -> bytes:
-    if what == "strong segment":
-        return h.prove(strong(), h.FIRST)
+    if what == "strong run":
+        return h.prove(strong())
     if what == "certificate":
-        return certify((hh if hiding else h).dataset(), random=hh.expand(h.SECRET, "again"))
-    if what == "segment":
-        run = (hh if hiding else h).honest("mse")
-        return h.prove(run) if hiding else h.prove(run)
-    run, claims = claims_of(hiding)
-    data, random = (hh if hiding else h).dataset(), hh.expand(h.SECRET, "closing")
-    return prover_closing.prove(
-        run.statement, list(run.headers), claims, data.committed, random=random
-    )
+        return certify(h.dataset(hiding=hiding), random=hh.expand(h.SECRET, "again"))
+    return h.prove(h.honest("mse", hiding=hiding))
 
 
 PROOFS: dict[str, tuple[str, Callable[..., None]]] = {
     "certificate": ("protocol.certificate.verify_certificate", certified),
-    "segment": ("protocol.segment.verify", judged),
-    "closing": ("protocol.closing.verify", closed),
+    "run": ("protocol.proof.verify", judged),
 }
 
 
@@ -298,13 +186,11 @@ def test_proof_with_bytes_left(what: str) -> None:
 
 @pytest.mark.parametrize(
     ("what", "label"),
-    [("certificate", "lookup/columns"), ("segment", "lookup/columns"),
-     ("closing", "opening/value")],
-)  # fmt: skip
+    [("certificate", "lookup/columns"), ("run", "lookup/columns"), ("run", "opening/value")],
+)
 def test_false_hidden_scalar(what: str, label: str) -> None:
     """Nothing but the proof about pads, at the end, sees it."""
     place, judge = PROOFS[what]
-    claims_of(True)
     with hh.message(label, lambda values: [values[0] + 1, *values[1:]]):
         proof = proved(what, True)
     attack = lambda: judge(proof, hiding=True)  # noqa: E731
@@ -322,13 +208,12 @@ def test_false_opening(what: str) -> None:
     refused_by(f"{owner}.check_messages: opening.verify", attack, CommitmentMismatch)
     if what == "certificate":
         refused_by(f"{place}: check_messages(channel, header)", attack, CommitmentMismatch)
-    if what == "closing":
-        refused_by(f"{place}: check_messages(channel, statement)", attack, CommitmentMismatch)
+    if what == "run":
+        refused_by(f"{place}: check_messages(channel, statement", attack, CommitmentMismatch)
 
 
 def spoilt(what: str) -> bytes:
     """Merkle paths are those of the neighbours of the opened rows."""
-    claims_of(False)
     true = ligerito.merkle.prove
 
     def lie(channel: Any, label: str, tree: Any, indices: Any) -> None:
@@ -339,7 +224,7 @@ def spoilt(what: str) -> bytes:
 
 
 WORK = {
-    "segment": "protocol.segment.check_messages: channel.receive_work",
+    "run": "protocol.proof.check_messages: channel.receive_work",
     "certificate": "protocol.certificate.check_messages: channel.receive_work",
     "opening": "commitment.ligerito.verify: {label}/work",
     "pads": "commitment.ligero.verify: channel.receive_work",
@@ -354,11 +239,10 @@ def test_work_that_was_not_done(what: str) -> None:
     labels = {"opening": "opening/work", "pads": "hidden/work", "folding": "opening/fold/work",
               "mask": "opening/epsilon/work"}  # fmt: skip
     label = labels.get(what, "work")
-    sources = {"opening": "closing", "pads": "certificate", "segment": "strong segment",
-               "folding": "strong segment", "mask": "certificate"}  # fmt: skip
+    sources = {"opening": "run", "pads": "certificate", "run": "strong run",
+               "folding": "strong run", "mask": "certificate"}  # fmt: skip
     source = sources.get(what, what)
     hiding = what in ("pads", "mask")
-    claims_of(False)
     true = ProverChannel.send_work
     asked: list[int] = []
 
@@ -375,7 +259,7 @@ def test_work_that_was_not_done(what: str) -> None:
     with h.mock.patch.object(ProverChannel, "send_work", lie), removed(replay):
         proof = proved(source, hiding)
     assert asked
-    judge = strongly if source == "strong segment" else PROOFS[source][1]
+    judge = strongly if source == "strong run" else PROOFS[source][1]
     more = {"hiding": True} if hiding else {}
     refused_by(WORK[what], lambda: judge(proof, **more), Rejected)
     refused_by(
@@ -386,17 +270,14 @@ def test_work_that_was_not_done(what: str) -> None:
 # What the verb compares itself
 
 
-def statement_with(**changes: Any) -> Any:
-    return replace(h.honest("mse").statement, **changes)
-
-
 def test_statement_that_starts_elsewhere_than_its_circuit(tmp_path: Path) -> None:
     """The digest of the first weights is another one; the file is that of the circuit."""
     path = tmp_path / "w.safetensors"
     write_weights(path, h.initial_weights(), 32, {})
-    _initial_weights(statement_with(), path)
-    site = "_verify._initial_weights: digest(weights) != statement.initial"
-    forged = statement_with(initial="ab" * 32)
+    true = h.honest("mse").statement.task
+    _initial_weights(true, path)
+    site = "_verify._initial_weights: digest(weights) != task.initial"
+    forged = replace(true, initial="ab" * 32)
     refused_by(site, lambda: _initial_weights(forged, path), StatementMismatch)
 
 

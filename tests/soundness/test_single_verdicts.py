@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,12 +25,10 @@ from test_single_checks import circuit, header, judged, text
 from zktrain.circuit import bounds
 from zktrain.circuit.circuit import Circuit
 from zktrain.dataset.scaling import Scaling
-from zktrain.errors import ChainBroken, MalformedProof, StatementMismatch
-from zktrain.progress import silent
+from zktrain.errors import MalformedProof, StatementMismatch
 from zktrain.prover.dataset.public_file import write_public
 
-TRAINING = importlib.import_module("zktrain._verify")
-EVALUATION = importlib.import_module("zktrain._verify_eval")
+VERBS = importlib.import_module("zktrain._verify")
 
 
 def nothing(*_: Any, **__: Any) -> list[Any]:
@@ -38,51 +36,45 @@ def nothing(*_: Any, **__: Any) -> list[Any]:
 
 
 @contextmanager
-def proofs_hold(module: Any, bundle: Any, statement: Any, **more: Any) -> Iterator[None]:
-    """Inside, ``module`` reads this bundle and statement, and all proofs are accepted."""
+def proofs_hold(run: h.Run, **more: Any) -> Iterator[None]:
+    """Inside, the verbs read this statement, and all proofs are accepted."""
+    statement = run.statement
+    bundle = SimpleNamespace(
+        dataset_json=statement.dataset.to_json(),
+        circuit_json=statement.circuit.canonical_json(),
+        certificate=b"",
+        proof=b"",
+    )
     stand_ins: dict[str, Any] = {
+        "opened": lambda *_: nullcontext(SimpleNamespace(size=0)),
         "whole": nothing,
         "parse": lambda data: bundle,
         "parse_statement": lambda bundle: statement,
+        "certificate_of": nothing,
         "verify_certificate": nothing,
-        "closing": SimpleNamespace(verify=nothing),
-        "segment": SimpleNamespace(
-            verify=nothing,
-            pad_weights=h.segment.pad_weights,
-            split_weights=h.segment.split_weights,
-        ),
+        "proofs": SimpleNamespace(verify=nothing),
         **more,
     }
-    with mock.patch.multiple(module, **stand_ins):
+    with mock.patch.multiple(VERBS, **stand_ins):
         yield
 
 
 def training(
-    *, pinned: Path | None = None, bits: int = 100, chain: Any = None, last: Any = None,
-    frozen: tuple[str, ...] = (),
-) -> Callable[[], object]:  # fmt: skip
+    *, pinned: Path | None = None, bits: int = 100, last: Any = None, frozen: tuple[str, ...] = ()
+) -> Callable[[], object]:
     run = h.honest("mse")
-    statement = replace(run.statement, circuit=replace(run.statement.circuit, frozen=frozen))
-    headers = list(run.headers) if chain is None else chain(list(run.headers))
-    bundle = SimpleNamespace(
-        dataset_json=statement.dataset.to_json(),
-        circuit_json=run.statement.circuit.canonical_json(),
-        segments=[SimpleNamespace(header=x, proof=b"") for x in headers],
-        closing=b"",
-    )
-    root = statement.dataset.root.hex()
+    task = run.statement.task
+    task = replace(task, circuit=replace(task.circuit, frozen=frozen))
+    run = replace(run, statement=replace(run.statement, task=task))
     stand_ins: dict[str, Any] = {
         "weights_of": lambda *_: last or run.weights[0],
         "_initial_weights": lambda *_: run.weights[0],
-        "certificate_of": nothing,
     }
-    if chain is None:
-        stand_ins["check_chain"] = nothing
 
     def attack() -> None:
-        with proofs_hold(TRAINING, bundle, statement, **stand_ins):
-            file = SimpleNamespace(size=0)
-            TRAINING._verify("w", file, root, pinned, None, None, bits, silent)
+        with proofs_hold(run, **stand_ins):
+            root = run.statement.dataset.root.hex()
+            VERBS.verify("w", proof="p", dataset=root, circuit=pinned, min_security_bits=bits)
 
     return attack
 
@@ -91,23 +83,38 @@ def evaluating(
     *, pinned: Path | None = None, bits: int = 100, root: str | None = None,
     like: Path | None = None,
 ) -> Callable[[], object]:  # fmt: skip
-    statement = e.statement()
-    bundle = SimpleNamespace(
-        dataset_json=statement.dataset.to_json(),
-        circuit_json=statement.circuit.circuit.canonical_json(),
-        certificate=b"",
-        segments=[b""] * len(statement.segments),
-        closing=b"",
-    )
-    given = root or statement.dataset.root.hex()
+    run = e.statement()
+    given = root or run.statement.dataset.root.hex()
 
     def attack() -> None:
-        weights_of = lambda *_: e.weights()  # noqa: E731
-        with proofs_hold(EVALUATION, bundle, statement, weights_of=weights_of, _said=nothing):
-            file = SimpleNamespace(size=0)
-            EVALUATION._verify("w", file, given, pinned, like, bits, silent)
+        stand_ins: dict[str, Any] = {
+            "weights_of": lambda *_: e.weights(),
+            "_scaled_otherwise": nothing,
+        }
+        with proofs_hold(run, **stand_ins):
+            VERBS.verify_eval(
+                "w", proof="p", dataset=given, circuit=pinned, like=like, min_security_bits=bits
+            )
 
     return attack
+
+
+def test_proof_of_the_other_kind() -> None:
+    """An evaluation given to ``verify``, a training given to ``verify-eval``."""
+
+    def attack(run: h.Run, verb: Any) -> Callable[[], object]:
+        def judge() -> None:
+            with proofs_hold(run):
+                verb("w", proof="p", dataset=run.statement.dataset.root.hex())
+
+        return judge
+
+    for run, verb, command in (
+        (e.statement(), VERBS.verify, "use zktrain verify-eval"),
+        (h.honest("mse"), VERBS.verify_eval, "use zktrain verify"),
+    ):
+        with pytest.raises(MalformedProof, match=command):
+            attack(run, verb)()
 
 
 def file_of(path: Path, found: Circuit) -> Path:
@@ -118,17 +125,11 @@ def file_of(path: Path, found: Circuit) -> Path:
 def test_training_of_another_circuit(tmp_path: Path) -> None:
     training()()
     attack = training(pinned=file_of(tmp_path / "c.json", circuit(steps=12)))
-    refused_by("_verify._verify: call check_circuit", attack, StatementMismatch)
+    refused_by("_verify.verify: call check_circuit", attack, StatementMismatch)
 
 
 def test_training_for_fewer_bits() -> None:
-    refused_by("_verify._verify: call check_bits", training(bits=101), StatementMismatch)
-
-
-def test_training_with_a_broken_chain() -> None:
-    broken = lambda headers: [*headers[:2], replace(headers[2], previous=bytes(32))]  # noqa: E731
-    attack = training(chain=broken)
-    refused_by("_verify._verify: call check_chain", attack, ChainBroken)
+    refused_by("_verify.verify: call check_bits", training(bits=101), StatementMismatch)
 
 
 def test_frozen_layer_that_ends_elsewhere() -> None:
@@ -136,41 +137,41 @@ def test_frozen_layer_that_ends_elsewhere() -> None:
     last = {name: values.copy() for name, values in h.honest("mse").weights[0].items()}
     training(frozen=("fc1",), last=last)()
     last["fc1.weight"][1, 1] += 1
-    site = "_verify._verify: not np.array_equal(values, last_fixed[name])"
+    site = "_verify._trained: not np.array_equal(values, last[name])"
     refused_by(site, training(frozen=("fc1",), last=last), StatementMismatch)
 
 
 def test_evaluation_of_another_network(tmp_path: Path) -> None:
     """Of the circuit only network and format count."""
-    mine = e.statement().circuit.circuit
+    mine = e.statement().statement.circuit
     evaluating(pinned=file_of(tmp_path / "a.json", replace(mine, steps=mine.steps + 1)))()
     layers = (replace(mine.layers[0], name="other"), *mine.layers[1:])
     attack = evaluating(pinned=file_of(tmp_path / "b.json", replace(mine, layers=layers)))
-    refused_by("_verify_eval._verify: call _check_network", attack, StatementMismatch)
-    refused_by("_verify_eval._check_network: call check_fields", attack, StatementMismatch)
+    refused_by("_verify.verify_eval: call _check_network", attack, StatementMismatch)
+    refused_by("_verify._check_network: call check_fields", attack, StatementMismatch)
 
 
 def test_evaluation_for_fewer_bits() -> None:
-    more = e.statement().security_bits + 1
-    refused_by("_verify_eval._verify: call check_bits", evaluating(bits=more), StatementMismatch)
+    more = e.statement().statement.security_bits + 1
+    refused_by("_verify.verify_eval: call check_bits", evaluating(bits=more), StatementMismatch)
 
 
 def test_evaluation_on_another_dataset() -> None:
     attack = evaluating(root="ab" * 32)
-    refused_by("_verify_eval._verify: call check_dataset", attack, StatementMismatch)
+    refused_by("_verify.verify_eval: call check_dataset", attack, StatementMismatch)
 
 
 def test_evaluation_of_data_in_another_scaling(tmp_path: Path) -> None:
     write_public(tmp_path / "a.zkd", header(scaling=Scaling(0.0, 1.0)), b"certificate")
     attack = evaluating(like=tmp_path / "a.zkd")
-    refused_by("_verify_eval._verify: call check_scaling", attack, StatementMismatch)
+    refused_by("_verify.verify_eval: call check_scaling", attack, StatementMismatch)
 
 
-def test_runs_that_no_cut_makes_small_enough() -> None:
-    """A step larger than any segment; more steps than all segments have."""
+def test_runs_that_are_too_long() -> None:
+    """More cells, or more samples, than one proof takes."""
     for part, forged in (
-        ("not fitting", circuit(batch_size=1 << 21)),
-        ("MAX_SEGMENTS", circuit(batch_size=1 << 14, steps=1 << 24)),
+        ("not cells < 1 << MAX_CELLS_LOG", circuit(batch_size=1 << 6, steps=1 << 24)),
+        ("not samples <= MAX_SAMPLES", circuit(batch_size=1 << 14, steps=1 << 14)),
     ):
         site = find(f"circuit.bounds.size_violation: {part}")
         with watched(site) as fired, pytest.raises(MalformedProof):
