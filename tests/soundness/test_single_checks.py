@@ -280,7 +280,7 @@ MISFIT, TRAINED, COUNTED = (
 )
 MANY = 1 << 24
 PROBLEMS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
-    (f"{TRAINED}: drawn > MAX_PERMUTED", stated,
+    (f"{TRAINED}: drawn > min(MAX_PERMUTED", stated,
      {"dataset": header(records=1 << 23), "steps": 1 << 21, "batch_size": 1 << 14}),
     (f"{MISFIT}: samples > MAX_SAMPLES", stated,
      {"dataset": header(records=1 << 20), "steps": 1 << 20, "batch_size": 129}),

@@ -1,4 +1,4 @@
-"""Bundles that are not what is asked about: other statements, broken chains, damaged bytes."""
+"""Bundles that are not what is asked about: other statements, damaged bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from zktrain.dataset.commitment import DatasetHeader
 from zktrain.dataset.public_file import read_public
 from zktrain.dataset.readers import Records
 from zktrain.errors import (
-    ChainBroken,
     InputError,
     MalformedProof,
     Rejected,
@@ -37,9 +36,9 @@ from zktrain.field.goldilocks import P
 from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol.bundle import MAGIC, Bundle, SegmentProof, parse
-from zktrain.protocol.segment import HEADER_BYTES
-from zktrain.protocol.statement import Statement, auto_segment_steps
+from zktrain.protocol.bundle import MAGIC, Bundle, parse
+from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import MAX_EPOCHS, Training
 from zktrain.prover.dataset.commitment import commit_records
 from zktrain.prover.dataset.public_file import write_public
 from zktrain.prover.protocol.certificate import certify
@@ -48,7 +47,7 @@ from zktrain.training.trainer import train
 from zktrain.training.weight_file import write_weights
 from zktrain.transcript.channel import VerifierChannel
 
-STEPS, SEGMENT_STEPS = 7, 4
+STEPS = 7
 
 
 def _circuit(**changes: object) -> Circuit:
@@ -85,8 +84,8 @@ class Proven:
 def _prove(folder: Path, circuit: Circuit, records: Records) -> Proven:
     header = commit_records(records).header
     root = header.root.hex()
-    boundaries = [0, SEGMENT_STEPS, STEPS]
-    options = {"security_bits": 80, "segment_steps": SEGMENT_STEPS, "zero_knowledge": False}
+    boundaries = [0, STEPS]
+    options = {"security_bits": 80, "zero_knowledge": False}
     run = Run.create(folder, circuit, records, header=header, proof=options, boundaries=boundaries)
     trained = train(
         circuit,
@@ -102,9 +101,9 @@ def _prove(folder: Path, circuit: Circuit, records: Records) -> Proven:
 
 @pytest.fixture(scope="module")
 def proven(tmp_path_factory: pytest.TempPathFactory) -> Proven:
-    """Two segments, the second one shorter."""
+    """Seven steps."""
     made = _prove(tmp_path_factory.mktemp("a") / "run", _circuit(), h.records())
-    assert made.judge(made.data).segments == 2
+    made.judge(made.data)
     return made
 
 
@@ -154,7 +153,7 @@ def test_one_weight_changed_by_one_unit(proven: Proven, parameter: str) -> None:
 
 
 def test_final_digest_replaced_with_that_of_changed_weights(proven: Proven) -> None:
-    """The statement is changed to fit the forged file; the chain no longer fits the statement."""
+    """The statement is changed to fit the forged file; the proof no longer fits the statement."""
     weights = Run.open(proven.folder).boundary(STEPS)
     weights["fc1.bias"] = weights["fc1.bias"] + 1
     path = proven.folder / "forged.safetensors"
@@ -162,16 +161,7 @@ def test_final_digest_replaced_with_that_of_changed_weights(proven: Proven) -> N
     fields = json.loads(proven.bundle.statement_json)
     fields["final"] = digest(weights)
     bundle = replace(proven.bundle, statement_json=_json(fields))
-    _refuse(proven, bundle.to_bytes(), ChainBroken, weights=path)
-    headers = [part.header for part in bundle.segments]
-    circuit = Circuit.from_json(bundle.circuit_json)
-    statement = Statement.from_json(
-        bundle.statement_json, circuit, commit_records(h.records()).header
-    )
-    headers[0] = replace(headers[0], previous=statement.digest)
-    headers[1] = replace(headers[1], previous=headers[0].digest, end=bytes.fromhex(fields["final"]))
-    parts = tuple(replace(p, header=q) for p, q in zip(bundle.segments, headers, strict=True))
-    _refuse(proven, replace(bundle, segments=parts).to_bytes(), Rejected, weights=path)
+    _refuse(proven, bundle.to_bytes(), Rejected, weights=path)
 
 
 def test_another_dataset_root(proven: Proven, blank: Proven) -> None:
@@ -239,60 +229,24 @@ def test_bundle_of_another_run(proven: Proven, reordered: Proven, blank: Proven)
     _refuse(proven, proven.data, StatementMismatch, weights=reordered.weights)
 
 
-# The chain of segments
-
-
-def _segments(proven: Proven, *parts: SegmentProof) -> bytes:
-    return replace(proven.bundle, segments=parts).to_bytes()
-
-
-def test_segments_swapped_dropped_or_repeated(proven: Proven) -> None:
-    """A gap, a reorder and a replay."""
-    first, second = proven.bundle.segments
-    for parts in ([second, first], [first], [second], [], [first, first], [second, second],
-                  [first, second, second], [first, first, second]):  # fmt: skip
-        _refuse(proven, _segments(proven, *parts), ChainBroken)
-
-
-def test_foreign_segment(proven: Proven, reordered: Proven, blank: Proven) -> None:
-    """A segment of another run with the same shapes, with its own header or with the right one."""
-    own = proven.bundle.segments
-    for other in (reordered, blank):
-        foreign = other.bundle.segments
-        for place in (0, 1):
-            parts = [*own]
-            parts[place] = foreign[place]
-            _refuse(proven, _segments(proven, *parts), ChainBroken)
-            parts[place] = replace(own[place], proof=foreign[place].proof)
-            error = _refuse(proven, _segments(proven, *parts), Rejected)
-            assert error.segment == place
-    swapped = [replace(own[0], proof=own[1].proof), replace(own[1], proof=own[0].proof)]
-    _refuse(proven, _segments(proven, *swapped))
-
-
-@pytest.mark.parametrize("place", [0, 1])
-@pytest.mark.parametrize("field", ["index", "first_step", "steps", "start", "end", "previous"])
-def test_header_field_changed(proven: Proven, place: int, field: str) -> None:
-    """Each field of each header."""
-    parts = list(proven.bundle.segments)
-    header = parts[place].header
-    old = getattr(header, field)
-    for new in [old + 1, 0xFFFFFFFF] if isinstance(old, int) else [bytes(32), old[::-1]]:
-        parts[place] = replace(parts[place], header=replace(header, **{field: new}))
-        error = _refuse(proven, _segments(proven, *parts), ChainBroken)
-        assert error.segment in (None, 0, 1)
-
-
 def test_parts_of_another_bundle(proven: Proven, blank: Proven, reordered: Proven) -> None:
-    """Closing proof and dataset header taken from elsewhere."""
+    """Proof, certificate and dataset header taken from elsewhere."""
     mine = proven.bundle
     for bundle in (
-        replace(mine, closing=blank.bundle.closing),
-        replace(mine, closing=reordered.bundle.closing),
+        replace(mine, proof=blank.bundle.proof),
+        replace(mine, proof=reordered.bundle.proof),
         replace(mine, dataset_json=blank.bundle.dataset_json),
-        replace(mine, closing=mine.segments[1].proof),
+        replace(mine, certificate=read_public(blank.dataset)[1]),
+        replace(mine, certificate=mine.proof),
     ):
         _refuse(proven, bundle.to_bytes())
+
+
+def test_certificate_in_the_bundle(proven: Proven) -> None:
+    """It may be there; then the root is enough."""
+    certificate = read_public(proven.dataset)[1]
+    bundle = replace(proven.bundle, certificate=certificate)
+    proven.judge(bundle.to_bytes(), dataset=proven.root)
 
 
 # The version
@@ -300,7 +254,7 @@ def test_parts_of_another_bundle(proven: Proven, blank: Proven, reordered: Prove
 
 def test_version_byte_alone_changed(proven: Proven) -> None:
     """Those of versions before, and of none."""
-    for version in {0, 1, 2, 3, 5, 255}:
+    for version in {0, 2, 3, 4, 255}:
         data = proven.data[:7] + bytes([version]) + proven.data[8:]
         _refuse(proven, data, MalformedProof)
         with pytest.raises(MalformedProof, match=f"of version {version} of the format.*make it"):
@@ -309,7 +263,7 @@ def test_version_byte_alone_changed(proven: Proven) -> None:
 
 def test_format_of_the_statement_that_is_none(proven: Proven) -> None:
     """In a frame of this version."""
-    for text in ("zktrain-statement-3", "zktrain-statement-5", "zktrain-statement-"):
+    for text in ("zktrain-statement-0", "zktrain-statement-4", "zktrain-statement-"):
         fields = {**json.loads(proven.bundle.statement_json), "format": text}
         _refuse(
             proven, replace(proven.bundle, statement_json=_json(fields)).to_bytes(), MalformedProof
@@ -371,11 +325,10 @@ def test_right_header_with_the_certificate_of_another_dataset(
     _refuse_file(proven, path, (Rejected, MalformedProof))
 
 
-def test_closing_proof_as_the_certificate(proven: Proven) -> None:
-    """Another opening of the same commitment."""
-    _refuse_file(
-        proven, _with_certificate(proven, proven.bundle.closing), (Rejected, MalformedProof)
-    )
+def test_proof_as_the_certificate(proven: Proven) -> None:
+    """It opens the same commitment."""
+    path = _with_certificate(proven, bytes(proven.bundle.proof))
+    _refuse_file(proven, path, (Rejected, MalformedProof))
 
 
 def test_damaged_certificate(proven: Proven) -> None:
@@ -414,7 +367,7 @@ class Field:
     size: int
 
 
-SECTIONS = ("statement_json", "circuit_json", "dataset_json", "closing")
+SECTIONS = ("statement_json", "circuit_json", "dataset_json", "certificate", "proof")
 
 
 def _fields(bundle: Bundle) -> Iterator[Field]:
@@ -428,18 +381,9 @@ def _fields(bundle: Bundle) -> Iterator[Field]:
 
     yield field("magic", 7)
     yield field("version", 1)
-    for name in SECTIONS[:-1]:
+    for name in SECTIONS:
         yield field(f"{name} length", 8)
         yield field(name, len(getattr(bundle, name)))
-    yield field("segment count", 4)
-    for index, part in enumerate(bundle.segments):
-        for name, size in (("index", 4), ("first_step", 4), ("steps", 4),
-                           ("start", 32), ("end", 32), ("previous", 32)):  # fmt: skip
-            yield field(f"segment {index} {name}", size)
-        yield field(f"segment {index} proof length", 8)
-        yield field(f"segment {index} proof", len(part.proof))
-    yield field("closing length", 8)
-    yield field("closing", len(bundle.closing))
 
 
 def _places(proven: Proven) -> dict[str, Field]:
@@ -451,14 +395,11 @@ def test_the_fields_are_the_whole_format(proven: Proven) -> None:
     fields = list(_fields(proven.bundle))
     assert sum(field.size for field in fields) == len(proven.data)
     assert proven.data.startswith(MAGIC)
-    assert sum(f.size for f in fields if f.name.startswith("segment 0 ")) == (
-        HEADER_BYTES + 8 + len(proven.bundle.segments[0].proof)
-    )
 
 
 def _messages(proven: Proven) -> list[Field]:
-    """The first and the last message of every label, in every proof of the bundle; a certificate
-    beside it is none of them."""
+    """The first and the last message of every label of the proof; a certificate beside it is none
+    of them."""
     streams: list[dict[str, list[Field]]] = []
     last: list[VerifierChannel] = []
     take = VerifierChannel._take
@@ -474,15 +415,13 @@ def _messages(proven: Proven) -> list[Field]:
 
     with mock.patch.object(VerifierChannel, "_take", record):
         proven.judge(proven.data)
-    places = _places(proven)
-    names = [f"segment {number} proof" for number in range(len(proven.bundle.segments))]
-    out = []
-    for name, stream in zip([*names, "closing"], streams[1:], strict=True):
-        base = places[name].offset
-        for label, found in stream.items():
-            for message in {found[0], found[-1]}:
-                out.append(Field(f"{name}: {label}", base + message.offset, message.size))
-    return out
+    _, stream = streams
+    base = _places(proven)["proof"].offset
+    return [
+        Field(label, base + message.offset, message.size)
+        for label, found in stream.items()
+        for message in {found[0], found[-1]}
+    ]
 
 
 def _flipped(data: bytes, place: int, mask: int) -> bytes:
@@ -495,7 +434,7 @@ def test_one_byte_of_every_header_field_flipped(proven: Proven) -> None:
     """First, last and a middle byte of everything that is no proof; every byte of short fields."""
     chance = random.Random(1)
     for field in _fields(proven.bundle):
-        if "proof" in field.name.split()[-1:] or field.name in ("certificate", "closing"):
+        if field.name in ("certificate", "proof"):
             continue
         inside = range(field.offset, field.offset + field.size)
         places = inside if field.size <= 32 else [inside[0], inside[-1], *chance.sample(inside, 20)]
@@ -504,10 +443,10 @@ def test_one_byte_of_every_header_field_flipped(proven: Proven) -> None:
 
 
 def test_one_byte_of_every_message_flipped(proven: Proven) -> None:
-    """Every labelled message of the certificate, the segments and the closing proof."""
+    """Every labelled message of the proof."""
     chance = random.Random(2)
     messages = _messages(proven)
-    assert len(messages) > 100
+    assert len(messages) > 70
     for message in messages:
         place = message.offset + chance.randrange(message.size)
         _refuse(proven, _flipped(proven.data, place, 1 << chance.randrange(8)))
@@ -540,39 +479,23 @@ def test_padded(proven: Proven) -> None:
         for tail in (b" ", b"\0", bytes(16)):
             longer = replace(bundle, **{name: getattr(bundle, name) + tail})
             _refuse(proven, longer.to_bytes(), MalformedProof)
-    for place in (0, 1):
-        parts = list(bundle.segments)
-        parts[place] = replace(parts[place], proof=parts[place].proof + bytes(16))
-        _refuse(proven, _segments(proven, *parts), MalformedProof)
 
 
-def test_proof_streams_cut(proven: Proven) -> None:
-    """Each proof without its last byte or its last hash, or empty, with its length adjusted."""
-    bundle = proven.bundle
-    for cut in (-1, -32, 0):
-        for name in ("closing",):
-            data = getattr(bundle, name)
-            stream = data[:cut] if cut else b""
-            _refuse(proven, replace(bundle, **{name: stream}).to_bytes(), MalformedProof)
-        for place, part in enumerate(bundle.segments):
-            parts = list(bundle.segments)
-            parts[place] = replace(part, proof=part.proof[:cut] if cut else b"")
-            _refuse(proven, _segments(proven, *parts), MalformedProof)
+def test_proof_stream_cut(proven: Proven) -> None:
+    """Without its last byte or its last hash, or empty, with its length adjusted."""
+    proof = bytes(proven.bundle.proof)
+    for cut in (proof[:-1], proof[:-32], b""):
+        _refuse(proven, replace(proven.bundle, proof=cut).to_bytes(), MalformedProof)
 
 
 def test_huge_lengths_and_counts(proven: Proven) -> None:
     """Refused before anything of that size is allocated, and quickly."""
     cases = []
     for field in _fields(proven.bundle):
-        if field.name.endswith(("length", "count")):
-            sizes = (
-                [0xFFFFFFFF, 0x80000000, 3]
-                if field.size == 4
-                else [(1 << 64) - 1, 1 << 63, 1 << 40]
-            )
-            for size in sizes:
+        if field.name.endswith("length"):
+            for size in ((1 << 64) - 1, 1 << 63, 1 << 40, 1 << 31):
                 data = bytearray(proven.data)
-                struct.pack_into("<I" if field.size == 4 else "<Q", data, field.offset, size)
+                struct.pack_into("<Q", data, field.offset, size)
                 cases.append(bytes(data))
     cases.append(MAGIC + b"\xff" * 64)
     assert len(cases) > 20
@@ -606,18 +529,16 @@ def test_field_element_not_reduced(blank: Proven) -> None:
 
 
 def test_largest_words_as_field_elements(proven: Proven) -> None:
-    """``2^64 - 1`` in every message of scalars or cells; the segments have the same ones."""
+    """``2^64 - 1`` in every message of scalars or cells."""
     count = 0
     for message in _messages(proven):
-        if message.name.startswith("segment 1"):
-            continue
         if message.name.endswith(("/path", "/root", "commitment", "work")) and message.size < 64:
             continue
         data = bytearray(proven.data)
         data[message.offset : message.offset + 8] = b"\xff" * 8
         _refuse(proven, bytes(data), MalformedProof)
         count += 1
-    assert count > 50
+    assert count > 40
 
 
 # The texts
@@ -699,9 +620,8 @@ def test_circuit_with_a_changed_derived_part(proven: Proven, name: str) -> None:
 
 
 OTHER_STATEMENTS: list[dict[str, object]] = [
-    {"segment_steps": 2},
-    {"segment_steps": 3},
-    {"segment_steps": 1 << 24},
+    {"task": "evaluation"},
+    {"task": "other"},
     {"security_bits": 79},
     {"security_bits": 81},
     {"zero_knowledge": True},
@@ -728,17 +648,11 @@ def test_parameter_names_that_do_not_fit_a_label(tmp_path: Path, name: str) -> N
     weights = seeded_weights(circuit)
     write_weights(tmp_path / "w.safetensors", weights, 32, {})
     found = digest(weights)
-    statement = Statement(circuit, header, found, found, 8, 80)
-    headers = h.chain(
-        statement,
-        [h.BoundaryWeights(h.segment.pad_weights(weights))] * 2,
-        [weights, weights],
-        [{}],
-    ).headers
+    statement = Statement(Training(circuit, found, found), header, 80)
     public = tmp_path / "data.zkd"
     write_public(public, header, certify(h.dataset()))
-    parts = tuple(SegmentProof(part, bytes(1 << 18)) for part in headers)
-    bundle = Bundle(statement.to_json(), circuit.canonical_json(), header.to_json(), parts, b"")
+    texts = (statement.to_json(), circuit.canonical_json(), header.to_json())
+    bundle = Bundle(*texts, b"", bytes(1 << 18))
     (tmp_path / "proof.zkt").write_bytes(bundle.to_bytes())
     with pytest.raises(ZktrainError):
         verify(
@@ -760,17 +674,14 @@ def test_names_that_no_file_can_have_are_not_judged(proven: Proven, name: str) -
         proven.judge(proven.data, weights=name)
 
 
-@pytest.mark.parametrize(("records", "steps"), [(1, 1 << 14), (3, 1 << 15), (1 << 10, 1 << 20)])
-def test_a_segment_draws_only_so_many_samples(records: int, steps: int) -> None:
-    """2^14 times the records, and 2^20: the automatic length keeps to it, twice as many are
-    refused."""
+@pytest.mark.parametrize(("records", "steps"), [(1, MAX_EPOCHS), (3, 3 * MAX_EPOCHS)])
+def test_a_run_has_only_so_many_epochs(records: int, steps: int) -> None:
+    """However small the dataset."""
     layer = Layer("l", 1, 1, "w", None, False)
     start = Initialisation("seed", "s")
-    circuit = Circuit((layer,), "mse", FixedPoint(), 1, 1 << 21, Sgd(((0, 1),)), "o", start)
+    circuit = Circuit((layer,), "mse", FixedPoint(), 1, steps, Sgd(((0, 1),)), "o", start)
     header = DatasetHeader(records, 1, 1, bytes(32), 0)
-    assert auto_segment_steps(circuit, records) == steps
-    fitting = Statement(circuit, header, "00" * 32, "00" * 32, steps, 80)
-    assert "samples" not in (fitting.problem() or "")
-    problem = replace(fitting, segment_steps=2 * steps).problem()
-    assert problem is not None
-    assert "draws more than" in problem
+    fitting = Statement(Training(circuit, "00" * 32, "00" * 32), header, 80)
+    assert "epochs" not in (fitting.problem() or "")
+    longer = replace(fitting, task=replace(fitting.task, circuit=replace(circuit, steps=steps + 1)))
+    assert "epochs" in (longer.problem() or "")

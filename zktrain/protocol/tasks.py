@@ -20,6 +20,8 @@ from ..operations.base import StepGraph
 
 MAX_PERMUTED = 1 << 28
 """Records of all permutations of a run together: what the order costs a verifier."""
+MAX_EPOCHS = 1 << 16
+"""Permutations of a run: what small datasets cost a verifier."""
 MAX_COUNTS = 1 << 20
 """Numbers in a confusion matrix."""
 
@@ -110,10 +112,10 @@ class Training:
                 f'{circuit.batch_size}; lower batch_size, or set last_batch = "wrap"'
             )
         drawn = permuted(records, circuit.batch_size, circuit.steps, drop_last=circuit.drop_last)
-        if drawn > MAX_PERMUTED:
+        if drawn > min(MAX_PERMUTED, MAX_EPOCHS * records):
             return (
-                f"the order of the run permutes {drawn} records, more than {MAX_PERMUTED}; train "
-                "fewer epochs"
+                f"the order of the run permutes {drawn} records, more than {MAX_PERMUTED} or than "
+                f"those of {MAX_EPOCHS} epochs; train fewer epochs"
             )
         return None
 
