@@ -1,4 +1,4 @@
-"""Tiny networks on images, and whole segments of them proved and judged in one process."""
+"""Tiny networks on images, and runs of them proved and judged in one process."""
 
 from __future__ import annotations
 
@@ -35,13 +35,12 @@ from zktrain.operations.base import StepGraph
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol import closing, segment
-from zktrain.protocol.segment import SegmentHeader
-from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.protocol import proof as proofs
+from zktrain.protocol.proof import Padded, trained_weights
+from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 from zktrain.prover.dataset.commitment import commit_records
-from zktrain.prover.protocol import closing as prover_closing
-from zktrain.prover.protocol import segment as prover_segment
-from zktrain.prover.protocol.segment import BoundaryWeights
+from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.witness import SegmentWitness, batch_tensors
 from zktrain.tables import TABLES
 from zktrain.training import interpreter, witness
@@ -49,7 +48,7 @@ from zktrain.training.witness import segment_witness
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.int64]]
-BATCH, STEPS, SEGMENT_STEPS, RECORDS, CLASSES = 3, 5, 4, 9, 3
+BATCH, STEPS, RECORDS, CLASSES = 3, 5, 9, 3
 
 
 def conv(
@@ -146,20 +145,17 @@ def records(name: str) -> Records:
 
 def forged_counts(statement: Statement, own: SegmentWitness) -> Tensors:
     """Multiplicities as far as the looked-up values are in their tables."""
-    shape = statement.shape(0)
-    entries = lookup_entries(statement.circuit, shape)
     counts: Tensors = {}
-    for entry in entries:
+    for entry in statement.entries:
         table = TABLES[entry.table]
-        values = prover_segment._lookup_values(own, shape, entry).columns
+        values = prover_proof._lookup_values(own, statement.shape, entry).columns
         rows, shift = table.row(list(values))
         at = rows.astype(np.int64) + shift + entry.offset
         inside = at[(at >= 0) & (at < 1 << table.log_size)]
         found = np.bincount(inside, minlength=1 << table.log_size)
         name = lookup.multiplicity(entry.table)
         counts[name] = counts.get(name, np.zeros_like(found)) + found
-    names = map(lookup.multiplicity, lookup.tables_of(entries))
-    return {name: counts[name] for name in names}
+    return {name: counts[name] for name in map(lookup.multiplicity, statement.tables)}
 
 
 Lie = Callable[[Any], Any]
@@ -190,11 +186,11 @@ def lying(graph: StepGraph | None, lies: dict[str, Lie]) -> Iterator[None]:
 
 @dataclass
 class Attempt:
-    """One segment of the run from step 0 on, with whatever the prover puts in: another ``graph``,
+    """A run, with whatever the prover puts in: another ``graph``,
     ``lies`` about values, or what a test changes in ``tensors``, ``start`` and ``end``."""
 
     name: str
-    steps: int = SEGMENT_STEPS
+    steps: int = 4
     hiding: bool = False
     graph: StepGraph | None = None
     lies: dict[str, Lie] = field(default_factory=dict)
@@ -226,41 +222,31 @@ class Attempt:
             )
 
     def statement(self) -> Statement:
-        header = self.dataset.header
-        first, last = digest(self.start), digest(self.end)
-        return Statement(self.circuit, header, first, last, SEGMENT_STEPS, 100, self.hiding)
+        task = Training(self.circuit, digest(self.start), digest(self.end))
+        return Statement(task, self.dataset.header, 100, self.hiding)
+
+    @property
+    def public(self) -> Padded:
+        """The published weights."""
+        return trained_weights(self.circuit, self.start, self.end)
 
     def witness(self, statement: Statement) -> SegmentWitness:
-        shape = statement.shape(0)
+        shape = statement.shape
         order = batch_indices(self.circuit.order_seed, RECORDS, BATCH, 0, self.steps)
         batches = batch_tensors(shape, self.records.inputs, self.records.labels, CLASSES, order)
-        return SegmentWitness(self.circuit.graph(), shape, {**self.tensors, **batches})
+        return SegmentWitness(statement.graph, shape, {**self.tensors, **batches})
 
-    def prove(self) -> tuple[bytes, bytes]:
-        """Segment and closing proof."""
-        statement = self.statement()
-        statement.require_provable()
-        header = self.header(statement)
-        start, fixed = segment.split_weights(self.circuit, self.start)
-        end, _ = segment.split_weights(self.circuit, self.end)
+    def prove(self) -> bytes:
+        """As a prover to whom the graph is the one that he lies about, but not what is padded."""
+        true = self.statement()
+        assert true.problem() is None
         with lying(self.graph, {}):
+            statement = self.statement()
+            statement.__dict__["claims"] = true.claims
             own = self.witness(statement)
-            proof, claims = prover_segment.prove(
-                statement, header, own, self.dataset.columns, BoundaryWeights(start),
-                BoundaryWeights(end), blinding=self.dataset.blinding,
-                counts=forged_counts(statement, own), fixed=fixed,
-            )  # fmt: skip
-        return proof, prover_closing.prove(statement, [header], claims, self.dataset.committed)
+            counts = forged_counts(statement, own)
+            return prover_proof.prove(statement, own, self.dataset, self.public, counts=counts)
 
-    def header(self, statement: Statement) -> SegmentHeader:
-        first, last = (bytes.fromhex(d) for d in (statement.initial, statement.final))
-        return SegmentHeader(0, 0, self.steps, first, last, statement.digest)
-
-    def verify(self, proofs: tuple[bytes, bytes]) -> None:
+    def verify(self, proof: bytes) -> None:
         """As a verifier who has the published weights."""
-        statement = self.statement()
-        header = self.header(statement)
-        start, fixed = segment.split_weights(self.circuit, self.start)
-        end, _ = segment.split_weights(self.circuit, self.end)
-        claims = segment.verify(statement, header, proofs[0], start, end, fixed=fixed)
-        closing.verify(statement, [header], claims, proofs[1])
+        proofs.verify(self.statement(), proof, self.public)

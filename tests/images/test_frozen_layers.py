@@ -31,7 +31,7 @@ from zktrain.field.extension import ExtVec
 from zktrain.operations import Accumulate, AffineTransposed, Fixed
 from zktrain.operations.base import Context, StepGraph
 from zktrain.optimizers.filtered_sgd import FilteredSgd
-from zktrain.protocol import segment
+from zktrain.protocol import proof as proofs
 from zktrain.prover.arguments import time_filter as time_filters
 from zktrain.prover.operations import matrix
 from zktrain.training.interpreter import GraphTrajectory
@@ -44,7 +44,7 @@ FROZEN = [("mean", ("c1",)), ("mean", ("c1", "c2")), ("mean", ("c2", "fc2")), ("
 
 @pytest.mark.parametrize(("name", "frozen"), FROZEN, ids=str)
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
-def test_a_true_segment_is_accepted(name: str, frozen: tuple[str, ...], hiding: bool) -> None:
+def test_a_true_run_is_accepted(name: str, frozen: tuple[str, ...], hiding: bool) -> None:
     attempt = Attempt(name, steps=3, hiding=hiding, frozen=frozen)
     for layer in attempt.circuit.trained:
         same = np.array_equal(attempt.start[layer.weight], attempt.end[layer.weight])
@@ -113,17 +113,15 @@ def test_a_trained_layer_that_was_left_out() -> None:
 def test_other_frozen_weights(hiding: bool) -> None:
     """The verifier's own copy of the frozen weights counts."""
     attempt = Attempt("mean", steps=3, frozen=("c1",), hiding=hiding)
-    proof, _ = attempt.prove()
-    statement = attempt.statement()
-    start, fixed = segment.split_weights(attempt.circuit, attempt.start)
-    end, same = segment.split_weights(attempt.circuit, attempt.end)
-    assert set(fixed) == {"c1.weight"} and np.array_equal(fixed["c1.weight"], same["c1.weight"])
-    header = attempt.header(statement)
-    segment.verify(statement, header, proof, start, end, fixed=fixed)
+    proof, statement, public = attempt.prove(), attempt.statement(), attempt.public
+    fixed = public["fixed"]
+    assert set(fixed) == {"c1.weight"}
+    assert np.array_equal(attempt.start["c1.weight"], attempt.end["c1.weight"])
+    proofs.verify(statement, proof, public)
     fixed["c1.weight"] = fixed["c1.weight"].copy()
     fixed["c1.weight"].reshape(-1)[0] += 1
     with pytest.raises(ZktrainError):
-        segment.verify(statement, header, proof, start, end, fixed=fixed)
+        proofs.verify(statement, proof, public)
 
 
 @pytest.mark.parametrize(
@@ -173,15 +171,13 @@ order_seed = "o"
 frozen = {frozen}
 [init]
 {start}
-[proof]
-segment_steps = 4
 """
     )
     return recipe
 
 
 def test_fine_tuning_from_a_file(tmp_path: Path) -> None:
-    """A base file, its first layer frozen, two segments; the verdict needs the base file, and a
+    """A base file, its first layer frozen; the verdict needs the base file, and a
     changed frozen layer is refused."""
     write_network(tmp_path)
     rng = np.random.default_rng(1)
@@ -190,7 +186,6 @@ def test_fine_tuning_from_a_file(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, '["0"]', "onnx = true")
     run = zktrain.train(recipe, data=tmp_path / "data.npz", out=tmp_path / "run")
     proof = zktrain.prove(tmp_path / "run")
-    assert proof.segments == 2
     initial = tmp_path / "run" / "initial.safetensors"
     verdict = zktrain.verify(
         run.weights, proof=proof.path, dataset=run.path / "dataset.zkd", initial=initial
