@@ -42,7 +42,7 @@ from zktrain.prover.dataset.commitment import commit_records
 from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
-from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables import TABLES
 from zktrain.training import interpreter, witness
 from zktrain.training.witness import segment_witness
@@ -144,7 +144,7 @@ def records(name: str) -> Records:
     return Records(inputs.astype(np.uint8), labels, CLASSES, name)
 
 
-def forged_counts(statement: Statement, own: SegmentWitness) -> Tensors:
+def forged_counts(statement: Statement, own: RunWitness) -> Tensors:
     """Multiplicities as far as the looked-up values are in their tables."""
     shape = statement.shape(0)
     entries = lookup_entries(statement.circuit, shape)
@@ -230,11 +230,11 @@ class Attempt:
         first, last = digest(self.start), digest(self.end)
         return Statement(self.circuit, header, first, last, SEGMENT_STEPS, 100, self.hiding)
 
-    def witness(self, statement: Statement) -> SegmentWitness:
+    def witness(self, statement: Statement) -> RunWitness:
         shape = statement.shape(0)
         order = batch_indices(self.circuit.order_seed, RECORDS, BATCH, 0, self.steps)
-        batches = batch_tensors(shape, self.records.inputs, self.records.labels, CLASSES, order)
-        return SegmentWitness(self.circuit.graph(), shape, {**self.tensors, **batches})
+        batches = batch_tensors(self.records.inputs, self.records.labels, CLASSES, order)
+        return RunWitness(self.circuit.graph(), shape, {**self.tensors, **batches})
 
     def prove(self) -> tuple[bytes, bytes]:
         """Segment and closing proof."""

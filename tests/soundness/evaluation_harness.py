@@ -42,7 +42,7 @@ from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
-from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables import TABLES
 from zktrain.training.evaluation import confusion, evaluation_witness
 
@@ -141,8 +141,8 @@ def tensors(claim: EvaluationStatement, number: int = 0, *, negative: bool = Fal
     """The honest ones of a segment, in 64 bits, to be edited."""
     data, (first, count) = records(), claim.segments[number]
     arrays = evaluation_witness(circuit(), weights(negative=negative), data, first, count)
-    shape, order = claim.shape(number), claim.order(number)
-    arrays |= batch_tensors(shape, data.inputs, data.labels, WIDTHS[-1], order)
+    order = claim.order(number)
+    arrays |= batch_tensors(data.inputs, data.labels, WIDTHS[-1], order)
     return {name: tensor.astype(np.int64) for name, tensor in arrays.items()}
 
 
@@ -154,7 +154,7 @@ def counts_of(arrays: Tensors) -> Counts:
 
 
 def forged_multiplicities(
-    claim: EvaluationStatement, number: int, witness: SegmentWitness
+    claim: EvaluationStatement, number: int, witness: RunWitness
 ) -> dict[str, NDArray[np.int64]]:
     """Counts of every value, one outside of its table at the nearest row."""
     out: dict[str, NDArray[np.int64]] = {}
@@ -188,7 +188,7 @@ def prove(
     data, shape = dataset(hiding=hiding), claim.shape(number)
     given = tensors(claim, number, negative=negative) if arrays is None else arrays
     given = {name: h._compact(tensor) for name, tensor in given.items()}
-    witness = SegmentWitness(claim.circuit.graph(), shape, given)
+    witness = RunWitness(claim.circuit.graph(), shape, given)
     counts = forged_multiplicities(claim, number, witness)
     run = prover_segment.prove
     if hiding:

@@ -46,7 +46,7 @@ from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
 from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
-from zktrain.prover.witness import SegmentWitness
+from zktrain.prover.witness import RunWitness
 from zktrain.tables import TABLES
 from zktrain.tables.exp import exp_table
 from zktrain.tables.sigmoid import sigmoid_table
@@ -297,7 +297,7 @@ def honest(loss: str) -> Run:
 def forged_counts(run: Run, number: int, tensors: Tensors) -> dict[str, NDArray[np.int64]]:
     """Multiplicities that count every value, one outside of its table at the nearest row."""
     shape = run.statement.shape(number)
-    witness = SegmentWitness(run.statement.circuit.graph(), shape, tensors)
+    witness = RunWitness(run.statement.circuit.graph(), shape, tensors)
     out = {}
     for entry in lookup_entries(run.statement.circuit, shape):
         table = TABLES[entry.table]
@@ -353,7 +353,7 @@ def prove(
         return prover_segment.prove(
             run.statement,
             header or run.headers[number],
-            SegmentWitness(run.statement.circuit.graph(), shape, tensors),
+            RunWitness(run.statement.circuit.graph(), shape, tensors),
             columns or {"inputs": data.inputs, "labels": data.labels},
             start or run.boundaries[number],
             end or run.boundaries[number + 1],

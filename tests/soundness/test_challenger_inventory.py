@@ -22,7 +22,7 @@ from zktrain.protocol.certificate import verify_certificate
 from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.certificate import certify
-from zktrain.prover.witness import SegmentWitness
+from zktrain.prover.witness import RunWitness
 from zktrain.transcript.challenger import Trace
 
 FOLDER = Path(__file__).parents[1] / "vectors"
@@ -54,7 +54,7 @@ def traces(name: str) -> dict[str, tuple[Trace, Trace]]:
     claims = []
     for number, header in enumerate(run.headers):
         mine, yours = [], []
-        witness = SegmentWitness(graph, run.statement.shape(number), dict(run.tensors[number]))
+        witness = RunWitness(graph, run.statement.shape(number), dict(run.tensors[number]))
         start, end = run.boundaries[number], run.boundaries[number + 1]
         proof, _ = prover_segment.prove(
             run.statement,
@@ -90,7 +90,7 @@ def evaluation_traces(*, hiding: bool) -> dict[str, tuple[Trace, Trace]]:
     nothing = prover_segment.BoundaryWeights({})
     fixed = segment.pad_weights(evaluations.weights())
     given = {name: h._compact(tensor) for name, tensor in evaluations.tensors(claim).items()}
-    witness = SegmentWitness(claim.circuit.graph(), claim.shape(0), given)
+    witness = RunWitness(claim.circuit.graph(), claim.shape(0), given)
     mine: Trace = []
     yours: Trace = []
     proof, _ = prover_segment.prove(

@@ -384,7 +384,7 @@ def test_hidden_run_and_lie(kind: str) -> None:
 def _hidden_proof(run: h.Run) -> bytes:
     data = hh.dataset()
     shape = run.statement.shape(FIRST)
-    witness = h.SegmentWitness(run.statement.circuit.graph(), shape, run.tensors[FIRST])
+    witness = h.RunWitness(run.statement.circuit.graph(), shape, run.tensors[FIRST])
     columns = {"inputs": data.inputs, "labels": data.labels}
     return prover_segment.prove(
         run.statement,
