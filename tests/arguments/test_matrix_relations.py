@@ -25,7 +25,7 @@ from relation_oracle import (
 )
 
 from zktrain.arguments.claims import Ledger, WeightClaim, WeightLedger
-from zktrain.arguments.records import DatasetClaim, RecordAxis
+from zktrain.arguments.records import DatasetClaim
 from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import FilteredSteps, PlainSteps
 from zktrain.errors import SumcheckMismatch
@@ -395,8 +395,8 @@ def batch_case(
 def batch_proof(
     shape: Shape, order: np.ndarray, columns: np.ndarray, ledger: Ledger
 ) -> tuple[bytes, list[DatasetClaim]]:
-    records = RecordAxis((columns.shape[1] - 1).bit_length())
-    context = Context(graph(), shape, ledger, records=records, order=order)
+    records = (columns.shape[1] - 1).bit_length()
+    context = Context(graph(), shape, ledger, log_records=records, order=order)
     proof = proof_of(BATCH, context, witness={}, columns={"inputs": columns})
     return proof, context.dataset
 
@@ -404,7 +404,7 @@ def batch_proof(
 def batches_of(
     channel: VerifierChannel, shape: Shape, order: np.ndarray, log_records: int, ledger: Ledger
 ) -> list[DatasetClaim]:
-    context = Context(graph(), shape, ledger, records=RecordAxis(log_records), order=order)
+    context = Context(graph(), shape, ledger, log_records=log_records, order=order)
     BATCH.verify(channel, context)
     return context.dataset
 
