@@ -56,7 +56,7 @@ from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import Randomness, expand
 from zktrain.prover.transcript.channel import ProverChannel
-from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables.tables import TABLES
 from zktrain.training.weight_file import write_weights
 from zktrain.training.witness import segment_witness
@@ -258,11 +258,11 @@ class Prover:
                 steps,
                 drop_last=trained.drop_last,
             )
-            batch = batch_tensors(shape, records.inputs, records.labels, trained.classes, order)
+            batch = batch_tensors(records.inputs, records.labels, trained.classes, order)
             tensors = {**witnesses[index], **batch}
             if self.edit is not None:
                 self.edit(tensors)
-            witness = SegmentWitness(statement.circuit.graph(), shape, tensors)
+            witness = RunWitness(statement.circuit.graph(), shape, tensors)
             counts = _counts(statement, index, witness)
             if self.recount is not None:
                 self.recount(counts)
@@ -293,7 +293,7 @@ class Prover:
 
 
 def _counts(
-    statement: Statement, index: int, witness: SegmentWitness
+    statement: Statement, index: int, witness: RunWitness
 ) -> dict[str, NDArray[np.int64]]:
     """Multiplicities; a value outside of its table is counted at the nearest row."""
     shape = statement.shape(index)

@@ -238,7 +238,7 @@ def _prove_training(
     clock: _Clock,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
-    from .prover.witness import SegmentWitness, batch_tensors
+    from .prover.witness import RunWitness, batch_tensors
     from .training.witness import segment_witness
 
     circuit, shape = statement.circuit, statement.shape
@@ -256,8 +256,8 @@ def _prove_training(
     )
     mark("batches")
     order = statement.task.order(statement.dataset)
-    arrays |= batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
-    witness = SegmentWitness(statement.graph, shape, arrays)
+    batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
+    witness = RunWitness(statement.graph, shape, {**arrays, **batches})
     return prove_statement(statement, witness, dataset, public, progress=clock)
 
 
@@ -423,7 +423,7 @@ def _prove_evaluation(
     progress: Progress,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
-    from .prover.witness import SegmentWitness, batch_tensors
+    from .prover.witness import RunWitness, batch_tensors
     from .training.evaluation import evaluation_witness
 
     circuit, shape = statement.circuit, statement.shape
@@ -434,8 +434,8 @@ def _prove_evaluation(
     }
     arrays = evaluation_witness(circuit, weights, records, 0, shape.batch, device=device)
     order = statement.task.order(statement.dataset)
-    arrays |= batch_tensors(shape, records.inputs, records.labels, circuit.classes, order)
-    witness = SegmentWitness(statement.graph, shape, arrays)
+    batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
+    witness = RunWitness(statement.graph, shape, {**arrays, **batches})
     return prove_statement(statement, witness, dataset, public, progress=progress)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import filter_oracle
@@ -10,7 +11,7 @@ import numpy as np
 from field_oracle import extension, pair, random_pairs
 from numpy.typing import NDArray
 
-from zktrain.arguments.claims import Ledger
+from zktrain.arguments.claims import Ledger, WeightLedger
 from zktrain.arguments.tensors import Shape
 from zktrain.arguments.tensors import Tensor as Described
 from zktrain.arguments.time_filter import PlainSteps, TimeFilter
@@ -18,10 +19,10 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.field.extension import Ext, Point
 from zktrain.operations import Operation
 from zktrain.operations.base import Context, StepGraph
-from zktrain.prover.operands import Dense
 from zktrain.prover.operations import twin
 from zktrain.prover.operations.base import Given
 from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.witness import RunWitness
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
@@ -59,29 +60,27 @@ def graph(*operations: Operation, **tensors: int | Described) -> StepGraph:
     return StepGraph(tuple(described), operations)
 
 
-def proof_of(op: Operation, context: Context, **given: Any) -> bytes:
-    """What the operation's prover sends."""
-    channel = prover()
-    twin(op).prove(op, channel, context, Given(**given))
-    return channel.proof()
+def proof_of(
+    op: Operation, context: Context, witness: dict[str, Tensor] | None = None, **given: Any
+) -> bytes:
+    """What the operation's prover sends; the same with very little memory."""
+
+    def sent(here: Context, memory: int | None) -> bytes:
+        channel = prover()
+        own = RunWitness(here.graph, here.shape, witness or {}, memory)
+        twin(op).prove(op, channel, here, Given(own, **given))
+        return channel.proof()
+
+    little = [sent(_copied(context), memory) for memory in (1, 3000)]
+    proof = sent(context, None)
+    assert little == [proof, proof]
+    return proof
 
 
-@dataclass
-class Tensors:
-    """The prover's witness: tensors by name."""
-
-    cells: dict[str, Tensor]
-    graph: StepGraph = field(default_factory=lambda: StepGraph((), ()))
-    shape: Shape = field(default_factory=lambda: Shape(1, 1))
-
-    def tensor(self, name: str) -> Tensor:
-        return self.cells[name]
-
-    def operand(self, name: str) -> Dense:
-        return Dense(self.cells[name])
-
-    def evaluate(self, name: str, point: Point) -> Ext:
-        return truth(self.cells[name], point)
+def _copied(context: Context) -> Context:
+    ledger = deepcopy(context.ledger)
+    weights = WeightLedger({name: list(claims) for name, claims in context.weights.claims.items()})
+    return replace(context, ledger=ledger, weights=weights, dataset=[])
 
 
 @dataclass
@@ -111,8 +110,8 @@ class Segment:
         return self.filtered.optimizer.time_filters(self.filtered, 0, steps, log_steps)("W")
 
     @property
-    def witness(self) -> Tensors:
-        return Tensors({"a": self.activation, "e": self.error})
+    def witness(self) -> dict[str, Tensor]:
+        return {"a": self.activation, "e": self.error}
 
     @property
     def first(self) -> dict[str, NDArray[np.int64]]:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from relation_oracle import (
     Tensor,
-    Tensors,
     copy,
     false_claims,
     padded,
@@ -40,7 +39,13 @@ def product_tensors(steps: int, batch: int, width: int) -> dict[str, Tensor]:
 
 
 def prove_product(tensors: dict[str, Tensor], claims: Ledger) -> bytes:
-    return proof_of(PRODUCT, Context(NOTHING, Shape(1, 1), claims), witness=Tensors(tensors))
+    return proof_of(PRODUCT, product_context(tensors, claims), witness=tensors)
+
+
+def product_context(tensors: dict[str, Tensor], claims: Ledger) -> Context:
+    steps, batch, width = tensors["left"].shape
+    described = tuple(Described(name, width) for name in ("left", "right", "out"))
+    return Context(StepGraph(described, ()), Shape(steps, batch), claims)
 
 
 def check_product(channel: VerifierChannel, claims: Ledger) -> None:
@@ -162,7 +167,7 @@ def reduce_both(
 ) -> None:
     """Prover on a copy of the ledger, then the verifier on the ledger itself."""
     ours = copy(theirs, list(tensors))
-    proof = proof_of(op, Context(graph, shape, ours), witness=Tensors(tensors))
+    proof = proof_of(op, Context(graph, shape, ours), witness=tensors)
     reading = verifier(proof)
     op.verify(reading, Context(graph, shape, theirs))
     reading.finish()

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from relation_oracle import (
     Tensor,
-    Tensors,
     copy,
     false_claims,
     padded,
@@ -55,7 +54,7 @@ def _counts(tensors: dict[str, Tensor], left: int, right: int) -> np.ndarray:
 
 
 def _prove(tensors: dict[str, Tensor], shape: Shape, widths: tuple[int, int]) -> bytes:
-    return proof_of(TALLY, Context(_graph(*widths), shape, Ledger()), witness=Tensors(tensors))
+    return proof_of(TALLY, Context(_graph(*widths), shape, Ledger()), witness=tensors)
 
 
 @pytest.mark.parametrize(("steps", "batch"), SHAPES)

@@ -13,7 +13,6 @@ from field_oracle import P, equality, pair, random_pairs
 from relation_oracle import (
     BIAS_SHIFT,
     Segment,
-    Tensors,
     copy,
     false_claims,
     graph,
@@ -398,7 +397,7 @@ def batch_proof(
 ) -> tuple[bytes, list[DatasetClaim]]:
     log_records = (columns.shape[1] - 1).bit_length()
     context = Context(graph(), shape, ledger, log_records=log_records, order=order)
-    proof = proof_of(BATCH, context, witness=Tensors({}), columns={"inputs": columns})
+    proof = proof_of(BATCH, context, witness={}, columns={"inputs": columns})
     return proof, context.dataset
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from relation_oracle import (
-    Tensors,
     copy,
     false_claims,
     proof_of,
@@ -133,7 +132,7 @@ def given(case: str, ledger: Ledger) -> tuple[UnitMap, Context]:
 
 def prove(case: str, cells: dict[str, NDArray[np.int64]], ledger: Ledger) -> bytes:
     op, context = given(case, ledger)
-    return proof_of(op, context, witness=Tensors(cells))
+    return proof_of(op, context, witness=cells)
 
 
 def verify(case: str, proof: bytes, ledger: Ledger) -> None:

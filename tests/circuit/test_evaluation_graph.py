@@ -16,7 +16,7 @@ from zktrain.operations.base import StepGraph, name_of
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import dry
-from zktrain.prover.witness import SegmentWitness
+from zktrain.prover.witness import RunWitness
 from zktrain.tables import TABLES
 
 
@@ -106,7 +106,7 @@ def test_the_table_admits_the_first_of_the_largest_only(logits: list[int]) -> No
     for chosen in np.ndindex(2, 2, 2):
         h = np.zeros((1, 4, 4), dtype=np.uint8)
         h[0, 0, :width] = chosen
-        witness = SegmentWitness(graph, shape, {"z1": z, "h": h})
+        witness = RunWitness(graph, shape, {"z1": z, "h": h})
         d = witness.tensor("d")
         cells = zip(d[0, 0].tolist(), h[0, 0].tolist(), strict=True)
         if all(cell in rows for cell in cells) and not witness.tensor("chosen")[0, 0]:
@@ -121,7 +121,7 @@ def test_padded_predictions_are_in_no_row() -> None:
     graph = build_evaluation((Layer("fc1", 2, 3, "w", None, False),), FixedPoint())
     z, h = (np.zeros((1, 2, 4), dtype=kind) for kind in (np.int16, np.uint8))
     z[0, 0, :3], h[0, 0, 1], h[0, 0, 3] = (4, 9, 5), 1, 1
-    d = SegmentWitness(graph, Shape(1, 2), {"z1": z, "h": h}).tensor("d")
+    d = RunWitness(graph, Shape(1, 2), {"z1": z, "h": h}).tensor("d")
     assert d[0, 0, 3] == 1 and not _in_table(1, 1)
     assert _in_table(0, 1) and _in_table(0, 0) and _in_table(MAX_SPREAD, 0)
     assert not _in_table(MAX_SPREAD + 1, 0) and not _in_table(-1, 0)

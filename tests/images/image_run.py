@@ -41,7 +41,7 @@ from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Training
 from zktrain.prover.dataset.commitment import commit_records
 from zktrain.prover.protocol import proof as prover_proof
-from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables import TABLES
 from zktrain.training import interpreter, witness
 from zktrain.training.witness import segment_witness
@@ -143,7 +143,7 @@ def records(name: str) -> Records:
     return Records(inputs.astype(np.uint8), labels, CLASSES, name)
 
 
-def forged_counts(statement: Statement, own: SegmentWitness) -> Tensors:
+def forged_counts(statement: Statement, own: RunWitness) -> Tensors:
     """Multiplicities as far as the looked-up values are in their tables."""
     counts: Tensors = {}
     for entry in statement.entries:
@@ -230,11 +230,11 @@ class Attempt:
         """The published weights."""
         return trained_weights(self.circuit, self.start, self.end)
 
-    def witness(self, statement: Statement) -> SegmentWitness:
+    def witness(self, statement: Statement) -> RunWitness:
         shape = statement.shape
         order = batch_indices(self.circuit.order_seed, RECORDS, BATCH, 0, self.steps)
-        batches = batch_tensors(shape, self.records.inputs, self.records.labels, CLASSES, order)
-        return SegmentWitness(statement.graph, shape, {**self.tensors, **batches})
+        batches = batch_tensors(self.records.inputs, self.records.labels, CLASSES, order)
+        return RunWitness(statement.graph, shape, {**self.tensors, **batches})
 
     def prove(self) -> bytes:
         """As a prover to whom the graph is the one that he lies about, but not what is padded."""

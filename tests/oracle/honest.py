@@ -25,7 +25,7 @@ from zktrain.prover.protocol import closing as prover_closing
 from zktrain.prover.protocol import segment as prover_segment
 from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import expand
-from zktrain.prover.witness import SegmentWitness, batch_tensors
+from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.training.trainer import train
 from zktrain.training.weight_file import write_weights
 from zktrain.training.witness import segment_witness
@@ -100,8 +100,8 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
         )
         assert digest(after) == digest(weights), f"segment {number} ends in other weights"
         order = statement.order(number)
-        batches = batch_tensors(shape, data.inputs, data.labels, circuit.classes, order)
-        witness = SegmentWitness(circuit.graph(), shape, {**arrays, **batches})
+        batches = batch_tensors(data.inputs, data.labels, circuit.classes, order)
+        witness = RunWitness(circuit.graph(), shape, {**arrays, **batches})
         proof, claims = prover_segment.prove(
             statement, header, witness, dataset.columns, start, end,
             blinding=dataset.blinding, fixed=fixed,

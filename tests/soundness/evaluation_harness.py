@@ -31,7 +31,7 @@ from zktrain.protocol.proof import evaluated_weights
 from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Evaluation
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
-from zktrain.prover.witness import batch_tensors
+from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.training.evaluation import confusion, evaluation_witness
 
 Tensors = dict[str, NDArray[Any]]
@@ -114,9 +114,11 @@ def statement(counts: Counts | None = None, *, hiding: bool = False, negative: b
     used, data = weights(negative=negative), dataset(hiding=hiding)
     task = Evaluation(circuit(), digest(used), tuple(map(tuple, given.tolist())))
     statement = Statement(task, data.header, 80 if hiding else 100, hiding)
-    shape, order = statement.shape, task.order(data.header)
     arrays = evaluation_witness(circuit(), used, records(), 0, RECORDS)
-    arrays |= batch_tensors(shape, records().inputs, records().labels, WIDTHS[-1], order)
+    rows, order = records(), task.order(data.header)
+    batches = batch_tensors(rows.inputs, rows.labels, WIDTHS[-1], order)
+    witness = RunWitness(statement.graph, statement.shape, batches)
+    arrays |= {name: witness.tensor(name) for name in batches}
     return Run(statement, arrays, evaluated_weights(used), data)
 
 

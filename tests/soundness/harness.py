@@ -45,7 +45,7 @@ from zktrain.protocol.tasks import Training as Task
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
 from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.randomness import expand
-from zktrain.prover.witness import SegmentWitness
+from zktrain.prover.witness import RunWitness
 from zktrain.tables import TABLES
 from zktrain.tables.exp import exp_table
 from zktrain.tables.sigmoid import sigmoid_table
@@ -275,9 +275,9 @@ def honest(loss: str, *, hiding: bool = False) -> Run:
     return conceal(honest(loss)) if hiding else train(loss)
 
 
-def witness_of(run: Run, tensors: Tensors) -> SegmentWitness:
+def witness_of(run: Run, tensors: Tensors) -> RunWitness:
     """As the prover takes them."""
-    return SegmentWitness(run.statement.graph, run.statement.shape, dict(tensors))
+    return RunWitness(run.statement.graph, run.statement.shape, dict(tensors))
 
 
 def forged_counts(run: Run, tensors: Tensors) -> dict[str, NDArray[np.int64]]:

@@ -139,6 +139,12 @@ def _add_outer(y0, y1, s0, s1, x0, x1):  # type: ignore[no-untyped-def]
         _axpy(y0[at : at + width], y1[at : at + width], s0[row], s1[row], x0, x1)
 
 
+def outer(high: ExtVec, low: ExtVec) -> ExtVec:
+    """``high[h] low[l]`` for all ``(h, l)``, flat."""
+    repeated = np.ascontiguousarray(np.repeat(high, low.shape[1], axis=1))
+    return product(repeated, np.ascontiguousarray(np.tile(low, high.shape[1])))
+
+
 def add_scaled_rows(target: ExtVec, factor: Ext, vector: ExtVec) -> None:
     """:func:`add_scaled` on the calling thread."""
     _axpy(target[0], target[1], *_pair(factor), vector[0], vector[1])

@@ -162,8 +162,6 @@ def _scatter(index, t0, t1, target0, target1):  # type: ignore[no-untyped-def]
         target1[k] = add(target1[k], t1[i])
 
 
-def scatter(index: NDArray[np.int64], values: ExtVec, size: int) -> ExtVec:
-    """``out[index[i]] += values[i]``, shape ``(2, size)``."""
-    out = np.zeros((2, size), dtype=np.uint64)
+def scatter(index: NDArray[np.int64], values: ExtVec, out: ExtVec) -> None:
+    """``out[index[i]] += values[i]``, ``out`` of shape ``(2, size)``."""
     _scatter(index.reshape(-1), values[0], values[1], out[0], out[1])
-    return out

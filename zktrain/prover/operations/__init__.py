@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...operations import OPERATIONS
 from ...operations.base import Context, Operation
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness
+from .base import Given, Tensors
 
 
 class Twin(Protocol):
@@ -23,8 +23,8 @@ class Twin(Protocol):
         """Send what ``verify`` receives."""
         ...
 
-    def values(self, op: Any, witness: Witness) -> NDArray[Any]:
-        """The padded integers of the output."""
+    def values(self, op: Any, tensors: Tensors) -> NDArray[Any]:
+        """The padded integers of the output in a range."""
         ...
 
 

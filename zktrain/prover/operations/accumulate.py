@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
+from ...arguments.tensors import log_grid
 from ...field import extension as ext
 from ...field.extension import Ext
 from ...operations import Accumulate
 from ...operations.base import Context
-from ..arguments import sumcheck
+from ..arguments import pairs, sumcheck
+from ..ranges import Range
 from ..transcript.channel import ProverChannel
 from .base import Given
+from .matrix import CONTRACTED
 
 
 def prove(op: Accumulate, channel: ProverChannel, context: Context, given: Given) -> None:
     claims, powers, _ = op.gather(channel.challenger, context)
-    activation, error = map(given.witness.operand, (op.activation, op.error))
-    batch = 1 << op.samples(context)
-    terms = []
-    for power, (bias, claim) in zip(powers, claims, strict=True):
-        if bias:
-            a = np.zeros((2, activation.steps * batch), dtype=np.uint64)
-            a[0] = 1 << op.bias_shift
-        else:
-            a = activation.over_units(claim.row)
-        e = error.over_units(claim.column)
-        decay = np.ascontiguousarray(np.repeat(ext.scale(claim.decay, power), batch, axis=1))
-        terms.append((decay, a, e))
-    machine = sumcheck.ProductMachine(terms)
+    places = log_grid(context.tensor(op.error))
+
+    def factors(at: Range) -> Iterator[pairs.Pair]:
+        view = given.witness.view(at)
+        activation, error = map(view.operand, (op.activation, op.error))
+        for bias, claim in claims:
+            a = 1 << op.bias_shift if bias else activation.over_units(claim.row)
+            yield a, error.over_units(claim.column)
+
+    def block(at: Range) -> pairs.Block:
+        first = at.first(context.shape) << places
+        return pairs.Block(first, at.count << places, lambda: factors(at))
+
+    machine = pairs.PairMachine(
+        [
+            [pairs.StepWeight(ext.scale(claim.decay, power))]
+            for power, (_, claim) in zip(powers, claims, strict=True)
+        ],
+        [block(at) for at in given.witness.ranges(op.inputs(), CONTRACTED << places)],
+        op.samples(context),
+        context.shape.log_steps,
+        given.witness.memory,
+    )
     point = sumcheck.prove(channel, op.label, machine)
     sent: list[Ext] = []
     for (bias, claim), (_, at_row, at_column) in zip(claims, machine.finals(), strict=True):

@@ -9,31 +9,52 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments.tensors import Shape
+from ...arguments.tensors import Shape, Tensor
 from ...field.extension import Ext, Point
-from ...operations.base import StepGraph
 from ..operands import Operand
+from ..ranges import Range
 
 
-class Witness(Protocol):
-    """The prover's integer tensors, padded, committed or computed from committed ones."""
+class Tensors(Protocol):
+    """The prover's integer tensors of a range, padded: committed, or computed from such."""
 
     @property
-    def graph(self) -> StepGraph:
-        """What the tensors are."""
+    def at(self) -> Range:
+        """The range."""
         ...
 
     @property
     def shape(self) -> Shape:
-        """Steps and samples."""
+        """Steps and samples of the run."""
+        ...
+
+    def described(self, name: str) -> Tensor:
+        """The tensor as the graph has it."""
         ...
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """Shape ``(2^log_steps, 2^log_batch[, 2^log_width])``."""
+        """Shape ``at.dims``."""
         ...
 
     def operand(self, name: str) -> Operand:
         """The tensor as a factor of a matrix product, in memory or not."""
+        ...
+
+
+class Witness(Protocol):
+    """The prover's tensors of a run, range by range; cells beyond its steps are 0."""
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that proofs may take besides; messages do not depend on it."""
+        ...
+
+    def ranges(self, names: tuple[str, ...], tables: int = 0) -> list[Range]:
+        """Cut so that these tensors fit, and ``tables`` bytes per sample besides."""
+        ...
+
+    def view(self, at: Range) -> Tensors:
+        """The tensors of one range."""
         ...
 
     def evaluate(self, name: str, point: Point) -> Ext:

@@ -13,6 +13,9 @@ from ..kernels.training import scatter
 from ..transcript.channel import ProverChannel
 from .base import Given
 
+AT_ONCE = 1 << 18
+"""Samples whose weights are computed at once."""
+
 
 def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> None:
     shape = context.shape
@@ -25,13 +28,12 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     terms = []
     for power, (point, _) in zip(weights, claims, strict=True):
         i, b, t = shape.split(point)
-        steps = kf.eq_table(t, power)[:, : shape.steps]
-        samples = kf.eq_table(b)[:, : shape.batch]
-        weight = kf.product(
-            np.ascontiguousarray(np.repeat(steps, shape.batch, axis=1)),
-            np.ascontiguousarray(np.tile(samples, shape.steps)),
-        )
-        selector = scatter(context.order, weight, size)
+        steps, samples = kf.eq_table(t, power), kf.eq_table(b)[:, : shape.batch]
+        selector = np.zeros((2, size), dtype=np.uint64)
+        at_once = max(1, AT_ONCE // shape.batch)
+        for first in range(0, shape.steps, at_once):
+            here = slice(first, min(shape.steps, first + at_once))
+            scatter(context.order[here], kf.outer(steps[:, here], samples), selector)
         units = kf.eq_table(i)
         cells = kf.contract_first(columns, np.ascontiguousarray(units[:, : columns.shape[0]]))
         terms.append((selector, np.pad(cells, ((0, 0), (0, size - cells.shape[1])))))

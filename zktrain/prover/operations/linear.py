@@ -12,7 +12,7 @@ from ...field.extension import Ext, Point
 from ...operations import Linear
 from ...operations.base import Context
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness, smallest
+from .base import Given, Tensors, smallest
 
 
 def prove(op: Linear, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -25,13 +25,12 @@ def prove(op: Linear, channel: ProverChannel, context: Context, given: Given) ->
     op.reduce(context, send)
 
 
-def values(op: Linear, witness: Witness) -> NDArray[Any]:
-    graph, shape = witness.graph, witness.shape
-    output = graph.tensor(op.output)
-    out = np.zeros(shape.dims(output), dtype=np.int64)
-    out[shape.real(output)] = op.constant
+def values(op: Linear, tensors: Tensors) -> NDArray[Any]:
+    at, output = tensors.at, tensors.described(op.output)
+    out = np.zeros(at.dims(output), dtype=np.int64)
+    out[at.real(tensors.shape, output)] = op.constant
     for coefficient, name in op.terms:
-        term, own = witness.tensor(name), graph.tensor(name)
+        term, own = tensors.tensor(name), tensors.described(name)
         if own.axes == output.axes:
             out += coefficient * term.astype(np.int64)
             continue

@@ -2,84 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...field.extension import Ext, ExtVec, from_base
+from ...arguments.tensors import log_cells
+from ...field.extension import from_base
 from ...operations import Product
 from ...operations.base import Context
-from ..arguments import sumcheck
+from ..arguments import pairs, sumcheck
 from ..kernels import field as kf
 from ..kernels import integer_products
+from ..ranges import Range
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness, smallest
+from .base import Given, Tensors, smallest
 
 
 def prove(op: Product, channel: ProverChannel, context: Context, given: Given) -> None:
     claims = context.ledger.of(op.output)
-    batched = channel.challenger.powers(f"{op.label}/gamma", len(claims))  # V -> P
-    weight = None
-    for (point, _), power in zip(claims, batched, strict=True):
-        if weight is None:
-            weight = kf.eq_table(point, power)
-        else:
-            kf.add_eq_table(weight, point, power)
-    if weight is None:
+    powers = channel.challenger.powers(f"{op.label}/gamma", len(claims))  # V -> P
+    if not claims:
         return
-    left, right = (given.witness.tensor(name).reshape(-1) for name in (op.left, op.right))
-    machine = _Machine(weight, left, right)
+    weights = [
+        pairs.EqWeight(point, power) for (point, _), power in zip(claims, powers, strict=True)
+    ]
+    shape, cells = context.shape, log_cells(context.tensor(op.output))
+
+    def block(at: Range) -> pairs.Block:
+        return pairs.Block(at.first(shape) << cells, at.count << cells, lambda: factors(at))
+
+    def factors(at: Range) -> Iterator[pairs.Pair]:
+        view = given.witness.view(at)
+        left, right = (view.tensor(name).reshape(-1) for name in (op.left, op.right))
+        if integer_products.fit(left, right):
+            yield left, right
+        else:
+            yield from_base(kf.to_field(left)), from_base(kf.to_field(right))
+
+    machine = pairs.PairMachine(
+        [weights],
+        [block(at) for at in given.witness.ranges((op.left, op.right), TABLES << cells)],
+        shape.log_batch + cells,
+        shape.log_steps,
+        given.witness.memory,
+    )
     point = sumcheck.prove(channel, op.label, machine)
-    _, a, b = machine.finals()
+    _, a, b = machine.finals()[0]
     channel.send(f"{op.label}/factors", [a, b])  # P -> V
     context.ledger.add(op.left, point, a)
     context.ledger.add(op.right, point, b)
 
 
-class _Machine:
-    """``sum_x weight(x) left(x) right(x)``, in integers until the first variable is bound."""
-
-    degree = 3
-
-    def __init__(self, weight: ExtVec, left: NDArray[Any], right: NDArray[Any]) -> None:
-        self.rounds = (left.shape[0] - 1).bit_length()
-        self._integers: tuple[ExtVec, NDArray[Any], NDArray[Any]] | None = None
-        self._machine: sumcheck.ProductMachine | None = None
-        if self.rounds and integer_products.fit(left, right):
-            self._integers = (weight, left, right)
-            return
-        tables = (from_base(kf.to_field(column)) for column in (left, right))
-        self._machine = sumcheck.ProductMachine([(weight, *tables)])
-
-    def message(self) -> list[Ext]:
-        if self._integers is not None:
-            return integer_products.round_message(*self._integers)
-        return self._tables.message()
-
-    def bind(self, challenge: Ext) -> None:
-        if self._integers is None:
-            self._tables.bind(challenge)
-            return
-        weight, *columns = self._integers
-        folded = [integer_products.fold(column, challenge) for column in columns]
-        self._integers = None
-        self._machine = sumcheck.ProductMachine([(kf.fold(weight, challenge), *folded)])
-
-    @property
-    def _tables(self) -> sumcheck.ProductMachine:
-        if self._machine is None:
-            raise RuntimeError("the first variable is not bound yet")
-        return self._machine
-
-    def finals(self) -> tuple[Ext, ...]:
-        """Weight and both factors at the point."""
-        return self._tables.finals()[0]
+TABLES = 12
+"""Bytes per cell of both factors after two rounds, and while they are bound."""
 
 
-def values(op: Product, witness: Witness) -> NDArray[Any]:
+def values(op: Product, tensors: Tensors) -> NDArray[Any]:
     """Where one factor is a bit, the result fits the other's type."""
-    left, right = witness.tensor(op.left), witness.tensor(op.right)
+    left, right = tensors.tensor(op.left), tensors.tensor(op.right)
     if min(left.dtype.itemsize, right.dtype.itemsize) > 1:
         return smallest(np.multiply(left, right, dtype=np.int64))
     wide = left if left.dtype.itemsize > right.dtype.itemsize else right

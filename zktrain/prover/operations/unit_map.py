@@ -19,8 +19,9 @@ from ...operations.maps import Before, Reorder, Steps, Window
 from ...operations.unit_map import cells, orders, position, row_major
 from ..arguments import sumcheck
 from ..kernels import field as kf
+from ..kernels.field import outer
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness, smallest
+from .base import Given, Tensors, smallest
 
 
 def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -28,11 +29,10 @@ def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -
     weights = channel.challenger.powers(f"{op.label}/gamma", len(claims))  # V -> P
     if not claims:
         return
-    tensor = given.witness.tensor(op.source)
+    tables = _contracted(op, context, given, [point for point, _ in claims])
     terms = []
-    for power, (point, _) in zip(weights, claims, strict=True):
+    for power, (point, _), table in zip(weights, claims, tables, strict=True):
         cell = context.shape.split(point)[0]
-        table = _contract(tensor, op, context, point)
         terms.append((_selector(op, context, cell, power), table))
     machine = sumcheck.ProductMachine(terms)
     s = sumcheck.prove(channel, op.label, machine)
@@ -41,15 +41,34 @@ def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -
     op.add(context, s, values)
 
 
-def _contract(tensor: NDArray[Any], op: UnitMap, context: Context, point: Point) -> ExtVec:
-    """The source with all variables bound but the summed ones."""
-    cell, b, t = context.shape.split(point)
-    summed = op.summed(context.tensor(op.source))
-    at = op.source_cell(context, cell, ())
-    low, high = at[: summed.start], at[summed.start :] + b + t
-    rows = tensor.reshape(1 << len(high), -1)
-    found = kf.contract_first(rows, kf.eq_table(high)).reshape(2, -1, 1 << len(low))
-    return np.ascontiguousarray(ext.total(ext.mul(found, kf.eq_table(low)[:, None, :])))
+def _contracted(op: UnitMap, context: Context, given: Given, points: list[Point]) -> list[ExtVec]:
+    """The source with all variables bound but the summed ones, for every point."""
+    shape, source = context.shape, context.tensor(op.source)
+    summed = op.summed(source)
+    rows = 1 << (log_cells(source) - summed.stop)
+    lows, samples, steps = [], [], []
+    for point in points:
+        cell, b, t = shape.split(point)
+        at = op.source_cell(context, cell, ())
+        lows.append(kf.eq_table(at[: summed.start]))
+        samples.append(kf.eq_table(at[summed.start :] + b))
+        steps.append(kf.eq_table(t))
+    totals = [np.zeros((2, 1 << summed.stop), dtype=np.uint64) for _ in points]
+    for here in given.witness.ranges((op.source,), CONTRACTED * rows):
+        cells = given.witness.view(here).tensor(op.source).reshape(-1, 1 << summed.stop)
+        part = slice(here.sample * rows, (here.sample + here.samples) * rows)
+        for low, high, total in zip(samples, steps, totals, strict=True):
+            weight = outer(high[:, here.step : here.step + here.steps], low[:, part])
+            total[...] = ext.add(total, kf.contract_first(cells, weight))
+    out = []
+    for low, total in zip(lows, totals, strict=True):
+        found = total.reshape(2, -1, low.shape[1])
+        out.append(np.ascontiguousarray(ext.total(ext.mul(found, low[:, None, :]))))
+    return out
+
+
+CONTRACTED = 96
+"""Bytes for every row of a sample that is contracted."""
 
 
 def _selector(op: UnitMap, context: Context, cell: Point, factor: Ext) -> ExtVec:
@@ -117,11 +136,11 @@ def _add_at(table: ExtVec, index: NDArray[np.int64], values: ExtVec) -> None:
         table[:, place] = gl.add(table[:, place], values[:, order[at + turn]])
 
 
-def values(op: UnitMap, witness: Witness) -> NDArray[Any]:
-    source, output = witness.graph.tensor(op.source), witness.graph.tensor(op.output)
+def values(op: UnitMap, tensors: Tensors) -> NDArray[Any]:
+    source, output = tensors.described(op.source), tensors.described(op.output)
     every = (slice(None), slice(None))  # padded steps and samples too
-    real = witness.tensor(op.source)[every + witness.shape.real(source)[2:]]
+    real = tensors.tensor(op.source)[every + tuple(map(slice, source.axes))]
     found = apply_map(op.map, real, source, output)
-    out = np.zeros(witness.shape.dims(output), dtype=found.dtype)
-    out[every + witness.shape.real(output)[2:]] = found
+    out = np.zeros(tensors.at.dims(output), dtype=found.dtype)
+    out[every + tuple(map(slice, output.axes))] = found
     return smallest(out)

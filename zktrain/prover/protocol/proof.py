@@ -32,13 +32,13 @@ from ..dataset.commitment import CommittedDataset
 from ..kernels import field as kf
 from ..operations.base import Given
 from ..randomness import Randomness, system
-from ..witness import SegmentWitness
+from ..witness import RunWitness
 from . import walk
 
 
 def prove(
     statement: Statement,
-    witness: SegmentWitness,
+    witness: RunWitness,
     dataset: CommittedDataset,
     public: Padded,
     *,
@@ -92,9 +92,7 @@ def prove(
     return channel.proof()
 
 
-def _lookup_values(
-    witness: SegmentWitness, shape: Shape, entry: lookup.Entry
-) -> prover_lookup.Values:
+def _lookup_values(witness: RunWitness, shape: Shape, entry: lookup.Entry) -> prover_lookup.Values:
     columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
     if entry.indicator is not None:
         tensor = witness.tensor(entry.columns[0])
