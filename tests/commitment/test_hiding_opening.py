@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zktrain.commitment import opening
 from zktrain.commitment.hiding import Layout, verifier_channel
 from zktrain.commitment.packing import Claim, Packing, Term, pack
-from zktrain.commitment.parameters import carried_tail_for
+from zktrain.commitment.parameters import Shape, carried_tail_for
 from zktrain.errors import HiddenMismatch, OpeningMismatch, ZktrainError
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO, Ext
@@ -117,8 +117,9 @@ def test_carried_tails_of_all_shapes_occur() -> None:
         for openings in (1, 4, 30):
             tail = carried_tail_for(lane_log, BITS, openings)
             if tail <= 1 << lane_log:
-                level = opening.plan(lane_log, 3, BITS, tail, True).levels[1]
-                shapes.add((level.zeros, level.carried > 0))
+                plan = opening.plan((Shape(lane_log, 3, tail),), lane_log + 3, BITS, True)
+                part = plan.deeper[0].parts[1]
+                shapes.add((part.short, part.lane_log > 0))
     assert shapes >= {(True, False), (False, True)}
 
 

@@ -69,14 +69,16 @@ def test_total_log_is_what_packing_takes(tensors: list[tuple[str, int, int]]) ->
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8))
-def test_commitments_stand_side_by_side(lane_counts: list[int]) -> None:
-    packings = [Packing((), 10 + n, 10) for n in lane_counts]
-    offsets, row_log = arrange(packings)
-    lanes = sorted((o, o + (1 << n)) for o, n in zip(offsets, lane_counts, strict=True))
-    assert all(stop <= start for (_, stop), (start, _) in pairwise(lanes))
-    assert all(o % (1 << n) == 0 for o, n in zip(offsets, lane_counts, strict=True))
-    total = sum(1 << n for n in lane_counts)
-    assert 1 << row_log >= total > (1 << row_log) // 2
+def test_commitments_stand_side_by_side(sizes: list[int]) -> None:
+    """Whatever their lanes are."""
+    packings = [Packing((), 10 + n, 10 + n // 2) for n in sizes]
+    offsets, log_size = arrange(packings)
+    places = list(zip(offsets, [1 << p.log_size for p in packings], strict=True))
+    ends = sorted((first, first + size) for first, size in places)
+    assert all(stop <= start for (_, stop), (start, _) in pairwise(ends))
+    assert all(first % size == 0 for first, size in places)
+    total = sum(size for _, size in places)
+    assert 1 << log_size >= total > (1 << log_size) // 2
 
 
 def test_unknown_names_have_no_block() -> None:

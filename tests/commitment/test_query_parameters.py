@@ -11,6 +11,8 @@ from zktrain.commitment import ligero
 from zktrain.commitment.parameters import (
     RATE_SLACK,
     SCHEME,
+    Plan,
+    Shape,
     _agreeing,
     carried_tail_for,
     fold_bits,
@@ -21,6 +23,19 @@ from zktrain.commitment.parameters import (
 
 P = 2**64 - 2**32 + 1
 SIZES = [(10, 0), (10, 6), (11, 3), (12, 6), (13, 1), (16, 6), (18, 6), (19, 7), (22, 6), (26, 6)]
+
+
+def plan_of(
+    lane_log: int,
+    row_log: int,
+    bits: float,
+    tail: int = 0,
+    hiding: bool = False,
+    rate_log: int = 1,
+) -> Plan:
+    """Of one commitment."""
+    shape = Shape(lane_log, row_log, tail, rate_log)
+    return plan((shape,), lane_log + row_log, bits, hiding)
 
 
 def rates(rate_log: int, levels: int) -> list[int]:
@@ -73,7 +88,7 @@ def test_every_level_meets_the_bits_and_no_query_is_to_spare(
 ) -> None:
     """With its work, which is twenty bits."""
     bound = Fraction(1, 2**bits)
-    for level in plan(lane_log, row_log, bits, rate_log=SCHEME.rate_log).levels:
+    for level in plan_of(lane_log, row_log, bits, rate_log=SCHEME.rate_log).levels:
         assert level.work_bits == 20
         work = 2**level.work_bits
         assert survivors(level.code_log, level.message_log, level.queries) / work <= bound
@@ -82,7 +97,7 @@ def test_every_level_meets_the_bits_and_no_query_is_to_spare(
 
 def test_fractions_of_a_bit_count() -> None:
     for bits in (104.25, 104.5, 104.75):
-        for level in plan(18, 6, bits, rate_log=SCHEME.rate_log).levels:
+        for level in plan_of(18, 6, bits, rate_log=SCHEME.rate_log).levels:
             sizes = level.code_log, level.message_log
             left = exact_bits(survivors(*sizes, level.queries)) + level.work_bits
             short = exact_bits(survivors(*sizes, level.queries - 1)) + level.work_bits
@@ -92,18 +107,20 @@ def test_fractions_of_a_bit_count() -> None:
 @pytest.mark.parametrize(("lane_log", "row_log"), SIZES)
 @pytest.mark.parametrize("rate_log", [1, 2])
 def test_levels_fit_together(lane_log: int, row_log: int, rate_log: int) -> None:
-    made = plan(lane_log, row_log, 104, rate_log=rate_log)
-    assert made.levels[0].message_log == lane_log and made.levels[0].fold_log == row_log
+    made = plan_of(lane_log, row_log, 104, rate_log=rate_log)
+    assert made.levels[0].message_log == lane_log and made.levels[0].variables == row_log
     assert made.positions == made.levels[0].queries
     found = [level.code_log - level.message_log for level in made.levels]
     assert found == rates(rate_log, len(found))
     for number, level in enumerate(made.levels):
         assert level.queries <= 1 << level.code_log
         if number:
-            assert level.message_log + level.fold_log == made.levels[number - 1].message_log
-            assert 1 <= level.fold_log <= 4
-    assert made.clear_log == made.levels[-1].message_log
-    assert 9 <= made.clear_log <= 11
+            assert level.message_log + level.variables == made.levels[number - 1].message_log
+            assert 1 <= level.variables <= 4
+            assert [part.lane_log for part in level.parts] == [level.variables]
+    (clear_log,) = made.clear
+    assert clear_log == made.levels[-1].message_log
+    assert 9 <= clear_log <= 11
 
 
 @pytest.mark.parametrize("lane_log", [12, 13, 16, 20])
@@ -114,10 +131,10 @@ def test_a_tail_is_as_long_as_what_is_opened_and_its_code_as_short_as_may_be(
     """Four openings, of a commitment and as its plan has them, in exact numbers."""
     bits_drawn = bits - SCHEME.work_bits
     tail = carried_tail_for(lane_log, bits_drawn, 4, SCHEME.rate_log)
-    made = plan(lane_log, 3, bits, tail, True, SCHEME.rate_log)
+    made = plan_of(lane_log, 3, bits, tail, True, SCHEME.rate_log)
     level = made.levels[0]
     assert tail & (tail - 1) == 0 and level.tail == tail
-    half = plan(lane_log, 3, bits, tail // 2, True, SCHEME.rate_log)
+    half = plan_of(lane_log, 3, bits, tail // 2, True, SCHEME.rate_log)
     assert 4 * made.positions <= tail and 4 * half.positions > tail // 2
     rho = Fraction((1 << lane_log) + tail, 1 << level.code_log)
     allowed = Fraction(11, 10) / 2**SCHEME.rate_log
@@ -128,23 +145,23 @@ def test_a_tail_is_as_long_as_what_is_opened_and_its_code_as_short_as_may_be(
 
 def test_work_alone_may_be_enough() -> None:
     """Then nothing is drawn; no statement asks for so few bits."""
-    made = plan(12, 3, 15.0, rate_log=2)
+    made = plan_of(12, 3, 15.0, rate_log=2)
     assert [level.queries for level in made.levels] == [0] * len(made.levels)
 
 
 @pytest.mark.parametrize(("lane_log", "row_log"), [(20, 6), (22, 6), (24, 7), (26, 7)])
 def test_published_query_counts_of_large_sizes(lane_log: int, row_log: int) -> None:
     """84 bits and 20 of work at rates 1/4, 1/8, 1/16 while the code is long."""
-    levels = plan(lane_log, row_log, 104, rate_log=2).levels
+    levels = plan_of(lane_log, row_log, 104, rate_log=2).levels
     assert [level.queries for level in levels[:2]] == [124, 102]
     assert levels[2].queries in (92, 93)
 
 
 @pytest.mark.parametrize("bits", [20.0, 104.0])
 def test_plans_do_not_depend_on_earlier_calls(bits: float) -> None:
-    first = plan(14, 6, bits)
+    first = plan_of(14, 6, bits)
     plan.cache_clear()
-    assert plan(14, 6, bits) == first
+    assert plan_of(14, 6, bits) == first
 
 
 @pytest.mark.parametrize("code_log", [9, 14, 20, 28])
@@ -163,7 +180,7 @@ def test_folding_work_is_as_little_as_will_do(
     """Two bits more than queries, or 28 bits of work; none where nothing is folded."""
     if hiding and lane_log < 12:
         pytest.skip("lanes of hiding commitments are longer")
-    made = plan(lane_log, row_log, bits, hiding=hiding, rate_log=2)
+    made = plan_of(lane_log, row_log, bits, hiding=hiding, rate_log=2)
     nonces = len(made.levels)
     for level in made.levels:
         work, error = level.fold_work_bits, Fraction(max(1, level.folds) << level.code_log, P**2)

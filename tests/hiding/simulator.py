@@ -79,23 +79,26 @@ def uniform_tree(depth: int, indices: Sequence[int], width: int) -> SimulatedTre
     return SimulatedTree(depth, positions, system().cells(len(positions), width))
 
 
-def positions(seed: str, plan: Plan) -> list[int]:
-    """Where level 0 will be opened."""
-    level = plan.levels[0]
-    return Frozen(seed).distinct_indices("opening/positions", level.queries, 1 << level.code_log)
+def positions(seed: str, plan: Plan) -> list[list[int]]:
+    """Where each commitment will be opened."""
+    return _drawn(Frozen(seed), plan)
+
+
+def _drawn(oracle: Frozen, plan: Plan) -> list[list[int]]:
+    return [
+        oracle.distinct_indices("opening/positions", level.queries, 1 << level.code_log)
+        for level in plan.commitments
+    ]
 
 
 def plan_opening(seed: str, plan: Plan, trees: Sequence[SimulatedTree]) -> Planned:
     """Messages of an opening of two levels whose commitments are these trees."""
-    if len(plan.levels) != 2:
+    if len(plan.deeper) != 1:
         raise ValueError("levels in clear are not made up")
-    random, oracle, level = system(), Frozen(seed), plan.levels[1]
+    random, oracle, level = system(), Frozen(seed), plan.deeper[0]
     planned: Planned = {name: deque() for name in ("rows", "path", "root", "clear", "tail")}
 
-    at = oracle.distinct_indices(
-        "opening/positions", plan.levels[0].queries, 1 << plan.levels[0].code_log
-    )
-    for tree in trees:
+    for tree, at in zip(trees, _drawn(oracle, plan), strict=True):
         planned["rows"].append(encoded(tree.rows(at)))
         planned["path"] += tree.path(at)
 

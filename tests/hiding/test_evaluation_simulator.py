@@ -89,7 +89,7 @@ def _dataset(circuit: Circuit) -> tuple[SimulatedTree, DatasetHeader]:
     bits = {"certificate": query_bits()}
     bits["closing"] = _statement(circuit, blank, "0" * 64).query_bits
     plans = {n: opening.level_plan([blank.packing()], b, hiding=True) for n, b in bits.items()}
-    at = [index for name, plan in plans.items() for index in positions(name, plan)]
+    at = [index for name, plan in plans.items() for index in positions(name, plan)[0]]
     depth = plans["closing"].levels[0].code_log
     tree = uniform_tree(depth, at, blank.packing().row_cells)
     return tree, replace(blank, merkle_root=tree.root)
@@ -116,7 +116,7 @@ def simulate(folder: Path, circuit: Circuit) -> tuple[Path, Path, str]:
     proofs, claims, bits = [], [], statement.query_bits
     for k, head in enumerate(statement.headers):
         plan = opening.level_plan(statement.packings(k), bits, hiding=True)
-        at = positions(f"segment {k}", plan)
+        (at,) = positions(f"segment {k}", plan)
         own = uniform_tree(plan.levels[0].code_log, at, statement.packing(k).row_cells)
         planned = plan_opening(f"segment {k}", plan, [own])
         planned["commitment"] = deque([own.root])

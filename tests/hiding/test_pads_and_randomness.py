@@ -263,7 +263,7 @@ def test_what_is_sent_without_a_pad(proofs: tuple[Proved, Proved], name: str) ->
     records = {f"batch/{source}/records" for source in ("inputs", "labels")}
     is_segment = name.startswith("segment")
     plan = _plan(proved, name)
-    below = sum(level.variables for level in plan.levels[2:])
+    below = sum(level.variables for level in plan.deeper[1:])
     scalars = Counter(label for label, _ in log.clear)
     assert scalars.pop("opening/fold/round", 0) == below
     has_products = name != "closing"
@@ -342,7 +342,7 @@ def _pads_bytes(layout: Layout | None, bits: float) -> int:
 
 def _mask_bytes(plan) -> int:  # type: ignore[no-untyped-def]
     """Mask, tails of level 1, salts."""
-    level = plan.levels[1]
+    level = plan.deeper[0]
     return 16 * ((1 << level.message_log) + level.tail * level.lanes + (1 << level.code_log))
 
 

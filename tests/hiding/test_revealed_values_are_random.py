@@ -166,10 +166,18 @@ TAILS, SALTS, PADS, PRODUCTS, MASK, LEVEL_TAILS, LEVEL_SALTS = range(7)
         TinyOpening(),
         TinyOpening(lane_log=5, sizes=((6, 3),)),
         TinyOpening(sizes=((4, 3), (4,))),
+        TinyOpening(sizes=((5, 3), (3,)), lane_logs=(5, 3)),
         TinyOpening(tail=8),
         TinyOpening(tail=2 * POSITIONS, seeds=("first", "second")),
     ],
-    ids=["one", "a level in clear", "two commitments", "a long tail", "opened twice"],
+    ids=[
+        "one",
+        "a level in clear",
+        "two commitments",
+        "lanes of two lengths",
+        "a long tail",
+        "opened twice",
+    ],
 )
 def test_an_opening_reveals_only_its_claim(case: TinyOpening) -> None:
     """The messages alone say nothing about the cells; together with the verifier's checks on their
@@ -184,7 +192,7 @@ def test_an_opening_reveals_only_its_claim(case: TinyOpening) -> None:
 def test_the_draws_of_an_opening(opened: Revealed) -> None:
     """The order that the tests below rely on."""
     case = TinyOpening()
-    level = case.plan.levels[1]
+    level = case.plan.deeper[0]
     assert [shape for _, _, shape in opened.draws] == [
         (3, POSITIONS),
         (1 << case.plan.levels[0].code_log, 2),

@@ -127,16 +127,16 @@ def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
     plans = [statement.opening_plan(k) for k in range(count)]
     boundaries = []
     for k in range(1, count):
-        both = positions(_name(k - 1), plans[k - 1]) + positions(_name(k), plans[k])
+        both = positions(_name(k - 1), plans[k - 1])[-1] + positions(_name(k), plans[k])[1]
         width = statement.boundary_packing().row_cells
-        boundaries.append(uniform_tree(plans[k].levels[0].code_log, both, width))
+        boundaries.append(uniform_tree(plans[k].commitments[1].code_log, both, width))
     roots = [bytes.fromhex(statement.initial), *(tree.root for tree in boundaries)]
     roots.append(bytes.fromhex(statement.final))
     previous = statement.digest
     for k, (first, steps) in enumerate(statement.segments):
         head = SegmentHeader(k, first, steps, roots[k], roots[k + 1], previous)
         depth, width = plans[k].levels[0].code_log, statement.packing(k).row_cells
-        own = uniform_tree(depth, positions(_name(k), plans[k]), width)
+        own = uniform_tree(depth, positions(_name(k), plans[k])[0], width)
         trees = [own, *boundaries[max(0, k - 1) : k + 1]]
         planned = plan_opening(_name(k), plans[k], trees)
         planned["commitment"] = deque([own.root])
@@ -171,7 +171,7 @@ def _simulated_dataset(circuit: Circuit, records: int) -> tuple[SimulatedTree, D
     blank = DatasetHeader(records, circuit.features, circuit.classes, bytes(32), OPENINGS)
     statement = Statement(circuit, blank, "0" * 64, "0" * 64, 4, 100, True)
     plans = {"certificate": certificate_plan(blank), "closing": statement.closing_plan}
-    at = [index for name, plan in plans.items() for index in positions(name, plan)]
+    at = [index for name, plan in plans.items() for index in positions(name, plan)[0]]
     depth = plans["closing"].levels[0].code_log
     tree = uniform_tree(depth, at, blank.packing().row_cells)
     return tree, replace(blank, merkle_root=tree.root)

@@ -70,9 +70,11 @@ def tiny_parameters(clear_log: int = 0, fold_log: int = 2) -> Iterator[None]:
 
 @dataclass
 class TinyOpening:
-    """Commitments to tensors of ``2^size`` cells each, opened together, once per seed."""
+    """Commitments to tensors of ``2^size`` cells each, opened together, once per seed;
+    ``lane_logs`` where their lanes differ in length."""
 
     lane_log: int = 4
+    lane_logs: tuple[int, ...] = ()
     sizes: tuple[tuple[int, ...], ...] = ((5, 3),)
     tail: int = POSITIONS
     seeds: tuple[str, ...] = ("a",)
@@ -89,8 +91,8 @@ class TinyOpening:
     def packings(self) -> list[Packing]:
         shapes = [(number, f"t{i}", size, 1 << size) for i, (number, size) in self._numbered]
         return [
-            pack([shape for at, *shape in shapes if at == number], self.lane_log, self.tail)
-            for number in range(len(self.sizes))
+            pack([shape for at, *shape in shapes if at == number], lane_log, self.tail)
+            for number, lane_log in enumerate(self.lane_logs or (self.lane_log,) * len(self.sizes))
         ]
 
     @property
@@ -157,7 +159,8 @@ class TinyOpening:
         return np.concatenate([c.revealed() for c in self.prove(witness, random)])
 
     def revealed(self) -> Revealed:
-        lengths = [1 << level.code_log for level in self.plan.levels[:2]]
+        levels = (*self.plan.commitments, *self.plan.deeper[:1])
+        lengths = [1 << level.code_log for level in levels]
         salts = [(length, SALT_CELLS) for length in lengths]
         return reveal(self._run, self.witness(), lambda draw: draw[2] in salts)
 

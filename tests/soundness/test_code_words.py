@@ -22,7 +22,7 @@ from patched import everywhere
 
 from zktrain.commitment import ligerito, ligero, merkle, parameters
 from zktrain.commitment.packing import Block, Packing
-from zktrain.commitment.parameters import Level, Plan
+from zktrain.commitment.parameters import Level, Plan, arrange_parts
 from zktrain.errors import CommitmentMismatch, HiddenMismatch, MalformedProof, OpeningMismatch
 from zktrain.field import extension as ext
 from zktrain.field import multilinear as ml
@@ -64,9 +64,11 @@ def _plan(levels: int, queries: int) -> Plan:
     """One or two levels of rates 1/2 and 1/4, the last of which opens ``queries`` positions."""
     first = Level(LANE_LOG, LANE_LOG + 1, FOLD, queries if levels == 1 else 4)
     if levels == 1:
-        return Plan((first,), LANE_LOG)
+        return Plan(LANE_LOG + FOLD, (first,), ())
     message = LANE_LOG - 1
-    return Plan((first, Level(message, message + 2, 1, queries)), message)
+    parts = arrange_parts([LANE_LOG], message)
+    level = Level(message, message + 2, 1, queries, parts=parts)
+    return Plan(LANE_LOG + FOLD, (first,), (level,))
 
 
 PACKING = Packing((Block("a", LANE_LOG + FOLD, 0, SIZE * LANES),), LANE_LOG + FOLD, LANE_LOG)
@@ -106,10 +108,10 @@ def _attempt(
     """The opening of ``committed`` as its author sees it, judged as one of ``packing``."""
     prover = ProverChannel(_challenger(nonce))
     z, random = _z(nonce), expand(h.SECRET, f"attempt {nonce}")
-    prover_ligerito.prove(prover, "opening", [committed], [0], plan, z, random)
+    prover_ligerito.prove(prover, "opening", [committed], plan, z, random)
     verifier = VerifierChannel(_challenger(nonce), prover.proof())
     roots = [committed.root if root is None else root]
-    ligerito.verify(verifier, "opening", roots, [packing], [0], plan, z, value)
+    ligerito.verify(verifier, "opening", roots, [packing], plan, z, value)
     verifier.finish()
 
 
@@ -250,7 +252,9 @@ def _hidden_plan(queries: int) -> Plan:
     """Lanes with a tail of 4, and a masked level of lanes of 16 coefficients."""
     message = LANE_LOG - 1
     first = Level(LANE_LOG, LANE_LOG + 2, FOLD, queries, TAIL)
-    return Plan((first, Level(message, message + 3, 1, 3, 8, TAIL, masked=True)), message)
+    parts = arrange_parts([LANE_LOG, 2], message)
+    level = Level(message, message + 3, 2, 3, 8, parts, masked=True)
+    return Plan(LANE_LOG + FOLD, (first,), (level,))
 
 
 def test_honest_hiding_words_pass() -> None:
@@ -345,7 +349,7 @@ def test_next_vector_that_agrees_where_it_can(queries: int) -> None:
     """It meets the evaluation claim and agrees with the fold at as many positions as a polynomial
     of its degree can: ``k - 2`` of them, with one coefficient left for the claim."""
     plan, true = _plan(2, 3), _committed()
-    plan = replace(plan, levels=(replace(plan.levels[0], queries=queries), plan.levels[1]))
+    plan = replace(plan, commitments=(replace(plan.commitments[0], queries=queries),))
     level, points, nonces = plan.levels[0], _points(LANE_LOG + 1), []
     zeros = np.random.default_rng(11).permutation(len(points))[: SIZE - 2]
     base = _vanishing([points[i] for i in zeros])
@@ -371,14 +375,14 @@ def test_next_vector_that_agrees_where_it_can(queries: int) -> None:
 
 def _honest(nonce: int = 0) -> tuple[Plan, bytes]:
     plan, channel = _plan(2, 4), ProverChannel(_challenger(nonce))
-    prover_ligerito.prove(channel, "opening", [_committed()], [0], plan, _z(nonce))
+    prover_ligerito.prove(channel, "opening", [_committed()], plan, _z(nonce))
     return plan, channel.proof()
 
 
 def _judge(plan: Plan, proof: bytes, root: bytes) -> None:
     channel = VerifierChannel(_challenger(0), proof)
     value = _value(_committed(), _z(0))
-    ligerito.verify(channel, "opening", [root], [PACKING], [0], plan, _z(0), value)
+    ligerito.verify(channel, "opening", [root], [PACKING], plan, _z(0), value)
     channel.finish()
 
 

@@ -279,7 +279,7 @@ def test_next_vector_with_the_right_evaluation_only() -> None:
     prove = prover_opening.ligerito.prove
 
     def watch(*args: Any) -> None:
-        seen.append(args[5])
+        seen.append(args[4])
         prove(*args)
 
     def forge(f: ExtVec) -> None:

@@ -708,7 +708,7 @@ def test_fold_wrong_but_for_the_evaluation(lane_log: int) -> None:
     true, prove, seen = ligerito._fold_lanes, ligerito.prove, []
 
     def watch(*args: Any) -> None:
-        seen[:] = [args[5]]
+        seen[:] = [args[4]]
         prove(*args)
 
     def wrong(*args: Any) -> ext.ExtVec:

@@ -319,7 +319,7 @@ def _clear() -> Folded:
         channel.finish()
 
     plan = opening.level_plan([_packing()], FOLD_BITS, hiding=False, scheme=SCHEME)
-    return Folded(prove, judge, plan, plan.levels[0].fold_log, LANE_LOG)
+    return Folded(prove, judge, plan, plan.levels[0].variables, LANE_LOG)
 
 
 def _hiding() -> Folded:
@@ -330,7 +330,7 @@ def _hiding() -> Folded:
         lambda: certify(data, random=expand(bytes(32), "fold test")),
         lambda proof: verify_certificate(header, proof),
         plan,
-        plan.levels[0].fold_log,
+        plan.levels[0].variables,
         header.lane_log,
     )
 
@@ -360,7 +360,7 @@ def test_every_challenge_that_folds_has_work_of_its_own(kind: str) -> None:
     folded, asked = _folded(kind)
     assert all(level.fold_work_bits > 0 for level in folded.plan.levels)
     expected = [FOLDING[0]] * folded.lanes
-    for level in folded.plan.levels[1:]:
+    for level in folded.plan.deeper:
         expected += [FOLDING[1]] * level.variables + [FOLDING[2]] * level.masked
     assert list(asked) == expected
     assert (FOLDING[2] in asked) == (kind == "hiding")

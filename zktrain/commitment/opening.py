@@ -1,9 +1,10 @@
 """Opening claims on any number of tensors in any number of commitments at once.
 
-All commitments have lanes of one length and stand side by side in one polynomial ``F``
-(``packing.arrange``). With ``omega = sum_k gamma^k eq(prefix_k) eq(z_k)``, one sumcheck over
-``sum_x F(x) omega(x) = sum_k gamma^k v_k`` ends in one claim ``F(z) = v``; the lane coordinates
-of ``z``, each drawn after work of its own, fold the lanes and Ligerito proves the rest. Error:
+Commitments stand side by side in one cube, each an aligned block of it (``packing.arrange``);
+their lanes may differ in length, rate and tail. With ``omega = sum_k gamma^k eq(prefix_k)
+eq(z_k)``, one sumcheck over ``sum_x F(x) omega(x) = sum_k gamma^k v_k`` ends in one claim ``F(z)
+= v``; each commitment's own lane coordinates of ``z`` fold its lanes, and Ligerito proves the
+rest. Every challenge from the first one on that folds a lane comes after work of its own. Error:
 ``(#claims + 2 n) / |E|`` besides Ligerito's.
 """
 
@@ -43,12 +44,9 @@ def verify(
     scheme: Scheme = SCHEME,
 ) -> None:
     """Raises unless every claim holds for the polynomials committed under ``roots``."""
-    lane_log = packings[0].lane_log
-    offsets, row_log = arrange(packings)
-    n = lane_log + row_log
-
+    offsets, n = arrange(packings)
     levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
-    lanes = sumcheck.Work(levels.levels[0].fold_work_bits, lane_log)
+    lanes = sumcheck.Work(levels.batch_work_bits, levels.free)
 
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weights = ext.powers(gamma, len(claims))
@@ -60,7 +58,7 @@ def verify(
     for term, weight in weighted(claims, weights):
         block = packings[term.commitment].block(term.name)
         point = extend(term.point, block.log_size)
-        prefix = (block.offset + (offsets[term.commitment] << lane_log)) >> block.log_size
+        prefix = (offsets[term.commitment] + block.offset) >> block.log_size
         inside = ml.eq(point, z[: block.log_size])
         omega = omega + weight * inside * ml.eq_index(z[block.log_size :], prefix)
     channel.check(
@@ -69,29 +67,27 @@ def verify(
             "the batched evaluation claims do not reduce to the opened value", stage=label
         ),
     )
-    ligerito.verify(channel, label, roots, packings, offsets, levels, z, value)
+    ligerito.verify(channel, label, roots, packings, levels, z, value)
 
 
 def level_plan(
     packings: Sequence[Packing], bits: float, *, hiding: bool, scheme: Scheme = SCHEME
 ) -> Plan:
-    """The levels of a joint opening of commitments that have one rate."""
-    _, row_log = arrange(packings)
-    first, tail = packings[0], max(p.tail for p in packings)
-    return plan(first.lane_log, row_log, bits, tail, hiding, first.rate_log, scheme)
+    """The levels of a joint opening."""
+    shapes = tuple(packing.shape for packing in packings)
+    return plan(shapes, arrange(packings)[1], bits, hiding, scheme)
 
 
 def proof_sizes(packings: Sequence[Packing], levels: Plan) -> dict[str, int]:
     """Bytes of the messages whose size does not depend on the challenges: all but Merkle paths."""
-    lane_log = packings[0].lane_log
-    _, row_log = arrange(packings)
-    rows = levels.levels[0].queries * sum(p.row_cells for p in packings)
-    scalars = 2 * 2 * (lane_log + row_log) + 2
-    for level in levels.levels[1:]:
+    opened = zip(levels.commitments, packings, strict=True)
+    rows = sum(level.queries * packing.row_cells for level, packing in opened)
+    scalars = 2 * 2 * levels.variables + 2
+    for level in levels.deeper:
         rows += level.queries * (2 * level.lanes + level.salt_cells)
         scalars += 2 * 2 * level.variables + 4 + 2 * level.tail + 2 * level.masked
     return {
         "opened rows": 8 * rows,
-        "clear vector": 16 << levels.clear_log,
+        "clear vector": sum(16 << log_size for log_size in levels.clear),
         "opening's scalars and roots": 8 * (scalars + levels.nonces),
     }

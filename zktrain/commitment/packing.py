@@ -15,7 +15,7 @@ from ..field.extension import ONE, ZERO, Ext, Point
 from ..field.forms import Scalar
 from ..field.multilinear import log2_ceil
 from .merkle import SALT_CELLS
-from .parameters import code_log
+from .parameters import Shape, code_log
 
 BLOCK_LOG_MIN = 10
 """Smaller tensors stand at the start of a block of ``2^10`` cells."""
@@ -45,6 +45,11 @@ class Packing:
     lane_log: int
     tail: int = 0
     rate_log: int = 1
+
+    @property
+    def shape(self) -> Shape:
+        """What the plan of an opening has to know."""
+        return Shape(self.lane_log, self.log_size - self.lane_log, self.tail, self.rate_log)
 
     @property
     def code_log(self) -> int:
@@ -122,13 +127,10 @@ def claim_on(commitment: int, name: str, point: Point, value: Scalar) -> Claim:
 
 
 def arrange(packings: Sequence[Packing]) -> tuple[tuple[int, ...], int]:
-    """Place several commitments with lanes of one length in one cube: offsets in lanes, log2 of
-    lanes."""
-    lanes = [1 << (p.log_size - p.lane_log) for p in packings]
-    order = sorted(range(len(packings)), key=lambda i: (-lanes[i], i))
-    offsets = [0] * len(packings)
-    at = 0
+    """Place several commitments in one cube, the largest first, so that each is an aligned block of
+    it: offsets in cells, log2 of all cells."""
+    order = sorted(range(len(packings)), key=lambda i: (-packings[i].log_size, i))
+    offsets, at = [0] * len(packings), 0
     for i in order:
-        offsets[i] = at
-        at += lanes[i]
+        offsets[i], at = at, at + (1 << packings[i].log_size)
     return tuple(offsets), log2_ceil(at)

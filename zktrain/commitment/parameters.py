@@ -11,6 +11,7 @@ distinct queries with probability at most ``C(n - e - 1, t) / C(n, t)``.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -60,47 +61,61 @@ SCHEME = Scheme(rate_log=1, dataset_rate_log=1, deeper=(3, 4), clear_log=9, work
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the vectors that a deeper level commits to: ``2^log_size`` elements in ``2^lane_log``
+    lanes from number ``first`` on, a multiple of ``2^lane_log``; the lowest variables are in the
+    lane's number. ``short``: it does not fill its only lane, and the rest is forced to be 0.
+    """
+
+    log_size: int
+    lane_log: int
+    first: int
+    short: bool
+
+
+def arrange_parts(log_sizes: Sequence[int], message_log: int) -> tuple[Part, ...]:
+    """Vectors in lanes of ``2^message_log`` elements, more lanes first, so that all are aligned."""
+    lanes = [max(0, size - message_log) for size in log_sizes]
+    first, at = [0] * len(lanes), 0
+    for k in sorted(range(len(lanes)), key=lambda k: (-lanes[k], k)):
+        first[k], at = at, at + (1 << lanes[k])
+    shapes = zip(log_sizes, lanes, first, strict=True)
+    return tuple(Part(size, lane, at, size < message_log) for size, lane, at in shapes)
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """One committed matrix: ``2^message_log`` coefficients per lane, code words of
-    ``2^code_log`` positions, ``queries`` opened positions, ``fold_log`` variables folded by it.
+    ``2^code_log`` positions, ``variables`` of its lanes, ``queries`` opened positions.
+
+    Deeper ones hold ``parts``: level 1 the fold of every commitment, then the folded tail of each
+    that has one; the others the fold of the level before.
 
     Hiding adds: ``tail`` random coefficients above each lane's message, as many as positions are
-    ever opened; ``carried_tail``, the length of the folded tail that the level before had (0:
-    none); ``masked``, one more lane of random E coefficients. ``work_bits`` are those of the proof
-    of work before its positions are drawn, ``fold_work_bits`` before each challenge that folds it.
+    ever opened; ``masked``, one more lane of random E coefficients. ``work_bits`` are those of the
+    proof of work before its positions are drawn, ``fold_work_bits`` before each challenge that
+    folds it.
     """
 
     message_log: int
     code_log: int
-    fold_log: int
+    variables: int
     queries: int
     tail: int = 0
-    carried_tail: int = 0
+    parts: tuple[Part, ...] = ()
     masked: bool = False
     work_bits: int = 0
     fold_work_bits: int = 0
 
     @property
-    def carried(self) -> int:
-        """log2 of the lanes that hold the carried tail, -1 without."""
-        if not self.carried_tail:
-            return -1
-        return max(0, log2_ceil(self.carried_tail) - self.message_log)
-
-    @property
-    def zeros(self) -> bool:
-        """Whether the carried tail leaves cells of its lane free, which are forced to be 0."""
-        return 0 < self.carried_tail < 1 << self.message_log
-
-    @property
-    def variables(self) -> int:
-        """Lane variables of the level's matrix: one more where a folded tail is carried."""
-        return self.fold_log + (self.carried >= 0)
-
-    @property
     def folds(self) -> int:
         """Challenges that fold the level: its lane variables, and the factor of the mask."""
         return self.variables + self.masked
+
+    @property
+    def zeros(self) -> int:
+        """Parts that leave cells free, which are forced to be 0."""
+        return sum(part.short for part in self.parts)
 
     @property
     def salt_cells(self) -> int:
@@ -110,35 +125,56 @@ class Level:
     @property
     def lanes(self) -> int:
         """Lanes of E in a row of a deeper level."""
-        carried = 1 << self.carried if self.carried >= 0 else 0
-        return (1 << self.fold_log) + carried + self.masked
+        return sum(1 << part.lane_log for part in self.parts) + self.masked
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All levels; after the last one ``2^clear_log`` elements are sent in clear."""
+    """Level 0 is one matrix for each commitment, in a cube of ``variables``; ``deeper`` are the
+    levels after it. At the end goes in clear what is left: the fold of the last level."""
 
-    levels: tuple[Level, ...]
-    clear_log: int
+    variables: int
+    commitments: tuple[Level, ...]
+    deeper: tuple[Level, ...]
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """All matrices."""
+        return self.commitments + self.deeper
+
+    @property
+    def clear(self) -> tuple[int, ...]:
+        """log2 of the lengths of the vectors that are sent in clear."""
+        last = self.deeper[-1:] or self.commitments
+        return tuple(level.message_log for level in last)
+
+    @property
+    def free(self) -> int:
+        """Challenges of the batch before the first one that folds a lane; the others cost work."""
+        return min(level.message_log for level in self.commitments)
+
+    @property
+    def batch_work_bits(self) -> int:
+        """Of each of those."""
+        return self.commitments[0].fold_work_bits
 
     @property
     def nonces(self) -> int:
         """Proofs of work of an opening."""
-        drawn = sum(level.work_bits > 0 for level in self.levels)
-        return drawn + sum(level.folds for level in self.levels if level.fold_work_bits)
+        batch = self.variables - self.free if self.batch_work_bits else 0
+        drawn = sum(level.work_bits > 0 for level in (self.commitments[0], *self.deeper))
+        return batch + drawn + sum(level.folds for level in self.deeper if level.fold_work_bits)
 
     @property
     def positions(self) -> int:
-        """Code word positions of each commitment that an opening reveals."""
-        return self.levels[0].queries
+        """Code word positions of the first commitment that an opening reveals."""
+        return self.commitments[0].queries
 
     def scalars(self, hiding: bool) -> int:
         """Padded scalars of an opening: batch sumcheck, value, masked fold, mask."""
         if not hiding:
             return 0
-        first = self.levels[0]
-        batch = 2 * (first.message_log + first.fold_log) + 1
-        return batch + 2 * self.levels[1].variables + 1
+        return 2 * self.variables + 1 + 2 * self.deeper[0].variables + 1
 
 
 def rate(code_log: int, message_log: int, tail: int = 0) -> float:
@@ -185,12 +221,12 @@ def fold_bits(code_log: int, variables: int) -> float:
     return LOG2_SIZE - code_log - math.log2(max(1, variables))
 
 
-def _with_fold_work(level: Level, bits: float) -> Level:
+def _fold_work(level: Level, bits: float) -> int:
     """Work before each of its challenges that lifts folding to ``bits``, and the margin."""
     if not level.folds:
-        return level
+        return 0
     missing = bits + FOLD_MARGIN_BITS - fold_bits(level.code_log, level.folds)
-    return replace(level, fold_work_bits=max(0, min(MAX_WORK_BITS, math.ceil(missing))))
+    return max(0, min(MAX_WORK_BITS, math.ceil(missing)))
 
 
 def _queries(code_log: int, message_log: int, bits: float, tail: int = 0) -> int:
@@ -229,41 +265,56 @@ def carried_tail_for(message_log: int, bits: float, openings: int, rate_log: int
         tail *= 2
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a plan has to know of a commitment: ``2^row_log`` lanes of ``2^lane_log`` cells at rate
+    ``2^-rate_log``, and the random coefficients above each lane, 0 or a power of two."""
+
+    lane_log: int
+    row_log: int
+    tail: int = 0
+    rate_log: int = 1
+
+
 @lru_cache(maxsize=256)
 def plan(
-    lane_log: int,
-    row_log: int,
+    shapes: tuple[Shape, ...],
+    variables: int,
     bits: float,
-    tail: int = 0,
     hiding: bool = False,
-    rate_log: int = 1,
     scheme: Scheme = SCHEME,
 ) -> Plan:
-    """Levels for ``2^row_log`` lanes of ``2^lane_log`` cells, each query term at least ``bits`` and
-    folding a little more.
-
-    The lanes are committed at rate ``2^-rate_log``. ``tail`` is the number of random coefficients
-    per committed lane, 0 or a power of two; with ``hiding`` the opening itself is masked.
-    """
-    if tail & (tail - 1):
-        raise ValueError("a tail that is carried is a power of two")
-    work = scheme.work_bits
-    code = code_log(lane_log, rate_log, tail)
-    queries = _queries(code, lane_log, bits - work, tail)
-    levels = [Level(lane_log, code, row_log, queries, tail, work_bits=work)]
-    remaining = lane_log
-    while remaining > scheme.clear_log + 2:
-        fold = min(FOLD_LOG, remaining - scheme.clear_log)
-        rate = scheme.rate_log_of(len(levels))
-        message = remaining - fold
-        first = len(levels) == 1
-        carried = tail if first else 0
-        masked = first and hiding
-        own = tail_for(message, rate, bits - work, 1) if masked else 0
+    """Levels for commitments that stand in one cube of so many variables, each query term at least
+    ``bits`` and folding a little more. With ``hiding`` the opening itself is masked."""
+    work, wanted = scheme.work_bits, bits - scheme.work_bits
+    first = []
+    for shape in shapes:
+        if shape.tail & (shape.tail - 1):
+            raise ValueError("a tail that is carried is a power of two")
+        code = code_log(shape.lane_log, shape.rate_log, shape.tail)
+        queries = _queries(code, shape.lane_log, wanted, shape.tail)
+        first.append(
+            Level(shape.lane_log, code, shape.row_log, queries, shape.tail, work_bits=work)
+        )
+    # what the next level holds: folds, then folded tails
+    tails = [log2_ceil(shape.tail) for shape in shapes if shape.tail]
+    vectors = [shape.lane_log for shape in shapes] + tails
+    deeper: list[Level] = []
+    while max(vectors) > scheme.clear_log + 2:
+        masked = hiding and not deeper
+        message = max(vectors) - min(FOLD_LOG, max(vectors) - scheme.clear_log)
+        rate = scheme.rate_log_of(len(deeper) + 1)
+        own = tail_for(message, rate, wanted, 1) if masked else 0
         code = code_log(message, rate, own)
-        queries = _queries(code, message, bits - work, own)
-        levels.append(Level(message, code, fold, queries, own, carried, masked, work))
-        remaining = message
-    if (tail or hiding) and (len(levels) == 1 or log2_ceil(max(1, tail)) > lane_log):
+        queries = _queries(code, message, wanted, own)
+        parts = arrange_parts(vectors, message)
+        lane_variables = log2_ceil(sum(1 << part.lane_log for part in parts))
+        level = Level(message, code, lane_variables, queries, own, parts, masked, work)
+        deeper.append(replace(level, fold_work_bits=_fold_work(level, bits)))
+        vectors = [message]
+    short = any(log2_ceil(max(1, shape.tail)) > shape.lane_log for shape in shapes)
+    if (tails or hiding) and (not deeper or short):
         raise ValueError("lanes with random coefficients must be longer")
-    return Plan(tuple(_with_fold_work(level, bits) for level in levels), remaining)
+    folding = max(_fold_work(level, bits) for level in first)
+    commitments = tuple(replace(level, fold_work_bits=folding) for level in first)
+    return Plan(variables, commitments, tuple(deeper))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from ..arguments import lookup
 from ..commitment import ligero, opening
 from ..commitment.hiding import Layout
-from ..commitment.packing import BLOCK_LOG_MIN, Packing, arrange
-from ..commitment.parameters import Plan
+from ..commitment.packing import BLOCK_LOG_MIN, Packing
+from ..commitment.parameters import Level, Plan
 from ..field.multilinear import log2_ceil
 
 EXTENSION = 4
@@ -153,9 +153,8 @@ def joint_opening(
     terms: int,
 ) -> Iterator[Work]:
     """``terms`` claims over ``cells`` cells of small integers and ``wide`` ones of 64 bits."""
-    _, row_log = arrange(packings)
-    lane_log = packings[0].lane_log
-    dense = 1 << (lane_log + row_log - BLOCK_LOG_MIN)
+    dense = 1 << (levels.variables - BLOCK_LOG_MIN)
+    length = sum(1 << packing.lane_log for packing in packings)
     used = sum(block.used for packing in packings for block in packing.blocks)
     yield Work(
         (*stage, "batch: claims"),
@@ -174,54 +173,59 @@ def joint_opening(
     yield Work(
         (*stage, "fold lanes"),
         "fold lanes",
-        {"cells": used, "length": 1 << lane_log},
+        {"cells": used, "length": length},
         multiplications=2.0 * used,
         bytes=2.0 * used,
     )
-    for number, level in enumerate(levels.levels):
+    opened: Sequence[tuple[Level, int]] = [
+        (level, packing.row_cells)
+        for level, packing in zip(levels.commitments, packings, strict=True)
+    ]
+    for number, deeper in enumerate((*levels.deeper, None)):
         place = (*stage, f"level {number}")
-        width = (
-            sum(p.row_cells for p in packings)
-            if number == 0
-            else 2 * level.lanes + level.salt_cells
-        )
-        if level.work_bits:
-            folding = level.folds * 2.0**level.fold_work_bits if level.fold_work_bits else 0.0
-            hashes = 2.0**level.work_bits + folding
-            yield Work((*place, "work"), "work", {"hashes": hashes})
-        yield Work(place, "open rows", {"cells": level.queries * width, "calls": 1})
-        if number + 1 == len(levels.levels):
+        first = opened[0][0]
+        if first.work_bits:
+            folds = first.folds if number else levels.variables - levels.free
+            folding = folds * 2.0**first.fold_work_bits if first.fold_work_bits else 0.0
+            yield Work((*place, "work"), "work", {"hashes": 2.0**first.work_bits + folding})
+        cells = sum(level.queries * width for level, width in opened)
+        yield Work(place, "open rows", {"cells": cells, "calls": 1})
+        if deeper is None:
             return
-        deeper = levels.levels[number + 1]
-        lanes, positions = 2 * deeper.lanes, 1 << deeper.code_log
-        written = lanes << deeper.message_log
-        fill = {"pairs": written, "zeros": positions * lanes}
-        yield Work((*place, "code", "fill"), "fill", fill, bytes=16.0 * written)
-        yield encode((*place, "code", "encode"), deeper.code_log, lanes)
-        yield hashing((*place, "code", "hash"), deeper.code_log, lanes + deeper.salt_cells)
-        length = 1 << (deeper.message_log + deeper.fold_log)
-        lengths = [length]
-        if deeper.carried >= 0:
-            lengths.append(1 << (deeper.message_log + deeper.carried))
-        widths = [min(n, POWERS_ROW) for n in lengths]
-        butterflies = float(
-            sum((1 << level.code_log) * (level.code_log - log2_ceil(w)) for w in widths)
-        )
-        yield Work(
-            (*place, "powers"),
-            "powers",
-            {"butterflies": butterflies, "calls": 1},
-            multiplications=butterflies + 2.0 * level.queries * sum(widths),
-            bytes=8.0 * butterflies + 32.0 * sum(lengths),
-        )
-        table = length + (deeper.carried_tail or 0)
-        yield Work(
-            (*place, "rounds"),
-            "rounds",
-            {"table": table, "rounds": deeper.variables},
-            multiplications=ROUND[2] * table,
-            bytes=96.0 * table,
-        )
+        yield from _deeper(place, deeper, [level for level, _ in opened])
+        opened = [(deeper, 2 * deeper.lanes + deeper.salt_cells)]
+
+
+def _deeper(place: tuple[str, ...], level: Level, above: Sequence[Level]) -> Iterator[Work]:
+    """Code word, powers and rounds of a level, which holds folds of those ``above``."""
+    lanes, positions = 2 * level.lanes, 1 << level.code_log
+    written = lanes << level.message_log
+    fill = {"pairs": written, "zeros": positions * lanes}
+    yield Work((*place, "code", "fill"), "fill", fill, bytes=16.0 * written)
+    yield encode((*place, "code", "encode"), level.code_log, lanes)
+    yield hashing((*place, "code", "hash"), level.code_log, lanes + level.salt_cells)
+    tails = [opened for opened in above if opened.tail and not opened.masked]
+    butterflies = multiplications = table = 0.0
+    for opened, part in zip((*above, *tails), level.parts, strict=True):
+        width = min(1 << part.log_size, POWERS_ROW)
+        transformed = (1 << opened.code_log) * (opened.code_log - log2_ceil(width))
+        butterflies += transformed
+        multiplications += transformed + 2.0 * opened.queries * width
+        table += 1 << part.log_size
+    yield Work(
+        (*place, "powers"),
+        "powers",
+        {"butterflies": butterflies, "calls": 1},
+        multiplications=multiplications,
+        bytes=8.0 * butterflies + 32.0 * table,
+    )
+    yield Work(
+        (*place, "rounds"),
+        "rounds",
+        {"table": table, "rounds": level.variables},
+        multiplications=ROUND[2] * table,
+        bytes=96.0 * table,
+    )
 
 
 def pads(stage: tuple[str, ...], layout: Layout | None, bits: float) -> Iterator[Work]:

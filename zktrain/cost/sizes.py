@@ -44,10 +44,7 @@ def mean_siblings(code_log: int, queries: int) -> float:
 
 def opening_parts(packings: Sequence[Packing], levels: Plan) -> dict[str, float]:
     """Bytes of an opening by kind."""
-    paths = 0.0
-    for number, level in enumerate(levels.levels):
-        trees = len(packings) if number == 0 else 1
-        paths += trees * mean_siblings(level.code_log, level.queries)
+    paths = sum(mean_siblings(level.code_log, level.queries) for level in levels.levels)
     return {**opening.proof_sizes(packings, levels), "Merkle paths": DIGEST_BYTES * paths}
 
 

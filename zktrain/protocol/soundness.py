@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..commitment import ligero
 from ..commitment.hiding import Layout
-from ..commitment.parameters import MAX_WORK_BITS, Plan, fold_bits, query_bits
+from ..commitment.parameters import MAX_WORK_BITS, Level, Plan, fold_bits, query_bits
 from ..field.extension import LOG2_SIZE
 from ..field.multilinear import log2_ceil
 from ..tables import MAX_COLUMNS
@@ -61,29 +61,28 @@ def lookup_terms(part: str, leaves: int, work: int) -> list[Term]:
 
 
 def opening_terms(part: str, plan: Plan, claims: int) -> list[Term]:
-    levels = plan.levels
-    variables = levels[0].message_log + levels[0].fold_log
-    terms = [Term(part, "claim batching", _field(claims + 2 * variables))]
-    for number, level in enumerate(levels):
-        rate = f"1/{1 << (level.code_log - level.message_log)}"
-        queries = query_bits(level.code_log, level.message_log, level.queries, level.tail)
-        terms.append(Term(part, f"queries at rate {rate}", queries + level.work_bits))
-        folding = fold_bits(level.code_log, level.folds) + level.fold_work_bits
-        terms.append(Term(part, f"folding at rate {rate}", folding))
-        if number:
-            terms.append(
-                Term(
-                    part,
-                    f"opened rows batched, level {number}",
-                    _field(
-                        levels[number - 1].queries
-                        + 2 * level.variables
-                        + level.masked
-                        + level.zeros * (1 + level.message_log)
-                    ),
-                )
-            )
+    terms = [Term(part, "claim batching", _field(claims + 2 * plan.variables))]
+    for level in plan.commitments:
+        terms += _level_terms(part, level)
+    above = plan.commitments
+    for number, level in enumerate(plan.deeper, 1):
+        rows = sum(opened.queries for opened in above) + 2 * level.variables + level.masked
+        if level.zeros:  # a factor for each, and one random point
+            rows += level.zeros + level.message_log
+        terms += _level_terms(part, level)
+        terms.append(Term(part, f"opened rows batched, level {number}", _field(rows)))
+        above = (level,)
     return terms
+
+
+def _level_terms(part: str, level: Level) -> list[Term]:
+    rate = f"1/{1 << (level.code_log - level.message_log)}"
+    queries = query_bits(level.code_log, level.message_log, level.queries, level.tail)
+    folding = fold_bits(level.code_log, level.folds) + level.fold_work_bits
+    return [
+        Term(part, f"queries at rate {rate}", queries + level.work_bits),
+        Term(part, f"folding at rate {rate}", folding),
+    ]
 
 
 def hidden_terms(part: str, layout: Layout | None, bits: float) -> list[Term]:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arguments import sumcheck
-from ...commitment.ligerito import Rows, beta_powers, level_weights, zero_point_of
+from ...commitment.ligerito import (
+    Rows,
+    beta_powers,
+    level_weights,
+    parts_of,
+    zero_point_of,
+)
+from ...commitment.packing import arrange
 from ...commitment.parameters import Level, Plan
 from ...field import extension as ext
 from ...field import multilinear as ml
@@ -49,64 +56,64 @@ def prove(
     channel: ProverChannel,
     label: str,
     committed: Sequence[Committed],
-    offsets: Sequence[int],
     levels: Plan,
     z: Point,
     random: Randomness | None = None,
 ) -> None:
-    """``z`` has the lane's own variables first, then the lane coordinates."""
-    lane_log = committed[0].packing.lane_log
+    """``z`` is a point of the whole cube, in which each commitment is an aligned block."""
     mark("fold lanes")
-    lane_weights = ml.eq_table(z[lane_log:])
-    f = _fold_lanes(committed, offsets, lane_log, lane_weights)
-    tail = _fold_tails(committed, offsets, lane_weights)
-    w = kf.eq_table(z[:lane_log])
+    offsets, _ = arrange([c.packing for c in committed])
+    values, weights, folded_tails = [], [], []
+    for commitment, offset in zip(committed, offsets, strict=True):
+        packing = commitment.packing
+        low, row, high = parts_of(z, packing)
+        lane_weights = ml.eq_table(row)
+        values.append(_fold_lanes(commitment, lane_weights))
+        weights.append(kf.eq_table(low, ml.eq_index(high, offset >> packing.log_size)))
+        if packing.tail:
+            folded_tails.append(_fold_tails(commitment, lane_weights))
+    values += folded_tails
+    weights += [np.zeros_like(tail) for tail in folded_tails]
 
+    current: Sequence[Level] = levels.commitments
     opened = [_Matrix(c.code, c.tree, c.salts) for c in committed]
-    for number, level in enumerate(levels.levels):
+    tail = np.zeros((2, 0), dtype=np.uint64)
+    for number, following in enumerate((*levels.deeper, None)):
         mark(f"level {number}")
-        last = number + 1 == len(levels.levels)
-        if last:
-            channel.send_cells(f"{label}/clear", f.T)  # P -> V
+        if following is None:
+            channel.send_cells(f"{label}/clear", np.concatenate(values, axis=1).T)  # P -> V
         else:
-            following = levels.levels[number + 1]
+            values = _in_lanes(values, following)
+            weights = _in_lanes(weights, following)
             with span("code"):
-                matrix, tails, mask = _commit_level(following, f, tail, random or system())
+                matrix, tails, mask = _commit_level(following, values, random or system())
             channel.send_digest(f"{label}/root", matrix.tree.root)  # P -> V
-        if level.masked:
+        if current[0].masked:
             channel.send_cells(f"{label}/tail", tail.T)  # P -> V
-        if level.work_bits:
+        if current[0].work_bits:
             with span("work"):
-                channel.send_work(f"{label}/work", level.work_bits)  # P -> V
-        indices = channel.challenger.distinct_indices(  # V -> P
-            f"{label}/positions", level.queries, 1 << level.code_log
-        )
-        for part in opened:
+                channel.send_work(f"{label}/work", current[0].work_bits)  # P -> V
+        drawn = [  # V -> P
+            channel.challenger.distinct_indices(
+                f"{label}/positions", level.queries, 1 << level.code_log
+            )
+            for level in current
+        ]
+        for part, indices in zip(opened, drawn, strict=True):
             channel.send_cells(f"{label}/rows", part.rows(indices))  # P -> V
             merkle.prove(channel, f"{label}", part.tree, indices)
-        if last:
+        if following is None:
             mark(None)
             return
         beta = channel.challenger.element(f"{label}/beta")  # V -> P
-        factors = beta_powers(beta, len(indices))
+        rows = sum(len(indices) for indices in drawn)
+        factors = beta_powers(beta, rows + following.zeros)
         with span("powers"):
-            add_powers(w, indices, level.code_log, factors)
-        machine: _CarryingMachine | prover_sumcheck.ProductMachine
-        if following.carried >= 0:
-            w_tail = np.zeros((2, 1 << (following.message_log + following.carried)), np.uint64)
-            points = [code_point(i, level.code_log) for i in indices]
-            above = [x * pow(p, 1 << lane_log, P) for x, p in zip(factors, points, strict=True)]
-            with span("powers"):
-                add_powers(w_tail, indices, level.code_log, above)
-            if following.zeros:
-                z = zero_point_of(channel.challenger, label, following)  # V -> P
-                table = kf.eq_table(z, beta_powers(beta, len(indices) + 1)[-1])
-                table[:, : following.carried_tail] = 0
-                w_tail = ext.add(w_tail, table)
-            machine = _CarryingMachine(following, (f, w), (_carried(following, tail), w_tail))
-        else:
-            machine = prover_sumcheck.ProductMachine([(f, w)])
-            machine.rounds = following.variables
+            _add_rows(weights, current, drawn, factors)
+        if following.zeros:
+            z = zero_point_of(channel.challenger, label, following)  # V -> P
+            _add_zeros(weights, following, z, factors[rows:])
+        machine = LanesMachine(following, values, weights)
         clear = not following.masked
         with span("rounds"):
             work = sumcheck.Work(following.fold_work_bits)
@@ -117,20 +124,65 @@ def prove(
             channel.send_work(f"{label}/epsilon/work", following.fold_work_bits)  # P -> V
             epsilon = channel.challenger.element(f"{label}/epsilon")  # V -> P
             kf.add_scaled(f, epsilon, mask)
-            weights = level_weights(following, bound, epsilon)
-            tail = ext.total(ext.mul(tails, weights[:, None, :]))
-        opened = [matrix]
+            lane_weights = level_weights(following, bound, epsilon)
+            tail = ext.total(ext.mul(tails, lane_weights[:, None, :]))
+        values, weights, current, opened = [f], [w], [following], [matrix]
 
 
-def _carried(level: Level, tail: ExtVec) -> ExtVec:
-    """The tail that ``level`` carries, zeros following, in whole lanes."""
-    out = np.zeros((2, 1 << (level.message_log + level.carried)), dtype=np.uint64)
-    out[:, : tail.shape[1]] = tail
+def _in_lanes(vectors: Sequence[ExtVec], level: Level) -> list[ExtVec]:
+    """Vectors that do not fill their only lane get zeros beyond their length."""
+    out = []
+    for vector, part in zip(vectors, level.parts, strict=True):
+        if part.short:
+            whole = np.zeros((2, 1 << level.message_log), dtype=np.uint64)
+            whole[:, : vector.shape[1]] = vector
+            vector = whole
+        out.append(vector)
     return out
 
 
+def _add_rows(
+    weights: Sequence[ExtVec],
+    opened: Sequence[Level],
+    drawn: Sequence[list[int]],
+    factors: Sequence[Ext],
+) -> None:
+    """Add the claims of opened rows: on the fold of each matrix, and on its folded tail."""
+    start, tails = 0, iter(weights[len(opened) :])
+    for level, indices, weight in zip(opened, drawn, weights, strict=False):
+        own, start = factors[start : start + len(indices)], start + len(indices)
+        _add_powers(weight, indices, level.code_log, own)
+        if level.tail and not level.masked:
+            points = [code_point(i, level.code_log) for i in indices]
+            size = 1 << level.message_log
+            above = [x * pow(p, size, P) for x, p in zip(own, points, strict=True)]
+            _add_powers(next(tails), indices, level.code_log, above)
+
+
+def _add_powers(weight: ExtVec, indices: list[int], code_log: int, factors: Sequence[Ext]) -> None:
+    """``add_powers``, to a vector that may be longer than the code word: powers repeat there."""
+    length = 1 << code_log
+    if weight.shape[1] <= length:
+        add_powers(weight, indices, code_log, list(factors))
+        return
+    once = np.zeros((2, length), dtype=np.uint64)
+    add_powers(once, indices, code_log, list(factors))
+    kf.add_scaled(weight, ONE, np.tile(once, weight.shape[1] // length))
+
+
+def _add_zeros(
+    weights: Sequence[ExtVec], level: Level, point: Point, factors: Sequence[Ext]
+) -> None:
+    """Add the claims that lanes are 0 beyond the vectors that do not fill them."""
+    short = [k for k, part in enumerate(level.parts) if part.short]
+    for k, factor in zip(short, factors, strict=True):
+        table = kf.eq_table(point, factor)
+        table[:, : 1 << level.parts[k].log_size] = 0
+        kf.add_scaled(weights[k], ONE, table)
+
+
 def _commit_level(
-    level: Level, f: ExtVec, tail: ExtVec, random: Randomness
+    level: Level, values: Sequence[ExtVec], random: Randomness
 ) -> tuple[_Matrix, ExtVec, ExtVec]:
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
     empty if it has none."""
@@ -138,22 +190,16 @@ def _commit_level(
     size, lanes = 1 << level.message_log, level.lanes
     wide = ntt.matrix(1 << level.code_log, 2 * lanes)
     code = wide[:, : 2 * lanes]
-    blocks = [f]
-    if level.carried >= 0:
-        blocks.append(_carried(level, tail))
-    if level.masked:
-        blocks.append(random.cells(2, size))
-    lane = 0
-    for block in blocks:
-        fill_pairs(block, size, lane, code)
-        lane += block.shape[1] // size
+    for vector, part in zip(values, level.parts, strict=True):
+        fill_pairs(vector, size, part.first, code)
     none = np.zeros((2, 0), dtype=np.uint64)
     if not level.masked:
         mark("encode")
         ntt.transform(wide, size)
         mark("hash")
         return _Matrix(code, merkle.build(code), None), none, none
-    mask = blocks[-1]
+    mask = random.cells(2, size)
+    fill_pairs(mask, size, lanes - 1, code)
     tails = random.cells(2, level.tail, lanes)
     above = slice(size, size + level.tail)
     code[above, 0::2], code[above, 1::2] = tails[0], tails[1]
@@ -164,88 +210,82 @@ def _commit_level(
     return _Matrix(code, merkle.build(code, salts), salts), tails, mask
 
 
-class _CarryingMachine:
-    """Folds the lanes of a level with the carried lanes beside them; the last variable chooses.
+class LanesMachine:
+    """Folds the lanes of all parts of a level, which stand side by side, largest parts first.
 
-    Carried lanes from ``2^level.carried`` on are 0, vector and weights alike: where only such a
-    lane is the other one, fixing a variable multiplies both with ``1 - r``.
+    A term is a part whose lane variables are not all bound, or a pair of whole lanes. A whole lane
+    that is left over has a lane of zeros for a neighbour: fixing a variable multiplies it by ``1 -
+    r``, which is kept as a factor until it gets another neighbour.
     """
 
     degree = 2
 
-    def __init__(
-        self, level: Level, own: tuple[ExtVec, ExtVec], carried: tuple[ExtVec, ExtVec]
-    ) -> None:
+    def __init__(self, level: Level, values: Sequence[ExtVec], weights: Sequence[ExtVec]) -> None:
         self.rounds = level.variables
-        self._choice, self._full = level.fold_log, level.carried
-        self._own = prover_sumcheck.ProductMachine([own])
-        self._carried = prover_sumcheck.ProductMachine([carried])
-        self._factor = ONE
-        self._bound = 0
-        self._finish_round()
+        self._size = 1 << level.message_log
+        order = sorted(range(len(values)), key=lambda k: level.parts[k].first)
+        self._machine = prover_sumcheck.ProductMachine([(values[k], weights[k]) for k in order])
+        self._single: tuple[ExtVec, ...] | None = None
+        self._factor = self._sum = ONE
+        self._pair_up()
 
     @property
     def terms(self) -> list[tuple[ExtVec, ...]]:
-        return self._own.terms
+        """After the last round: the one lane that is left, and its weights."""
+        return self._machine.terms
 
     def message(self) -> list[Ext]:
-        own = self._own.message()
-        if self._bound == self._choice:
-            return own
-        if self._bound < self._full:
-            other = self._carried.message()
-        else:  # factor^2 sum (1 - X)^2 g w, at 0 and 2
-            other = [self._factor * self._factor * self._sum] * 2
-        return [x + y for x, y in zip(own, other, strict=True)]
+        out = self._machine.message()
+        if self._single is not None:  # factor^2 sum (1 - X)^2 f w, at 0 and 2
+            out = [x + self._factor * self._factor * self._sum for x in out]
+        return out
 
     def bind(self, challenge: Ext) -> None:
-        self._own.bind(challenge)
-        if self._bound < self._full:
-            self._carried.bind(challenge)
-        else:
-            self._factor = self._factor * (1 - challenge)
-        self._bound += 1
-        self._finish_round()
+        self._machine.bind(challenge)
+        self._factor = self._factor * (1 - challenge)
+        self.rounds -= 1
+        self._pair_up()
 
-    def _finish_round(self) -> None:
-        if self._bound == self._full:
-            self._sum = kf.total(kf.product(*self._carried.terms[0]))
-        if self._bound == self._choice:
-            pairs = zip(self._own.terms[0], self._carried.terms[0], strict=True)
-            both = [np.stack([x, ext.scale(y, self._factor)], axis=2) for x, y in pairs]
-            self._own.terms = [tuple(table.reshape(2, -1) for table in both)]
+    def _pair_up(self) -> None:
+        """Make pairs of whole lanes, which stand last; keep the one that is left over."""
+        if not self.rounds:
+            return
+        parts = [term for term in self._machine.terms if term[0].shape[1] > self._size]
+        lanes = self._machine.terms[len(parts) :]
+        if self._single is not None and len(lanes) % 2:
+            lanes.append(tuple(ext.scale(table, self._factor) for table in self._single))
+            self._single = None
+        if len(lanes) % 2:
+            self._single, self._factor = lanes.pop(), ONE
+            self._sum = kf.total(kf.product(*self._single))
+        for left, right in zip(lanes[::2], lanes[1::2], strict=True):
+            both = [np.stack(pair, axis=2) for pair in zip(left, right, strict=True)]
+            parts.append(tuple(table.reshape(2, -1) for table in both))
+        self._machine.terms = parts
 
 
-def _fold_lanes(
-    committed: Sequence[Committed], offsets: Sequence[int], lane_log: int, weights: ExtVec
-) -> ExtVec:
-    """``f_1`` from the integer tensors."""
-    size = 1 << lane_log
+def _fold_lanes(committed: Committed, weights: ExtVec) -> ExtVec:
+    """``f_c`` from the integer tensors."""
+    packing = committed.packing
+    size = 1 << packing.lane_log
     f = np.zeros((2, size), dtype=np.uint64)
-    for commitment, offset in zip(committed, offsets, strict=True):
-        for block in commitment.packing.blocks:
-            lane, start = divmod(block.offset, size)
-            flat = commitment.tensors[block.name]
-            rows = flat.reshape(-1, size) if flat.shape[0] >= size else flat.reshape(1, -1)
-            first = offset + lane
-            part = kf.contract_first(
-                rows, np.ascontiguousarray(weights[:, first : first + rows.shape[0]])
-            )
-            view = np.ascontiguousarray(f[:, start : start + rows.shape[1]])
-            kf.add_scaled(view, ONE, part)
-            f[:, start : start + rows.shape[1]] = view
+    for block in packing.blocks:
+        lane, start = divmod(block.offset, size)
+        flat = committed.tensors[block.name]
+        rows = flat.reshape(-1, size) if flat.shape[0] >= size else flat.reshape(1, -1)
+        part = kf.contract_first(
+            rows, np.ascontiguousarray(weights[:, lane : lane + rows.shape[0]])
+        )
+        view = np.ascontiguousarray(f[:, start : start + rows.shape[1]])
+        kf.add_scaled(view, ONE, part)
+        f[:, start : start + rows.shape[1]] = view
     return f
 
 
-def _fold_tails(committed: Sequence[Committed], offsets: Sequence[int], weights: ExtVec) -> ExtVec:
-    """``g``: the fold of all tails, as long as the longest one."""
-    longest = max(c.packing.tail for c in committed)
-    out = np.zeros((2, longest), dtype=np.uint64)
-    for commitment, offset in zip(committed, offsets, strict=True):
-        if commitment.tails is None:
-            continue
-        lanes = [offset + lane for lane in commitment.packing.live_lanes]
-        for tail, lane in zip(commitment.tails, lanes, strict=True):
-            part = ext.mul_base(weights[:, lane, None], tail)
-            out[:, : len(tail)] = ext.add(out[:, : len(tail)], part)
+def _fold_tails(committed: Committed, weights: ExtVec) -> ExtVec:
+    """``g_c``: the fold of all tails."""
+    out = np.zeros((2, committed.packing.tail), dtype=np.uint64)
+    if committed.tails is not None:
+        for tail, lane in zip(committed.tails, committed.packing.live_lanes, strict=True):
+            out = ext.add(out, ext.mul_base(weights[:, lane, None], tail))
     return out

@@ -42,12 +42,9 @@ def prove(
     """Claims are absorbed already; ``bits`` is the security of every query term. ``random`` is for
     the masks of a channel that hides, and otherwise the operating system's."""
     packings = [c.packing for c in committed]
-    lane_log = packings[0].lane_log
-    offsets, row_log = arrange(packings)
-    n = lane_log + row_log
-
+    offsets, n = arrange(packings)
     levels = level_plan(packings, bits, hiding=channel.hiding, scheme=scheme)
-    lanes = sumcheck.Work(levels.levels[0].fold_work_bits, lane_log - LOW)
+    lanes = sumcheck.Work(levels.batch_work_bits, levels.free - LOW)
 
     gamma = channel.challenger.element(f"{label}/gamma")  # V -> P
     weights = ext.powers(gamma, len(claims))
@@ -78,15 +75,14 @@ def prove(
     omega = np.zeros_like(f)
     low_table = kf.eq_table(low_point)
     for number, commitment in enumerate(committed):
-        base = offsets[number] << lane_log
         for block in commitment.packing.blocks:
-            at = _lowest(block, base)
+            at = _lowest(block, offsets[number])
             rows = commitment.tensors[block.name].reshape(-1, 1 << LOW)
             f[:, at : at + rows.shape[0]] = kf.contract_last(rows, low_table)
     for term, weight in terms:
         block = packings[term.commitment].block(term.name)
         point = extend(term.point, block.log_size)
-        at = _lowest(block, offsets[term.commitment] << lane_log)
+        at = _lowest(block, offsets[term.commitment])
         factor = weight * ml.eq(point[:LOW], low_point)
         table = kf.eq_table(point[LOW:], factor)
         omega[:, at : at + table.shape[1]] = _sum(
@@ -96,7 +92,7 @@ def prove(
     z = low_point + prover_sumcheck.prove(channel, f"{label}/batch", machine, work=lanes)
     value = machine.finals()[0][0]
     channel.send(f"{label}/value", [value])  # P -> V
-    ligerito.prove(channel, label, committed, offsets, levels, z, random)
+    ligerito.prove(channel, label, committed, levels, z, random)
 
 
 def _sum(a: ExtVec, b: ExtVec) -> ExtVec:
