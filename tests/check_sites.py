@@ -36,7 +36,7 @@ from zktrain.errors import ZktrainError
 
 ROOT = Path(zktrain.__file__).resolve().parents[1]
 GROUPS = {
-    "native": (("_verify", "verify"), ("_verify_eval", "verify_eval")),
+    "native": (("_verify", "verify"), ("_verify", "verify_eval")),
     "data": (("dataset.readers", "read_dataset"),),
     "ezkl": (("ezkl._verify", "verify"),),
 }

@@ -33,7 +33,7 @@ ORDER = (
     "protocol",
 )
 """Folders of what both sides know, lowest first. Modules beside them are below all of them."""
-VERBS = ("judging", "_verify", "_verify_eval", "_inspect")
+VERBS = ("judging", "_verify", "_inspect")
 """Above these folders, below everything else."""
 BUDGET = 12_300
 """Lines that verifying may import. It falls; raise it for nothing but a new capability."""
@@ -125,7 +125,7 @@ def _closure(*roots: str) -> set[str]:
     return found
 
 
-VERIFYING = _closure("_verify", "_verify_eval")
+VERIFYING = _closure("_verify")
 
 
 def _rank(module: str) -> int:

@@ -211,7 +211,7 @@ def test_a_failure_is_no_verdict(
     """Whatever goes wrong inside, wherever: in a verb, or while its result is shown."""
     names = {
         "verify": "zktrain._verify.verify",
-        "verify-eval": "zktrain._verify_eval.verify_eval",
+        "verify-eval": "zktrain._verify.verify_eval",
         "inspect": "zktrain._inspect.inspect_bundle",
         "commit": "zktrain._commit.commit",
     }

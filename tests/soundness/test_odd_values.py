@@ -12,7 +12,7 @@ from odd_values import odd_texts, text
 
 from zktrain._inspect import inspect_bundle, inspect_evaluation
 from zktrain._verify import verify
-from zktrain._verify_eval import verify_eval
+from zktrain._verify import verify_eval
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initialisation import Initialisation
