@@ -370,13 +370,13 @@ def main() -> int:
     names = list(all_sites())
     if options.group:
         names = [site.name for site in sites(options.group)]
-    if options.list:
-        print("\n".join(names))
-        return 0
     if options.new:
         names = [name for name in names if name not in read_list()]
     if options.site:
         names = [name for name in names if name.startswith(tuple(options.site))]
+    if options.list:
+        print("\n".join(names))
+        return 0
     if options.all or (options.site and options.tests):
         groups = [options.group] if options.group else list(TESTS)
         tests = [f"tests/{part}" for group in groups for part in TESTS[group]]
