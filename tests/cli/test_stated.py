@@ -125,7 +125,7 @@ def _training(statement: Statement) -> str:
 
 def _evaluation(statement: EvaluationStatement) -> str:
     matrix = "" if len(statement.matrix) > 20 else str(statement.matrix)
-    return _rows(evaluation_view._rows(statement), "circuit", "statement", "root") + matrix
+    return _rows(evaluation_view.statement_rows(statement), "circuit", "statement", "root") + matrix
 
 
 BY_ROOT = ("merkle_root",)
