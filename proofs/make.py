@@ -57,7 +57,7 @@ from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import Randomness, expand
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.prover.witness import SegmentWitness, batch_tensors
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 from zktrain.training.weight_file import write_weights
 from zktrain.training.witness import segment_witness
 from zktrain.transcript.challenger import work_done
