@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import compress
 from math import isqrt, prod
@@ -96,13 +96,13 @@ def sizes(circuit: Circuit) -> dict[str, int]:
     return graph_sizes(
         circuit.graph(),
         circuit.batch_size,
-        circuit.optimizer.largest_total(circuit),
+        lambda weight: circuit.optimizer.of(circuit, weight).largest_total(circuit),
         _start_max(circuit),
     )
 
 
 def graph_sizes(
-    graph: StepGraph, batch_size: int, rate: int, starts: Mapping[str, int]
+    graph: StepGraph, batch_size: int, rate: Callable[[str], int], starts: Mapping[str, int]
 ) -> dict[str, int]:
     """The largest magnitude of every tensor, as the operation that defines it gives it, before any
     lookup cuts it down, and of every parameter at any step. ``starts`` are sizes of the first

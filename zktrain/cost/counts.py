@@ -116,8 +116,12 @@ def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
 def _witness(statement: Statement, segment: int) -> Iterator[Work]:
     circuit, shape = statement.circuit, statement.shape(segment)
     cells = sum(block.used for block in statement.packing(segment).blocks)
-    passes = 2 * shape.steps + _updates(statement, segment)
-    products = shape.batch * sum(layer_products(circuit)) * passes
+    products = shape.batch * sum(
+        times * (2 * shape.steps + updates)
+        for times, updates in zip(
+            layer_products(circuit), _updates(statement, segment), strict=True
+        )
+    )
     yield Work(
         ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
     )
@@ -125,11 +129,14 @@ def _witness(statement: Statement, segment: int) -> Iterator[Work]:
     yield Work(("witness", "batches"), "batches", {"cells": batch}, bytes=3.0 * batch)
 
 
-def _updates(statement: Statement, segment: int) -> int:
-    """Gradients that the steps of a segment multiply out: one each, and with momentum, where dense
-    networks do not keep them, one for each change of the filter."""
+def _updates(statement: Statement, segment: int) -> list[int]:
+    """Gradients that the steps of a segment multiply out, by layer: one each, and with momentum,
+    where dense networks do not keep them, one for each change of the filter."""
     circuit, (first, steps) = statement.circuit, statement.segments[segment]
-    return circuit.optimizer.changes(circuit, first, steps) if circuit.trains_in_windows else steps
+    if not circuit.trains_in_windows:
+        return [steps] * len(circuit.layers)
+    rules = (circuit.optimizer.of(circuit, layer.weight) for layer in circuit.dense_layers)
+    return [rule.changes(circuit, first, steps) for rule in rules]
 
 
 def layer_products(circuit: Circuit) -> list[int]:

@@ -57,7 +57,7 @@ class Accumulate:
         """First weights and all updates of a run, as if each had the largest size and one sign."""
         activation, error = (bounds.known[name] for name in self.inputs())
         samples = bounds.batch_size * prod(bounds.tensors[self.error].grid)
-        travelled = bounds.rate * samples * error.size
+        travelled = bounds.rate(self.weight) * samples * error.size
         moves = (travelled * activation.size, travelled << self.bias_shift)
         out = {}
         for name, move in zip(self.outputs(), moves, strict=False):

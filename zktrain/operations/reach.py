@@ -8,7 +8,7 @@ the lookups, honest or not, and for all datasets. ``circuit.bounds`` goes over a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -47,11 +47,11 @@ def whole(tensor: Tensor, low: int, high: int) -> Reach:
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What is known of every run of a step graph: its ``tensors``, the samples of a batch, ``rate``
-    as the sum of what multiplies gradients, the sizes of the first parameters in ``starts``, and
-    the reach of tensors and parameters in ``known``."""
+    of a weight as the sum of what multiplies its gradients, the sizes of the first parameters in
+    ``starts``, and the reach of tensors and parameters in ``known``."""
 
     tensors: Mapping[str, Tensor]
     batch_size: int
-    rate: int
+    rate: Callable[[str], int]
     starts: Mapping[str, int]
     known: dict[str, Reach] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +38,7 @@ from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof, RecipeError
 from ..operations.base import StepGraph
 from ..operations.lookup import entries_of
+from ..optimizers.base import Rule
 from ..tables import TABLES
 from ..wire import VERSION
 from . import dry, soundness
@@ -502,5 +503,10 @@ class Statement(Provable):
 
     def time_filters(self, segment: int) -> Callable[[str], TimeFilter]:
         first, steps = self.segments[segment]
-        log_steps = self.shape(segment).log_steps
-        return self.circuit.optimizer.time_filters(self.circuit, first, steps, log_steps)
+        log_steps, circuit = self.shape(segment).log_steps, self.circuit
+
+        @cache
+        def known(rule: Rule) -> TimeFilter:
+            return rule.time_filter(circuit, first, steps, log_steps)
+
+        return lambda weight: known(circuit.optimizer.of(circuit, weight))
