@@ -8,29 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from ..arguments.tensors import Shape, log_grid, log_units, log_width
+from ..arguments.tensors import Shape, log_width
 from ..circuit.circuit import Circuit
 from ..dataset import commitment as dataset
 from ..layers.geometry import geometry
-from ..operations import (
-    Accumulate,
-    Affine,
-    AffineTransposed,
-    Batch,
-    Fixed,
-    Linear,
-    Lookup,
-    Product,
-    UnitMap,
-    Vanish,
-)
-from ..operations.base import Operation, name_of
 from ..protocol import certificate
 from ..protocol.dry import SegmentClaims
 from ..protocol.statement import Statement, lookup_entries
+from ..prover.operations import twin
+from ..prover.operations.base import Segment
 from .parts import (
-    EXTENSION,
-    ROUND,
     Work,
     commitment,
     counting,
@@ -69,7 +56,7 @@ def segment_work(statement: Statement, segment: int) -> list[Work]:
         *_witness(statement, segment),
         *_commit(statement, segment),
         *lookups(("lookups",), lookup_entries(statement.circuit, statement.shape(segment))),
-        *_relations(statement, segment),
+        *relations(statement, segment),
         *_opening(statement, segment),
     ]
 
@@ -162,95 +149,11 @@ def _commit(statement: Statement, segment: int) -> Iterator[Work]:
     yield from commitment(("commit",), statement.packing(segment))
 
 
-def _relations(statement: Statement, segment: int) -> Iterator[Work]:
-    claims = statement.claims(segment)
-    for op in statement.circuit.graph().claim_order():
-        yield _operation(statement, segment, op, claims)
-
-
-def _operation(statement: Statement, segment: int, op: Operation, claims: SegmentClaims) -> Work:
+def relations(statement: Statement, segment: int) -> list[Work]:
+    """Of every operation."""
     graph, shape = statement.circuit.graph(), statement.shape(segment)
-    place = ("relations", name_of(op))
-    samples, steps = 1 << (shape.log_batch + shape.log_steps), 1 << shape.log_steps
-
-    def width(name: str) -> int:
-        """Units of a sample at one place."""
-        return 1 << log_units(graph.tensor(name))
-
-    def places(name: str) -> int:
-        return 1 << log_grid(graph.tensor(name))
-
-    match op:
-        case Affine() | AffineTransposed():
-            many, n, m = claims.tensors[op.output], width(op.source), width(op.output)
-            cells = many * samples * places(op.output) * (2 * n + m)
-            table = many * steps * n
-            rounds = many * (shape.log_steps + log_units(graph.tensor(op.source)))
-            weights = many * n * m
-            amounts = {"cells": cells, "table": table, "weights": weights, "rounds": rounds}
-            multiplications = 2.0 * (cells + weights) + (ROUND[3] + 2) * table
-            kind = "matrix product"
-        case Accumulate():
-            rows, columns = width(op.activation), width(op.error)
-            many = claims.weights[op.weight]
-            biases = claims.weights[op.bias] if op.bias is not None else 0
-            each = samples * places(op.error)
-            cells = each * (many * rows + (many + biases) * columns)
-            table = (many + biases) * each
-            rounds = shape.log_batch + shape.log_steps + log_grid(graph.tensor(op.error))
-            amounts = {
-                "cells": cells,
-                "table": table,
-                "weights": (many + 1) * rows * columns,
-                "rounds": rounds * (many + biases),
-            }
-            multiplications = 2.0 * cells + ROUND[3] * table
-            kind = "weight update"
-        case Product():
-            output, many = graph.tensor(op.output), claims.tensors[op.output]
-            rounds = shape.log_size(output)
-            size = 1 << rounds
-            cells = size if many else 0
-            amounts = {"cells": cells, "tables": many * size, "rounds": rounds}
-            multiplications = ROUND[3] * cells + 2.0 * EXTENSION * many * size
-            kind = "element-wise product"
-        case Batch():
-            header, many = statement.dataset, claims.tensors[op.output]
-            inputs = op.source == "inputs"
-            columns = header.covered_features if inputs else 1 << header.log_classes
-            cells = many * columns << header.log_records
-            table = many << header.record_axis.shared
-            real = header.features if inputs else header.classes
-            blinds = many * real << header.blinding_log if header.hiding else 0
-            amounts = {
-                "cells": cells,
-                "table": table,
-                "samples": many * samples,
-                "wide": blinds,
-                "rounds": header.log_records * many,
-            }
-            multiplications = 2.0 * (cells + blinds) + ROUND[2] * table + EXTENSION * many * samples
-            kind = "batch"
-        case Linear():
-            terms = [graph.tensor(name) for _, name in op.terms]
-            cells = sum(1 << shape.log_size(term) for term in terms)
-            fresh = sum(1 << shape.log_size(term) for term in terms if not term.committed)
-            amounts = {"cells": fresh, "calls": 1}
-            multiplications = 2.0 * fresh
-            kind = "linear"
-        case UnitMap():
-            source, many = graph.tensor(op.source), claims.tensors[op.output]
-            summed = op.summed(source)
-            rounds = summed.stop - summed.start
-            cells, table = many << shape.log_size(source), many << rounds
-            amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
-            multiplications = 2.0 * cells + ROUND[2] * table
-            kind = "matrix product"
-        case Vanish() | Fixed():
-            cells, amounts, multiplications, kind = 0, {"calls": 1}, 0.0, "linear"
-        case Lookup():
-            raise TypeError("lookups are proved before relations")
-    return Work(place, kind, amounts, multiplications=multiplications, bytes=2.0 * cells)
+    sizes = Segment(graph, shape, statement.claims(segment), statement.dataset)
+    return [twin(op).work(op, sizes) for op in graph.claim_order()]
 
 
 def _opening(statement: Statement, segment: int) -> Iterator[Work]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...cost.parts import ROUND, Work
 from ...field import extension as ext
 from ...field.extension import Ext
 from ...operations import Accumulate
 from ...operations.base import Context
 from ..arguments import sumcheck
 from ..transcript.channel import ProverChannel
-from .base import Given
+from .base import Given, Segment
 
 
 def prove(op: Accumulate, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -36,3 +37,18 @@ def prove(op: Accumulate, channel: ProverChannel, context: Context, given: Given
             context.ledger.add(op.activation, claim.row + point, at_row)
         context.ledger.add(op.error, claim.column + point, at_column)
     channel.send(f"{op.label}/factors", sent)  # P -> V
+
+
+def work(op: Accumulate, segment: Segment) -> Work:
+    rows, columns = segment.units(op.activation), segment.units(op.error)
+    many = segment.claims.weights[op.weight]
+    every = sum(segment.claims.weights[name] for name in op.outputs())
+    each = segment.samples * segment.places(op.error)
+    cells, table = each * (many * rows + every * columns), every * each
+    amounts = {
+        "cells": cells,
+        "table": table,
+        "weights": (many + 1) * rows * columns,
+        "rounds": (each.bit_length() - 1) * every,
+    }
+    return segment.work(op, "weight update", amounts, cells, 2.0 * cells + ROUND[3] * table)

@@ -53,3 +53,6 @@ def _bias(
     omega = kf.eq_table(t)
     omega[:, context.shape.steps :] = 0
     return kf.total(kf.product(omega, matrix.history(context, op.weight, first, scaled)))
+
+
+work = matrix.work

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments.tensors import Shape
+from ...arguments.tensors import Shape, log_grid, log_units
+from ...cost.parts import Work
+from ...dataset.commitment import DatasetHeader
 from ...field.extension import Ext, Point
-from ...operations.base import StepGraph
+from ...operations.base import Operation, StepGraph, name_of
+from ...protocol.dry import SegmentClaims
 from ..operands import Operand
 
 
@@ -61,3 +64,48 @@ def smallest(cells: NDArray[Any]) -> NDArray[Any]:
         if limits.min <= low and high <= limits.max:
             return cells.astype(candidate)
     return cells.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is known of a segment before it is proved: sizes, and how many claims there will be."""
+
+    graph: StepGraph
+    shape: Shape
+    claims: SegmentClaims
+    header: DatasetHeader
+
+    @property
+    def samples(self) -> int:
+        """Of all steps, padded."""
+        return 1 << (self.shape.log_batch + self.shape.log_steps)
+
+    def units(self, name: str) -> int:
+        """Of a sample at one place, taps included, padded."""
+        return 1 << log_units(self.graph.tensor(name))
+
+    def places(self, name: str) -> int:
+        """Of the grid, padded."""
+        return 1 << log_grid(self.graph.tensor(name))
+
+    def cells(self, name: str) -> int:
+        """Of a tensor, padded."""
+        return 1 << self.shape.log_size(self.graph.tensor(name))
+
+    def work(
+        self,
+        op: Operation,
+        kind: str,
+        amounts: Mapping[str, float],
+        cells: int = 0,
+        multiplications: float = 0.0,
+        **more: Any,
+    ) -> Work:
+        """Of an operation that goes through ``cells`` cells of 16 bits."""
+        place = ("relations", name_of(op))
+        return Work(place, kind, amounts, multiplications, 2.0 * cells, **more)
+
+
+def no_work(op: Operation, segment: Segment) -> Work:
+    """Of an operation that goes through nothing."""
+    return segment.work(op, "linear", {"calls": 1})

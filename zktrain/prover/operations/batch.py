@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...arguments.records import DatasetClaim
+from ...cost.parts import EXTENSION, ROUND, Work
 from ...field import extension as ext
 from ...field import multilinear as ml
 from ...field.extension import ONE, Ext, Point
@@ -14,7 +15,7 @@ from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..kernels.training import scatter
 from ..transcript.channel import ProverChannel
-from .base import Given
+from .base import Given, Segment
 
 
 def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -82,3 +83,24 @@ class _ChoiceMachine:
             (1 - challenge) * d + challenge * r
             for d, r in zip(self.values, self._blinding, strict=True)
         ]
+
+
+def work(op: Batch, segment: Segment) -> Work:
+    header, many = segment.header, segment.claims.tensors[op.output]
+    inputs = op.source == "inputs"
+    columns = header.covered_features if inputs else 1 << header.log_classes
+    cells = many * columns << header.log_records
+    table = many << header.record_axis.shared
+    blinds = 0
+    if header.hiding:
+        blinds = many * segment.graph.tensor(op.output).width << header.blinding_log
+    amounts = {
+        "cells": cells,
+        "table": table,
+        "samples": many * segment.samples,
+        "wide": blinds,
+        "rounds": header.log_records * many,
+    }
+    multiplications = 2.0 * (cells + blinds) + ROUND[2] * table
+    multiplications += EXTENSION * many * segment.samples
+    return segment.work(op, "batch", amounts, cells, multiplications)

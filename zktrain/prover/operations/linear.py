@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cost.parts import Work
 from ...field.extension import Ext, Point
 from ...operations import Linear
 from ...operations.base import Context
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness, smallest
+from .base import Given, Segment, Witness, smallest
 
 
 def prove(op: Linear, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -54,3 +55,10 @@ def values(op: Linear, witness: Witness) -> NDArray[Any]:
             place.append(slice(None))
         out[tuple(place)] += coefficient * cells
     return smallest(out)
+
+
+def work(op: Linear, segment: Segment) -> Work:
+    names = op.inputs()
+    cells = sum(map(segment.cells, names))
+    fresh = sum(segment.cells(n) for n in names if not segment.graph.tensor(n).committed)
+    return segment.work(op, "linear", {"cells": fresh, "calls": 1}, cells, 2.0 * fresh, reads=names)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...cost.parts import ROUND, Work
 from ...field.extension import Ext, ExtVec, Point
-from ...operations import Accumulate
+from ...operations import Accumulate, Affine, AffineTransposed
 from ...operations.base import Context, StepGraph
 from ..arguments import sumcheck, time_filter
 from ..kernels import field as kf
 from ..operands import Operand
 from ..transcript.channel import ProverChannel
+from .base import Segment
 
 
 def update_of(graph: StepGraph, weight: str) -> Accumulate | None:
@@ -47,3 +49,15 @@ def prove(
     channel.send(f"{label}/factors", [value, weight])  # P -> V
     units = len(rho) - len(t)
     return (rho[:units], rho[units:]), value, weight
+
+
+def work(op: Affine | AffineTransposed, segment: Segment) -> Work:
+    """Of all products with one matrix."""
+    many = segment.claims.tensors[op.output]
+    n, m = segment.units(op.source), segment.units(op.output)
+    cells = many * segment.samples * segment.places(op.output) * (2 * n + m)
+    table, weights = (many * n) << segment.shape.log_steps, many * n * m
+    rounds = many * (segment.shape.log_steps + n.bit_length() - 1)
+    amounts = {"cells": cells, "table": table, "weights": weights, "rounds": rounds}
+    multiplications = 2.0 * (cells + weights) + (ROUND[3] + 2) * table
+    return segment.work(op, "matrix product", amounts, cells, multiplications)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cost.parts import ELEMENT_BYTES, EXTENSION, ROUND, Work
 from ...field.extension import Ext, ExtVec, from_base
 from ...operations import Product
 from ...operations.base import Context
@@ -14,7 +15,7 @@ from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..kernels import integer_products
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness, smallest
+from .base import Given, Segment, Witness, smallest
 
 
 def prove(op: Product, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -85,3 +86,15 @@ def values(op: Product, witness: Witness) -> NDArray[Any]:
     wide = left if left.dtype.itemsize > right.dtype.itemsize else right
     out: NDArray[Any] = np.multiply(left, right, dtype=wide.dtype, casting="unsafe")
     return out
+
+
+def work(op: Product, segment: Segment) -> Work:
+    """It holds the selector, both factors, and their halves."""
+    many, size = segment.claims.tensors[op.output], segment.cells(op.output)
+    cells = size if many else 0
+    amounts = {"cells": cells, "tables": many * size, "rounds": size.bit_length() - 1}
+    multiplications = ROUND[3] * cells + 2.0 * EXTENSION * many * size
+    return segment.work(
+        op, "element-wise product", amounts, cells, multiplications,
+        held=4.5 * ELEMENT_BYTES * cells, reads=op.inputs(),
+    )  # fmt: skip

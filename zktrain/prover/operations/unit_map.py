@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments.tensors import Coordinates, Tensor, coordinates, log_cells, log_width
+from ...cost.parts import ROUND, Work
 from ...field import extension as ext
 from ...field import goldilocks as gl
 from ...field import multilinear as ml
@@ -20,7 +21,7 @@ from ...operations.unit_map import cells, orders, position, row_major
 from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..transcript.channel import ProverChannel
-from .base import Given, Witness, smallest
+from .base import Given, Segment, Witness, smallest
 
 
 def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -125,3 +126,12 @@ def values(op: UnitMap, witness: Witness) -> NDArray[Any]:
     out = np.zeros(witness.shape.dims(output), dtype=found.dtype)
     out[every + witness.shape.real(output)[2:]] = found
     return smallest(out)
+
+
+def work(op: UnitMap, segment: Segment) -> Work:
+    many, summed = segment.claims.tensors[op.output], op.summed(segment.graph.tensor(op.source))
+    rounds = summed.stop - summed.start
+    cells, table = many * segment.cells(op.source), many << rounds
+    amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
+    multiplications = 2.0 * cells + ROUND[2] * table
+    return segment.work(op, "matrix product", amounts, cells, multiplications, reads=op.inputs())
