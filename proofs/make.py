@@ -57,7 +57,7 @@ from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import Randomness, expand
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.prover.witness import RunWitness, batch_tensors
-from zktrain.tables.tables import TABLES
+from zktrain.tables import TABLES
 from zktrain.training.weight_file import write_weights
 from zktrain.training.witness import segment_witness
 from zktrain.transcript.challenger import work_done
@@ -258,7 +258,7 @@ class Prover:
                 steps,
                 drop_last=trained.drop_last,
             )
-            batch = batch_tensors(records.inputs, records.labels, trained.classes, order)
+            batch = batch_tensors(shape, records.inputs, records.labels, trained.classes, order)
             tensors = {**witnesses[index], **batch}
             if self.edit is not None:
                 self.edit(tensors)

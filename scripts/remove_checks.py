@@ -67,6 +67,7 @@ TESTS = {
         *("images/test_frozen_layers.py", "images/test_lying_images.py", "training/test_order.py"),
         *("training/test_weight_file.py", "training/test_initial_weights.py"),
         *("images/test_image_segments.py", "test_evaluation.py", "cli/test_command_line.py"),
+        "files/test_reading.py",
     ),
     "data": ("dataset", "test_caches.py", "test_public_arguments.py"),
     "ezkl": ("srs", "ezkl", "files", "test_caches.py"),
@@ -370,13 +371,13 @@ def main() -> int:
     names = list(all_sites())
     if options.group:
         names = [site.name for site in sites(options.group)]
-    if options.list:
-        print("\n".join(names))
-        return 0
     if options.new:
         names = [name for name in names if name not in read_list()]
     if options.site:
         names = [name for name in names if name.startswith(tuple(options.site))]
+    if options.list:
+        print("\n".join(names))
+        return 0
     if options.all or (options.site and options.tests):
         groups = [options.group] if options.group else list(TESTS)
         tests = [f"tests/{part}" for group in groups for part in TESTS[group]]

@@ -393,7 +393,7 @@ class _Rewriter:
                     case.body = self.body(case.body, sentence)
             case ast.FunctionDef():
                 node.body = self.body(node.body, sentence)
-            case ast.Raise() if not self._speaks and self._refuses(node, sentence):
+            case ast.Raise() | ast.Expr() if not self._speaks and self._refuses(node, sentence):
                 site = self._site("raise", _text(node), node)
                 if self.wanted(site):
                     test = self._wrap("_zk_refuses", site, ast.Constant(True))
@@ -420,7 +420,7 @@ class _Rewriter:
 
     def _handler(self, handler: ast.ExceptHandler, sentence: bool) -> None:
         last = handler.body[-1]
-        if isinstance(last, ast.Raise) and last.exc is not None:
+        if (isinstance(last, ast.Raise) and last.exc is not None) or _only_speaks(last):
             caught = _text(handler.type) if handler.type is not None else "anything"
             site = self._site("translation", f"except {caught}", last)
             if self.wanted(site):
@@ -446,9 +446,7 @@ class _Rewriter:
                 return False
             case ast.Return():
                 return sentence
-            case ast.Expr(value=ast.Call() as call):
-                return _callee(call) in _speakers()
-        return False
+        return _only_speaks(node)
 
     @property
     def _speaks(self) -> bool:
@@ -479,6 +477,13 @@ def _speakers() -> frozenset[str]:
         for function in _functions(module).values()
         if function.returns is not None and ast.unparse(function.returns) == "NoReturn"
     )
+
+
+def _only_speaks(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr(value=ast.Call() as call):
+            return _callee(call) in _speakers()
+    return False
 
 
 def _callee(call: ast.Call) -> str:

@@ -106,7 +106,7 @@ def destination(path: AnyPath) -> str:
         try:
             mode = os.stat(name).st_mode
         except FileNotFoundError:
-            if not name or name.endswith(os.sep):
+            if not os.path.basename(name):
                 raise OSError(errno.EISDIR, "it is no name of a file") from None
             mode = stat.S_IFREG
         if not stat.S_ISREG(mode):

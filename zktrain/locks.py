@@ -90,7 +90,6 @@ class Held:
 @contextmanager
 def held(path: AnyPath, what: str, limit: int) -> Iterator[Held]:
     """Wait for the lock of the file that ``path`` leads to. Raises ``InputError``."""
-    require_one_name(path, what)
     target = os.path.realpath(path)
     found = Held(target, what, limit, _hold(target, os.O_RDONLY, None))
     try:

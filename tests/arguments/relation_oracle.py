@@ -107,7 +107,9 @@ class Segment:
         if self.filtered is None:
             return PlainSteps(self.multipliers)
         steps, log_steps = self.shape.steps, self.shape.log_steps
-        return self.filtered.optimizer.time_filters(self.filtered, 0, steps, log_steps)("W")
+        return self.filtered.optimizer.of(self.filtered, "W").time_filter(
+            self.filtered, 0, steps, log_steps
+        )
 
     @property
     def witness(self) -> dict[str, Tensor]:

@@ -130,6 +130,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "more": (with_layer(1, groups=1), "keys"),
     "less": (without(1, "padding"), "keys"),
     "pair": (with_layer(1, kernel=[3]), "pair"),
+    "no pair": (with_layer(1, kernel=3), "pair"),
     "pair of texts": (with_layer(1, kernel=["3", "3"]), "integer"),
     "flag": (with_layer(1, relu=1), "true or false"),
     "source": (with_layer(2, source=3), "string"),
@@ -257,6 +258,11 @@ def test_softmax_over_one_class() -> None:
     assert "a softmax over one class is constant" in str(canonical.violation(circuit(layers)))
     for loss in ("mse", "binary_cross_entropy"):
         assert canonical.violation(replace(circuit(layers), loss=loss)) is None
+
+
+def test_a_curve_that_there_is_not() -> None:
+    problem = Activation("g", "softplus").violation(1)
+    assert problem is not None and "the function of layer 'g' must be one of" in problem
 
 
 def test_odd_values_anywhere() -> None:

@@ -307,8 +307,9 @@ LARGE = _with(multipliers=((0, 16 << 20),))
             _with(_with(multipliers=((0, 3000),)), restart_steps=16),
             "coefficient of every gradient rounds to 0",
         ),
+        (_with(multipliers=((1, FILTERED.optimizer.peak),)), "the first at step 0"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_limits_of_filters(circuit: Circuit, words: str) -> None:
     problem = canonical.violation(circuit)

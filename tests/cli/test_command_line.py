@@ -400,8 +400,8 @@ def test_the_plain_form_of_verify_means_what_the_parser_makes_of_it(
 ) -> None:
     asked: list[dict[str, Any]] = []
 
-    def note(weights: Path, **others: Any) -> None:
-        asked.append({"weights": weights, **others})
+    def note(verb: str, **others: Any) -> None:
+        asked.append({"verb": verb, **others})
 
     monkeypatch.setattr(main, "judge", note)
     with pytest.raises(SystemExit) as exit_:

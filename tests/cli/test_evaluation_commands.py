@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tiny_run import TinyBundle, write_data
 
-from zktrain.cli import judge_eval, main
+from zktrain.cli import judge, main
 from zktrain.cli.entry import run
 
 FIELDS = {
@@ -119,7 +119,7 @@ def test_the_plain_form_and_the_parser_agree(
     capsys: pytest.CaptureFixture[str], tiny_bundle: TinyBundle, files: dict[str, Path]
 ) -> None:
     arguments = [str(a) for a in verify_arguments(tiny_bundle, files)] + ["--json"]
-    asked = judge_eval.plain_eval(arguments)
+    asked = judge.plain(arguments)
     assert asked is not None and asked["as_json"] is True and asked["min_security_bits"] == 100
     assert asked["proof"] == files["eval.zkt"]
     _, plain, _ = call(capsys, *arguments)
@@ -129,13 +129,13 @@ def test_the_plain_form_and_the_parser_agree(
     one, other = ({**json.loads(text), "seconds": 0} for text in (plain, parsed))
     assert one == other
     for odd in (
-        ["verify", *arguments[1:]],
+        ["prove-eval", *arguments[1:]],
         [*arguments, "--help"],
         [*arguments, "--initial", "x"],
         [*arguments, "--proof", "again"],
         arguments[:2],
     ):
-        assert judge_eval.plain_eval(odd) is None
+        assert judge.plain(odd) is None
 
 
 def test_commands_of_the_other_kind_say_so(
@@ -181,5 +181,5 @@ def test_large_matrices_are_not_printed(capsys: pytest.CaptureFixture[str]) -> N
     from zktrain.cli import evaluation_view, screens
 
     rows: Any = tuple(tuple(0 for _ in range(21)) for _ in range(21))
-    evaluation_view._matrix(screens.console(), rows)
+    evaluation_view.show_matrix(screens.console(), rows)
     assert "21 by 21; --json" in capsys.readouterr().out

@@ -124,7 +124,7 @@ def _training(statement: Statement) -> str:
 
 def _evaluation(statement: Statement) -> str:
     matrix = str(statement.task.confusion)  # type: ignore[union-attr]
-    return _rows(evaluation_view._rows(statement), "circuit", "statement", "root") + matrix
+    return _rows(evaluation_view.statement_rows(statement), "circuit", "statement", "root") + matrix
 
 
 BY_ROOT = ("merkle_root",)

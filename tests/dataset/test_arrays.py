@@ -8,6 +8,7 @@ import random
 import resource
 import struct
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,12 @@ def described(descr: str = "'<f8'", shape: str = "(2,)", order: str = "False") -
 REFUSED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "cut short"),
     "no array": (b"hello, world", "no .npy file"),
+    "another mark": (b"\x93NUMPX" + npy(described(), bytes(16))[6:], "no .npy file"),
     "later version": (npy(described(), bytes(16))[:6] + b"\4\0", "no .npy file"),
     "pickle": (npy(described("'|O'", "()"), b"\x80\4N."), "holds objects"),
     "texts": (npy(described("'<U9'"), bytes(72)), "holds texts"),
     "complex": (npy(described("'<c16'"), bytes(32)), "holds complex numbers"),
+    "long double": (npy(described("'<f16'"), bytes(32)), "values of type f16"),
     "dates": (npy(described("'<M8[ns]'"), bytes(16)), "not plain numbers"),
     "records": (npy(described("[('a', '<f8')]"), bytes(16)), "not one of an array of numbers"),
     "expression": (npy(described(shape="(2**60,)"), bytes(16)), "not one of an array"),
@@ -123,30 +126,107 @@ def changed(data: bytes, at: int, value: bytes) -> bytes:
     return data[:at] + value + data[at + len(value) :]
 
 
-def test_directories_that_lie(tmp_path: Path) -> None:
-    good = zipped(("a.npy", ONE))
-    entry, end = good.index(b"PK\1\2"), good.index(b"PK\5\6")
-    cases = {
-        "encrypted": (changed(good, entry + 8, b"\1\0"), "encrypted"),
-        "lzma": (changed(good, entry + 10, b"\x0e\0"), "another method than deflate"),
-        "stored": (changed(good, entry + 10, b"\0\0"), "damaged"),
-        "checksum": (changed(good, entry + 16, b"\1\2\3\4"), "checksum"),
-        "packed": (changed(good, entry + 20, b"\xff\xff\xff\x7f"), "cut short"),
-        "size": (changed(good, entry + 24, b"\xff\xff\xff\x7f"), "2,147,483,647 bytes"),
-        "larger": (changed(good, entry + 24, struct.pack("<I", len(ONE) + 1)), "there are 17"),
-        "smaller": (changed(good, entry + 24, struct.pack("<I", len(ONE) - 1)), "there are 15"),
-        "place": (changed(good, entry + 42, b"\xff\xff\xff\x7f"), "cut short"),
-        "long": (changed(good, entry + 24, b"\xff" * 4), "more than 20 times"),
-        "entries": (changed(good, end + 10, b"\2\0"), "damaged"),
-        "many entries": (changed(good, end + 10, b"\xfe\xff"), "65,534 entries"),
-        "no directory": (changed(good, end + 16, b"\xff" * 4), "directory cannot be found"),
-        "damaged": (changed(good, 60, b"\xff\xff\xff"), "damaged|cut short"),
-    }
-    for name, (data, message) in cases.items():
+GOOD = zipped(("a.npy", ONE))
+ENTRY, END = GOOD.index(b"PK\1\2"), GOOD.index(b"PK\5\6")
+
+
+def entry(at: int, value: bytes, data: bytes = GOOD) -> bytes:
+    """With another value in the directory's entry."""
+    return changed(data, data.rindex(b"PK\1\2") + at, value)
+
+
+def member(packed: bytes) -> bytes:
+    """A file whose directory tells of ``ONE``, deflated, and which has these bytes for it."""
+    data = zipped(("a.npy", packed), method=zipfile.ZIP_STORED)
+    sizes = struct.pack("<III", zlib.crc32(ONE), len(packed), len(ONE))
+    return entry(10, b"\x08\0", entry(16, sizes, data))
+
+
+def deflated(data: bytes, *, whole: bool = True) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush(zlib.Z_FINISH if whole else zlib.Z_SYNC_FLUSH)
+
+
+def large(data: bytes = GOOD) -> bytes:
+    """With a directory as files beyond 4 GB have it."""
+    at = data.index(b"PK\5\6")
+    count, size, start = struct.unpack("<HII", data[at + 10 : at + 20])
+    record = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, at, 1)
+    return data[:at] + record + locator + changed(data[at:], 8, b"\xff" * 12)
+
+
+def long_size(extra: bytes) -> bytes:
+    """With the unpacked size in an extra field."""
+    said = entry(24, b"\xff" * 4, entry(30, struct.pack("<H", len(extra))))
+    size = struct.pack("<I", END - ENTRY + len(extra))
+    return changed(said[:END] + extra + said[END:], END + len(extra) + 12, size)
+
+
+LIES = {
+    "no zip file": (bytes(100), "no zip file, or cut short"),
+    "end cut short": (GOOD[:-1], "no zip file, or cut short"),
+    "encrypted": (entry(8, b"\1\0"), "encrypted"),
+    "lzma": (entry(10, b"\x0e\0"), "another method than deflate"),
+    "stored": (entry(10, b"\0\0"), "damaged"),
+    "checksum": (entry(16, b"\1\2\3\4"), "the array 'a': it is damaged: its checksum"),
+    "packed": (entry(20, b"\xff\xff\xff\x7f"), "ends too early"),
+    "size": (entry(24, b"\xff\xff\xff\x7f"), "2,147,483,647 bytes"),
+    "larger": (entry(24, struct.pack("<I", len(ONE) + 1)), "there are 17"),
+    "smaller": (entry(24, struct.pack("<I", len(ONE) - 1)), "there are 15"),
+    "place": (entry(42, b"\xff\xff\xff\x7f"), "ends too early"),
+    "long": (entry(24, b"\xff" * 4), "more than 20 times"),
+    "another entry": (entry(0, b"PK\1\3"), "directory is damaged"),
+    "another member": (changed(GOOD, 0, b"PK\3\5"), "directory is damaged"),
+    "long name": (entry(28, b"\xff\0"), "directory is cut short"),
+    "long extra field": (entry(30, b"\xff\0"), "directory is cut short"),
+    "long comment": (entry(32, b"\xff\0"), "directory is cut short"),
+    "cut entry": (changed(GOOD, END + 12, b"\x2d\0\0\0"), "directory is cut short"),
+    "entries": (changed(GOOD, END + 10, b"\2\0"), "directory is cut short"),
+    "many entries": (changed(GOOD, END + 10, b"\xfe\xff"), "65,534 entries"),
+    "large directory": (
+        changed(GOOD[:END] + bytes(1 << 20) + GOOD[END:], END + (1 << 20) + 14, b"\x10"),
+        "1 entries in 1,048,",
+    ),
+    "directory beyond the end": (changed(GOOD, END + 16, b"\xff\xff\xff\x7f"), "ends too early"),
+    "no directory": (changed(GOOD, END + 16, b"\xff" * 4), "directory cannot be found"),
+    "other locator": (changed(large(), END + 56, b"PK\6\6"), "directory cannot be found"),
+    "record beyond the end": (changed(large(), END + 64, b"\xff" * 8), "ends too early"),
+    "short long size": (long_size(b"\1\0\4\0abcd"), "directory is damaged"),
+    "more than it says": (member(deflated(ONE + b"x")), "more than it says"),
+    "bytes after the last": (member(deflated(ONE) + b"x"), "more than it says"),
+    "no last block": (member(deflated(ONE, whole=False)), "more than it says"),
+    "less than it says": (member(deflated(ONE[:-1])), "cut short"),
+    "no blocks": (member(b"\xff" * 8), "the array 'a': it is damaged: Error"),
+    "damaged": (changed(GOOD, 60, b"\xff\xff\xff"), "damaged|cut short"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_zip_files_that_lie(name: str, tmp_path: Path) -> None:
+    data, message = LIES[name]
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        read_npz(tmp_path / "a.npz", "file", ("a",))
+
+
+def test_bytes_after_the_last_in_another_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream ends where a piece does."""
+    packed = deflated(ONE)
+    (tmp_path / "a.npz").write_bytes(member(packed + b"x"))
+    monkeypatch.setattr("zktrain.dataset.arrays._PIECE", len(packed))
+    with pytest.raises(InputError, match="more than it says"):
+        read_npz(tmp_path / "a.npz", "file", ("a",))
+
+
+def test_zip_files_with_long_numbers(tmp_path: Path) -> None:
+    size = struct.pack("<HHQ", 1, 8, len(ONE))
+    for data in (member(deflated(ONE)), large(), long_size(size), large(long_size(size))):
         (tmp_path / "a.npz").write_bytes(data)
-        with pytest.raises(InputError, match=message):
-            read_npz(tmp_path / "a.npz", "file", ("a",))
-            pytest.fail(name)
+        found, _ = read_npz(tmp_path / "a.npz", "file", ("a",))
+        assert found["a"].tobytes() == bytes(range(16))
 
 
 def test_bombs_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:

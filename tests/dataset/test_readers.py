@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from zktrain.dataset.idx import find_pair
 from zktrain.dataset.readers import Like, read_dataset, read_test_split
 from zktrain.dataset.scaling import BYTES, Scaling
 from zktrain.errors import InputError
@@ -163,6 +164,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "label range": ({"inputs": _X, "labels": _Y, "classes": 1}, "must be 0 to 0"),
     "huge label": ({"inputs": _X, "labels": np.array([0, 1 << 40])}, "must be 0 to 65535"),
     "classes": ({"inputs": _X, "labels": _Y, "classes": 2.5}, "one integer"),
+    "several classes": ({"inputs": _X, "labels": _Y, "classes": [2, 2]}, "one integer"),
+    "several ranges": ({"inputs": _X, "labels": _Y, "low": [0, 0], "high": 1}, "low must be one"),
+    "a range of flags": (
+        {"inputs": _X, "labels": _Y, "low": 0, "high": True},
+        "high must be one",
+    ),
     "objects": ({"inputs": np.array([{}, {}]), "labels": _Y}, "holds objects, not plain numbers"),
 }
 
@@ -234,6 +241,11 @@ def test_folder_without_test_split(tmp_path: Path) -> None:
     assert read_test_split(str(tmp_path)) is None
     with pytest.raises(InputError, match=r"for the test split and has none"):
         read_dataset(f"{tmp_path}:test")
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the folder .* cannot be read: No such file"):
+        find_pair(tmp_path / "gone", "train")
 
 
 def test_folders_with_too_much_or_too_little_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
@@ -143,3 +144,19 @@ def test_a_file_that_is_shortened_meanwhile_is_an_error(tmp_path: Path) -> None:
     with opened(path, "weight file") as found, pytest.raises(InputError, match="ends too early"):
         os.truncate(path, 4096)
         found.read(0, 1 << 21)
+
+
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "x"
+    path.write_bytes(bytes(100))
+    monkeypatch.setattr(os, "preadv", failing, raising=False)
+    monkeypatch.setattr(os, "pread", failing)
+    message = "the bundle .* cannot be read: Input/output error"
+    with opened(path, "bundle") as found, pytest.raises(InputError, match=message):
+        found.read(0, 100)
+    monkeypatch.setattr(io, "FileIO", type("Failing", (io.FileIO,), {"read": failing}))
+    with pytest.raises(InputError, match=message):
+        read_bytes(path, "bundle", 100)

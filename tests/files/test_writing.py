@@ -107,6 +107,19 @@ def test_only_regular_files_are_replaced(case: str, tmp_path: Path) -> None:
         assert os.lstat(path).st_mode == kind
 
 
+@pytest.mark.parametrize("name", ["", "x/"])
+def test_a_name_of_no_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="it is no name of a file"):
+        disk.destination(name)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be made: it is a file, not a folder"):
+        disk.make_folder(tmp_path / "x")
+
+
 def test_what_is_no_proof_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     disk.require_writable(path, "proof", b"ZKT")
@@ -253,6 +266,11 @@ def test_a_held_file_is_held_after_it_was_replaced(tmp_path: Path) -> None:
         assert found.read() == b"3"
     with locked(path, busy="not now"):
         pass
+
+
+def test_the_lock_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be opened: No such file"), locked(tmp_path / "x"):
+        pytest.fail("locked")
 
 
 def test_hard_links_are_refused(tmp_path: Path) -> None:

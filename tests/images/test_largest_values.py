@@ -28,7 +28,6 @@ from zktrain.operations import (
     Lookup,
     Product,
     UnitMap,
-    reach,
 )
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.operations.maps import Before, Reorder, Window
@@ -207,7 +206,7 @@ class Adversary:
         )
         starts, rate = (
             bounds._start_max(self.circuit),
-            self.circuit.optimizer.largest_total(self.circuit),
+            self.circuit.optimizer.of(self.circuit, op.weight).largest_total(self.circuit),
         )
         moved = np.abs(np.dot(rows.T, columns)).max()
         self.largest[op.weight] = starts[op.weight] + rate * int(moved)
@@ -299,7 +298,7 @@ def test_graphs_of_evaluations_are_bounded() -> None:
     for layers in NETWORKS.values():
         graph = build_evaluation(layers, FixedPoint())
         starts = dict.fromkeys(parameter_shapes(layers), 1 << 40)
-        found = reach.sizes(graph, 1, 0, starts)
+        found = bounds.graph_sizes(graph, 1, lambda _: 0, starts)
         assert {tensor.name for tensor in graph.tensors} <= set(found)
         assert found["hz"] == found["top"] == 1 << 15
         assert {found[name] for name in starts} == {1 << 40}
@@ -311,4 +310,4 @@ def test_a_committed_tensor_that_nothing_bounds() -> None:
         if isinstance(op, Lookup) and op.table.startswith("curve"):
             bare = replace(graph, operations=tuple(o for o in graph.operations if o != op))
             with pytest.raises(ValueError, match="nothing bounds the committed tensor"):
-                reach.sizes(bare, 1, 1, dict.fromkeys(("any",), 1))
+                bounds.graph_sizes(bare, 1, lambda _: 1, dict.fromkeys(("any",), 1))

@@ -23,7 +23,7 @@ from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
 from zktrain.training import filtered, trajectory
 from zktrain.training.float_network import float_network
-from zktrain.training.trainer import float_optimizer, train, train_float32
+from zktrain.training.trainer import float_optimizer, set_rates, train, train_float32
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.witness import segment_witness
 
@@ -190,8 +190,8 @@ def test_past_keeps_no_more_than_a_window_and_the_reach() -> None:
     run = Trajectory(circuit, records_of(circuit), seeded_weights(circuit))
     run.advance(0, 200)
     past = run._past
-    assert past is not None and past.known.reach < 40
-    assert len(past._indices) == past.known.reach + filtered.LENGTH
+    assert past is not None and past.known(1).reach < 40
+    assert len(past._indices) == past.known(1).reach + filtered.LENGTH
 
 
 def test_weight_out_of_range_is_named() -> None:
@@ -271,9 +271,9 @@ def test_integers_follow_torch(circuit: Circuit) -> None:
     optimizer = float_optimizer(circuit, network)
     order = batch_indices("order", 64, circuit.batch_size, 0, circuit.steps)
     for step, rows in enumerate(order):
-        optimizer.param_groups[0]["lr"] = (
-            circuit.optimizer.multipliers_at(circuit, step, 1)[0] * 8 / 2**32
-        )
+        set_rates(circuit, optimizer, step)
+        (group,) = optimizer.param_groups
+        assert group["lr"] == circuit.optimizer.multipliers_at(circuit, step, 1)[0] * 8 / 2**32
         optimizer.zero_grad()
         outputs = network(torch.from_numpy(records.inputs[rows] / 256))
         labels = torch.from_numpy(records.labels[rows].astype(np.int64))

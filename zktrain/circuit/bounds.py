@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import compress
 from math import isqrt, prod
 from typing import TYPE_CHECKING
 
 from ..arguments.tensors import Tensor
 from ..layers.network import parameters
-from ..operations import Lookup, reach
+from ..operations import Linear, Lookup, Vanish
 from ..operations.base import StepGraph
+from ..operations.reach import Bounds
 
 if TYPE_CHECKING:
     from .circuit import Circuit
@@ -76,13 +79,50 @@ def no_wrap_bound_bits(circuit: Circuit) -> int:
 @lru_cache(maxsize=16)
 def sizes(circuit: Circuit) -> dict[str, int]:
     """The largest magnitude of every tensor and parameter, over all steps, datasets and runs that
-    pass the lookups (``reach.sizes``)."""
-    return reach.sizes(
+    pass the lookups (``graph_sizes``)."""
+    return graph_sizes(
         circuit.graph(),
         circuit.batch_size,
-        circuit.optimizer.largest_total(circuit),
+        lambda weight: circuit.optimizer.of(circuit, weight).largest_total(circuit),
         _start_max(circuit),
     )
+
+
+def graph_sizes(
+    graph: StepGraph, batch_size: int, rate: Callable[[str], int], starts: Mapping[str, int]
+) -> dict[str, int]:
+    """The largest magnitude of every tensor, as the operation that defines it gives it, before any
+    lookup cuts it down, and of every parameter at any step. ``starts`` are sizes of the first
+    parameters; see ``Bounds`` for ``rate``. ``ValueError`` where something is not bounded."""
+    tensors = {tensor.name: tensor for tensor in graph.tensors}
+    bounds = Bounds(tensors, batch_size, rate, starts)
+    known = bounds.known
+    for op in graph.operations:
+        if not op.outputs():
+            known.update(op.reach(bounds))
+    linears = [op for op in graph.operations if isinstance(op, Linear)]
+    zeros = {op.source for op in graph.operations if isinstance(op, Vanish)}
+    for op in linears:
+        if op.output in zeros:
+            known.update(op.chosen(bounds))
+    for tensor in graph.tensors:  # committed ones that are in no lookup themselves
+        if tensor.committed and tensor.name not in known:
+            found = next(filter(None, (op.solved(tensor.name, bounds) for op in linears)), None)
+            if found is None:
+                raise ValueError(f"nothing bounds the committed tensor {tensor.name!r}")
+            known[tensor.name] = found
+    out = {name: reach.size for name, reach in known.items() if tensors[name].committed}
+    waiting = [op for op in graph.operations if op.outputs()]
+    while waiting:  # weights are known after the errors, and products with them after those
+        ready = [all(name in known for name in op.inputs()) for op in waiting]
+        if not any(ready):
+            raise ValueError("the sizes of some operations depend on each other")
+        for op in compress(waiting, ready):
+            for name, reach in op.reach(bounds).items():
+                out[name] = reach.size
+                known.setdefault(name, reach)
+        waiting = [op for op, known_now in zip(waiting, ready, strict=True) if not known_now]
+    return out
 
 
 def _start_max(circuit: Circuit) -> dict[str, int]:

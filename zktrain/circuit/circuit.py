@@ -59,6 +59,11 @@ class Circuit:
         return affine_layers(self.layers)
 
     @property
+    def moving(self) -> tuple[AffineLayer, ...]:
+        """Those of them that are not frozen."""
+        return tuple(layer for layer in self.trained if layer.name not in self.frozen)
+
+    @property
     def is_dense(self) -> bool:
         """Whether all layers are dense."""
         return all(isinstance(layer, Layer) for layer in self.layers)
@@ -83,9 +88,7 @@ class Circuit:
 
     def trained_shapes(self) -> dict[str, tuple[int, ...]]:
         """Of ``parameter_shapes`` those of the layers that are not frozen."""
-        return parameter_shapes(
-            tuple(layer for layer in self.trained if layer.name not in self.frozen)
-        )
+        return parameter_shapes(self.moving)
 
     @property
     def parameters(self) -> int:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
     from rich.progress import TaskID
+
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -40,6 +42,12 @@ def bars(*, transient: bool = False) -> Iterator[Progress]:
         stages = _Stages(display)
         yield stages
         stages.leave()
+
+
+def working(verb: Callable[..., _T], asked: Mapping[str, Any], *, transient: bool = False) -> _T:
+    """The result of a verb, with bars while it works."""
+    with bars(transient=transient) as progress:
+        return verb(**asked, progress=progress)
 
 
 @contextmanager

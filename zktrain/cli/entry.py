@@ -30,19 +30,12 @@ def _ended(given: list[str]) -> int:
 
 
 def _chosen(given: list[str]) -> None:
-    if given[:1] == ["verify"]:
+    if given[:1] in (["verify"], ["verify-eval"]):
         from .judge import judge, plain
 
         asked = plain(given)
         if asked is not None:
             judge(**asked)
-            return
-    if given[:1] == ["verify-eval"]:
-        from .judge_eval import judge_eval, plain_eval
-
-        asked = plain_eval(given)
-        if asked is not None:
-            judge_eval(**asked)
             return
     from .main import run as run_any
 

@@ -1,4 +1,4 @@
-"""The command ``verify``, and its plain form, which needs no parser of commands.
+"""The commands that judge, and the plain form of two of them, which needs no parser of commands.
 
 Most of the time of a verifying process would go into loading that parser.
 """
@@ -6,40 +6,34 @@ Most of the time of a verifying process would go into loading that parser.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import screens, wording
-from .bars import bars
-from .outcome import FAILED, guarded, print_json, unjudged_fields, verdict_code
+from . import evaluation_view, screens, wording
+from .bars import working
+from .outcome import FAILED, answer, error_fields, guarded, unjudged_fields, verdict_code
 
-_PATHS = {
-    "--proof": "proof",
-    "--circuit": "circuit",
-    "--initial": "initial",
-    "--certificate": "certificate",
-}
 MIN_BITS = 100
 """Of security, where nobody says how many."""
-_OTHERS = {"--dataset": "dataset", "--min-security-bits": "min_security_bits"}
+PATHS = {
+    "verify": ("proof", "circuit", "initial", "certificate"),
+    "verify-eval": ("proof", "circuit", "like", "certificate"),
+}
+"""The options of each verb whose values are paths."""
 
 
 @contextmanager
-def judged(
-    weights: Path,
-    proof: Path,
-    as_json: bool,
-    unjudged: Callable[[str, str], dict[str, Any]] = unjudged_fields,
-) -> Iterator[None]:
+def judged(verb: str, weights: Path, proof: Path, as_json: bool) -> Iterator[None]:
     """What fails in the body is a verdict, no or none, with its sentence, JSON and exit code."""
     started = time.perf_counter()
 
     def fields(kind: str, message: str) -> dict[str, Any]:
         size = proof.stat().st_size if proof.is_file() else None
-        seconds = time.perf_counter() - started
-        return {**unjudged(kind, message), "seconds": seconds, "proof_bytes": size}
+        figures = {"seconds": time.perf_counter() - started, "proof_bytes": size}
+        return {**unjudged_fields(verb), **error_fields(kind, message), **figures}
 
     def show(kind: str, message: str, code: int) -> None:
         screens.refused(str(weights), kind, message, judged=code != FAILED, stderr=as_json)
@@ -54,61 +48,33 @@ def judged(
         yield
 
 
-def judge(
-    weights: Path,
-    *,
-    proof: Path,
-    dataset: str,
-    circuit: Path | None = None,
-    initial: Path | None = None,
-    certificate: Path | None = None,
-    min_security_bits: int = MIN_BITS,
-    as_json: bool = False,
-) -> None:
-    """Print the verdict; leaves with exit code 1 when it is no, 2 when there is none."""
-    with judged(weights, proof, as_json):
-        from .._verify import verify
+def judge(verb: str, *, as_json: bool = False, **asked: Any) -> None:
+    """Print the verdict of ``verify`` or ``verify-eval`` on what is ``asked``; leaves with exit
+    code 1 when it is no, 2 when there is none."""
+    weights = str(asked["weights"])
+    with judged(verb, asked["weights"], asked["proof"], as_json):
+        if verb == "verify":
+            from .._verify import verify
 
-        with bars(transient=True) as progress:
-            verdict = verify(
-                weights,
-                proof=proof,
-                dataset=dataset,
-                circuit=circuit,
-                initial=initial,
-                certificate=certificate,
-                min_security_bits=min_security_bits,
-                progress=progress,
-            )
-        if not as_json:
-            screens.accepted(verdict, str(weights))
-            return
-        print_json(
-            {
-                "accepted": True,
-                "error": None,
-                "statement": wording.statement_fields(verdict.statement),
-                "security_bits": verdict.security_bits,
-                "zero_knowledge": verdict.zero_knowledge,
-                "seconds": verdict.seconds,
-                "proof_bytes": verdict.proof_bytes,
-                "warnings": list(verdict.warnings),
-            }
-        )
+            found = working(verify, asked, transient=True)
+            show = partial(screens.accepted, weights=weights)
+            answer(as_json, found, wording.verdict_fields, show)
+        else:
+            from .._verify import verify_eval
+
+            counted = working(verify_eval, asked, transient=True)
+            show_counts = partial(evaluation_view.accepted, weights=weights)
+            answer(as_json, counted, evaluation_view.verdict_fields, show_counts)
 
 
-def plain(
-    arguments: list[str],
-    command: str = "verify",
-    named: dict[str, str] = _PATHS,
-) -> dict[str, Any] | None:
-    """Arguments of :func:`judge`, if these are ``command``, one file, and known options, each once
-    and with its value apart; None for anything else, help and mistakes included.
-
-    ``named`` are the options whose values are paths."""
-    if arguments[:1] != [command]:
+def plain(arguments: list[str]) -> dict[str, Any] | None:
+    """Arguments of :func:`judge`, if these are a verb, one file, and known options, each once and
+    with its value apart; None for anything else, help and mistakes included."""
+    if not arguments or arguments[0] not in PATHS:
         return None
-    values, found = {**named, **_OTHERS}, dict[str, Any]()
+    paths = PATHS[arguments[0]]
+    names = (*paths, "dataset", "min_security_bits")
+    values, found = {f"--{name.replace('_', '-')}": name for name in names}, dict[str, Any]()
     rest = iter(arguments[1:])
     for word in rest:
         if word == "--json":
@@ -120,11 +86,11 @@ def plain(
         if name in found or not value or value.startswith("-"):
             return None
         found[name] = value
+    bits = found.get("min_security_bits", str(MIN_BITS))
     if not {"weights", "proof", "dataset"} <= set(found):
         return None
-    given = found.pop("min_security_bits", None)
-    if given is not None and not (given.isascii() and given.isdigit() and len(given) <= 4):
+    if not (bits.isascii() and bits.isdigit() and len(bits) <= 4):
         return None
-    paths = {name: Path(found[name]) for name in ("weights", *named.values()) if name in found}
-    least = MIN_BITS if given is None else int(given)
-    return {**found, **paths, "min_security_bits": least, "as_json": "as_json" in found}
+    given = {name: Path(found[name]) for name in ("weights", *paths) if name in found}
+    others = {"min_security_bits": int(bits), "as_json": "as_json" in found}
+    return {"verb": arguments[0], "dataset": found["dataset"], **given, **others}

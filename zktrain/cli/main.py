@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from . import screens, stopped, wording
-from .bars import bars, lines, say_first_use
-from .evaluation import prove_eval, verify_eval
-from .judge import judge
-from .outcome import FAILED, guarded, print_json, usage_error, verdict_code
+from . import evaluation_view, screens, stopped, wording
+from .bars import bars, lines, say_first_use, working
+from .judge import MIN_BITS, judge
+from .options import (
+    DATA,
+    Bits,
+    Bundle,
+    Clear,
+    Data,
+    Initial,
+    Json,
+    Memory,
+    Prover,
+    Recipe,
+    RunFolder,
+    Split,
+    Trained,
+    Used,
+    Weights,
+    argument,
+    flag,
+    option,
+)
+from .outcome import FAILED, answer, guarded, print_json, usage_error, verdict_code
+from .stated import result_fields
+
+_T = TypeVar("_T")
 
 app = typer.Typer(
     name="zktrain",
@@ -26,92 +49,62 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-_Recipe = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="The recipe.")]
-_DATA = "An .npz file, a folder of IDX files, or the name digits."
+
+def _asked(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command that its verb has under the same name."""
+    return {name: value for name, value in given.items() if name != "as_json"}
+
+
+def _worked(verb: Callable[..., _T], asked: dict[str, Any]) -> _T:
+    from ..memory import keep_freed_memory
+
+    keep_freed_memory()
+    return working(verb, asked)
 
 
 @app.command()
 def commit(
-    data: Annotated[str, typer.Argument(metavar="DATA", help=_DATA)],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.zkd", help="Write sizes, root and certificate.")
-    ] = None,
-    check: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="Fail unless the data have this root.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="train or test, where the data have both.")] = "train",
+    data: Annotated[str, argument("DATA", DATA)],
+    out: Annotated[Path | None, option("FILE.zkd", "Write sizes, root and certificate.")] = None,
+    check: Annotated[str | None, option("ROOT", "Fail unless the data have this root.")] = None,
+    split: Split = "train",
     public: Annotated[
-        bool, typer.Option("--public", help="Hide nothing: everybody can recompute the root.")
+        bool, flag("--public", "Hide nothing: everybody can recompute the root.")
     ] = False,
     openings: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How often it can be proved on, if it hides; default 64."),
+        int | None, option("N", "How often it can be proved on, if it hides; default 64.")
     ] = None,
     like: Annotated[
-        Path | None,
-        typer.Option(metavar="TRAIN.zkd", help="Scale inputs as those of this dataset are."),
+        Path | None, option("TRAIN.zkd", "Scale inputs as those of this dataset are.")
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Commit to a dataset, or check that data have a published root."""
-    from .._commit import commit as run_commit
-    from ..memory import keep_freed_memory
-
-    judges = None if check is None else verdict_code
+    asked, checks = _asked(locals()), check is not None
+    judges = verdict_code if checks else None
     with guarded(as_json, interrupted=partial(stopped.commit, out), exit_code=judges):
-        with bars() as progress:
-            keep_freed_memory()
-            result = run_commit(
-                data,
-                out=out,
-                check=check,
-                split=split,
-                public=public,
-                openings=openings,
-                like=like,
-                progress=progress,
-            )
-        if not as_json:
-            screens.committed(result, checked=check is not None)
-            return
-        print_json(
-            {
-                "root": result.root,
-                "records": result.records,
-                "features": result.features,
-                "classes": result.classes,
-                "seconds": result.seconds,
-                "path": _text(result.path),
-                "openings": result.openings,
-                "secret": _text(result.secret),
-                "kept": result.kept,
-                "low": result.low,
-                "high": result.high,
-                "warnings": list(result.warnings),
-            }
-        )
+        from .._commit import commit as verb
+
+        show = partial(screens.committed, checked=checks)
+        answer(as_json, _worked(verb, asked), partial(result_fields, left_out=("source",)), show)
 
 
 @app.command()
 def compile(
-    recipe: _Recipe,
+    recipe: Recipe,
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="X.circuit.json", help="Write the circuit's canonical text."),
+        Path | None, option("X.circuit.json", "Write the circuit's canonical text.")
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Predict time, memory and size of the proof.")
+        bool, flag("--estimate", "Predict time, memory and size of the proof.")
     ] = False,
     dataset: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.zkd", help="With --estimate: the committed dataset."),
+        Path | None, option("FILE.zkd", "With --estimate: the committed dataset.")
     ] = None,
     records: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="With --estimate: how many records it will have."),
+        int | None, option("N", "With --estimate: how many records it will have.")
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Compile a recipe and its ONNX graph to a circuit."""
     from .._compile import compile as run_compile
@@ -127,106 +120,51 @@ def compile(
 
             found = run_estimate(recipe, dataset=dataset, records=records)
         result = run_compile(recipe, out=out)
-        if not as_json:
-            screens.compiled(result)
-            if found is not None:
-                from .profile_view import show_estimate
-
-                show_estimate(found)
+        if as_json:
+            priced = {} if found is None else {"estimate": found.to_json()}
+            print_json({**screens.compiled_fields(result), **priced})
             return
-        circuit = result.circuit
-        print_json(
-            {
-                "circuit_id": result.circuit_id,
-                "parameters": circuit.parameters,
-                "cells_per_step": circuit.cells_per_step,
-                "lookups_per_step": circuit.lookups_per_step,
-                "effective_learning_rate": circuit.effective_learning_rate,
-                **circuit.optimizer.fields(),
-                "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
-                "path": _text(result.path),
-                "changes": list(result.changes),
-                "warnings": list(result.warnings),
-                **({} if found is None else {"estimate": found.to_json()}),
-            }
-        )
+        screens.compiled(result)
+        if found is not None:
+            from .profile_view import show_estimate
+
+            show_estimate(found)
 
 
 @app.command()
 def train(
-    recipe: _Recipe,
-    data: Annotated[str, typer.Option(metavar="DATA", help=_DATA)],
-    out: Annotated[Path, typer.Option(metavar="RUN/", help="The run directory to write.")],
-    device: Annotated[str, typer.Option(help="cpu, cuda: the result is the same.")] = "cpu",
-    test: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Held-out data; default: DATA's own.")
-    ] = None,
+    recipe: Recipe,
+    data: Data,
+    out: Annotated[Path, option("RUN/", "The run directory to write.")],
+    device: Annotated[str, option("", "cpu, cuda: the result is the same.")] = "cpu",
+    test: Annotated[str | None, option("DATA", "Held-out data; default: DATA's own.")] = None,
     compare_float: Annotated[
-        bool, typer.Option("--compare-float", help="Also train in float32, for comparison.")
+        bool, flag("--compare-float", "Also train in float32, for comparison.")
     ] = False,
     dataset: Annotated[
-        str | None,
-        typer.Option(metavar="ROOT|FILE.zkd", help="Fail unless the data have this root."),
+        str | None, option("ROOT|FILE.zkd", "Fail unless the data have this root.")
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Train in exact integers, into a run directory that can be proved."""
-    from .._train import train as run_train
-    from ..memory import keep_freed_memory
-
+    asked = _asked(locals())
     with guarded(as_json, interrupted=partial(stopped.train, out)):
-        with bars() as progress:
-            keep_freed_memory()
-            result = run_train(
-                recipe,
-                data=data,
-                out=out,
-                device=device,
-                test=test,
-                compare_float=compare_float,
-                dataset=dataset,
-                progress=progress,
-            )
-        if not as_json:
-            screens.trained(result)
-            return
-        print_json(
-            {
-                "seconds": result.seconds,
-                "steps": result.steps,
-                "test_accuracy": result.test_accuracy,
-                "float_test_accuracy": result.float_test_accuracy,
-                "float_seconds": result.float_seconds,
-                "weights": str(result.weights),
-                "weights_digest": result.weights_digest,
-                "dataset_root": result.dataset_root,
-                "circuit_id": result.circuit_id,
-                "statement_digest": result.statement_digest,
-                "kept": result.kept,
-                "changes": list(result.changes),
-                "warnings": list(result.warnings),
-            }
-        )
+        from .._train import train as verb
+
+        left_out = ("path", "losses", "float_losses", "test_source")
+        fields = partial(result_fields, left_out=left_out)
+        answer(as_json, _worked(verb, asked), fields, screens.trained)
 
 
 @app.command()
 def prove(
-    run: Annotated[Path, typer.Argument(metavar="RUN/", help="A finished run directory.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="proof.zkt", help="Default: RUN/proof.zkt.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda: the proof is as good.")] = "cpu",
-    no_zk: Annotated[
-        bool, typer.Option("--no-zk", help="Hide nothing: a smaller proof, which leaks.")
-    ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="8GB", help="What it may use; default: what the machine has left."),
-    ] = None,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Show where the time went, part by part.")
-    ] = False,
-    as_json: _Json = False,
+    run: RunFolder,
+    out: Annotated[Path | None, option("proof.zkt", "Default: RUN/proof.zkt.")] = None,
+    device: Prover = "cpu",
+    no_zk: Clear = False,
+    memory: Memory = None,
+    profile: Annotated[bool, flag("--profile", "Show where the time went, part by part.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Prove a finished training run."""
     kept = partial(stopped.prove, run)
@@ -234,26 +172,17 @@ def prove(
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
-        from .._prove import prove as run_prove
+        from .._prove import prove as verb
         from ..machine import parse_size
-        from ..memory import keep_freed_memory
         from ..profile import Recorder
         from ..training.run import Run
 
         recorder = Recorder(memory=True)
-        allowed = None if memory is None else parse_size(memory)
+        hiding, allowed = False if no_zk else None, None if memory is None else parse_size(memory)
+        asked = {"run": run, "out": out, "device": device, "memory": allowed}
         say_first_use()
-        with bars() as progress, recorder if profile else nullcontext():
-            hiding = False if no_zk else None
-            keep_freed_memory()
-            result = run_prove(
-                run,
-                out=out,
-                device=device,
-                zero_knowledge=hiding,
-                memory=allowed,
-                progress=progress,
-            )
+        with recorder if profile else nullcontext():
+            result = _worked(verb, {**asked, "zero_knowledge": hiding})
         tree = None
         if profile:
             from ..cost.counts import prover_work
@@ -263,64 +192,50 @@ def prove(
             certified = recorder.root.parts["certify dataset"].parts == {}
             work = prover_work(statement_of(result.path), certified=certified)
             tree = rows(recorder.root, work)
-        if not as_json:
-            opened = Run.open(run)
-            if tree is not None:
-                show_profile(tree)
-            screens.proved(result, opened.public_dataset, opened.weights_path)
+        if as_json:
+            profiled = {} if tree is None else {"profile": tree.to_json()}
+            print_json({**result_fields(result), **profiled})
             return
-        print_json(
-            {
-                "seconds": result.seconds,
-                "proof_bytes": result.proof_bytes,
-                "peak_rss_bytes": result.peak_rss_bytes,
-                "zero_knowledge": result.zero_knowledge,
-                "stages": result.stages,
-                "path": str(result.path),
-                **({} if tree is None else {"profile": tree.to_json()}),
-            }
-        )
+        opened = Run.open(run)
+        if tree is not None:
+            show_profile(tree)
+        screens.proved(result, opened.public_dataset, opened.weights_path)
 
 
 @app.command()
 def bench(
-    out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Results, figures, report; kept between calls.")
-    ] = Path("bench"),
+    out: Annotated[Path, option("FOLDER", "Results, figures, report; kept between calls.")] = Path(
+        "bench"
+    ),
     sweep: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="AXIS=N,N,...",
-            help="Along width, depth, batch or steps; may be given again.",
-        ),
+        option("AXIS=N,N,...", "Along width, depth, batch or steps; may be given again."),
     ] = None,
     dataset: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="digits, fashion, synthetic, or as for commit."),
+        str | None, option("DATA", "digits, fashion, synthetic, or as for commit.")
     ] = None,
-    width: Annotated[int | None, typer.Option(help="Units of a hidden layer.")] = None,
-    depth: Annotated[int | None, typer.Option(help="Hidden layers.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
-    records: Annotated[int | None, typer.Option(help="Use the first records only.")] = None,
-    features: Annotated[int | None, typer.Option(help="Inputs of synthetic records.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Classes of synthetic records.")] = None,
-    no_zk: Annotated[bool, typer.Option("--no-zk", help="Prove in clear.")] = False,
-    suite: Annotated[
-        str, typer.Option(help="Without other choices: quick, smoke, readme.")
-    ] = "quick",
-    again: Annotated[bool, typer.Option("--again", help="Measure finished runs anew.")] = False,
+    width: Annotated[int | None, option("", "Units of a hidden layer.")] = None,
+    depth: Annotated[int | None, option("", "Hidden layers.")] = None,
+    batch: Annotated[int | None, option("", "Samples in a batch.")] = None,
+    steps: Annotated[int | None, option("", "Steps of training.")] = None,
+    records: Annotated[int | None, option("", "Use the first records only.")] = None,
+    features: Annotated[int | None, option("", "Inputs of synthetic records.")] = None,
+    classes: Annotated[int | None, option("", "Classes of synthetic records.")] = None,
+    no_zk: Annotated[bool, flag("--no-zk", "Prove in clear.")] = False,
+    suite: Annotated[str, option("", "Without other choices: quick, smoke, readme.")] = "quick",
+    again: Annotated[bool, flag("--again", "Measure finished runs anew.")] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Only measure this machine, for estimates.")
+        bool, flag("--calibrate", "Only measure this machine, for estimates.")
     ] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Measure whole runs against float32 training, with figures and one HTML report."""
+    given = locals()
     with guarded(as_json, interrupted=f"finished runs are kept in {out}; the same command goes on"):
         from .._bench import bench as verb
         from .._bench import calibrate as run_calibrate
         from .._bench import command_line
-        from ..benchmarking.settings import chosen
+        from ..benchmarking.settings import Setting, chosen
 
         with bars() as drawn:
             progress = drawn if sys.stderr.isatty() else lines
@@ -328,18 +243,9 @@ def bench(
                 calibration, path = run_calibrate(progress=progress)
                 found: dict[str, Any] = {"path": str(path), **calibration.to_json()}
             else:
-                given = {
-                    "dataset": dataset,
-                    "width": width,
-                    "depth": depth,
-                    "batch": batch,
-                    "steps": steps,
-                    "records": records,
-                    "features": features,
-                    "classes": classes,
-                    "zero_knowledge": False if no_zk else None,
-                }
-                plan = chosen(suite, sweep or [], given)
+                choices = {name: given[name] for name in Setting.__slots__ if name in given}
+                clear = {"zero_knowledge": False} if no_zk else {}
+                plan = chosen(suite, sweep or [], {**choices, **clear})
                 command = command_line(sys.argv[1:])
                 result = verb(plan, out=out, command=command, again=again, progress=progress)
                 found = result.result
@@ -355,43 +261,78 @@ def bench(
 
 @app.command()
 def verify(
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS.safetensors", help="The file.")],
-    proof: Annotated[Path, typer.Option(metavar="proof.zkt", help="The proof.")],
-    dataset: Annotated[
-        str, typer.Option(metavar="ROOT|FILE.zkd", help="The dataset that must have been used.")
-    ],
-    circuit: Annotated[
-        Path | None,
-        typer.Option(metavar="X.circuit.json", help="The circuit that must have been trained."),
-    ] = None,
-    initial: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="First weights, where they are not from a seed."),
-    ] = None,
+    weights: Weights,
+    proof: Bundle,
+    dataset: Used,
+    circuit: Trained = None,
+    initial: Initial = None,
     certificate: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.zkd", help="Beside a root: the dataset's public file."),
+        Path | None, option("FILE.zkd", "Beside a root: the dataset's public file.")
     ] = None,
-    min_security_bits: Annotated[
-        int, typer.Option(metavar="BITS", help="Refuse proofs made for fewer.")
-    ] = 100,
-    as_json: _Json = False,
+    min_security_bits: Bits = MIN_BITS,
+    as_json: Json = False,
 ) -> None:
     """Check a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not judged."""
-    judge(
-        weights,
-        proof=proof,
-        dataset=dataset,
-        circuit=circuit,
-        initial=initial,
-        certificate=certificate,
-        min_security_bits=min_security_bits,
-        as_json=as_json,
-    )
+    judge("verify", **locals())
 
 
-app.command("prove-eval")(prove_eval)
-app.command("verify-eval")(verify_eval)
+@app.command("prove-eval")
+def prove_eval(
+    weights: Weights,
+    circuit: Annotated[Path, option("X.circuit.json", "The network, as compiled.")],
+    data: Data,
+    split: Split = "test",
+    dataset: Annotated[
+        str | None, option("FILE.zkd|ROOT", "An existing commitment to these records.")
+    ] = None,
+    dataset_out: Annotated[
+        Path | None, option("FILE.zkd", "Write a new commitment instead.")
+    ] = None,
+    like: Annotated[
+        Path | None,
+        option("TRAIN.zkd", "Scale inputs as those of the training data; default: as WEIGHTS say."),
+    ] = None,
+    out: Annotated[Path, option("eval.zkt", "The proof to write.")] = Path("eval.zkt"),
+    device: Prover = "cpu",
+    no_zk: Clear = False,
+    security_bits: Annotated[int, option("BITS", "From 80 to 120.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Prove accuracy and confusion matrix of a weight file on a committed dataset."""
+    asked = _asked(locals())
+    asked["zero_knowledge"] = not asked.pop("no_zk")
+    kept = partial(stopped.prove_eval, out, dataset_out)
+    with guarded(as_json, interrupted=kept, less_memory="fewer records need less"):
+        from ..extras import require
+
+        require("prove", "proving", "numba", "torch")
+        from .._prove import prove_eval as verb
+
+        say_first_use()
+        show = partial(evaluation_view.proved, weights=str(weights))
+        answer(as_json, _worked(verb, asked), partial(result_fields, left_out=("source",)), show)
+
+
+@app.command("verify-eval")
+def verify_eval(
+    weights: Weights,
+    proof: Annotated[Path, option("eval.zkt", "The proof.")],
+    dataset: Annotated[str, option("ROOT|FILE.zkd", "The dataset it must be about.")],
+    circuit: Annotated[
+        Path | None, option("X.circuit.json", "The network it must be about.")
+    ] = None,
+    like: Annotated[
+        Path | None, option("TRAIN.zkd", "Training data, whose scaling it must have.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, option("FILE.zkd", "Its certificate, where --dataset is a root.")
+    ] = None,
+    min_security_bits: Bits = MIN_BITS,
+    as_json: Json = False,
+) -> None:
+    """Check the accuracy of a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not
+    judged."""
+    judge("verify-eval", **locals())
 
 
 @app.command(
@@ -409,28 +350,18 @@ def ezkl(context: typer.Context) -> None:
 
 @app.command()
 def inspect(
-    proof: Annotated[Path, typer.Argument(metavar="proof.zkt", help="The proof.")],
-    as_json: _Json = False,
+    proof: Annotated[Path, argument("proof.zkt", "The proof.")], as_json: Json = False
 ) -> None:
     """Show what a proof claims, its sizes and soundness. Verifies nothing."""
     with guarded(as_json, interrupted="nothing was changed"):
-        from .._inspect import inspect as run_inspect
+        from .._inspect import inspect as verb
         from ..protocol.tasks import Evaluation
-        from . import evaluation_view
 
-        found = run_inspect(proof)
-        evaluated = isinstance(found.statement.task, Evaluation)
-        if as_json:
-            view = evaluation_view if evaluated else wording
-            print_json(view.inspection_fields(found))
-        elif evaluated:
-            evaluation_view.inspected(found)
+        found = verb(proof)
+        if isinstance(found.statement.task, Evaluation):
+            answer(as_json, found, evaluation_view.inspection_fields, evaluation_view.inspected)
         else:
-            screens.inspected(found)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+            answer(as_json, found, wording.inspection_fields, screens.inspected)
 
 
 def _version(wanted: bool) -> None:

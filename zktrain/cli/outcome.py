@@ -8,10 +8,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import MalformedProof, Rejected, SrsRefused, ZktrainError
 from .streams import OutputLost
+
+_T = TypeVar("_T")
 
 ACCEPTED, REJECTED, FAILED = 0, 1, 2
 """Exit codes of all commands: 1 says that something was judged, and that the verdict is no."""
@@ -23,6 +25,16 @@ DEBUG = "ZKTRAIN_DEBUG"
 def print_json(value: Mapping[str, Any]) -> None:
     """The one object on standard output."""
     print(json.dumps(value), flush=True)
+
+
+def answer(
+    as_json: bool, result: _T, fields: Callable[[_T], Mapping[str, Any]], show: Callable[[_T], None]
+) -> None:
+    """What a command has found, for machines or for people."""
+    if as_json:
+        print_json(fields(result))
+    else:
+        show(result)
 
 
 def print_error(sentence: str) -> None:
@@ -144,29 +156,25 @@ def usage_error(arguments: list[str], message: str) -> int:
     if message:
         print_error(f"{message} Try zktrain --help.")
     if "--json" in arguments:
-        fields = error_fields("UsageError", message)
-        if arguments[:1] == ["verify"] or arguments[:2] == ["ezkl", "verify"]:
-            fields = unjudged_fields("UsageError", message)
-        if arguments[:1] == ["verify-eval"]:
-            fields = unjudged_evaluation_fields("UsageError", message)
-        print_json(fields)
+        verb = arguments[1:2] if arguments[:1] == ["ezkl"] else arguments[:1]
+        fields = unjudged_fields(verb[0]) if verb and verb[0] in _FIGURES else {}
+        print_json({**fields, **error_fields("UsageError", message)})
     return FAILED
 
 
-def unjudged_fields(kind: str, message: str) -> dict[str, Any]:
-    """The JSON object of ``verify`` without a verdict to take figures from."""
-    return {
-        "accepted": False,
-        **error_fields(kind, message),
-        "statement": None,
-        "security_bits": None,
-        "zero_knowledge": None,
-        "seconds": None,
-        "proof_bytes": None,
-    }
+_FIGURES = {
+    "verify": ("statement", "security_bits", "zero_knowledge", "seconds", "proof_bytes"),
+    "verify-eval": (
+        "accuracy",
+        "correct",
+        "records",
+        "confusion",
+        "weights_digest",
+        "dataset_root",
+    ),
+}
 
 
-def unjudged_evaluation_fields(kind: str, message: str) -> dict[str, Any]:
-    """The JSON object of ``verify-eval`` without a verdict to take figures from."""
-    figures = ("accuracy", "correct", "records", "confusion", "weights_digest", "dataset_root")
-    return {**unjudged_fields(kind, message), **dict.fromkeys(figures)}
+def unjudged_fields(verb: str) -> dict[str, Any]:
+    """The JSON object of a verb that judges, without a verdict to take figures from."""
+    return {"accepted": False, **dict.fromkeys((*_FIGURES["verify"], *_FIGURES[verb]))}

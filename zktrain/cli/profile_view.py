@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import wording
-from .screens import console
+from .screens import console, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from rich.table import Table
 
     from ..cost.estimate import Estimate
     from ..cost.parts import Work
@@ -83,24 +81,21 @@ def rows(root: Node, work: Iterable[Work]) -> Row:
 
 def show_profile(root: Row) -> None:
     """A tree with one line per part."""
-    from rich import box
-    from rich.table import Table
+    from rich.text import Text
 
-    out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stage", no_wrap=True)
-    for name in ("seconds", "share", "moved", "products", "budgets"):
-        table.add_column(name, justify="right", no_wrap=True)
+    out, cells = console(), list[tuple[str | Text, ...]]()
 
     def add(row: Row, lead: str, branch: str) -> None:
         distance = row.distance
-        table.add_row(
-            f"[dim]{lead}{branch}[/]{row.name}" if branch else f"[bold]{row.name}[/]",
-            f"{row.seconds:.3f}",
-            f"{row.share:.1%}",
-            wording.size(round(row.bytes)) if row.bytes else "-",
-            _many(row.multiplications) if row.multiplications else "-",
-            "-" if distance is None else f"{distance:.1f}",
+        cells.append(
+            (
+                Text.assemble((f"{lead}{branch}", "dim"), (row.name, "" if branch else "bold")),
+                f"{row.seconds:.3f}",
+                f"{row.share:.1%}",
+                wording.size(round(row.bytes)) if row.bytes else "-",
+                _many(row.multiplications) if row.multiplications else "-",
+                "-" if distance is None else f"{distance:.1f}",
+            )
         )
         shown = [part for part in row.parts if part.share >= LEAST_SHARE]
         deeper = lead + ({"": "", "├ ": "│ ", "└ ": "  "}[branch])
@@ -108,7 +103,8 @@ def show_profile(root: Row) -> None:
             add(part, deeper, "└ " if number + 1 == len(shown) else "├ ")
 
     add(root, "", "")
-    out.print(table, soft_wrap=False)
+    headers = ("stage", "seconds", "share", "moved", "products", "budgets")
+    show_table(out, headers, cells, ruled=True)
     out.print(
         "Bytes moved through memory and products in F_p are counted from the sizes; a budget is "
         "what the part should take (docs/bench.md), and as many of them it took.",
@@ -123,48 +119,32 @@ def _many(count: float) -> str:
     return f"{count:.0f}"
 
 
-def _layers(found: Estimate) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("layer")
-    table.add_column("kind")
-    for name in ("cells per step", "lookups per step", "seconds"):
-        table.add_column(name, justify="right")
-    for layer in found.layers:
-        counts = (f"{count:,}" if count else "" for count in (layer.cells, layer.lookups))
-        table.add_row(layer.name, layer.kind, *counts, f"{layer.seconds:.2f}")
-    return table
-
-
 def show_estimate(found: Estimate) -> None:
     """Seconds and memory by stage, what each layer costs, then the totals."""
-    from rich import box
-    from rich.table import Table
-
     out = console()
     out.print("\n[bold]Estimate[/]")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stage")
-    for name in ("seconds", "share", "memory"):
-        table.add_column(name, justify="right")
     total = found.seconds or 1.0
-    for stage, seconds in found.stages.items():
-        memory = found.stage_memory.get(stage)
-        table.add_row(
-            stage,
-            f"{seconds:.2f}",
-            f"{seconds / total:.0%}",
-            "" if memory is None else wording.size(memory),
-        )
-    out.print(table, soft_wrap=False)
-    out.print(_layers(found), soft_wrap=False)
-    for label, text in (
+    stages = [
+        (stage, f"{seconds:.2f}", f"{seconds / total:.0%}", _size(found.stage_memory.get(stage)))
+        for stage, seconds in found.stages.items()
+    ]
+    show_table(out, ("stage", "seconds", "share", "memory"), stages, ruled=True)
+    layers = []
+    for layer in found.layers:
+        counts = (f"{count:,}" if count else "" for count in (layer.cells, layer.lookups))
+        layers.append((layer.name, layer.kind, *counts, f"{layer.seconds:.2f}"))
+    headers = ("layer", "kind", "cells per step", "lookups per step", "seconds")
+    show_table(out, headers, layers, left=2, ruled=True)
+    totals = (
         ("prove", wording.span(found.seconds)),
         ("peak memory", wording.size(found.peak_bytes)),
         ("bundle", wording.size(found.proof_bytes)),
         ("verify", wording.span(found.verify_seconds)),
         ("figures", found.calibration.remark()),
-    ):
+    )
+    for label, text in totals:
         out.print(f" [dim]{label:<14}[/] {text}")
+
+
+def _size(count: int | None) -> str:
+    return "" if count is None else wording.size(count)

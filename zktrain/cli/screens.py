@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import wording
+from .stated import result_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.text import Text
 
     from .._bench import Benchmarked
     from .._commit import DatasetCommitment
@@ -34,10 +36,10 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
-def _rows(out: Console, rows: Iterable[tuple[str, str]]) -> None:
+def show_rows(out: Console, pairs: Iterable[tuple[str, str]]) -> None:
     from rich.markup import escape
 
-    for label, value in rows:
+    for label, value in pairs:
         lines = [value] if len(value) <= 64 else _wrapped(value, _WIDTH - _LABEL - 2)
         for number, line in enumerate(lines):
             shown = label if number == 0 else ""
@@ -56,18 +58,26 @@ def _bullets(out: Console, items: Iterable[str]) -> None:
             out.print(f"{' - ' if number == 0 else '   '}{escape(line)}")
 
 
-def _table(out: Console, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """First column to the left, the others to the right."""
+def show_table(
+    out: Console,
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    left: int = 1,
+    ruled: bool = False,
+) -> None:
+    """The first ``left`` columns to the left, the others to the right; ``ruled``: with a line
+    below the head where there is no terminal, too."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if ruled or out.is_terminal else None, pad_edge=False)
     for number, header in enumerate(headers):
-        side: Literal["left", "right"] = "right" if number else "left"
+        side: Literal["left", "right"] = "right" if number >= left else "left"
         table.add_column(header, justify=side, no_wrap=number > 0, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
     out.print(table, soft_wrap=False)
 
 
@@ -95,12 +105,7 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
         ("root", result.root),
         ("source", result.source),
         ("inputs", Scaling(result.low, result.high).text),
-        (
-            "sizes",
-            f"{wording.several(result.records, 'record')} of "
-            f"{wording.several(result.features, 'input')}, "
-            f"{wording.several(result.classes, 'class', 'classes')}",
-        ),
+        ("sizes", wording.dataset_text(result)),
         ("seconds", wording.span(result.seconds)),
     ]
     if result.path is not None:
@@ -114,10 +119,21 @@ def committed(result: DatasetCommitment, *, checked: bool) -> None:
         rows.append(("hides data", "no: everybody with the data can recompute the root"))
     if checked:
         out.print("[bold green]The dataset has this root.[/]")
-    _rows(out, rows)
+    show_rows(out, rows)
     if result.kept:
         notes(out, ["this commitment was there already; nothing was written"])
     notes(out, result.warnings)
+
+
+def compiled_fields(result: CompiledRecipe) -> dict[str, Any]:
+    """A compiled recipe as a JSON object."""
+    circuit = result.circuit
+    names = ("parameters", "cells_per_step", "lookups_per_step", "effective_learning_rate")
+    return {
+        **{name: getattr(circuit, name) for name in (*names, "no_wrap_bound_bits")},
+        **circuit.optimizer.fields(),
+        **result_fields(result, left_out=("circuit",), circuit_id=result.circuit_id),
+    }
 
 
 def compiled(result: CompiledRecipe) -> None:
@@ -126,11 +142,7 @@ def compiled(result: CompiledRecipe) -> None:
     rows = [
         ("circuit", result.circuit_id),
         ("network", wording.network(circuit)),
-        (
-            "training",
-            f"{wording.several(circuit.steps, 'step')} of {circuit.optimizer.words}"
-            f"{circuit.optimizer.stretch_words(circuit)}, batches of {circuit.batch_size:,}",
-        ),
+        ("training", wording.training(circuit)),
         ("learning rate", f"{wording.learning_rate(circuit)} (the one that is really used)"),
         (
             "each step",
@@ -148,7 +160,7 @@ def compiled(result: CompiledRecipe) -> None:
     ]
     if result.path is not None:
         rows.insert(1, ("file", str(result.path)))
-    _rows(out, rows)
+    show_rows(out, rows)
     changes(out, result.changes, result.warnings)
 
 
@@ -165,13 +177,9 @@ def trained(result: TrainedRun) -> None:
     if result.float_seconds is not None:
         accuracy = result.float_test_accuracy
         shown = "" if accuracy is None else f"{accuracy:.2%}, "
-        rows.append(
-            (
-                "float32 SGD",
-                f"{shown}{result.steps:,} steps in {wording.span(result.float_seconds)}",
-            )
-        )
-    _rows(out, rows)
+        took = f"{result.steps:,} steps in {wording.span(result.float_seconds)}"
+        rows.append(("float32 SGD", f"{shown}{took}"))
+    show_rows(out, rows)
     if result.kept:
         notes(out, ["the same command had finished here; nothing was trained"])
     changes(out, result.changes, result.warnings)
@@ -180,12 +188,12 @@ def trained(result: TrainedRun) -> None:
 
 def proved(result: Proved, dataset: Path, weights: Path) -> None:
     out = console()
-    _rows(
+    show_rows(
         out,
         [
             ("proof", str(result.path)),
             ("size", wording.size(result.proof_bytes)),
-            ("hides data", "yes" if result.zero_knowledge else "no"),
+            ("hides data", wording.yes(result.zero_knowledge)),
             ("time", wording.span(result.seconds)),
             ("stages", wording.stage_line(result.stages)),
             ("peak memory", wording.size(result.peak_rss_bytes)),
@@ -197,30 +205,27 @@ def proved(result: Proved, dataset: Path, weights: Path) -> None:
 
 def benchmarked(result: Benchmarked) -> None:
     out = console()
-    rows = []
-    for run in result.result["runs"]:
-        if "error" in run:
-            continue
-        off = run["deviation"]["prove_seconds"]
-        rows.append(
-            (
-                run["name"],
-                f"{run['train']['float_seconds']:.2f}",
-                f"{run['train']['seconds']:.2f}",
-                f"{run['prove']['seconds']:.2f}",
-                f"{off:+.0%}",
-                f"{run['verify']['seconds']:.2f}",
-                f"{run['ratios']['train and prove / float32']:.1f}",
-                wording.size(run["prove"]["peak_rss_bytes"]),
-            )
+    rows = [
+        (
+            run["name"],
+            f"{run['train']['float_seconds']:.2f}",
+            f"{run['train']['seconds']:.2f}",
+            f"{run['prove']['seconds']:.2f}",
+            f"{run['deviation']['prove_seconds']:+.0%}",
+            f"{run['verify']['seconds']:.2f}",
+            f"{run['ratios']['train and prove / float32']:.1f}",
+            wording.size(run["prove"]["peak_rss_bytes"]),
         )
+        for run in result.result["runs"]
+        if "error" not in run
+    ]
     headers = ("run", "float32", "integers", "prove", "guess", "verify", "ratio", "memory")
-    _table(out, headers, rows)
+    show_table(out, headers, rows)
     out.print("Seconds; guess: predicted over measured; ratio: (integers + prove) / float32.")
     for run in result.result["runs"]:
         if "error" in run:
             out.print(f"{run['name']} failed: {run['error']}", markup=False, style="red")
-    _rows(out, [("report", str(result.report)), ("results", str(result.path))])
+    show_rows(out, [("report", str(result.report)), ("results", str(result.path))])
 
 
 def calibrated(calibration: Calibration, path: Path) -> None:
@@ -238,32 +243,49 @@ def calibrated(calibration: Calibration, path: Path) -> None:
         out.print(f" [dim]{label}[/] {text}")
 
 
-def accepted(verdict: Verdict, weights: str, *, stderr: bool = False) -> None:
+def show_accepted(sentence: str, warnings: Iterable[str] = ()) -> Console:
+    """How a verdict begins."""
     from rich.markup import escape
 
-    out = console(stderr=stderr)
-    statement = verdict.statement
-    out.print(f"[bold green]ACCEPTED[/] {escape(weights)} is the result of this training run.")
-    notes(out, verdict.warnings)
-    out.print("\n[bold]Proven[/]")
-    claim = (
-        "There is a dataset with the root below such that training the network on it, as stated "
-        "and from the stated start, ends in exactly the weights of the file."
-    )
+    out = console()
+    out.print(f"[bold green]ACCEPTED[/] {escape(sentence)}")
+    notes(out, warnings)
+    return out
+
+
+def show_claim(out: Console, heading: str, claim: str, stated: Iterable[tuple[str, str]]) -> None:
+    """What is accepted, in a sentence, and the statement."""
+    out.print(f"\n[bold]{heading}[/]")
     for line in _wrapped(claim, _WIDTH - 2):
         out.print(f" {line}")
-    _rows(out, wording.statement_rows(statement))
-    out.print("\n[bold]Not proven[/]")
-    _bullets(out, wording.not_proven(statement, zero_knowledge=verdict.zero_knowledge))
+    show_rows(out, stated)
+
+
+def show_bullets(out: Console, heading: str, items: Iterable[str]) -> None:
+    """A list under a heading."""
+    out.print(f"\n[bold]{heading}[/]")
+    _bullets(out, items)
+
+
+def show_figures(out: Console, figures: Iterable[tuple[str, str]]) -> None:
+    """How a verdict ends."""
     out.print("\n[bold]Figures[/]")
-    _rows(
+    show_rows(out, figures)
+
+
+def accepted(verdict: Verdict, weights: str) -> None:
+    sentence = f"{weights} is the result of this training run."
+    out, statement = show_accepted(sentence, verdict.warnings), verdict.statement
+    show_claim(
         out,
-        [
-            ("security", f"{wording.bits(verdict.security_bits)} bits, every term proven"),
-            ("proof", wording.size(verdict.proof_bytes)),
-            ("verified in", wording.span(verdict.seconds)),
-        ],
+        "Proven",
+        "There is a dataset with the root below such that training the network on it, as stated "
+        "and from the stated start, ends in exactly the weights of the file.",
+        wording.statement_rows(statement),
     )
+    doubts = wording.not_proven(statement, zero_knowledge=verdict.zero_knowledge)
+    show_bullets(out, "Not proven", doubts)
+    show_figures(out, wording.figures(verdict))
 
 
 def refused(weights: str, kind: str, message: str, *, judged: bool, stderr: bool = False) -> None:
@@ -280,45 +302,43 @@ def refused(weights: str, kind: str, message: str, *, judged: bool, stderr: bool
 def inspected(found: Inspection) -> None:
     out, statement = console(), found.statement
     out.print("[bold]Statement[/] as the proof claims it; nothing has been verified")
-    _rows(out, wording.statement_rows(statement))
-    sizes(out, found)
+    show_rows(out, wording.statement_rows(statement))
+    show_sizes(out, found)
+    show_soundness(out, statement)
 
 
-def sizes(out: Console, found: Inspection) -> None:
-    """Bytes by part, and error terms."""
-    statement = found.statement
-    out.print("\n[bold]Sizes[/]")
-    _table(out, ("part", "bytes"), _size_rows(found))
-    out.print("\n[bold]Soundness[/] in bits")
-    _table(out, ("term", "count", "least", "together", "basis"), _soundness_rows(statement))
-    out.print(
-        f"The union of all proven terms is {wording.bits(statement.union_bits)} bits.", markup=False
-    )
-
-
-def _size_rows(found: Inspection) -> list[tuple[str, str]]:
+def show_sizes(out: Console, found: Inspection) -> None:
     """Bytes by section; those of the proof also by kind of message."""
-    rows: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for section, count in found.sections.items():
-        rows[section] = count
+        sizes[section] = count
         if section == "proof":
-            rows |= {f"  {kind}": size for kind, size in found.parts.items()}
-    rows["file"] = found.proof_bytes
-    return [(name, f"{count:,}") for name, count in rows.items()]
+            sizes |= {f"  {kind}": part for kind, part in found.parts.items()}
+    sizes["file"] = found.proof_bytes
+    out.print("\n[bold]Sizes[/]")
+    show_table(out, ("part", "bytes"), [(name, f"{count:,}") for name, count in sizes.items()])
+
+
+def show_soundness(out: Console, statement: Statement) -> None:
+    """The terms of the soundness error."""
+    out.print("\n[bold]Soundness[/] in bits")
+    show_table(out, ("term", "count", "least", "together", "basis"), _soundness_rows(statement))
+    bits = wording.bits(statement.union_bits)
+    out.print(f"The union of all proven terms is {bits} bits.", markup=False)
 
 
 def _soundness_rows(statement: Statement) -> list[tuple[str, ...]]:
-    """One row per kind of term, under the name of its part."""
+    """One row per term, under the name of its part."""
     from ..protocol.soundness import Term, union
 
     parts: dict[str, dict[tuple[str, str], list[Term]]] = {}
     for term in statement.soundness_terms:
         parts.setdefault(term.part, {}).setdefault((term.name, term.basis), []).append(term)
-    rows: list[tuple[str, ...]] = []
+    found: list[tuple[str, ...]] = []
     for part, groups in parts.items():
-        rows.append((part, "", "", "", ""))
+        found.append((part, "", "", "", ""))
         for (name, basis), terms in groups.items():
             least = wording.bits(min(term.bits for term in terms))
             together = wording.bits(union(terms))
-            rows.append((f"  {name}", str(len(terms)), least, together, basis))
-    return rows
+            found.append((f"  {name}", str(len(terms)), least, together, basis))
+    return found

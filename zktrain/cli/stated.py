@@ -6,6 +6,7 @@ For machines everything is given in full. For people long parts are shortened, a
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..layers import LAYERS, AnyLayer
@@ -23,14 +24,18 @@ def plain(value: Any) -> Any:
     """Every field of a dataclass, at any depth, as JSON has it; layers also say their kind."""
     if is_dataclass(value) and not isinstance(value, type):
         found = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        return {"kind": type(value).__name__, **found} if _is_layer(value) else found
+        return {"kind": type(value).__name__, **found} if isinstance(value, LAYERS) else found
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _is_layer(value: Any) -> bool:
-    return isinstance(value, LAYERS)
+def result_fields(result: Any, *, left_out: tuple[str, ...] = (), **others: Any) -> dict[str, Any]:
+    """A verb's result as a JSON object: its fields but for those left out, and ``others``."""
+    names = [field.name for field in fields(result) if field.name not in (*left_out, *others)]
+    return {**{name: plain(getattr(result, name)) for name in names}, **others}
 
 
 def layer_text(layer: AnyLayer) -> str:

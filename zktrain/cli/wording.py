@@ -13,9 +13,12 @@ from ..protocol.tasks import Training
 from . import stated
 
 if TYPE_CHECKING:
+    from .._commit import DatasetCommitment
     from .._inspect import Inspection
+    from .._verify import Verdict
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
+    from ..ezkl.statement import EzklStatement
     from ..protocol.statement import Statement
 
 PLAIN_INTEGER_BITS = 63
@@ -77,7 +80,19 @@ def order(circuit: Circuit) -> str:
     return f'epoch permutations from the seed "{circuit.order_seed}"{dropped}'
 
 
-def dataset_text(header: DatasetHeader) -> str:
+def training(circuit: Circuit) -> str:
+    """How many steps of which optimizer."""
+    return (
+        f"{several(circuit.steps, 'step')} of {circuit.optimizer.words}"
+        f"{circuit.optimizer.stretch_words(circuit)}, batches of {circuit.batch_size:,}"
+    )
+
+
+def yes(fact: bool) -> str:
+    return "yes" if fact else "no"
+
+
+def dataset_text(header: DatasetHeader | DatasetCommitment) -> str:
     """Sizes of a committed dataset."""
     return (
         f"{several(header.records, 'record')} of {several(header.features, 'input')}, "
@@ -85,54 +100,71 @@ def dataset_text(header: DatasetHeader) -> str:
     )
 
 
-def dataset_fields(header: DatasetHeader) -> dict[str, Any]:
-    """A committed dataset as a JSON object."""
-    return {
-        "root": header.root.hex(),
-        "records": header.records,
-        "features": header.features,
-        "classes": header.classes,
-        "low": header.scaling.low,
-        "high": header.scaling.high,
-    }
+def network_rows(circuit: Circuit) -> list[tuple[str, str]]:
+    """What is trained or evaluated."""
+    return [
+        ("network", network(circuit)),
+        *stated.layer_rows(circuit),
+        ("arithmetic", stated.arithmetic(circuit)),
+    ]
+
+
+def dataset_rows(header: DatasetHeader) -> list[tuple[str, str]]:
+    """The dataset that is committed to."""
+    return [
+        ("dataset", dataset_text(header)),
+        ("inputs", header.scaling.text),
+        ("commitment", stated.commitment(header)),
+        ("root", header.root.hex()),
+    ]
+
+
+def run_rows(circuit: Circuit) -> list[tuple[str, str]]:
+    """How it is trained."""
+    return [
+        ("training", f"{training(circuit)}, {LOSSES[circuit.loss].words}"),
+        ("learning rate", learning_rate(circuit)),
+        ("order", order(circuit)),
+    ]
+
+
+def proof_rows(statement: Statement) -> list[tuple[str, str]]:
+    """What kind of proof it is."""
+    return [
+        ("asked for", f"{statement.security_bits} bits of security"),
+        ("hides data", yes(statement.zero_knowledge)),
+    ]
 
 
 def statement_rows(statement: Statement) -> list[tuple[str, str]]:
     """Label and value of everything that a bundle states, see ``stated``; values may come from a
     proof."""
-    task, dataset = task_of(statement, Training), statement.dataset
-    circuit = task.circuit
-    start = circuit.initialisation
+    task = task_of(statement, Training)
+    circuit, start = task.circuit, task.circuit.initialisation
+    seeded = start.kind == "seed"
     return [
-        ("network", network(circuit)),
-        *stated.layer_rows(circuit),
-        ("arithmetic", stated.arithmetic(circuit)),
-        ("dataset", dataset_text(dataset)),
-        ("inputs", dataset.scaling.text),
-        ("commitment", stated.commitment(dataset)),
-        ("root", dataset.root.hex()),
-        (
-            "training",
-            f"{several(circuit.steps, 'step')} of {circuit.optimizer.words}"
-            f"{circuit.optimizer.stretch_words(circuit)}, "
-            f"batches of {circuit.batch_size:,}, "
-            f"{LOSSES[circuit.loss].words}",
-        ),
-        ("learning rate", learning_rate(circuit)),
-        ("order", order(circuit)),
+        *network_rows(circuit),
+        *dataset_rows(statement.dataset),
+        *run_rows(circuit),
         (
             "start",
-            f'from the seed "{start.value}"'
-            if start.kind == "seed"
-            else "the weight file with this digest",
+            f'from the seed "{start.value}"' if seeded else "the weight file with this digest",
         ),
         ("", task.initial),
         ("end", "the weight file with this digest"),
         ("", task.final),
-        ("asked for", f"{statement.security_bits} bits of security"),
-        ("hides data", "yes" if statement.zero_knowledge else "no"),
+        *proof_rows(statement),
         ("circuit", circuit.id),
         ("statement", statement.digest.hex()),
+    ]
+
+
+def figures(verdict: Verdict) -> list[tuple[str, str]]:
+    """What an accepted proof is worth, and what it took."""
+    return [
+        ("security", f"{bits(verdict.security_bits)} bits, every term proven"),
+        ("proof", size(verdict.proof_bytes)),
+        ("verified in", span(verdict.seconds)),
     ]
 
 
@@ -167,33 +199,60 @@ def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
     return out
 
 
-def statement_fields(statement: Statement) -> dict[str, Any]:
-    """The statement as a JSON object."""
-    task, dataset = task_of(statement, Training), statement.dataset
-    circuit = task.circuit
+def common_fields(statement: Statement | EzklStatement) -> dict[str, Any]:
+    """What JSON objects of all statements have."""
+    header, circuit = statement.dataset, statement.circuit
+    sizes = {name: getattr(header, name) for name in ("records", "features", "classes")}
+    scaling = {"low": header.scaling.low, "high": header.scaling.high}
     return {
-        "digest": statement.digest.hex(),
         "circuit_id": circuit.id,
         "layers": stated.plain(circuit.layers),
         "parameters": circuit.parameters,
-        "trained_parameters": stated.trained_parameters(circuit),
-        "frozen": list(circuit.frozen),
-        "loss": circuit.loss,
-        "optimizer": "sgd",
-        **circuit.optimizer.fields(),
-        "learning_rate": circuit.effective_learning_rate,
-        "batch_size": circuit.batch_size,
-        "steps": circuit.steps,
-        "order_seed": circuit.order_seed,
-        "last_batch": "drop" if circuit.drop_last else "wrap",
-        "initialisation": asdict(circuit.initialisation),
-        "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
-        "dataset": dataset_fields(dataset),
-        "initial_weights_digest": task.initial,
-        "weights_digest": task.final,
-        "distinct_records_at_most": stated.distinct_records(statement),
+        "dataset": {"root": header.root.hex(), **sizes, **scaling},
         "stated": stated.plain(statement),
     }
+
+
+def run_fields(
+    statement: Statement | EzklStatement, task: Training | EzklStatement
+) -> dict[str, Any]:
+    """What JSON objects of statements about training have; ``task`` has the digests of weights."""
+    circuit = statement.circuit
+    return {
+        **common_fields(statement),
+        **{name: getattr(circuit, name) for name in ("loss", "batch_size", "steps", "order_seed")},
+        "optimizer": "sgd",
+        "learning_rate": circuit.effective_learning_rate,
+        "last_batch": "drop" if circuit.drop_last else "wrap",
+        "initialisation": asdict(circuit.initialisation),
+        "initial_weights_digest": task.initial,
+        "weights_digest": task.final,
+    }
+
+
+def statement_fields(statement: Statement) -> dict[str, Any]:
+    """The statement as a JSON object."""
+    circuit = statement.circuit
+    return {
+        **run_fields(statement, task_of(statement, Training)),
+        **circuit.optimizer.fields(),
+        "digest": statement.digest.hex(),
+        "trained_parameters": stated.trained_parameters(circuit),
+        "frozen": list(circuit.frozen),
+        "no_wrap_bound_bits": circuit.no_wrap_bound_bits,
+        "distinct_records_at_most": stated.distinct_records(statement),
+    }
+
+
+def verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    """An accepted proof as a JSON object."""
+    return stated.result_fields(
+        verdict,
+        left_out=("dataset_root", "statement_digest"),
+        accepted=True,
+        error=None,
+        statement=statement_fields(verdict.statement),
+    )
 
 
 def stage_line(stages: Mapping[str, float]) -> str:
@@ -202,17 +261,22 @@ def stage_line(stages: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {span(seconds)}" for name, seconds in ordered)
 
 
-def inspection_fields(found: Inspection) -> dict[str, Any]:
-    """An unverified bundle as a JSON object."""
-    statement = found.statement
+def unverified_fields(found: Inspection, statement: dict[str, Any]) -> dict[str, Any]:
+    """What JSON objects of unverified proofs have; ``statement`` is that of theirs."""
+    claimed = found.statement
     return {
         "verified": False,
-        "statement": statement_fields(statement),
-        "security_bits": statement.security_bits,
-        "zero_knowledge": statement.zero_knowledge,
+        "statement": statement,
+        "security_bits": claimed.security_bits,
+        "zero_knowledge": claimed.zero_knowledge,
         "proof_bytes": found.proof_bytes,
         "sections": found.sections,
         "parts": found.parts,
-        "soundness": [asdict(term) for term in statement.soundness_terms],
-        "union_bits": statement.union_bits,
+        "soundness": [asdict(term) for term in claimed.soundness_terms],
+        "union_bits": claimed.union_bits,
     }
+
+
+def inspection_fields(found: Inspection) -> dict[str, Any]:
+    """An unverified proof of training as a JSON object."""
+    return unverified_fields(found, statement_fields(found.statement))

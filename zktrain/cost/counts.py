@@ -8,29 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from ..arguments.tensors import Shape, log_grid, log_units, log_width
+from ..arguments.tensors import Shape, log_width
 from ..circuit.circuit import Circuit
 from ..dataset import commitment as dataset
 from ..layers.geometry import geometry
-from ..operations import (
-    Accumulate,
-    Affine,
-    AffineTransposed,
-    Batch,
-    Fixed,
-    Linear,
-    Lookup,
-    Product,
-    UnitMap,
-    Vanish,
-)
-from ..operations.base import Operation, name_of
 from ..protocol import certificate
 from ..protocol.dry import Claims
 from ..protocol.statement import Statement
+from ..prover.operations import twin
+from ..prover.operations.base import Sizes
 from .parts import (
-    EXTENSION,
-    ROUND,
     Work,
     commitment,
     counting,
@@ -57,7 +44,7 @@ def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
         *_witness(statement),
         *_commit(statement),
         *lookups(("lookups",), statement.entries),
-        *_relations(statement),
+        *relations(statement),
         *_opening(statement),
     ]
 
@@ -95,8 +82,10 @@ def _certificate(header: dataset.DatasetHeader) -> Iterator[Work]:
 def _witness(statement: Statement) -> Iterator[Work]:
     circuit, shape = statement.circuit, statement.shape
     cells = sum(block.used for block in statement.packing.blocks)
-    passes = 2 * shape.steps + _updates(statement)
-    products = shape.batch * sum(layer_products(circuit)) * passes
+    products = shape.batch * sum(
+        times * (2 * shape.steps + updates)
+        for times, updates in zip(layer_products(circuit), _updates(circuit), strict=True)
+    )
     yield Work(
         ("witness", "steps"), "steps", {"products": products, "steps": shape.steps, "cells": cells}
     )
@@ -104,13 +93,14 @@ def _witness(statement: Statement) -> Iterator[Work]:
     yield Work(("witness", "batches"), "batches", {"cells": batch}, bytes=3.0 * batch)
 
 
-def _updates(statement: Statement) -> int:
-    """Gradients that the steps multiply out: one each, and with momentum, where dense networks do
-    not keep them, one for each change of the filter."""
-    circuit = statement.circuit
-    if circuit.trains_in_windows:
-        return circuit.optimizer.changes(circuit, 0, circuit.steps)
-    return circuit.steps
+def _updates(circuit: Circuit) -> list[int]:
+    """Gradients that the steps multiply out, by layer: one each, and with momentum, where dense
+    networks do not keep them, one for each change of the filter."""
+    steps = circuit.steps
+    if not circuit.trains_in_windows:
+        return [steps] * len(circuit.layers)
+    rules = (circuit.optimizer.of(circuit, layer.weight) for layer in circuit.dense_layers)
+    return [rule.changes(circuit, 0, steps) for rule in rules]
 
 
 def layer_products(circuit: Circuit) -> list[int]:
@@ -135,93 +125,10 @@ def _commit(statement: Statement) -> Iterator[Work]:
     yield from commitment(("commit",), statement.packing)
 
 
-def _relations(statement: Statement) -> Iterator[Work]:
-    claims = statement.claims
-    for op in statement.graph.claim_order():
-        yield _operation(statement, op, claims)
-
-
-def _operation(statement: Statement, op: Operation, claims: Claims) -> Work:
-    graph, shape = statement.graph, statement.shape
-    place = ("relations", name_of(op))
-    samples, steps = 1 << (shape.log_batch + shape.log_steps), 1 << shape.log_steps
-
-    def width(name: str) -> int:
-        """Units of a sample at one place."""
-        return 1 << log_units(graph.tensor(name))
-
-    def places(name: str) -> int:
-        return 1 << log_grid(graph.tensor(name))
-
-    match op:
-        case Affine() | AffineTransposed():
-            many, n, m = claims.tensors[op.output], width(op.source), width(op.output)
-            cells = many * samples * places(op.output) * (2 * n + m)
-            table = many * steps * n
-            rounds = many * (shape.log_steps + log_units(graph.tensor(op.source)))
-            weights = many * n * m
-            amounts = {"cells": cells, "table": table, "weights": weights, "rounds": rounds}
-            multiplications = 2.0 * (cells + weights) + (ROUND[3] + 2) * table
-            kind = "matrix product"
-        case Accumulate():
-            rows, columns = width(op.activation), width(op.error)
-            many = claims.weights[op.weight]
-            biases = claims.weights[op.bias] if op.bias is not None else 0
-            each = samples * places(op.error)
-            cells = each * (many * rows + (many + biases) * columns)
-            table = (many + biases) * each
-            rounds = shape.log_batch + shape.log_steps + log_grid(graph.tensor(op.error))
-            amounts = {
-                "cells": cells,
-                "table": table,
-                "weights": (many + 1) * rows * columns,
-                "rounds": rounds * (many + biases),
-            }
-            multiplications = 2.0 * cells + ROUND[3] * table
-            kind = "weight update"
-        case Product():
-            output, many = graph.tensor(op.output), claims.tensors[op.output]
-            rounds = shape.log_size(output)
-            size = 1 << rounds
-            cells = size if many else 0
-            amounts = {"cells": cells, "tables": many * size, "rounds": rounds}
-            multiplications = ROUND[3] * cells + 2.0 * EXTENSION * many * size
-            kind = "element-wise product"
-        case Batch():
-            header, many = statement.dataset, claims.tensors[op.output]
-            inputs = op.source == "inputs"
-            columns = header.covered_features if inputs else 1 << header.log_classes
-            cells = many * columns << header.log_records
-            table = many << header.log_records
-            amounts = {
-                "cells": cells,
-                "table": table,
-                "samples": many * samples,
-                "wide": 0,
-                "rounds": header.log_records * many,
-            }
-            multiplications = 2.0 * cells + ROUND[2] * table + EXTENSION * many * samples
-            kind = "batch"
-        case Linear():
-            terms = [graph.tensor(name) for _, name in op.terms]
-            cells = sum(1 << shape.log_size(term) for term in terms)
-            fresh = sum(1 << shape.log_size(term) for term in terms if not term.committed)
-            amounts = {"cells": fresh, "calls": 1}
-            multiplications = 2.0 * fresh
-            kind = "linear"
-        case UnitMap():
-            source, many = graph.tensor(op.source), claims.tensors[op.output]
-            summed = op.summed(source)
-            rounds = summed.stop - summed.start
-            cells, table = many << shape.log_size(source), many << rounds
-            amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
-            multiplications = 2.0 * cells + ROUND[2] * table
-            kind = "matrix product"
-        case Vanish() | Fixed():
-            cells, amounts, multiplications, kind = 0, {"calls": 1}, 0.0, "linear"
-        case Lookup():
-            raise TypeError("lookups are proved before relations")
-    return Work(place, kind, amounts, multiplications=multiplications, bytes=2.0 * cells)
+def relations(statement: Statement) -> list[Work]:
+    """Of every operation."""
+    sizes = Sizes(statement.graph, statement.shape, statement.claims, statement.dataset)
+    return [twin(op).work(op, sizes) for op in statement.graph.claim_order()]
 
 
 def _opening(statement: Statement) -> Iterator[Work]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..arguments.tensors import log_cells
+from ..arguments.tensors import Shape, log_cells
 from ..field.multilinear import log2_ceil
-from ..operations import Batch, Lookup
 from ..operations.base import Operation, StepGraph, name_of
+from ..operations.lookup import entries_of
 from ..protocol.statement import Statement
 from .counts import layer_products
 from .parts import Work
@@ -37,7 +37,7 @@ class LayerCost:
 def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[LayerCost]:
     """One entry per layer, then the loss and the batches; ``timed`` is all work with its
     seconds."""
-    circuit, graph = statement.circuit, statement.circuit.graph()
+    circuit, graph = statement.circuit, statement.graph
     tensors = {tensor.name: tensor for tensor in graph.tensors}
     samples = 1 << log2_ceil(circuit.batch_size)
     cells: dict[Owner, float] = {}
@@ -45,10 +45,8 @@ def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[L
     for tensor in graph.tensors:
         if tensor.committed:
             _add(cells, tensor.layer or LOSS, samples << log_cells(tensor))
-    for op in graph.operations:
-        if isinstance(op, Lookup):
-            first = tensors[op.columns[0]]
-            _add(lookups, first.layer or LOSS, samples << log_cells(first))
+    for entry in entries_of(graph, Shape(1, circuit.batch_size)):
+        _add(lookups, tensors[entry.columns[0]].layer or LOSS, 1 << entry.log_size)
     relations = _relations(statement, graph, timed)
     common = _stages(timed)
     products: dict[Owner, float] = dict(enumerate(layer_products(circuit), 1))
@@ -81,12 +79,10 @@ def _share(amounts: Mapping[Owner, float], name: Owner) -> float:
 
 
 def _owner(op: Operation, graph: StepGraph, weights: Mapping[str, int]) -> Owner:
-    if isinstance(op, Batch):
-        return DATA
     for name in sorted(op.outputs() or op.inputs()):
         if name in weights:
             return weights[name]
-        return graph.tensor(name).layer or LOSS
+        return graph.tensor(name).layer or (LOSS if op.inputs() else DATA)
     return LOSS
 
 

@@ -13,15 +13,13 @@ import numpy as np
 from ..arguments import lookup
 from ..commitment.packing import Packing
 from ..dataset import commitment as dataset
-from ..operations import Linear, Product, UnitMap
-from ..operations.base import StepGraph
 from ..protocol.statement import Statement
+from .counts import relations
 
 Held = dict[str, float]
 
 FRACTION_BYTES = 32
 """Numerator and denominator in E."""
-ELEMENT_BYTES = 16
 _DIGEST_BYTES = 32
 _WHOLE_LANES = 8
 """Code words have whole vector registers of lanes."""
@@ -43,7 +41,7 @@ def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[s
     held = {**data, "segment": _tensor_bytes(statement)}
     yield "commit", held
     yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.leaf_count(statement.entries)}
-    yield "relations", {**held, "tables": _table_bytes(statement)}
+    yield "relations", {**held, "tables": max(work.held for work in relations(statement))}
 
 
 def _code_bytes(packing: Packing) -> int:
@@ -62,38 +60,14 @@ def _record_bytes(header: dataset.DatasetHeader) -> int:
 
 
 def _tensor_bytes(statement: Statement) -> int:
-    """Tensors, committed and virtual, and what commits to them."""
+    """Tensors, committed and virtual, and what commits to them. Windows that only matrix products
+    read are never written down."""
     shape, graph = statement.shape, statement.graph
-    unwritten = _unwritten(graph)
+    written = {name for work in relations(statement) for name in work.reads}
+    written |= {name for entry in statement.entries for name in entry.columns}
     tensors = sum(
         np.dtype(tensor.cell_type).itemsize << shape.log_size(tensor)
         for tensor in graph.tensors
-        if tensor.name not in unwritten
+        if tensor.committed or not tensor.taps or tensor.name in written
     )
     return tensors + _code_bytes(statement.packing)
-
-
-def _unwritten(graph: StepGraph) -> set[str]:
-    """Windows that only matrix products read are never written down."""
-    windows = {op.output for op in graph.operations if isinstance(op, UnitMap)}
-    windows = {name for name in windows if graph.tensor(name).taps}
-    for op in graph.operations:
-        match op:
-            case Product():
-                windows -= {op.left, op.right}
-            case Linear():
-                windows -= {name for _, name in op.terms}
-            case _:
-                pass
-    return windows
-
-
-def _table_bytes(statement: Statement) -> int:
-    """Selector and both factors of the largest element-wise product, and their halves."""
-    graph, shape = statement.graph, statement.shape
-    sizes = [
-        1 << shape.log_size(graph.tensor(op.output))
-        for op in graph.operations
-        if isinstance(op, Product)
-    ]
-    return int(4.5 * ELEMENT_BYTES * max(sizes, default=0))

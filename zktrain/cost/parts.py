@@ -22,6 +22,7 @@ EXTENSION = 4
 ROUND = {2: 12, 3: 36}
 """Multiplications of a sumcheck per element of its tables, all rounds, by factors of a term."""
 
+ELEMENT_BYTES = 16
 POWERS_ROW = 512
 """``prover.kernels.commit.ROW``, without loading kernels."""
 NS = 1e-9
@@ -43,6 +44,10 @@ class Work:
     multiplications: float = 0.0
     bytes: float = 0.0
     listed: float | None = None
+    held: float = 0.0
+    """Bytes of the tables that it holds at once."""
+    reads: tuple[str, ...] = ()
+    """Tensors that it needs written down."""
 
     @property
     def budget(self) -> float | None:

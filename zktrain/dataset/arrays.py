@@ -16,10 +16,12 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +47,9 @@ _NPY = re.compile(
 _SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
 _STORED, _DEFLATED = 0, 8
 _FULL32, _FULL16 = 0xFFFFFFFF, 0xFFFF
+_ENTRY = struct.Struct("<4s4xHH4xIIIHHH8xI")
+"""Of the directory: mark, flags, method, checksum, packed and unpacked size, the sizes of name,
+extra fields and comment, which follow, and where the member begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,8 @@ class Unreadable(Exception):
 
 def read_npy(path: str | Path, what: str) -> npt.NDArray[Any]:
     """The array of an ``.npy`` file. Raises ``InputError``."""
-    with opened(path, what) as file:
-        try:
-            member = _Member(_STORED, 0, file.size, file.size, None)
-            return _Reader(file, member).array()
-        except Unreadable as problem:
-            _refuse(path, what, problem)
+    with _reading(path, what) as file:
+        return _Reader(file, _Member(_STORED, 0, file.size, file.size, None)).array()
 
 
 def read_npz(
@@ -79,24 +80,27 @@ def read_npz(
 
     Raises ``InputError``.
     """
-    with opened(path, what) as file:
-        try:
-            members = _members(file)
-            wanted = {name: members[name] for name in names if name in members}
-            require_room(sum(member.size for member in wanted.values()), file.size)
-            arrays = {}
-            for name, member in wanted.items():
-                try:
-                    arrays[name] = _Reader(file, member).array()
-                except Unreadable as problem:
-                    raise Unreadable(f"the array {name!r}: {problem}") from None
-            return arrays, set(members)
-        except Unreadable as problem:
-            _refuse(path, what, problem)
+    with _reading(path, what) as file:
+        members = _members(file)
+        wanted = {name: members[name] for name in names if name in members}
+        require_room(sum(member.size for member in wanted.values()), file.size)
+        arrays = {}
+        for name, member in wanted.items():
+            try:
+                arrays[name] = _Reader(file, member).array()
+            except Unreadable as problem:
+                raise Unreadable(f"the array {name!r}: {problem}") from None
+        return arrays, set(members)
 
 
-def _refuse(path: str | Path, what: str, problem: Unreadable) -> NoReturn:
-    raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {problem}") from None
+@contextmanager
+def _reading(path: str | Path, what: str) -> Iterator[Opened]:
+    """The open file, whose errors name it. Raises ``InputError``."""
+    try:
+        with opened(path, what) as file:
+            yield file
+    except Unreadable as problem:
+        raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {problem}") from None
 
 
 def require_room(count: int, file_size: int) -> None:
@@ -123,15 +127,12 @@ def _members(file: Opened) -> dict[str, _Member]:
         raise Unreadable("it is no zip file, or cut short")
     count, size, start = struct.unpack("<HII", end[at + 10 : at + 20])
     if count == _FULL16 or _FULL32 in (size, start):
-        place = file.size - tail + at - 20
-        locator = file.read(place, 20) if place >= 0 else b""
+        locator = file.read(file.size - tail + at - 20, 20)
         if locator[:4] != b"PK\6\7":
             raise Unreadable("its directory cannot be found")
         (record,) = struct.unpack("<Q", locator[8:16])
-        if not 0 <= record <= file.size - 56:
-            raise Unreadable("its directory cannot be found")
         count, size, start = struct.unpack("<QQQ", file.read(record, 56)[32:56])
-    if count > _MEMBERS or size > _DIRECTORY or start + size > file.size:
+    if count > _MEMBERS or size > _DIRECTORY:
         raise Unreadable(f"its directory is said to have {count:,} entries in {size:,} bytes")
     found: dict[str, _Member] = {}
     for name, member in _entries(file, file.read(start, size), count):
@@ -146,19 +147,15 @@ def _members(file: Opened) -> dict[str, _Member]:
 def _entries(file: Opened, directory: bytes, count: int) -> Iterator[tuple[str, _Member]]:
     at = 0
     for _ in range(count):
-        entry = directory[at : at + 46]
-        if len(entry) < 46 or entry[:4] != b"PK\1\2":
+        if len(directory) < at + _ENTRY.size:
+            raise Unreadable("its directory is cut short")
+        magic, flags, method, crc, packed, size, *lengths, start = _ENTRY.unpack_from(directory, at)
+        if magic != b"PK\1\2":
             raise Unreadable("its directory is damaged")
-        flags, method = struct.unpack("<HH", entry[8:12])
-        crc, packed, size, name_size, extra_size, comment_size = struct.unpack(
-            "<IIIHHH", entry[16:34]
-        )
-        (start,) = struct.unpack("<I", entry[42:46])
-        name = directory[at + 46 : at + 46 + name_size]
-        extra = directory[at + 46 + name_size : at + 46 + name_size + extra_size]
-        if len(extra) < extra_size:
-            raise Unreadable("its directory is damaged")
-        at += 46 + name_size + extra_size + comment_size
+        named, described, commented, at = accumulate(lengths, initial=at + _ENTRY.size)
+        if len(directory) < at:
+            raise Unreadable("its directory is cut short")
+        name, extra = directory[named:described], directory[described:commented]
         if flags & 1:
             raise Unreadable("it is encrypted")
         size, packed, start = _long(extra, (size, packed, start))
@@ -166,14 +163,10 @@ def _entries(file: Opened, directory: bytes, count: int) -> Iterator[tuple[str, 
             raise Unreadable("it is compressed by another method than deflate")
         if method == _STORED and size != packed:
             raise Unreadable("its directory is damaged")
-        if start + 30 > file.size:
-            raise Unreadable("it is cut short")
         local = file.read(start, 30)
         if local[:4] != b"PK\3\4":
             raise Unreadable("its directory is damaged")
         begin = start + 30 + sum(struct.unpack("<HH", local[26:30]))
-        if begin + packed > file.size:
-            raise Unreadable("it is cut short")
         yield name.decode("utf-8", "replace"), _Member(method, begin, packed, size, crc)
 
 
@@ -201,7 +194,7 @@ class _Reader:
         self._file, self._member = file, member
         self._at, self._left = member.start, member.packed
         self._unpacker = zlib.decompressobj(-15) if member.method == _DEFLATED else None
-        self._given, self._crc = 0, 0
+        self._crc = 0
 
     def array(self) -> npt.NDArray[Any]:
         size = self._member.size
@@ -237,15 +230,11 @@ class _Reader:
         return values.reshape(shape, order="F" if fortran else "C")
 
     def _exactly(self, count: int) -> bytes:
-        if self._given + count > self._member.size:
-            raise Unreadable("it is cut short")
         found = b""
-        while len(found) < count:
-            piece = self._piece(count - len(found))
-            if not piece:
-                raise Unreadable("it is cut short")
+        while len(found) < count and (piece := self._piece(count - len(found))):
             found += piece
-        self._given += count
+        if len(found) < count:
+            raise Unreadable("it is cut short")
         self._crc = zlib.crc32(found, self._crc)
         return found
 

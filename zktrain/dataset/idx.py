@@ -30,17 +30,17 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     try:
         with opened(path, "IDX file") as file:
             if path.suffix != ".gz":
-                return _parse(file.stream, path, dimensions, file.size, file.size)
+                return _parse(file.stream, path, dimensions, file.size)
             with gzip.GzipFile(fileobj=file.stream) as unpacked:
-                return _parse(unpacked, path, dimensions, file.size, None)
+                return _parse(unpacked, path, dimensions, file.size)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path} cannot be read: {error}; get the file again") from None
 
 
 def _parse(
-    file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, packed: int, size: int | None
+    file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, packed: int
 ) -> npt.NDArray[np.uint8]:
-    """``packed`` bytes are in the file, ``size`` unpacked if that is known."""
+    """``packed`` bytes are in the file."""
     header = file.read(4 + 4 * dimensions)
     if len(header) < 4 + 4 * dimensions or header[:4] != bytes([0, 0, 8, dimensions]):
         raise InputError(
@@ -49,8 +49,6 @@ def _parse(
         )
     shape = struct.unpack(f">{dimensions}I", header[4:])
     expected = prod(shape)
-    if size is not None and size != expected + len(header):
-        _wrong_length(path, expected, size - len(header), more=size > expected + len(header))
     try:
         require_room(expected, packed)
     except Unreadable as problem:
@@ -59,12 +57,11 @@ def _parse(
         ) from None
     values = np.empty(expected, dtype=np.uint8)
     done = 0
-    while done < expected:
-        piece = file.read(min(_CHUNK, expected - done))
-        if not piece:
-            _wrong_length(path, expected, done, more=False)
+    while done < expected and (piece := file.read(min(_CHUNK, expected - done))):
         values[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
         done += len(piece)
+    if done < expected:
+        _wrong_length(path, expected, done, more=False)
     if file.read(1):
         _wrong_length(path, expected, done, more=True)
     return values.reshape(shape)

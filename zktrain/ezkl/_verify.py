@@ -79,7 +79,6 @@ def verify(
     """
     started = time.perf_counter()
     require_ezkl()
-    _require_bits(min_security_bits, CONJECTURED_BITS, "a proof by ezkl")
     bundle, size = wire.read(proof)
     statement = bundle.statement
     check_dataset(statement.dataset, dataset)
@@ -92,7 +91,14 @@ def verify(
             "forge proofs with it; use one of a ceremony, or give --insecure-srs to see the checks"
         )
     bits = 0 if reference.proves_nothing else CONJECTURED_BITS
-    _require_bits(min_security_bits, bits, "a proof with an SRS that is insecure or not checked")
+    if min_security_bits is not None and min_security_bits > bits:
+        raise StatementMismatch(
+            "a proof by ezkl has fewer bits of security than are asked for, and none where the SRS "
+            "is insecure or was not checked",
+            stage="statement",
+            expected=min_security_bits,
+            got=bits,
+        )
     statement.require_setup(reference)
     clock = Stages()
     records = _records(statement, data, progress)
@@ -130,17 +136,6 @@ def verify(
         statement_digest=statement.digest,
         warnings=caveats(statement, reference, pinned=circuit is not None),
     )
-
-
-def _require_bits(wanted: int | None, got: int, what: str) -> None:
-    """Raise ``StatementMismatch`` if more bits are asked for than there are."""
-    if wanted is not None and wanted > got:
-        raise StatementMismatch(
-            f"{what} has fewer bits of security than are asked for",
-            stage="statement",
-            expected=wanted,
-            got=got,
-        )
 
 
 def _last_weights(statement: EzklStatement, weights: str | Path, proof: Path) -> IntegerWeights:

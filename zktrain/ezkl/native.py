@@ -14,9 +14,10 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 from .. import files
 from ..circuit.circuit import Circuit
@@ -44,6 +45,15 @@ class EzklFailure(InputError):
     """ezkl refused a call or its process died; nothing was judged, and what was kept stays."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A process that reads one call a line and writes one answer a line."""
+
+    process: subprocess.Popen[str]
+    calls: IO[str]
+    answers: IO[str]
+
+
 class Native:
     """A child process (``zktrain.ezkl.child``), started at the first call and again after a crash.
 
@@ -54,8 +64,7 @@ class Native:
         require_ezkl()
         self.peak = 0
         self._open = ExitStack()
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: IO[str] | None = None
+        self._child: _Child | None = None
 
     def __enter__(self) -> Self:
         self.folder = self._open.enter_context(private_folder())
@@ -75,30 +84,28 @@ class Native:
     @property
     def pid(self) -> int | None:
         """Of the child, if one runs."""
-        return None if self._process is None else self._process.pid
+        return None if self._child is None else self._child.process.pid
 
     def call(self, name: str, *, logrows: int = 0, **arguments: Any) -> Any:
         """The result of one call, about a circuit of ``2^logrows`` rows where time grows with
         them. Raises :class:`EzklFailure`."""
-        if self._process is None:
-            self._start()
-        process, answers = self._process, self._answers
-        if process is None or answers is None or process.stdin is None:
-            raise EzklFailure("the process that runs ezkl could not be started")
+        if self._child is None:
+            self._child = self._started()
+        child = self._child
         seconds = SECONDS + (SECONDS_PER_ROW * (1 << logrows) if logrows else 0)
         line, late = "", threading.Event()
 
         def give_up() -> None:
             late.set()
-            process.kill()
+            child.process.kill()
 
         watch = threading.Timer(seconds, give_up)
         watch.daemon = True
         watch.start()
         try:
-            process.stdin.write(json.dumps({"call": name, **arguments}, default=str) + "\n")
-            process.stdin.flush()
-            line = answers.readline()
+            child.calls.write(json.dumps({"call": name, **arguments}, default=str) + "\n")
+            child.calls.flush()
+            line = child.answers.readline()
         except BrokenPipeError:
             pass
         finally:
@@ -110,7 +117,7 @@ class Native:
                 "for it; use a smaller one, or the native backend"
             )
         if not line.endswith("\n"):
-            raise self._died(name)
+            raise self._died(child.process, name)
         answer = json.loads(line)
         self.peak = max(self.peak, int(answer["peak"]))
         if "error" in answer:
@@ -136,21 +143,20 @@ class Native:
 
     def stop(self) -> None:
         """End the child, whatever it does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            if self._process.stdin is not None:
-                with suppress(BrokenPipeError):
-                    self._process.stdin.close()
-        if self._answers is not None:
-            self._answers.close()
-        self._process = self._answers = None
+        if self._child is not None:
+            self._child.process.kill()
+            self._child.process.wait()
+            with suppress(BrokenPipeError):
+                self._child.calls.close()
+            self._child.answers.close()
+        self._child = None
 
-    def _start(self) -> None:
+    def _started(self) -> _Child:
         reading, writing = os.pipe()
+        answers = os.fdopen(reading)
         try:
             with open(self.folder / "messages", "w") as messages:
-                self._process = subprocess.Popen(
+                process = subprocess.Popen(
                     command(_CHILD, str(writing)),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
@@ -160,23 +166,21 @@ class Native:
                     env=surroundings(self.folder),
                     cwd=self.folder,
                 )
+        except BaseException:
+            answers.close()
+            raise
         finally:
             os.close(writing)
-            self._answers = os.fdopen(reading)
+        return _Child(process, cast(IO[str], process.stdin), answers)
 
-    def _died(self, name: str) -> EzklFailure:
-        process = self._process
-        code = None
-        if process is not None:
-            try:
-                code = process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
+    def _died(self, process: subprocess.Popen[str], name: str) -> EzklFailure:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
         self.stop()
+        code = process.returncode
         if code == -signal.SIGKILL:
             how = "was killed, most likely because memory ran out: free some, or use a larger one"
-        elif code is not None and code < 0:
+        elif code < 0:
             how = f"crashed with signal {-code} in ezkl's native code"
         else:
             how = f"ended with code {code}: {_sentence(self._messages())}"

@@ -66,7 +66,8 @@ def batch(circuit: Circuit, records: Records, step: int, scale: int) -> list[lis
     )
     y = np.zeros((len(rows), circuit.classes), dtype=np.int64)
     y[np.arange(len(rows)), records.labels[rows].astype(np.int64)] = 1 << scale
-    (multiplier,) = circuit.optimizer.multipliers_at(circuit, step, 1)
+    rule = circuit.optimizer.of(circuit, circuit.moving[0].weight)  # that of all layers
+    (multiplier,) = rule.multipliers_at(circuit, step, 1)
     rate = multiplier << (scale - circuit.fixed_point.rate_bits)
     return [x.reshape(-1).tolist(), y.reshape(-1).tolist(), [rate]]
 

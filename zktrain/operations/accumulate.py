@@ -15,6 +15,7 @@ Error ``(#claims + 3 (log B + log K)) / |E|``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from ..arguments import sumcheck
 from ..arguments.claims import WeightClaim
@@ -27,6 +28,7 @@ from ..field.forms import Scalar, combine
 from ..transcript.challenger import Challenger
 from ..transcript.channel import VerifierChannel
 from .base import Context
+from .reach import Bounds, Reach, Reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,18 @@ class Accumulate:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """First weights and all updates of a run, as if each had the largest size and one sign."""
+        activation, error = (bounds.known[name] for name in self.inputs())
+        samples = bounds.batch_size * prod(bounds.tensors[self.error].grid)
+        travelled = bounds.rate(self.weight) * samples * error.size
+        moves = (travelled * activation.size, travelled << self.bias_shift)
+        out = {}
+        for name, move in zip(self.outputs(), moves, strict=False):
+            most = bounds.starts[name] + move
+            out[name] = Reach(-most, most)
+        return out
 
     def samples(self, context: Context) -> int:
         """Variables of the samples, places of the grid included."""

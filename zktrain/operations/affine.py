@@ -13,6 +13,7 @@ from ..arguments.tensors import log_units
 from ..transcript.channel import VerifierChannel
 from . import matrix
 from .base import Context
+from .reach import Bounds, Reaches, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class Affine:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """Each cell that is not 0 times the largest weight."""
+        source, weight = (bounds.known[name] for name in self.inputs())
+        most = source.cells * source.size * weight.size
+        if self.bias is not None:
+            most += bounds.known[self.bias].size << self.bias_shift
+        return {self.output: whole(bounds.tensors[self.output], -most, most)}
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         shape, source, output = context.shape, *map(context.tensor, (self.source, self.output))

@@ -12,6 +12,7 @@ from ..arguments.tensors import log_units, log_width
 from ..transcript.channel import VerifierChannel
 from . import matrix
 from .base import Context
+from .reach import Bounds, Reaches, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class AffineTransposed:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """Each cell that is not 0 times the largest weight."""
+        source, weight = (bounds.known[name] for name in self.inputs())
+        most = source.cells * source.size * weight.size
+        return {self.output: whole(bounds.tensors[self.output], -most, most)}
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         source, output = map(context.tensor, (self.source, self.output))

@@ -20,6 +20,7 @@ from ..arguments.time_filter import PlainSteps, TimeFilter
 from ..field.extension import Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
+from .reach import Bounds, Reaches
 
 
 class Operation(Protocol):
@@ -31,6 +32,11 @@ class Operation(Protocol):
 
     def outputs(self) -> tuple[str, ...]:
         """Tensors and weights whose claims it consumes; what it is called by comes first."""
+        ...
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """How large its outputs can be, from its inputs; of one without outputs, how large what it
+        names can be."""
         ...
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:

@@ -24,6 +24,7 @@ from ..field.extension import ExtVec, Point
 from ..field.forms import Scalar, combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
+from .reach import Bounds, Reach, Reaches, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Batch:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """Bytes; labels are one-hot. The dataset's certificate proves both."""
+        tensor = bounds.tensors[self.output]
+        return {self.output: whole(tensor, 0, 255) if self.source == "inputs" else Reach(0, 1)}
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         shape = context.shape

@@ -13,6 +13,7 @@ from ..errors import SumcheckMismatch
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .base import Context
+from .reach import Bounds, Reach, Reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,12 @@ class Fixed:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """The first ones."""
+        return {
+            name: Reach(-most, most) for name in self.outputs() for most in [bounds.starts[name]]
+        }
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         """The prover sends nothing."""

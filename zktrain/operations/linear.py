@@ -10,7 +10,8 @@ sent. Exact; no error term.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 from ..arguments.claims import Check, judge
 from ..arguments.tensors import Shape, Tensor, coordinates, log_width, real
@@ -20,6 +21,7 @@ from ..field.extension import HALF, Ext, Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .base import Context, StepGraph
+from .reach import Bounds, Reach, Reaches, whole
 
 Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
 """Values of tensors at points: the prover evaluates and sends them, the verifier receives them."""
@@ -44,6 +46,59 @@ class Linear:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """Intervals add up; a term with units (taps) that the output has not is summed over
+        them."""
+        output = bounds.tensors[self.output]
+        width, every = max(1, output.width), prod(output.taps)
+        low = high = self.constant
+        units, taps = (width, every) if self.constant else (0, 0)
+        for coefficient, name in self.terms:
+            term, reach = bounds.tensors[name], bounds.known[name]
+            if term.width and not output.width:
+                reach = replace(_added(reach, reach.units, term.width), units=1)
+            elif output.width and not term.width:
+                reach = replace(reach, units=width)
+            if term.taps and not output.taps:
+                reach = replace(_added(reach, reach.taps, prod(term.taps)), taps=1)
+            elif output.taps and not term.taps:
+                reach = replace(reach, taps=every)
+            ends = (coefficient * reach.low, coefficient * reach.high)
+            low, high = low + min(ends), high + max(ends)
+            units, taps = units + reach.units, taps + reach.taps
+        return {self.output: Reach(low, high, min(units, width), min(taps, every))}
+
+    def chosen(self, bounds: Bounds) -> Reaches:
+        """If the output is 0 everywhere: bits whose sum is 1 on real cells are one-hot."""
+        match self.terms, self.constant:
+            case ((1, name),), -1 if name in bounds.known:
+                bits, own = bounds.known[name], bounds.tensors[name]
+            case _:
+                return {}
+        total = bounds.tensors[self.output]
+        if (bits.low, bits.high) == (0, 1):
+            if own.taps and not total.taps and bool(own.width) == bool(total.width):
+                return {name: replace(bits, taps=1)}
+            if own.width and not total.width and not own.taps:
+                return {name: replace(bits, units=1)}
+        return {}
+
+    def solved(self, name: str, bounds: Bounds) -> Reach | None:
+        """Of a term, where all else is known: ``c = d + z``."""
+        tensors, known, own = bounds.tensors, bounds.known, bounds.tensors[name]
+        rest = [(c, other) for c, other in self.terms if other != name]
+        if self.constant or (1, name) not in self.terms or self.output not in known:
+            return None
+        if tensors[self.output].axes[: len(own.axes)] != own.axes:
+            return None
+        if not all(other in known for _, other in rest):
+            return None
+        low, high = known[self.output].low, known[self.output].high
+        for coefficient, other in rest:
+            ends = (coefficient * known[other].low, coefficient * known[other].high)
+            low, high = low - max(ends), high - min(ends)
+        return whole(own, low, high)
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         def receive(label: str, wanted: Sequence[tuple[str, Point]]) -> Sequence[Scalar]:
@@ -81,6 +136,13 @@ class Linear:
                         f"the linear relation of '{self.output}' does not hold", stage="linear"
                     ),
                 )
+
+
+def _added(reach: Reach, count: int, of: int) -> Reach:
+    """The sum of ``of`` cells, of which at most ``count`` are not 0."""
+    if count >= of:
+        return replace(reach, low=of * reach.low, high=of * reach.high)
+    return replace(reach, low=count * min(reach.low, 0), high=count * max(reach.high, 0))
 
 
 def _map(

@@ -10,6 +10,7 @@ from ..arguments.tensors import Shape
 from ..tables import TABLES
 from ..transcript.channel import VerifierChannel
 from .base import Context, StepGraph
+from .reach import Bounds, Reaches, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,16 @@ class Lookup:
 
     def outputs(self) -> tuple[str, ...]:
         return ()
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """It forces every column into the range of the table's; the offset is added to the
+        first."""
+        out = {}
+        ranges = TABLES[self.table].ranges()
+        for place, (name, (low, high)) in enumerate(zip(self.columns, ranges, strict=True)):
+            shift = 0 if place else self.offset
+            out[name] = whole(bounds.tensors[name], low - shift, high - shift)
+        return out
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         """Nothing is left: all lookups are proved at once, before."""

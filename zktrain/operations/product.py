@@ -15,6 +15,7 @@ from ..field.extension import ZERO
 from ..field.forms import combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
+from .reach import Bounds, Reach, Reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ class Product:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """The corners; 0 where either is."""
+        left, right = (bounds.known[name] for name in self.inputs())
+        corners = [a * b for a in (left.low, left.high) for b in (right.low, right.high)]
+        units, taps = min(left.units, right.units), min(left.taps, right.taps)
+        return {self.output: Reach(min(corners), max(corners), units, taps)}
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         claims = context.ledger.of(self.output)

@@ -24,6 +24,7 @@ from ..field.extension import ZERO, Point
 from ..transcript.challenger import Challenger
 from ..transcript.channel import VerifierChannel
 from .base import Context
+from .reach import Bounds, Reaches
 
 Matrix = NDArray[np.int64]
 """Counts ``(classes of left, classes of right)``, nonnegative and below ``2^32``."""
@@ -46,6 +47,10 @@ class Tally:
 
     def outputs(self) -> tuple[str, ...]:
         return ()
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """It says nothing of single cells."""
+        return {}
 
     def entry(self, challenger: Challenger, context: Context) -> tuple[Point, Point]:
         """The random row and column."""

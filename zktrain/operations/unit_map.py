@@ -9,7 +9,8 @@ axis. Error ``(#claims + 2 variables) / |E|``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from ..field.forms import Scalar, combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
 from .maps import Before, Map, Reorder, Steps, Window
+from .reach import Bounds, Reach, Reaches, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,22 @@ class UnitMap:
 
     def outputs(self) -> tuple[str, ...]:
         return (self.output,)
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """Cells moved, or some of them added up."""
+        source, output = (bounds.tensors[name] for name in (self.source, self.output))
+        reach = bounds.known[self.source]
+        match self.map:
+            case Reorder():
+                cells = reach.units * prod(source.grid)
+                reach = replace(reach, units=min(max(1, output.width), cells))
+            case Before():
+                here = prod(source.taps) if source.taps else max(1, source.width)
+                count = min(reach.taps if source.taps else reach.units, here - 1)
+                reach = whole(output, count * min(reach.low, 0), count * max(reach.high, 0))
+            case Window():
+                reach = _windows(self.map, source, output, reach)
+        return {self.output: reach}
 
     def summed(self, source: Tensor) -> slice:
         """Which variables of the source's cell the sumcheck is over."""
@@ -106,6 +124,22 @@ class UnitMap:
         for (point, _), value in zip(context.ledger.of(self.output), values, strict=True):
             cell, b, t = context.shape.split(point)
             context.ledger.add(self.source, self.source_cell(context, cell, s) + b + t, value)
+
+
+def _windows(map_: Window, source: Tensor, output: Tensor, reach: Reach) -> Reach:
+    """Where one of both tensors has taps cells are moved to or from them, and places outside give
+    0; where cells of several taps (or windows) meet in one place they are added up."""
+    axes = (map_.vertical, map_.horizontal)
+    counts = [steps.overlaps() if map_.transposed else steps.seen() for steps in axes]
+    fewest, most = prod(low for low, _ in counts), prod(high for _, high in counts)
+    low, high, taps = reach.low, reach.high, 1
+    if output.taps:
+        taps = min(most, prod(output.taps))
+    else:
+        low, high = min(fewest * low, most * low), max(fewest * high, most * high)
+    if source.taps or (output.taps and fewest < prod(output.taps)):  # a cell may be 0 or not
+        low, high = min(low, 0), max(high, 0)
+    return Reach(low, high, reach.units, taps)
 
 
 def _evaluate(map_: Map, source: Tensor, output: Tensor, cell: Point, s: Point) -> Ext:

@@ -11,6 +11,7 @@ from ..field.extension import ZERO
 from ..transcript.challenger import Challenger
 from ..transcript.channel import VerifierChannel
 from .base import Context
+from .reach import Bounds, Reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class Vanish:
 
     def outputs(self) -> tuple[str, ...]:
         return ()
+
+    def reach(self, bounds: Bounds) -> Reaches:
+        """``Linear.chosen`` says what follows."""
+        return {}
 
     def claim_zero(self, challenger: Challenger, context: Context) -> None:
         """The same for prover and verifier: the claim that remains to be shown."""

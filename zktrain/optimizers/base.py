@@ -8,11 +8,12 @@ proof, a trainer and a bound need no more than the numbers of that map.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol, Self
 
 from ..arguments.time_filter import Coefficients, TimeFilter
+from ..layers import AffineLayer
 from ..operations.fixed_point import FixedPoint
 from .schedule import Rates, Schedule
 
@@ -24,6 +25,34 @@ class Run(Protocol):
     def batch_size(self) -> int: ...
     @property
     def steps(self) -> int: ...
+    @property
+    def moving(self) -> tuple[AffineLayer, ...]:
+        """The layers whose parameters it changes."""
+        ...
+
+
+class Rule(Hashable, Protocol):
+    """How the weights of one layer follow from its gradients."""
+
+    def multipliers_at(self, circuit: Run, first: int, count: int) -> list[int]:
+        """Multipliers of ``count`` steps from ``first`` on; ``IndexError`` outside the run."""
+        ...
+
+    def coefficients(self, circuit: Run, first: int, steps: int) -> Coefficients:
+        """The map of ``steps`` steps from the beginning of a stretch."""
+        ...
+
+    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> TimeFilter:
+        """The same map for a proof, in ``2^log_steps`` padded steps."""
+        ...
+
+    def changes(self, circuit: Run, first: int, steps: int) -> int:
+        """How often steps that keep no gradients multiply one out."""
+        ...
+
+    def largest_total(self, circuit: Run) -> int:
+        """A bound on the sum over the run of what a gradient is multiplied by."""
+        ...
 
 
 class Asked(Protocol):
@@ -94,32 +123,13 @@ class Optimizer(Protocol):
         """The learning rate of the multiplier 1."""
         ...
 
-    def multipliers_at(self, circuit: Run, first: int, count: int) -> list[int]:
-        """Multipliers of ``count`` steps from ``first`` on; ``IndexError`` outside the run."""
+    def of(self, circuit: Run, weight: str) -> Rule:
+        """What the layer with this weight follows, its bias included."""
         ...
 
     def stretch(self, circuit: Run, step: int) -> tuple[int, int]:
         """First step and number of the steps around ``step`` in which gradients act on later
-        weights as ``coefficients`` says; before and after it nothing is remembered."""
-        ...
-
-    def coefficients(self, circuit: Run, first: int, steps: int) -> Coefficients:
-        """The map of ``steps`` steps from the beginning of a stretch."""
-        ...
-
-    def time_filters(
-        self, circuit: Run, first: int, steps: int, log_steps: int
-    ) -> Callable[[str], TimeFilter]:
-        """The same map for a proof, in ``2^log_steps`` padded steps, by the name of a layer's
-        weight: its bias follows the same one."""
-        ...
-
-    def changes(self, circuit: Run, first: int, steps: int) -> int:
-        """How often steps that keep no gradients multiply one out."""
-        ...
-
-    def largest_total(self, circuit: Run) -> int:
-        """A bound on the sum over the run of what a gradient is multiplied by."""
+        weights as the rules' ``coefficients`` say; before and after it nothing is remembered."""
         ...
 
     @property

@@ -18,7 +18,7 @@ evenly over ``(0, 1)``: a single coefficient is off by less than 1, their mean i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import lru_cache
@@ -63,7 +63,7 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class FilteredSgd:
-    """See ``Optimizer``. ``momentum`` and ``weight_decay`` are in units of
+    """See ``Optimizer`` and ``Rule``. ``momentum`` and ``weight_decay`` are in units of
     ``2**-COEFFICIENT_BITS``; velocities are zero at the first of every ``restart_steps`` steps, a
     power of two."""
 
@@ -194,8 +194,12 @@ class FilteredSgd:
         """See ``Optimizer``: the filter rounds, not its multipliers, so these are fine."""
         return Fraction(batch_size, 1 << (self.FORMAT.rate_bits + MULTIPLIER_BITS))
 
+    def of(self, circuit: Run, weight: str) -> FilteredSgd:
+        """All layers follow the same rule."""
+        return self
+
     def multipliers_at(self, circuit: Run, first: int, count: int) -> list[int]:
-        """See ``Optimizer``."""
+        """See ``Rule``."""
         return schedule.values(self.multipliers, circuit.steps, first, count)
 
     def stretch(self, circuit: Run, step: int) -> tuple[int, int]:
@@ -204,19 +208,16 @@ class FilteredSgd:
         return first, min(self.restart_steps, circuit.steps - first)
 
     def coefficients(self, circuit: Run, first: int, steps: int) -> Coefficients:
-        """See ``Optimizer``; raises ``IndexError`` outside the run and ``ValueError`` where nothing
+        """See ``Rule``; raises ``IndexError`` outside the run and ``ValueError`` where nothing
         restarts."""
         if first % self.restart_steps or steps > self.restart_steps:
             raise ValueError(f"no filter of {steps} steps begins at step {first}")
         multipliers = tuple(self.multipliers_at(circuit, first, steps))
         return response(self, multipliers, self.scale, self.feedback(circuit))
 
-    def time_filters(
-        self, circuit: Run, first: int, steps: int, log_steps: int
-    ) -> Callable[[str], FilteredSteps]:
-        """See ``Optimizer``."""
-        same = FilteredSteps(self._whole(circuit, first, steps), log_steps)
-        return lambda _: same
+    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> FilteredSteps:
+        """See ``Rule``."""
+        return FilteredSteps(self._whole(circuit, first, steps), log_steps)
 
     def _whole(self, circuit: Run, first: int, steps: int) -> Coefficients:
         """``coefficients`` of several stretches, one after the other. Nothing decays where there
@@ -237,11 +238,11 @@ class FilteredSgd:
         )
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:
-        """See ``Optimizer``."""
+        """See ``Rule``."""
         return len(self._whole(circuit, first, steps).by)
 
     def largest_total(self, circuit: Run) -> int:
-        """See ``Optimizer``: no ``M`` is larger than the whole response and its rounding."""
+        """See ``Rule``: no ``M`` is larger than the whole response and its rounding."""
         exact = Fraction(self.peak << COEFFICIENT_BITS, (_ONE - self.momentum) << MULTIPLIER_BITS)
         return circuit.steps * (int(exact) + 1)
 

@@ -5,7 +5,6 @@ With ``q = rate_bits`` the learning rate of step ``t`` is ``m_t batch_size 2^-q`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ from .schedule import MAX_MULTIPLIER, TOLERANCE, Rates, Schedule
 
 @dataclass(frozen=True, slots=True)
 class Sgd:
-    """See ``Optimizer``."""
+    """See ``Optimizer`` and ``Rule``."""
 
     multipliers: Schedule
 
@@ -68,8 +67,12 @@ class Sgd:
         """See ``Optimizer``."""
         return Fraction(batch_size, 1 << self.FORMAT.rate_bits)
 
+    def of(self, circuit: Run, weight: str) -> Sgd:
+        """All layers follow the same rule."""
+        return self
+
     def multipliers_at(self, circuit: Run, first: int, count: int) -> list[int]:
-        """See ``Optimizer``."""
+        """See ``Rule``."""
         return schedule.values(self.multipliers, circuit.steps, first, count)
 
     def stretch(self, circuit: Run, step: int) -> tuple[int, int]:
@@ -77,26 +80,23 @@ class Sgd:
         return step, 1
 
     def coefficients(self, circuit: Run, first: int, steps: int) -> Coefficients:
-        """See ``Optimizer``."""
+        """See ``Rule``."""
         at = np.arange(1, steps + 1)
         by = np.array(self.multipliers_at(circuit, first, steps), dtype=np.int64)
         return Coefficients(steps, np.full(steps + 1, 1 << START_BITS), at, at - 1, by)
 
-    def time_filters(
-        self, circuit: Run, first: int, steps: int, log_steps: int
-    ) -> Callable[[str], PlainSteps]:
-        """See ``Optimizer``."""
+    def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> PlainSteps:
+        """See ``Rule``."""
         padded = np.zeros(1 << log_steps, dtype=np.uint64)
         padded[:steps] = self.multipliers_at(circuit, first, steps)
-        same = PlainSteps(padded)
-        return lambda _: same
+        return PlainSteps(padded)
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:
         """One for each step."""
         return steps
 
     def largest_total(self, circuit: Run) -> int:
-        """See ``Optimizer``."""
+        """See ``Rule``."""
         return schedule.total(self.multipliers, circuit.steps)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..circuit.evaluation import evaluation_graph
 from ..circuit.order import batch_indices, permuted
 from ..dataset.commitment import DatasetHeader
 from ..operations.base import StepGraph
+from ..optimizers.base import Rule
 
 MAX_PERMUTED = 1 << 28
 """Records of all permutations of a run together: what the order costs a verifier."""
@@ -142,7 +144,12 @@ class Training:
     def time_filters(self, log_steps: int) -> Callable[[str], TimeFilter]:
         """See ``Task``."""
         circuit = self.circuit
-        return circuit.optimizer.time_filters(circuit, 0, circuit.steps, log_steps)
+
+        @cache
+        def known(rule: Rule) -> TimeFilter:
+            return rule.time_filter(circuit, 0, circuit.steps, log_steps)
+
+        return lambda weight: known(circuit.optimizer.of(circuit, weight))
 
     def counts(self) -> None:
         """There are none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 import torch
@@ -22,14 +23,15 @@ _LOWER_RATE = "lower the learning rate, or start from smaller weights"
 
 
 class CarefulArithmetic:
-    """``Arithmetic`` for step number ``step``; raises ``RangeOverflow`` at the first value that
-    leaves its range, naming step, layer, value and remedy. It waits for the device all the time."""
+    """``Arithmetic`` for step number ``step``, with its multiplier of each layer; raises
+    ``RangeOverflow`` at the first value that leaves its range, naming step, layer, value and
+    remedy. It waits for the device all the time."""
 
-    def __init__(self, network: Network, step: int, multiplier: int) -> None:
+    def __init__(self, network: Network, step: int, multipliers: Sequence[int]) -> None:
         self._network = network
         self._fixed_point = network.circuit.fixed_point
         self._step = step
-        self._multiplier = multiplier
+        self._multipliers = multipliers
 
     def _overflow(self, where: str, what: str, remedy: str) -> NoReturn:
         raise RangeOverflow(
@@ -95,9 +97,10 @@ class CarefulArithmetic:
         names = self._network.circuit.dense_layers[layer - 1]
         where = f"layer {names.name}, update"
         gradient = self._product(error.t(), activation, where)
-        self._subtract(names.weight, gradient, self._multiplier)
+        multiplier = self._multipliers[layer - 1]
+        self._subtract(names.weight, gradient, multiplier)
         if names.bias is not None:
-            factor = self._multiplier << self._fixed_point.activation_bits
+            factor = multiplier << self._fixed_point.activation_bits
             self._subtract(names.bias, error.sum(dim=0).to(torch.int64), factor)
 
     def _subtract(self, name: str, gradient: torch.Tensor, factor: int) -> None:

@@ -98,7 +98,7 @@ class FastArithmetic:
         """See ``Arithmetic``."""
         weights = self._network.weights
         names = self._network.circuit.dense_layers[layer - 1]
-        scaled = torch.mul(error, slot.negated, out=self._scaled[layer - 1])
+        scaled = torch.mul(error, slot.negated[layer - 1], out=self._scaled[layer - 1])
         weights[names.weight].addmm_(scaled.t(), activation)
         self._note_range(names.weight, slot)
         if names.bias is not None:

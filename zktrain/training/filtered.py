@@ -32,19 +32,16 @@ class Past:
     def __init__(self, network: Network, inputs: torch.Tensor) -> None:
         self._network = network
         self._inputs = inputs
-        self._known: Coefficients | None = None
+        self._known: list[Coefficients] = []
         self._first = self._next = 0
         self._errors: dict[int, torch.Tensor] = {}
         self._activations: dict[int, torch.Tensor] = {}
         self._indices = torch.zeros((0, 0), dtype=torch.int64)
         self._start: dict[str, torch.Tensor] = {}
 
-    @property
-    def known(self) -> Coefficients:
-        """The filter since the last restart."""
-        if self._known is None:
-            raise ValueError("no step was sought")
-        return self._known
+    def known(self, layer: int) -> Coefficients:
+        """The filter of a layer (from 1) since the last restart."""
+        return self._known[layer - 1]
 
     def seek(self, step: int) -> int:
         """Make ready for ``step``, the next one or one made before; velocities become zero where it
@@ -57,18 +54,21 @@ class Past:
         at = step - first
         if not at:
             self._restart(circuit, step, steps)
-        elif self._known is None or first != self._first or at > self._next:
+        elif not self._known or first != self._first or at > self._next:
             raise ValueError(f"step {step} goes on from step {first}, which was not made here")
         self._next = at
         return steps - at
 
     def _restart(self, circuit: Circuit, step: int, steps: int) -> None:
-        self._known = known = circuit.optimizer.coefficients(circuit, step, steps)
+        self._known = [
+            circuit.optimizer.of(circuit, layer.weight).coefficients(circuit, step, steps)
+            for layer in circuit.dense_layers
+        ]
         self._first = step
         batch, device = circuit.batch_size, self._network.device
 
         # steps of a window that is taken back must not overwrite what it needs again
-        count = known.reach + LENGTH
+        count = max(known.reach for known in self._known) + LENGTH
 
         def zeros(*shape: int, dtype: torch.dtype) -> torch.Tensor:
             return torch.zeros((count, *shape), dtype=dtype, device=device)
@@ -79,7 +79,7 @@ class Past:
                 self._errors[index] = zeros(batch, layer.outputs, dtype=torch.float32)
                 if index > 1:
                     self._activations[index] = zeros(batch, layer.inputs, dtype=torch.float32)
-        if (known.start != known.start[0]).any():
+        if any((known.start != known.start[0]).any() for known in self._known):
             self._start = {
                 name: values * 2.0**-START_BITS for name, values in self._network.weights.items()
             }
@@ -101,11 +101,13 @@ class Past:
 
     def load(self, steps: int) -> int:
         """The largest sum of ``|by|`` over the changes due after one of ``steps`` steps."""
-        return int(self.known.loads[self._next + 1 : self._next + 1 + steps].max())
+        here = slice(self._next + 1, self._next + 1 + steps)
+        return max(int(known.loads[here].max()) for known in self._known)
 
-    def shrink(self) -> int:
+    def shrink(self, layer: int) -> int:
         """``D[t+1] - D[t]`` of this step."""
-        return int(self.known.start[self._next + 1] - self.known.start[self._next])
+        start = self.known(layer).start
+        return int(start[self._next + 1] - start[self._next])
 
     def start(self, name: str) -> torch.Tensor:
         """``W_0 / 2^12`` of a parameter, as the network keeps it."""
@@ -114,7 +116,7 @@ class Past:
     def due(self, layer: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Activations ``(n, inputs)`` and weighted errors ``(n, outputs)`` of the changes due after
         this step, in parts whose products add up to the change of the weight."""
-        known = self.known
+        known = self.known(layer)
         begin, end = known.offsets[self._next + 1], known.offsets[self._next + 2]
         parts = []
         for first in range(begin, end, _STEPS_AT_ONCE):
@@ -160,7 +162,7 @@ class FastFiltered(FastArithmetic):
                 weights[names.bias].sub_(errors.sum(dim=0), alpha=self._bias_factor)
         for name in (names.weight, names.bias):
             if name is not None:
-                if shrink := self._past.shrink():
+                if shrink := self._past.shrink(layer):
                     weights[name].add_(self._past.start(name), alpha=float(shrink))
                 self._note_range(name, slot)
 
@@ -169,7 +171,7 @@ class CarefulFiltered(CarefulArithmetic):
     """``CarefulArithmetic`` with the updates of a filter."""
 
     def __init__(self, network: Network, step: int, past: Past) -> None:
-        super().__init__(network, step, 1)
+        super().__init__(network, step, ())
         self._past = past
 
     def update(self, layer: int, activation: torch.Tensor, error: torch.Tensor, slot: Slot) -> None:
@@ -177,8 +179,8 @@ class CarefulFiltered(CarefulArithmetic):
         self._past.keep(layer, activation, error)
         names = self._network.circuit.dense_layers[layer - 1]
         where = f"layer {names.name}, update"
-        weight = self._change(names.weight)
-        bias = None if names.bias is None else self._change(names.bias)
+        weight = self._change(layer, names.weight)
+        bias = None if names.bias is None else self._change(layer, names.bias)
         scale = 1 << self._fixed_point.activation_bits
         for activations, errors in self._past.due(layer):
             if largest(weight) >= ACCUMULATOR_LIMIT:
@@ -190,9 +192,9 @@ class CarefulFiltered(CarefulArithmetic):
         if bias is not None and names.bias is not None:
             self._subtract(names.bias, bias, 1)
 
-    def _change(self, name: str) -> torch.Tensor:
+    def _change(self, layer: int, name: str) -> torch.Tensor:
         """What weight decay takes away in this step, as int64."""
-        shrink = self._past.shrink()
+        shrink = self._past.shrink(layer)
         if not shrink:
             return torch.zeros_like(self._network.weights[name], dtype=torch.int64)
         return -shrink * self._past.start(name).to(torch.int64)

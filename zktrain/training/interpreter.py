@@ -350,7 +350,8 @@ class GraphTrajectory:
         self._inputs = torch.from_numpy(records.inputs).to(device)
         self._labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
         self._one_hot = torch.eye(circuit.classes, dtype=torch.float64, device=device)
-        self._known: Coefficients | None = None
+        self._known: dict[str, Coefficients] = {}
+        """By the weight of a layer."""
         self._restart = 0
         self._past: list[dict[str, torch.Tensor]] = []
         """Gradients since the last restart; of those that no change needs again, nothing."""
@@ -407,27 +408,34 @@ class GraphTrajectory:
         first, count = optimizer.stretch(self.circuit, number)
         at = number - first
         if not at:
-            self._known = optimizer.coefficients(self.circuit, number, count)
+            self._known = {
+                op.weight: optimizer.of(self.circuit, op.weight).coefficients(
+                    self.circuit, number, count
+                )
+                for op in self.rules.updates
+            }
             self._restart, self._past = number, []
             if optimizer.remembers:
                 self._start = {
                     name: w.to(torch.int64) >> START_BITS for name, w in self._weights.items()
                 }
-        known = self._known
-        if known is None or first != self._restart or len(self._past) != at:
+        if not self._known or first != self._restart or len(self._past) != at:
             raise ValueError(f"step {number} goes on from steps that were not made here")
         self._past.append(step.gradients())
-        if at >= known.reach:
-            self._past[at - known.reach] = {}  # no later change reaches so far back
-        due = slice(known.offsets[at + 1], known.offsets[at + 2])
-        changes = list(zip(known.by[due].tolist(), known.tau[due].tolist(), strict=True))
-        shrink = int(known.start[at + 1] - known.start[at])
+        reach = max(known.reach for known in self._known.values())
+        if at >= reach:
+            self._past[at - reach] = {}  # no later change reaches so far back
         out = {}
-        for name in self._past[at]:
-            moves = [(by, self._past[tau][name]) for by, tau in changes]
-            if shrink:
-                moves.append((-shrink, self._start[name]))
-            out[name] = step.changed(name, moves)
+        for op in self.rules.updates:
+            known = self._known[op.weight]
+            due = slice(known.offsets[at + 1], known.offsets[at + 2])
+            changes = list(zip(known.by[due].tolist(), known.tau[due].tolist(), strict=True))
+            shrink = int(known.start[at + 1] - known.start[at])
+            for name in op.outputs():
+                moves = [(by, self._past[tau][name]) for by, tau in changes]
+                if shrink:
+                    moves.append((-shrink, self._start[name]))
+                out[name] = step.changed(name, moves)
         return out
 
 

@@ -14,9 +14,11 @@ from ..circuit.circuit import Circuit
 from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
+from ..layers import AffineLayer
 from ..losses import LOSSES
+from ..optimizers.base import Rule
 from ..progress import Progress, silent
-from .float_network import float_network
+from .float_network import FloatNetwork, float_network
 from .interpreter import Outputs
 from .trajectory import Weights, check_records, check_weights, trajectory_of
 
@@ -132,9 +134,29 @@ def _chunks(records: Records) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield torch.from_numpy(records.inputs[part]), labels
 
 
-def float_optimizer(circuit: Circuit, network: torch.nn.Module) -> torch.optim.SGD:
-    """torch's SGD as the circuit has it; the rate is set at every step."""
-    return torch.optim.SGD(network.parameters(), lr=1.0, **circuit.optimizer.torch_options)
+def float_optimizer(circuit: Circuit, network: FloatNetwork) -> torch.optim.SGD:
+    """torch's SGD as the circuit has it, one group of parameters for each rule; see
+    ``set_rates``."""
+    groups: dict[Rule, list[torch.nn.Parameter]] = {}
+    for layer, module in zip(circuit.layers, network.steps, strict=True):
+        if isinstance(layer, AffineLayer) and layer in circuit.moving:
+            rule = circuit.optimizer.of(circuit, layer.weight)
+            groups.setdefault(rule, []).extend(module.parameters())
+    return torch.optim.SGD(
+        [
+            {"params": found, "multipliers": rule.multipliers_at(circuit, 0, circuit.steps)}
+            for rule, found in groups.items()
+        ],
+        lr=1.0,
+        **circuit.optimizer.torch_options,
+    )
+
+
+def set_rates(circuit: Circuit, optimizer: torch.optim.SGD, step: int) -> None:
+    """Those of one step, in every group of ``float_optimizer``."""
+    unit = float(circuit.optimizer.unit(circuit.batch_size))
+    for group in optimizer.param_groups:
+        group["lr"] = group["multipliers"][step] * unit
 
 
 def train_float32(
@@ -159,7 +181,6 @@ def train_float32(
     optimizer = float_optimizer(circuit, network)
     inputs = torch.from_numpy(records.inputs).to(device)
     labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
-    unit = float(circuit.optimizer.unit(circuit.batch_size))
     order = batch_indices(
         circuit.order_seed,
         len(labels),
@@ -170,10 +191,9 @@ def train_float32(
     )
     losses: list[tuple[int, float]] = []
     started = time.perf_counter()
-    multipliers = circuit.optimizer.multipliers_at(circuit, 0, circuit.steps)
-    for step, multiplier in enumerate(multipliers):
+    for step in range(circuit.steps):
         indices = torch.from_numpy(order[step]).to(device)
-        optimizer.param_groups[0]["lr"] = multiplier * unit
+        set_rates(circuit, optimizer, step)
         optimizer.zero_grad()
         logits = network(inputs[indices].to(torch.float32) / 256)
         wanted = torch.nn.functional.one_hot(labels[indices], circuit.classes).to(logits.dtype)

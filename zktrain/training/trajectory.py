@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -109,9 +109,9 @@ class Trajectory:
                 count,
                 drop_last=self.circuit.drop_last,
             )
-            multipliers = self.circuit.optimizer.multipliers_at(self.circuit, first, count)
+            multipliers = self._multipliers(first, count)
             indices = torch.from_numpy(order).to(device)
-            negated = torch.tensor([-m for m in multipliers], dtype=torch.float64).to(device)
+            negated = torch.from_numpy(-multipliers.astype(np.float64)).to(device)
             done = 0
             while done < count:
                 size = min(self._steps, count - done)
@@ -125,10 +125,17 @@ class Trajectory:
                 if found and on_window is not None:
                     on_window(start + done, found)
 
-    def _run(self, step: int, multipliers: Sequence[int]) -> list[float]:
+    def _multipliers(self, first: int, count: int) -> npt.NDArray[np.int64]:
+        """Of steps and layers."""
+        circuit = self.circuit
+        rules = (circuit.optimizer.of(circuit, layer.weight) for layer in circuit.dense_layers)
+        found = [rule.multipliers_at(circuit, first, count) for rule in rules]
+        return np.array(found, dtype=np.int64).T
+
+    def _run(self, step: int, multipliers: npt.NDArray[np.int64]) -> list[float]:
         """Try a window; returns the losses of the steps that were made (none, one, or all)."""
         size, weights = len(multipliers), self.network.weights
-        factors = set(multipliers) if self._past is None else {self._past.load(size)}
+        factors = np.unique(multipliers).tolist() if self._past is None else [self._past.load(size)]
         if all(update_is_exact(self.network, m) for m in factors):
             for name, values in weights.items():
                 self._saved[name].copy_(values)
@@ -148,7 +155,7 @@ class Trajectory:
         self._window.gather_targets()
         slot = self._window.slots[0]
         if self._past is None:
-            careful = CarefulArithmetic(self.network, step, multipliers[0])
+            careful = CarefulArithmetic(self.network, step, multipliers[0].tolist())
             run_step(self.network, self._window, slot, careful)
         else:
             self._past.seek(step)

@@ -33,11 +33,11 @@ class Quotient:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Views of a window's buffers for one step; ``negated`` is minus the step's multiplier, and
-    ``ranges`` are the smallest and largest value of every parameter after it."""
+    """Views of a window's buffers for one step; ``negated`` are minus the step's multipliers, by
+    layer, and ``ranges`` the smallest and largest value of every parameter after it."""
 
     indices: torch.Tensor
-    negated: torch.Tensor
+    negated: tuple[torch.Tensor, ...]
     targets: torch.Tensor
     accumulators: dict[Quotient, torch.Tensor]
     input_sums: torch.Tensor
@@ -51,8 +51,8 @@ class Slot:
 class Window:
     """Up to ``length`` steps. With ``B`` the batch size and ``C`` the number of classes:
 
-    ``indices`` int64 ``(length, B)`` and ``negated`` float64 ``(length,)`` are given; the trace is
-    ``accumulators`` ``(length, B, n)`` by their quotient, with ``2^(k-1)`` added,
+    ``indices`` int64 ``(length, B)`` and ``negated`` float64 ``(length, layers)`` are given; the
+    trace is ``accumulators`` ``(length, B, n)`` by their quotient, with ``2^(k-1)`` added,
     ``estimate`` and ``c`` ``(length, B)``, ``p`` and ``p_before`` ``(length, B, C)``, all float64.
     ``quotients``, ``activations`` (what each layer reads) and ``errors`` (of each layer's output)
     are those of the step that ran last.
@@ -73,7 +73,7 @@ class Window:
 
         n = self.length
         self.indices = zeros(n, batch, dtype=torch.int64)
-        self.negated = zeros(n)
+        self.negated = zeros(n, len(layers))
         self._classes = torch.eye(classes, dtype=torch.float64, device=device) * ONE
         self._batch_labels = zeros(n * batch, dtype=torch.int64)
         self.targets = zeros(n, batch, classes)
@@ -94,7 +94,7 @@ class Window:
     def _slot(self, at: int) -> Slot:
         return Slot(
             self.indices.select(0, at),
-            self.negated.select(0, at),
+            self.negated.select(0, at).unbind(),
             self.targets.select(0, at),
             {name: cells.select(0, at) for name, cells in self.accumulators.items()},
             self.input_sums.select(0, at),

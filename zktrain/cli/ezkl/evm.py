@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import screens
-from ..bars import bars, notices
-from ..outcome import guarded, print_json
+from ..bars import notices, working
+from ..options import Json, argument, flag, option
+from ..outcome import answer, guarded
+from ..stated import result_fields
 
 if TYPE_CHECKING:
     from ...ezkl.evm import Exported
@@ -19,37 +21,23 @@ evm = typer.Typer(help="Proofs by ezkl on a chain of contracts.", no_args_is_hel
 
 @evm.command()
 def export(
-    proof: Annotated[Path, typer.Argument(metavar="proof.zkt", help="A bundle made by ezkl.")],
-    step: Annotated[int, typer.Option(metavar="I", help="Which step, counted from 0.")],
-    srs: Annotated[Path, typer.Option(metavar="FILE", help="The SRS, checked.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Contract and calls.")],
+    proof: Annotated[Path, argument("proof.zkt", "A bundle made by ezkl.")],
+    step: Annotated[int, option("I", "Which step, counted from 0.")],
+    srs: Annotated[Path, option("FILE", "The SRS, checked.")],
+    out: Annotated[Path, option("FOLDER", "Contract and calls.")],
     own_key: Annotated[
-        bool,
-        typer.Option("--own-key", help="A contract for this key alone, too large for many chains."),
+        bool, flag("--own-key", "A contract for this key alone, too large for many chains.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a verifier contract in Solidity, and the calls that hand a step's proof to it."""
+    asked = {"proof": proof, "step": step, "srs": srs, "out": out, "shared": not own_key}
     with guarded(as_json, interrupted="nothing was written"):
         from ...ezkl.evm import export_step
 
-        with notices(), bars() as progress:
-            found = export_step(
-                proof, step=step, srs=srs, out=out, shared=not own_key, progress=progress
-            )
-        if not as_json:
-            _show(found)
-            return
-        print_json(
-            {
-                "contract": str(found.contract),
-                "register": None if found.register is None else str(found.register),
-                "verify": str(found.verify),
-                "insecure": found.insecure,
-            }
-        )
+        with notices():
+            found = working(export_step, asked)
+        answer(as_json, found, result_fields, _show)
 
 
 def _show(found: Exported) -> None:

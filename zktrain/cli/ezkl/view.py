@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...losses import LOSSES
 from .. import screens, stated, wording
 
 if TYPE_CHECKING:
@@ -23,16 +21,8 @@ def statement_rows(statement: EzklStatement) -> list[tuple[str, str]]:
     return [
         ("network", wording.network(circuit)),
         *stated.layer_rows(circuit),
-        ("dataset", wording.dataset_text(dataset)),
-        ("inputs", dataset.scaling.text),
-        ("root", dataset.root.hex()),
-        (
-            "training",
-            f"{wording.several(circuit.steps, 'step')} of SGD, batches of "
-            f"{circuit.batch_size:,}, {LOSSES[circuit.loss].words}",
-        ),
-        ("learning rate", wording.learning_rate(circuit)),
-        ("order", wording.order(circuit)),
+        *(row for row in wording.dataset_rows(dataset) if row[0] != "commitment"),
+        *wording.run_rows(circuit),
         ("arithmetic", f"ezkl's fixed point, {scale} fractional bits (units of 2^-{scale})"),
         ("start", f"from {origin}, rounded to these bits; with the digest"),
         ("", statement.initial),
@@ -45,70 +35,42 @@ def statement_rows(statement: EzklStatement) -> list[tuple[str, str]]:
     ]
 
 
+def _sized(count: int, steps: int) -> str:
+    """``698 kB, 1 step``"""
+    return f"{wording.size(count)}, {wording.several(steps, 'step')}"
+
+
 def statement_fields(statement: EzklStatement) -> dict[str, Any]:
     """The statement as a JSON object."""
-    circuit, dataset = statement.circuit, statement.dataset
     return {
+        **wording.run_fields(statement, statement),
         "digest": statement.digest,
-        "circuit_id": circuit.id,
-        "layers": stated.plain(circuit.layers),
-        "parameters": circuit.parameters,
-        "loss": circuit.loss,
-        "optimizer": "sgd",
-        "learning_rate": circuit.effective_learning_rate,
-        "batch_size": circuit.batch_size,
-        "steps": circuit.steps,
-        "order_seed": circuit.order_seed,
-        "last_batch": "drop" if circuit.drop_last else "wrap",
-        "initialisation": asdict(circuit.initialisation),
-        "dataset": wording.dataset_fields(dataset),
-        "initial_weights_digest": statement.initial,
-        "weights_digest": statement.final,
         "fractional_bits": statement.parameters.scale,
         "lookup_log": statement.parameters.lookup_log,
         "verifying_key": statement.verifying_key,
         "set_up": statement.srs,
-        "stated": stated.plain(statement),
     }
 
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
     """An accepted proof as a JSON object."""
-    return {
-        "accepted": True,
-        "error": None,
-        "backend": "ezkl",
-        "statement": statement_fields(verdict.statement),
-        "security_bits": verdict.security_bits,
-        "zero_knowledge": verdict.zero_knowledge,
-        "seconds": verdict.seconds,
-        "stages": verdict.stages,
-        "proof_bytes": verdict.proof_bytes,
-        "segments": verdict.steps,
-        "warnings": list(verdict.warnings),
-    }
+    return stated.result_fields(
+        verdict,
+        left_out=("steps", "statement_digest", "dataset_root"),
+        accepted=True,
+        error=None,
+        backend="ezkl",
+        segments=verdict.steps,
+        statement=statement_fields(verdict.statement),
+    )
 
 
 def proved_fields(result: Proved) -> dict[str, Any]:
     """What ``ezkl prove`` made, as a JSON object."""
-    return {
-        "backend": "ezkl",
-        "seconds": result.seconds,
-        "steps": result.steps,
-        "proof_bytes": result.proof_bytes,
-        "peak_rss_bytes": result.peak_rss_bytes,
-        "proving_key_bytes": result.proving_key_bytes,
-        "verifying_key_bytes": result.verifying_key_bytes,
-        "verifying_key": result.verifying_key,
-        "stages": result.stages,
-        "peaks": result.peaks,
-        "fractional_bits": result.parameters.scale,
-        "logrows": result.logrows,
-        "largest_difference": result.largest_difference,
-        "insecure_srs": result.insecure_srs,
-        "weights": str(result.weights),
-        "path": str(result.path),
-    }
+    scale = result.parameters.scale
+    return stated.result_fields(
+        result, left_out=("parameters",), backend="ezkl", fractional_bits=scale
+    )
 
 
 def inspection_fields(found: Inspection) -> dict[str, Any]:
@@ -127,7 +89,7 @@ def proved(result: Proved, dataset_root: str) -> None:
     scale = result.parameters.scale
     rows = [
         ("proof", str(result.path)),
-        ("size", f"{wording.size(result.proof_bytes)}, {wording.several(result.steps, 'step')}"),
+        ("size", _sized(result.proof_bytes, result.steps)),
         ("weights", str(result.weights)),
         (
             "arithmetic",
@@ -145,49 +107,39 @@ def proved(result: Proved, dataset_root: str) -> None:
     ]
     if result.insecure_srs:
         rows.append(("set-up", "INSECURE, for tests only: everybody can forge such proofs"))
-    screens._rows(out, rows)
+    screens.show_rows(out, rows)
     command = (
-        f"zktrain verify {result.weights} --proof {result.path} --dataset {dataset_root} "
+        f"zktrain ezkl verify {result.weights} --proof {result.path} --dataset {dataset_root} "
         "--data DATA --srs SRS" + (" --insecure-srs" if result.insecure_srs else "")
     )
     out.print(f"Next: {command}", markup=False)
 
 
 def accepted(verdict: Verdict, weights: str) -> None:
-    from rich.markup import escape
-
-    out = screens.console()
-    out.print(f"[bold green]ACCEPTED[/] {escape(weights)} is the result of this training run.")
-    out.print("\n[bold]Checked[/]")
-    claim = (
+    out = screens.show_accepted(f"{weights} is the result of this training run.")
+    screens.show_claim(
+        out,
+        "Checked",
         "Every step of training on the given data, in the stated order at the stated rates, has a "
         "proof by ezkl that it leads from the weights before it to those after it, up to the "
-        "rounding below; the first weights are those stated, the last are those of the file."
+        "rounding below; the first weights are those stated, the last are those of the file.",
+        statement_rows(verdict.statement),
     )
-    for line in screens._wrapped(claim, 78):
-        out.print(f" {line}")
-    screens._rows(out, statement_rows(verdict.statement))
-    out.print("\n[bold]Weaker than a proof of the native backend[/]")
-    screens._bullets(out, verdict.warnings)
-    out.print("\n[bold]Not proven[/]")
-    screens._bullets(
-        out,
-        (
-            "that the dataset is good, lawful or free of poison",
-            "that the seeds were drawn at random, or that this run was the only one tried",
-        ),
+    screens.show_bullets(out, "Weaker than a proof of the native backend", verdict.warnings)
+    doubts = (
+        "that the dataset is good, lawful or free of poison",
+        "that the seeds were drawn at random, or that this run was the only one tried",
     )
-    out.print("\n[bold]Figures[/]")
-    steps = wording.several(verdict.steps, "step")
+    screens.show_bullets(out, "Not proven", doubts)
     security = "none: 0 bits, since anybody may be able to prove anything with this SRS"
     if verdict.security_bits:
         security = f"about {wording.bits(verdict.security_bits)} bits, conjectured"
-    screens._rows(
+    screens.show_figures(
         out,
         [
             ("security", security),
             ("hides data", "no: verifying takes the data"),
-            ("proof", f"{wording.size(verdict.proof_bytes)}, {steps}"),
+            ("proof", _sized(verdict.proof_bytes, verdict.steps)),
             ("verified in", wording.span(verdict.seconds)),
         ],
     )
@@ -196,8 +148,8 @@ def accepted(verdict: Verdict, weights: str) -> None:
 def inspected(found: Inspection) -> None:
     out = screens.console()
     out.print("[bold]Statement[/] as the bundle claims it; nothing has been verified")
-    screens._rows(out, statement_rows(found.statement))
+    screens.show_rows(out, statement_rows(found.statement))
     out.print("\n[bold]Sizes[/]")
     steps = wording.several(len(found.steps), "proof")
     rows = [("proofs", f"{steps}, {wording.size(sum(found.steps))}")]
-    screens._rows(out, [*rows, ("bundle", wording.size(found.proof_bytes))])
+    screens.show_rows(out, [*rows, ("bundle", wording.size(found.proof_bytes))])

@@ -15,15 +15,13 @@ would be (0, 0). Whether points of G2 are points of the group is for the caller 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
 from ... import files
-from ...errors import InputError, SrsRefused
+from ...errors import SrsRefused
 from .curve import TWO_ADICITY, Affine, Q, on_curve
 
 MAX_LOGROWS = TWO_ADICITY
@@ -65,7 +63,7 @@ def opened(path: Path) -> Iterator[SrsReader]:
     both before anything is allocated by its size.
     """
     with files.opened(path, "SRS") as file:
-        yield SrsReader(path, file.stream)
+        yield SrsReader(path, file)
 
 
 class SrsReader:
@@ -75,19 +73,18 @@ class SrsReader:
     ``group2()``, and ``finish()``.
     """
 
-    def __init__(self, path: Path, file: BufferedReader) -> None:
+    def __init__(self, path: Path, file: files.Opened) -> None:
         self.path = path
-        self._file = file
+        self._file, self._at = file, 0
         self._state = hashlib.sha256()
-        size = os.fstat(file.fileno()).st_size
-        if size < file_bytes(1):
-            raise refused(path, f"it has {size} bytes, fewer than the smallest one")
+        if file.size < file_bytes(1):
+            raise refused(path, f"it has {file.size} bytes, fewer than the smallest one")
         self.logrows = int.from_bytes(self._take(HEADER_BYTES), "little")
         if not 1 <= self.logrows <= MAX_LOGROWS:
             raise refused(path, f"its first bytes say k = {self.logrows}, not 1 to {MAX_LOGROWS}")
         wanted = file_bytes(self.logrows)
-        if size != wanted:
-            raise refused(path, f"it has {size} bytes, and k = {self.logrows} takes {wanted}")
+        if file.size != wanted:
+            raise refused(path, f"it has {file.size} bytes, and k = {self.logrows} takes {wanted}")
 
     def points(self, part: Part) -> Iterator[list[Affine]]:
         """The points of a part, ``BLOCK`` at a time."""
@@ -111,9 +108,7 @@ class SrsReader:
         return a, b, c, d
 
     def finish(self) -> str:
-        """The SHA-256 of the file, in hexadecimal digits."""
-        if self._file.read(1):
-            raise refused(self.path, "it grew while it was read")
+        """The SHA-256 of what was read, in hexadecimal digits."""
         return self._state.hexdigest()
 
     def _elements(self, data: bytes, start: int, count: int, name: str) -> list[int]:
@@ -129,11 +124,7 @@ class SrsReader:
         return found
 
     def _take(self, size: int) -> bytes:
-        try:
-            data = self._file.read(size)
-        except OSError as error:
-            raise InputError(f"the SRS {self.path} cannot be read: {error.strerror}") from None
-        if len(data) != size:
-            raise refused(self.path, "it shrank while it was read")
+        data = self._file.read(self._at, size)
+        self._at += size
         self._state.update(data)
         return data

@@ -58,18 +58,15 @@ class ReadSrs:
 def read_once(path: str | Path) -> ReadSrs:
     """Read the whole file, which need not be a string of powers. Raises ``InputError``."""
     state = hashlib.sha256()
-    beginning, end, size = b"", b"", 0
+    beginning, end = b"", b""
     first, last = HEADER_BYTES + 2 * G1_BYTES, 2 * G2_BYTES
     with opened(path, "SRS", file_bytes(MAX_LOGROWS)) as file:
-        try:
-            while data := file.stream.read(PIECE):
-                state.update(data)
-                size += len(data)
-                beginning = (beginning + data[:first])[:first]
-                end = (end + data)[-last:]
-        except OSError as error:
-            raise InputError(f"the SRS {path} cannot be read: {error.strerror}") from None
-    return ReadSrs(Path(path), size, state.hexdigest(), beginning, end)
+        for at in range(0, file.size, PIECE):
+            data = file.read(at, min(PIECE, file.size - at))
+            state.update(data)
+            beginning = (beginning + data[:first])[:first]
+            end = (end + data)[-last:]
+    return ReadSrs(Path(path), file.size, state.hexdigest(), beginning, end)
 
 
 def write_record(found: CheckedSrs) -> None:

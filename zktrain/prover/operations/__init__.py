@@ -1,6 +1,7 @@
 """The provers of the operations, in files of the same names: ``prove`` mirrors ``verify``.
 
-Where an operation defines a virtual tensor, ``values`` computes its padded cells.
+Where an operation defines a virtual tensor, ``values`` computes its padded cells. ``work`` counts
+in advance what ``prove`` does.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
+from ...cost.parts import Work
 from ...operations import OPERATIONS
 from ...operations.base import Context, Operation
 from ..transcript.channel import ProverChannel
-from .base import Given, Tensors
+from .base import Given, Sizes, Tensors
 
 
 class Twin(Protocol):
@@ -25,6 +27,10 @@ class Twin(Protocol):
 
     def values(self, op: Any, tensors: Tensors) -> NDArray[Any]:
         """The padded integers of the output in a range."""
+        ...
+
+    def work(self, op: Any, sizes: Sizes) -> Work:
+        """What ``prove`` does."""
         ...
 
 

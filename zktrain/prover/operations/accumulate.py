@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...arguments.tensors import log_grid
+from ...cost.parts import ROUND, Work
 from ...field import extension as ext
 from ...field.extension import Ext
 from ...operations import Accumulate
@@ -12,7 +13,7 @@ from ...operations.base import Context
 from ..arguments import pairs, sumcheck
 from ..ranges import Range
 from ..transcript.channel import ProverChannel
-from .base import Given
+from .base import Given, Sizes
 from .matrix import CONTRACTED
 
 
@@ -49,3 +50,18 @@ def prove(op: Accumulate, channel: ProverChannel, context: Context, given: Given
             context.ledger.add(op.activation, claim.row + point, at_row)
         context.ledger.add(op.error, claim.column + point, at_column)
     channel.send(f"{op.label}/factors", sent)  # P -> V
+
+
+def work(op: Accumulate, sizes: Sizes) -> Work:
+    rows, columns = sizes.units(op.activation), sizes.units(op.error)
+    many = sizes.claims.weights[op.weight]
+    every = sum(sizes.claims.weights[name] for name in op.outputs())
+    each = sizes.samples * sizes.places(op.error)
+    cells, table = each * (many * rows + every * columns), every * each
+    amounts = {
+        "cells": cells,
+        "table": table,
+        "weights": (many + 1) * rows * columns,
+        "rounds": (each.bit_length() - 1) * every,
+    }
+    return sizes.work(op, "weight update", amounts, cells, 2.0 * cells + ROUND[3] * table)

@@ -78,3 +78,6 @@ def _bias(
     return kf.total(
         kf.product(*(np.ascontiguousarray(v[:, :steps]) for v in (kf.eq_table(t), biases)))
     )
+
+
+work = matrix.work

@@ -61,3 +61,6 @@ def _activation(op: AffineTransposed, context: Context, update: Accumulate) -> s
     return (
         made.get(update.activation, update.activation) if op.source in made else update.activation
     )
+
+
+work = matrix.work

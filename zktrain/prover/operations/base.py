@@ -9,8 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments.tensors import Shape, Tensor
+from ...arguments.tensors import Shape, Tensor, log_grid, log_units
+from ...cost.parts import Work
+from ...dataset.commitment import DatasetHeader
 from ...field.extension import Ext, Point
+from ...operations.base import Operation, StepGraph, name_of
+from ...protocol.dry import Claims
 from ..operands import Operand
 from ..ranges import Range
 
@@ -80,3 +84,48 @@ def smallest(cells: NDArray[Any]) -> NDArray[Any]:
         if limits.min <= low and high <= limits.max:
             return cells.astype(candidate)
     return cells.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What is known before anything is proved, and how many claims there will be."""
+
+    graph: StepGraph
+    shape: Shape
+    claims: Claims
+    header: DatasetHeader
+
+    @property
+    def samples(self) -> int:
+        """Of all steps, padded."""
+        return 1 << (self.shape.log_batch + self.shape.log_steps)
+
+    def units(self, name: str) -> int:
+        """Of a sample at one place, taps included, padded."""
+        return 1 << log_units(self.graph.tensor(name))
+
+    def places(self, name: str) -> int:
+        """Of the grid, padded."""
+        return 1 << log_grid(self.graph.tensor(name))
+
+    def cells(self, name: str) -> int:
+        """Of a tensor, padded."""
+        return 1 << self.shape.log_size(self.graph.tensor(name))
+
+    def work(
+        self,
+        op: Operation,
+        kind: str,
+        amounts: Mapping[str, float],
+        cells: int = 0,
+        multiplications: float = 0.0,
+        **more: Any,
+    ) -> Work:
+        """Of an operation that goes through ``cells`` cells of 16 bits."""
+        place = ("relations", name_of(op))
+        return Work(place, kind, amounts, multiplications, 2.0 * cells, **more)
+
+
+def no_work(op: Operation, sizes: Sizes) -> Work:
+    """Of an operation that goes through nothing."""
+    return sizes.work(op, "linear", {"calls": 1})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ...arguments.records import DatasetClaim
+from ...cost.parts import EXTENSION, ROUND, Work
 from ...operations import Batch
 from ...operations.base import Context
 from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..kernels.training import scatter
 from ..transcript.channel import ProverChannel
-from .base import Given
+from .base import Given, Sizes
 
 AT_ONCE = 1 << 18
 """Samples whose weights are computed at once."""
@@ -43,3 +44,21 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     channel.send(f"{op.label}/records", values)  # P -> V
     for (point, _), value in zip(claims, values, strict=True):
         context.dataset.append(DatasetClaim(op.source, record + shape.split(point)[0], value))
+
+
+def work(op: Batch, sizes: Sizes) -> Work:
+    header, many = sizes.header, sizes.claims.tensors[op.output]
+    inputs = op.source == "inputs"
+    columns = header.covered_features if inputs else 1 << header.log_classes
+    cells = many * columns << header.log_records
+    table = many << header.log_records
+    amounts = {
+        "cells": cells,
+        "table": table,
+        "samples": many * sizes.samples,
+        "wide": 0,
+        "rounds": header.log_records * many,
+    }
+    multiplications = 2.0 * cells + ROUND[2] * table
+    multiplications += EXTENSION * many * sizes.samples
+    return sizes.work(op, "batch", amounts, cells, multiplications)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cost.parts import Work
 from ...field.extension import Ext, Point
 from ...operations import Linear
 from ...operations.base import Context
 from ..transcript.channel import ProverChannel
-from .base import Given, Tensors, smallest
+from .base import Given, Sizes, Tensors, smallest
 
 
 def prove(op: Linear, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -53,3 +54,10 @@ def values(op: Linear, tensors: Tensors) -> NDArray[Any]:
             place.append(slice(None))
         out[tuple(place)] += coefficient * cells
     return smallest(out)
+
+
+def work(op: Linear, sizes: Sizes) -> Work:
+    names = op.inputs()
+    cells = sum(map(sizes.cells, names))
+    fresh = sum(sizes.cells(n) for n in names if not sizes.graph.tensor(n).committed)
+    return sizes.work(op, "linear", {"cells": fresh, "calls": 1}, cells, 2.0 * fresh, reads=names)

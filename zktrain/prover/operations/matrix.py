@@ -9,14 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from ...arguments.tensors import Shape
+from ...cost.parts import ROUND, Work
 from ...field import extension as ext
 from ...field.extension import Ext, ExtVec, Point
-from ...operations import Accumulate
+from ...operations import Accumulate, Affine, AffineTransposed
 from ...operations.base import Context, StepGraph
 from ..arguments import pairs, sumcheck, time_filter
 from ..kernels import field as kf
 from ..ranges import Range
 from ..transcript.channel import ProverChannel
+from .base import Sizes
 
 CONTRACTED = 128
 """Bytes for every place of a sample while a factor is contracted."""
@@ -86,3 +88,15 @@ def prove(
     _, value, found = machine.finals()[0]
     channel.send(f"{label}/factors", [value, found])  # P -> V
     return (rho[:units], rho[units:]), value, found
+
+
+def work(op: Affine | AffineTransposed, sizes: Sizes) -> Work:
+    """Of all products with one matrix."""
+    many = sizes.claims.tensors[op.output]
+    n, m = sizes.units(op.source), sizes.units(op.output)
+    cells = many * sizes.samples * sizes.places(op.output) * (2 * n + m)
+    table, weights = (many * n) << sizes.shape.log_steps, many * n * m
+    rounds = many * (sizes.shape.log_steps + n.bit_length() - 1)
+    amounts = {"cells": cells, "table": table, "weights": weights, "rounds": rounds}
+    multiplications = 2.0 * (cells + weights) + (ROUND[3] + 2) * table
+    return sizes.work(op, "matrix product", amounts, cells, multiplications)

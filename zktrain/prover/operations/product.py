@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments.tensors import log_cells
+from ...cost.parts import ELEMENT_BYTES, EXTENSION, ROUND, Work
 from ...field.extension import from_base
 from ...operations import Product
 from ...operations.base import Context
@@ -17,7 +18,7 @@ from ..kernels import field as kf
 from ..kernels import integer_products
 from ..ranges import Range
 from ..transcript.channel import ProverChannel
-from .base import Given, Tensors, smallest
+from .base import Given, Sizes, Tensors, smallest
 
 
 def prove(op: Product, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -67,3 +68,15 @@ def values(op: Product, tensors: Tensors) -> NDArray[Any]:
     wide = left if left.dtype.itemsize > right.dtype.itemsize else right
     out: NDArray[Any] = np.multiply(left, right, dtype=wide.dtype, casting="unsafe")
     return out
+
+
+def work(op: Product, sizes: Sizes) -> Work:
+    """It holds the selector, both factors, and their halves."""
+    many, size = sizes.claims.tensors[op.output], sizes.cells(op.output)
+    cells = size if many else 0
+    amounts = {"cells": cells, "tables": many * size, "rounds": size.bit_length() - 1}
+    multiplications = ROUND[3] * cells + 2.0 * EXTENSION * many * size
+    return sizes.work(
+        op, "element-wise product", amounts, cells, multiplications,
+        held=4.5 * ELEMENT_BYTES * cells, reads=op.inputs(),
+    )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments.tensors import Coordinates, Tensor, coordinates, log_cells, log_width
+from ...cost.parts import ROUND, Work
 from ...field import extension as ext
 from ...field import goldilocks as gl
 from ...field import multilinear as ml
@@ -21,7 +22,7 @@ from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..kernels.field import outer
 from ..transcript.channel import ProverChannel
-from .base import Given, Tensors, smallest
+from .base import Given, Sizes, Tensors, smallest
 
 
 def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -144,3 +145,12 @@ def values(op: UnitMap, tensors: Tensors) -> NDArray[Any]:
     out = np.zeros(tensors.at.dims(output), dtype=found.dtype)
     out[every + tuple(map(slice, output.axes))] = found
     return smallest(out)
+
+
+def work(op: UnitMap, sizes: Sizes) -> Work:
+    many, summed = sizes.claims.tensors[op.output], op.summed(sizes.graph.tensor(op.source))
+    rounds = summed.stop - summed.start
+    cells, table = many * sizes.cells(op.source), many << rounds
+    amounts = {"cells": cells, "table": table, "weights": 0, "rounds": many * rounds}
+    multiplications = 2.0 * cells + ROUND[2] * table
+    return sizes.work(op, "matrix product", amounts, cells, multiplications, reads=op.inputs())
