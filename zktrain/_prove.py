@@ -218,7 +218,7 @@ def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None
     found = files.read_bytes(path, "file", MAX_PROOF_BYTES) if path.exists() else None
     if certificate_in(found, path, dataset) is not None:
         return
-    positions = certificate_plan(dataset.header).positions
+    positions = certificate_plan(dataset.header).commitments[0].queries
     count = secret_file.spending(secret, dataset.header, positions)
     certificate = certificate_in(disk.waiting(path, MAX_PROOF_BYTES), path, dataset)
     if certificate is None:

@@ -228,7 +228,7 @@ class Statement:
     @cached_property
     def dataset_positions(self) -> int:
         """Code word positions of the dataset's commitment that the proof opens."""
-        return self.opening_plan.positions
+        return self.opening_plan.commitments[1].queries
 
     @cached_property
     def layout(self) -> Layout | None:
