@@ -239,12 +239,12 @@ def _prove_training(
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
     from .prover.witness import RunWitness, batch_tensors
-    from .training.witness import segment_witness
+    from .training.witness import run_witness
 
     circuit, shape = statement.circuit, statement.shape
     clock("witness", 0, shape.steps)
     mark("steps")
-    arrays, _ = segment_witness(
+    arrays, _ = run_witness(
         circuit,
         records,
         run.boundary(0),
