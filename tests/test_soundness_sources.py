@@ -9,10 +9,9 @@ from pathlib import Path
 from test_soundness_terms import CASES
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.evaluation import Evaluation
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Evaluation, Training
 
 ROOT = Path(__file__).parents[1]
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
@@ -31,8 +30,8 @@ def _names() -> set[str]:
     )
     stated = [
         CASES["one segment"].statement(),
-        Statement(circuit, header, "00" * 32, "00" * 32, 4, 80, True),
-        EvaluationStatement(Evaluation(circuit), header, "00" * 32, 1024, (counts,), 80, True),
+        Statement(Training(circuit, "00" * 32, "00" * 32), header, 80, True),
+        Statement(Evaluation(circuit, "00" * 32, counts), header, 80, True),
     ]
     found = {term.name for statement in stated for term in statement.soundness_terms}
     return {re.sub(r" at rate .*|, level .*", "", name) for name in found} - NOT_PROVEN

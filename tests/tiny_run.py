@@ -1,4 +1,4 @@
-"""A complete run small enough for tests: 8-4-3, batches of 4, 6 steps in segments of 4 and 2."""
+"""A complete run small enough for tests: 8-4-3, batches of 4, 6 steps."""
 
 from __future__ import annotations
 
@@ -68,7 +68,6 @@ def write_recipe(
     steps: int = 6,
     order_seed: str = "tiny order",
     init: str = 'seed = "tiny weights"',
-    segment_steps: str = "4",
     loss: str = "cross_entropy",
 ) -> Path:
     """The recipe of the tiny run beside its network, with some values changed."""
@@ -87,7 +86,6 @@ order_seed = "{order_seed}"
 [init]
 {init}
 [proof]
-segment_steps = {segment_steps}
 """
     )
     return path

@@ -10,7 +10,6 @@ from typing import Any, get_args
 import pytest
 
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.evaluation import Evaluation
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.cli import evaluation_view, stated, wording
 from zktrain.dataset.commitment import DatasetHeader
@@ -30,8 +29,8 @@ from zktrain.layers import (
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol.evaluation import EvaluationStatement
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Evaluation, Training
 
 LAYERS: tuple[AnyLayer, ...] = (
     Unflatten("image", 1, 8, 8),
@@ -63,17 +62,19 @@ FILTERED = replace(
     optimizer=FilteredSgd(((0, 1 << 20), (4, 99)), 9 << 36, True, 1 << 30, 4),
 )
 HEADER = DatasetHeader(24, 64, 3, bytes(32), 7)
-STATEMENT = Statement(CIRCUIT, HEADER, "0a" * 32, "0b" * 32, 4, 100, True)
-COUNTS = (((3, 0, 1), (0, 4, 0), (2, 0, 6)), ((1, 0, 1), (0, 2, 0), (2, 0, 2)))
-EVALUATION = EvaluationStatement(Evaluation(CIRCUIT), HEADER, "0c" * 32, 16, COUNTS, 100, True)
+STATEMENT = Statement(Training(CIRCUIT, "0a" * 32, "0b" * 32), HEADER, 100, True)
+COUNTS = ((4, 0, 2), (0, 6, 0), (4, 0, 8))
+EVALUATION = Statement(Evaluation(CIRCUIT, "0c" * 32, COUNTS), HEADER, 100, True)
 
 Path = tuple[str | int, ...]
 
 
+def with_circuit(circuit: Circuit) -> Statement:
+    return replace(STATEMENT, task=replace(STATEMENT.task, circuit=circuit))
+
+
 def _places(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     """Every value that is no object, of all fields at any depth."""
-    if isinstance(value, Evaluation):
-        return _places(value.circuit, (*path, "circuit"))
     if is_dataclass(value):
         return [p for f in fields(value) for p in _places(getattr(value, f.name), (*path, f.name))]
     if isinstance(value, tuple) and value and not all(type(v) is int for v in value):
@@ -108,8 +109,6 @@ def _replaced(value: Any, path: Path, new: Any) -> Any:
     if isinstance(first, int):
         inner = _replaced(value[first], rest, new)
         return (*value[:first], inner, *value[first + 1 :])
-    if isinstance(value, Evaluation):
-        return Evaluation(_replaced(value.circuit, rest, new))
     return replace(value, **{first: _replaced(getattr(value, first), rest, new)})
 
 
@@ -123,8 +122,8 @@ def _training(statement: Statement) -> str:
     return _rows(rows, "circuit", "statement", "root")
 
 
-def _evaluation(statement: EvaluationStatement) -> str:
-    matrix = "" if len(statement.matrix) > 20 else str(statement.matrix)
+def _evaluation(statement: Statement) -> str:
+    matrix = str(statement.task.confusion)  # type: ignore[union-attr]
     return _rows(evaluation_view._rows(statement), "circuit", "statement", "root") + matrix
 
 
@@ -133,7 +132,7 @@ BY_ROOT = ("merkle_root",)
 
 STATEMENTS: dict[str, tuple[Any, Callable[[Any], str], Callable[[Any], dict[str, Any]]]] = {
     "training": (STATEMENT, _training, wording.statement_fields),
-    "filtered": (replace(STATEMENT, circuit=FILTERED), _training, wording.statement_fields),
+    "filtered": (with_circuit(FILTERED), _training, wording.statement_fields),
     "evaluation": (EVALUATION, _evaluation, evaluation_view.statement_fields),
 }
 NETWORK = ("layers", "fixed_point")
@@ -144,8 +143,8 @@ def _all_places() -> list[tuple[str, Path]]:
     out = []
     for name, (statement, _, _) in STATEMENTS.items():
         for path, _ in _places(statement):
-            training_only = name == "evaluation" and path[0] == "circuit" and path[2] not in NETWORK
-            if path[0] != "version" and not training_only:
+            training_only = name == "evaluation" and path[1] == "circuit" and path[2] not in NETWORK
+            if not training_only:
                 out.append((name, path))
     return out
 
@@ -192,7 +191,7 @@ def test_every_kind_of_layer_is_tried() -> None:
 def test_what_is_shortened_says_so() -> None:
     """And is whole in the JSON object."""
     schedule = tuple((step, step + 1) for step in range(8))
-    changed = replace(STATEMENT, circuit=replace(CIRCUIT, optimizer=Sgd(schedule)))
+    changed = with_circuit(replace(CIRCUIT, optimizer=Sgd(schedule)))
     rates = dict(wording.statement_rows(changed))["learning rate"]
     assert "(5 more; --json shows all)" in rates
     assert len(wording.statement_fields(changed)["learning_rate"]) == 8

@@ -19,7 +19,8 @@ from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import InputError, MalformedProof, RecipeError, StatementMismatch
 from zktrain.protocol.bundle import parse, parse_statement
-from zktrain.protocol.statement import Statement, auto_segment_steps
+from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 from zktrain.training.run import Run
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.weight_file import write_weights
@@ -31,7 +32,7 @@ def recipe(folder: Path, training: str, *, steps: int = 6, proof: str = "", init
     folder.mkdir(parents=True, exist_ok=True)
     path = tiny_run.write_recipe(folder, steps=steps, learning_rate="0.02")
     text = path.read_text()
-    text = text.replace("[init]", f"{training}\n[init]").replace("segment_steps = 4", proof)
+    text = text.replace("[init]", f"{training}\n[init]").replace("[proof]", f"[proof]\n{proof}")
     if init:
         text = text.replace('seed = "tiny weights"', init)
     path.write_text(text)
@@ -43,24 +44,22 @@ DECAY = 'momentum = 0.75\nweight_decay = 0.02\nlast_batch = "drop"'
 
 
 @pytest.mark.parametrize("hides", [True, False], ids=["hiding", "clear"])
-@pytest.mark.parametrize(
-    ("training", "segments"), [(MOMENTUM, 2), (DECAY, 1)], ids=["two segments", "decay"]
-)
-def test_from_recipe_to_verdict(tmp_path: Path, training: str, segments: int, hides: bool) -> None:
+@pytest.mark.parametrize("training", [MOMENTUM, DECAY], ids=["restarts", "decay"])
+def test_from_recipe_to_verdict(tmp_path: Path, training: str, hides: bool) -> None:
     path = recipe(tmp_path, training, proof="" if hides else "zero_knowledge = false")
     data = tiny_run.write_data(tmp_path / "data.npz")
     circuit = tmp_path / "c.json"
     zktrain.compile(path, out=circuit)
     trained = zktrain.train(path, data=data, out=tmp_path / "run", compare_float=True)
     proved = zktrain.prove(tmp_path / "run")
-    assert proved.segments == segments and proved.zero_knowledge == hides
+    assert proved.zero_knowledge == hides
     verdict = zktrain.verify(
         trained.weights, proof=proved.path, dataset=tmp_path / "run/dataset.zkd", circuit=circuit
     )
     assert verdict.statement.circuit == Circuit.from_json(circuit.read_bytes())
     assert verdict.security_bits >= 100
     bundle = parse(proved.path.read_bytes())
-    predicted = sum(sizes.bundle_parts(parse_statement(bundle)).values())
+    predicted = sum(sizes.proof_parts(parse_statement(bundle)).values())
     assert predicted == pytest.approx(proved.proof_bytes, rel=0.01)
 
     changed = tmp_path / "changed.safetensors"
@@ -109,55 +108,20 @@ def test_weights_that_are_no_multiples_start_no_run_under_weight_decay(tmp_path:
         Trajectory(circuit, records, weights)
     file = tmp_path / "odd.safetensors"
     write_weights(file, weights, 34, {})
-    header = DatasetHeader(RECORDS, 8, 3, bytes(32), 0)
-    statement = Statement(circuit, header, digest(weights), "00" * 32, 8, 100)
+    task = Training(circuit, digest(weights), "00" * 32)
     with pytest.raises(StatementMismatch, match="no run under weight decay starts from"):
-        zktrain.verify.__wrapped__.__globals__["_initial_weights"](statement, file)
-
-
-def test_segments_are_as_long_as_velocities_last(tmp_path: Path) -> None:
-    circuit = compile_recipe(recipe(tmp_path, MOMENTUM)).circuit
-    header = header_to_be(RECORDS, 8, 3, hiding=False)
-    assert auto_segment_steps(circuit, RECORDS) == 4
-    statement = Statement(circuit, header, NO_DIGEST, NO_DIGEST, 4, 100)
-    assert statement.problem() is None
-    for steps in (1, 2, 8):
-        problem = replace(statement, segment_steps=steps).problem()
-        assert problem is not None and f"segment_steps is {steps}; with momentum" in problem
-        with pytest.raises(MalformedProof, match="must be the circuit's restart_steps, 4"):
-            other = replace(statement, segment_steps=steps)
-            Statement.from_json(other.to_json(), circuit, header)
-
-
-def test_too_long_a_segment_names_the_remedy(tmp_path: Path) -> None:
-    circuit = compile_recipe(recipe(tmp_path, "momentum = 0.75", steps=8192)).circuit
-    wide = replace(circuit, batch_size=512)
-    header = header_to_be(RECORDS, 8, 3, hiding=False)
-    statement = Statement(wide, header, NO_DIGEST, NO_DIGEST, 8192, 100)
-    assert "set training.restart_steps below 8192" in str(statement.problem())
+        zktrain.verify.__wrapped__.__globals__["_initial_weights"](task, file)
 
 
 def test_dropped_batches_need_a_whole_one(tmp_path: Path) -> None:
     path = recipe(tmp_path, 'last_batch = "drop"', proof="zero_knowledge = false")
     circuit = compile_recipe(path).circuit
     header = header_to_be(3, 8, 3, hiding=False)
-    statement = Statement(circuit, header, NO_DIGEST, NO_DIGEST, 4, 100)
+    statement = Statement(Training(circuit, NO_DIGEST, NO_DIGEST), header, 100)
     assert "an epoch of 3 records has no whole batch of 4" in str(statement.problem())
     data = tiny_run.write_data(tmp_path / "few.npz", records=3)
     with pytest.raises(RecipeError, match="no whole batch of 4"):
         zktrain.train(path, data=data, out=tmp_path / "run")
-
-
-def test_too_little_memory_names_the_remedy(tmp_path: Path) -> None:
-    """A run with momentum is never cut: the remedy is the recipe's."""
-    path = recipe(tmp_path, MOMENTUM, proof="zero_knowledge = false")
-    data = tiny_run.write_data(tmp_path / "data.npz")
-    zktrain.train(path, data=data, out=tmp_path / "run")
-    opened = Run.open(tmp_path / "run")
-    assert opened.proof["automatic_segments"] is False
-    assert opened.proof["segment_steps"] == 4
-    with pytest.raises(InputError, match=r"set training.restart_steps below 4"):
-        zktrain.prove(tmp_path / "run", memory=1 << 20)
 
 
 def test_estimates_know_filtered_circuits(tmp_path: Path) -> None:
