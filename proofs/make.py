@@ -59,7 +59,7 @@ from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables import TABLES
 from zktrain.training.weight_file import write_weights
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 from zktrain.transcript.challenger import work_done
 
 HERE = Path(__file__).resolve().parent
@@ -201,7 +201,7 @@ class Prover:
         for first in range(0, stated.steps, self.example.segment_steps):
             steps = min(self.example.segment_steps, stated.steps - first)
             padded = 1 << (steps - 1).bit_length()
-            arrays, after = segment_witness(trained, records, boundaries[-1], first, steps, padded)
+            arrays, after = run_witness(trained, records, boundaries[-1], first, steps, padded)
             witnesses.append(arrays)
             boundaries.append(after)
         ends = digest(boundaries[0]), digest(boundaries[-1])

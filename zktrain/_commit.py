@@ -236,7 +236,7 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
         left = waiting(path, MAX_FILE_BYTES) or b""
         header = _header(left, certified=True)
         if _is(header, found.root, records):
-            positions = certificate_plan(header).positions
+            positions = certificate_plan(header).commitments[0].queries
             publish(path, left, spending(secret, header, positions=positions))
             return _Made(header, secret, False)
     if there is not None and there.hiding:
@@ -245,7 +245,7 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
             "choose another name, or remove it if that commitment is not needed any more"
         )
     committed = _committed(records, known, progress, seed)
-    header, positions = committed.header, certificate_plan(committed.header).positions
+    header, positions = committed.header, certificate_plan(committed.header).commitments[0].queries
     progress("certify dataset", 0, 1)
     data = encoded(header, certify(committed))
     progress("certify dataset", 1, 1)

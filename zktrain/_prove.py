@@ -218,7 +218,7 @@ def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None
     found = files.read_bytes(path, "file", MAX_PROOF_BYTES) if path.exists() else None
     if certificate_in(found, path, dataset) is not None:
         return
-    positions = certificate_plan(dataset.header).positions
+    positions = certificate_plan(dataset.header).commitments[0].queries
     count = secret_file.spending(secret, dataset.header, positions)
     certificate = certificate_in(disk.waiting(path, MAX_PROOF_BYTES), path, dataset)
     if certificate is None:
@@ -239,12 +239,12 @@ def _prove_training(
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
     from .prover.witness import RunWitness, batch_tensors
-    from .training.witness import segment_witness
+    from .training.witness import run_witness
 
     circuit, shape = statement.circuit, statement.shape
     clock("witness", 0, shape.steps)
     mark("steps")
-    arrays, _ = segment_witness(
+    arrays, _ = run_witness(
         circuit,
         records,
         run.boundary(0),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,10 +62,12 @@ def make(
 Lookups = list[tuple[Entry, Values]]
 
 
-def proof_of(lookups: Lookups, counts: Counts) -> tuple[bytes, list[lookup.ColumnClaim]]:
+def proof_of(
+    lookups: Lookups, counts: Counts, memory: int | None = None
+) -> tuple[bytes, list[lookup.ColumnClaim]]:
     channel = ProverChannel(Challenger("lookup"))
     entries, values = [e for e, _ in lookups], [v for _, v in lookups]
-    claims = prover_lookup.prove(channel, "lookup", entries, values, counts)
+    claims = prover_lookup.prove(channel, "lookup", entries, values, counts, memory)
     return channel.proof(), claims
 
 
@@ -157,6 +161,137 @@ def test_leaves_that_are_never_stored_give_the_same_proof(
         proofs.append(proof_of(lookups, honest_counts(lookups)))
     assert proofs[0] == proofs[1]
     assert check(lookups, proofs[0][0]) == proofs[0][1]
+
+
+def partly(kind: str, name: str, log_size: int, live: int, seed: int) -> tuple[Entry, Values]:
+    """The same with ``live`` cells, all others 0."""
+    entry, values = make(kind, name, log_size, seed, real=min(live, (3 << log_size) // 4 or 1))
+    for column in values.columns:
+        column[live:] = 0
+    return replace(entry, live=live), values
+
+
+def random_layout(seed: int) -> Lookups:
+    """Columns of any size, of which any number of cells is looked up."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for i in range(int(rng.integers(1, 9))):
+        kind = ["byte", "range16", "signed", "relu", "exp"][int(rng.integers(0, 5))]
+        log = int(rng.integers(0, 14))
+        live = 1 << log if rng.random() < 0.3 else int(rng.integers(1, (1 << log) + 1))
+        if rng.random() < 0.3:
+            live = max(1, live >> 6 << 6)
+        out.append(partly(kind, f"v{i}", log, live, seed + i))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_some_cells_live_in_any_memory(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups = random_layout(seed)
+    honest(lookups)
+    counts = honest_counts(lookups)
+    stored = proof_of(lookups, counts)
+    monkeypatch.setattr(prover_lookup, "UNWRITTEN_PAIRS", 1)
+    for memory in (None, 1 << 18, 1 << 15, 1 << 11, 0):
+        assert proof_of(lookups, counts, memory) == stored
+    short = [  # nothing behind the live cells
+        (entry, Values(tuple(column[: entry.cells] for column in values.columns)))
+        for entry, values in lookups
+    ]
+    assert proof_of(short, honest_counts(short)) == stored
+
+
+@pytest.mark.parametrize("memory", [1 << 22, 1 << 16, 1 << 12])
+def test_large_columns_with_few_live_cells(memory: int) -> None:
+    """Gaps between runs that are never stored, and unit fractions in several runs."""
+    lookups = [
+        partly("range16", "a", 16, 3 << 14, 1),
+        partly("relu", "b", 16, 1 << 15, 2),
+        partly("exp", "c", 15, 5 << 10, 3),
+        partly("byte", "d", 12, 3, 4),
+    ]
+    counts = honest_counts(lookups)
+    stored = proof_of(lookups, counts)
+    assert proof_of(lookups, counts, memory) == stored
+    assert check(lookups, stored[0]) == stored[1]
+
+
+def test_all_cells_live_is_the_same_as_none_said() -> None:
+    lookups = [make("range16", "v", 9, 1), make("byte", "w", 6, 2, real=40)]
+    whole = [(replace(entry, live=1 << entry.log_size), values) for entry, values in lookups]
+    proof, claims = proof_of(lookups, honest_counts(lookups))
+    assert proof_of(whole, honest_counts(whole)) == (proof, claims)
+    assert check(whole, proof) == claims
+
+
+def test_memory_maps_are_read(tmp_path: Path) -> None:
+    lookups = [partly("range16", "v", 14, 9000, 1), partly("relu", "w", 13, 5000, 2)]
+    counts, mapped = honest_counts(lookups), []
+    for number, (entry, values) in enumerate(lookups):
+        columns = []
+        for k, column in enumerate(values.columns):
+            path = tmp_path / f"{number}.{k}.npy"
+            np.save(path, column)
+            columns.append(np.load(path, mmap_mode="r"))
+        mapped.append((entry, Values(tuple(columns))))
+    found = honest_counts(mapped)
+    assert all(np.array_equal(found[name], counts[name]) for name in counts)
+    assert proof_of(mapped, found, 1 << 14) == proof_of(lookups, counts)
+
+
+@pytest.mark.parametrize("kind", ["range16", "byte"])
+@pytest.mark.parametrize("live", [1, 300, 511])
+def test_wrong_value_in_the_last_live_cell(kind: str, live: int) -> None:
+    entry, values = partly(kind, "v", 9, live, 1)
+    counts = honest_counts([(entry, values)])
+    columns = [column.astype(np.int32) for column in values.columns]
+    columns[0][live - 1] = 1 << 16
+    lookups = [(entry, Values(tuple(columns)))]
+    with pytest.raises(LookupMismatch, match="not zero"):
+        check(lookups, proof_of(lookups, counts)[0])
+
+
+@pytest.mark.parametrize("claimed", [1, 299, 301, 320, 512])
+def test_other_cells_looked_up_than_the_live_ones(claimed: int) -> None:
+    """Fewer, the last live one too; and more: a leaf that is not live with numerator 1."""
+    entry, values = partly("range16", "v", 9, 300, 1)
+    values.columns[0][min(claimed, 300) :] = 0
+    lookups = [(replace(entry, live=claimed), values)]
+    proof, _ = proof_of(lookups, honest_counts(lookups))
+    check(lookups, proof)
+    with pytest.raises(LookupMismatch, match="leaves of the tree"):
+        check([(entry, values)], proof)
+
+
+def test_the_last_live_cell_left_out_because_its_value_is_wrong() -> None:
+    entry, values = partly("byte", "v", 9, 300, 1)
+    columns = tuple(column[:299] for column in values.columns)
+    left_out = [(replace(entry, live=299), Values(columns))]
+    proof, _ = proof_of(left_out, honest_counts(left_out))
+    with pytest.raises(LookupMismatch, match="leaves of the tree"):
+        check([(entry, values)], proof)
+
+
+def test_the_prover_sees_that_cells_behind_the_live_ones_are_not_0() -> None:
+    entry, values = partly("range16", "v", 9, 300, 1)
+    counts = honest_counts([(entry, values)])
+    values.columns[0][-1] = 1
+    with pytest.raises(ValueError, match="is not looked up is not 0"):
+        proof_of([(entry, values)], counts)
+
+
+@pytest.mark.parametrize("live", [0, -1, 9])
+def test_so_many_cells_cannot_be_live(live: int) -> None:
+    with pytest.raises(ValueError, match="cannot be looked up"):
+        Entry("range16", ("v",), 3, live=live)
+
+
+@pytest.mark.parametrize(
+    ("log_size", "used", "lane_log", "cells"),
+    [(10, 700, 8, 768), (10, 768, 8, 768), (10, 769, 8, 1024), (10, 3, 12, 1024), (6, 0, 4, 16)],
+)
+def test_live_cells_are_whole_lanes(log_size: int, used: int, lane_log: int, cells: int) -> None:
+    assert lookup.live_cells(log_size, used, lane_log) == cells
 
 
 def test_one_column_looked_up_twice() -> None:

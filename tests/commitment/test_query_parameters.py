@@ -109,7 +109,6 @@ def test_fractions_of_a_bit_count() -> None:
 def test_levels_fit_together(lane_log: int, row_log: int, rate_log: int) -> None:
     made = plan_of(lane_log, row_log, 104, rate_log=rate_log)
     assert made.levels[0].message_log == lane_log and made.levels[0].variables == row_log
-    assert made.positions == made.levels[0].queries
     found = [level.code_log - level.message_log for level in made.levels]
     assert found == rates(rate_log, len(found))
     for number, level in enumerate(made.levels):
@@ -135,7 +134,7 @@ def test_a_tail_is_as_long_as_what_is_opened_and_its_code_as_short_as_may_be(
     level = made.levels[0]
     assert tail & (tail - 1) == 0 and level.tail == tail
     half = plan_of(lane_log, 3, bits, tail // 2, True, SCHEME.rate_log)
-    assert 4 * made.positions <= tail and 4 * half.positions > tail // 2
+    assert 4 * level.queries <= tail and 4 * half.commitments[0].queries > tail // 2
     rho = Fraction((1 << lane_log) + tail, 1 << level.code_log)
     allowed = Fraction(11, 10) / 2**SCHEME.rate_log
     assert RATE_SLACK == 1.1 and rho <= allowed < 2 * rho

@@ -24,6 +24,9 @@ KNOWN = {
     ("ezkl/native.py", "open"): "standard error of a process, in a folder of its own",
     ("machine.py", "read_text"): "what the system says of its memory",
     ("profile.py", "read_bytes"): "what the system says of this process",
+    ("scratch.py", "mmap"): "arrays in files without a name",
+    ("scratch.py", "mmap.mmap"): "arrays in files without a name",
+    ("scratch.py", "tempfile"): "arrays in files without a name",
     ("training/run.py", "np.save"): "into memory",
     ("training/run.py", "np.savez"): "into memory",
 }

@@ -475,7 +475,7 @@ def test_openings_are_counted_before_they_are_made(trained: Trained, tmp_path: P
     path = secret_file.secret_path(public)
     committed = secret_file.read(path)
     header = secret_file.read_public(public)[0]
-    assert committed.positions == certificates.certificate_plan(header).positions
+    assert committed.positions == certificates.certificate_plan(header).commitments[0].queries
     _interrupted(prover_segment, run)
     assert secret_file.read(path) == committed
     assert not list((run / "segments").glob("*.bin"))

@@ -44,7 +44,7 @@ from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables import TABLES
 from zktrain.training import interpreter, witness
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.int64]]
@@ -217,7 +217,7 @@ class Attempt:
         padded = 1 << (self.steps - 1).bit_length()
         self.circuit.canonical_json()  # kept, so that the statement is the true one
         with lying(self.graph, self.lies):
-            self.tensors, self.end = segment_witness(
+            self.tensors, self.end = run_witness(
                 self.circuit, self.records, self.start, 0, self.steps, padded
             )
 

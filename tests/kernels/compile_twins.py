@@ -29,7 +29,7 @@ SIGNATURES = {
     unwritten._parents_of_ones: (ROWS, ROWS, ROWS),
     unwritten._split: (ROWS, ROWS, ROWS),
     fractions._round: (ROWS, ROWS, ROWS, ROWS, INT, ROWS, ROWS, INT, ROWS),
-    fractions._round_of_units: (ROWS, ROWS, ROWS, ROWS, INT, ROWS),
+    fractions._round_of_units: (ROWS, ROWS, INT, ROWS, ROWS, INT, ROWS),
     sha256._hash: (ROWS, ROWS, HALVES, WORD, HALVES, ROWS),
 }
 

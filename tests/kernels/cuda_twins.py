@@ -122,11 +122,11 @@ def unwritten_leaves() -> None:
     for count in (4, 70):
         found, keys = leaves_of(count)
         challenge, scale = random_pairs(RNG, 2)
-        ours = unwritten_twin.leaves_fold(found, Ext(*challenge), Ext(*scale))
+        ours = unwritten_twin.leaves_fold(found, [Ext(*challenge)], Ext(*scale))
         for table, own in zip(ours, (keys[0::2], keys[1::2]), strict=True):
             units = one_plus(scale, own)
             assert pairs(table) == [line(units, i, challenge) for i in range(count // 2)]
-        for table, theirs in zip(ours, found.fold(Ext(*challenge), Ext(*scale)), strict=True):
+        for table, theirs in zip(ours, found.fold([Ext(*challenge)], Ext(*scale)), strict=True):
             assert np.array_equal(table, theirs)
 
 
@@ -153,14 +153,15 @@ def unwritten_parents() -> None:
 
         parts = tuple(part[:, : stored // 2 * 2] for part in parts)
         whole = tuple(np.concatenate(pair, axis=1) for pair in zip(tables, parts, strict=True))
-        rest = tuple(Ext(*r) for r in random_pairs(RNG, (whole[0].shape[1] // 2 - 1).bit_length()))
-        sums = fractions_twin.round_sums((none, none), parts, scale, rest, layer)
-        assert sums == fractions.round_sums((none, none), parts, scale, rest, layer)
-        assert sums == fractions.round_sums((none, none), whole, scale, rest)
+        variables = (whole[0].shape[1] // 2 + 3).bit_length()
+        weights = fractions.weight_tables(tuple(Ext(*r) for r in random_pairs(RNG, variables)))
+        sums = fractions_twin.round_sums((none, none), parts, scale, weights, 4, layer)
+        assert sums == fractions.round_sums((none, none), parts, scale, weights, 4, layer)
+        assert sums == fractions.round_sums((none, none), whole, scale, weights, 4)
 
         half = layer.pairs // 2
         out = tuple(np.full((2, half + 1), 5, dtype=np.uint64) for _ in range(4))
-        unwritten_twin.parents_fold(layer, challenge, scale, out)
+        unwritten_twin.parents_fold(layer, [challenge], scale, out)
         for ours_, table in zip(out, tables, strict=True):
             assert np.array_equal(ours_[:, :half], field.fold(table, challenge))
             assert ours_[:, half].tolist() == [5, 5]
@@ -202,7 +203,8 @@ def layer_rounds() -> None:
         u, v = keys[0::2], keys[1::2]
         tables = tuple(oracle.array([] if lazy else one_plus(scale, q)) for q in (u, v))
         rest = random_pairs(RNG, ((units + stored) // 2 - 1).bit_length())
-        arguments = (tables, parts, Ext(*scale), tuple(Ext(*r) for r in rest), found)
+        weights = fractions.weight_tables(tuple(Ext(*r) for r in rest))
+        arguments = (tables, parts, Ext(*scale), weights, 0, found)
         ours = fractions_twin.round_sums(*arguments)
         assert ours == fractions.round_sums(*arguments)
         s, p1, q0, q1 = map(pairs, parts)

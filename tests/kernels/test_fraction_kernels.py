@@ -9,7 +9,7 @@ from field_oracle import WORST, P, Pair, equality, pair, pairs, random_pairs, re
 
 from zktrain.field.extension import Ext
 from zktrain.prover.kernels.field import fold
-from zktrain.prover.kernels.fractions import combine, round_sums
+from zktrain.prover.kernels.fractions import combine, round_sums, weight, weight_tables
 from zktrain.prover.kernels.leaves import LeafBlock, histogram, write_leaves
 from zktrain.prover.kernels.unwritten import Leaves
 
@@ -119,10 +119,10 @@ def test_rounds_and_folds_of_unwritten_leaves(units: int, general: int) -> None:
     parts = tuple(residues(rng, 2, general) for _ in range(4))
     none = residues(rng, 2, 0)
     rest = tuple(Ext(*r) for r in random_pairs(rng, ((units + general) // 2 - 1).bit_length()))
-    lazily = round_sums((none, none), parts, scale, rest, leaves)  # type: ignore[arg-type]
-    assert lazily == round_sums(stored, parts, scale, rest)  # type: ignore[arg-type]
+    lazily = round_sums((none, none), parts, scale, weight_tables(rest), 0, leaves)  # type: ignore[arg-type]
+    assert lazily == round_sums(stored, parts, scale, weight_tables(rest))  # type: ignore[arg-type]
     challenge = Ext(P - 3, WORST)
-    for ours, table in zip(leaves.fold(challenge, scale), stored, strict=True):
+    for ours, table in zip(leaves.fold([challenge], scale), stored, strict=True):
         assert np.array_equal(ours, fold(table, challenge))
 
 
@@ -154,7 +154,8 @@ def test_round_sums(units: int, general: int, variables: int) -> None:
     parts = tuple(residues(rng, 2, general) for _ in range(4))
     scale, rest = (WORST, P - 1), random_pairs(rng, variables)
     tables = tuple(one_plus(Ext(*scale), table) for table in ones)
-    found = round_sums(tables, parts, Ext(*scale), tuple(Ext(*r) for r in rest))  # type: ignore[arg-type]
+    weights = weight_tables(tuple(Ext(*r) for r in rest))
+    found = round_sums(tables, parts, Ext(*scale), weights)  # type: ignore[arg-type]
     u, v = (pairs(table) for table in ones)
     s, p1, q0, q1 = (pairs(table) for table in parts)
     at = []

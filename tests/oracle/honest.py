@@ -28,7 +28,7 @@ from zktrain.prover.randomness import expand
 from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.training.trainer import train
 from zktrain.training.weight_file import write_weights
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 from .circuits import Case
 from .interpreter import Vector, Weights, filter_of
@@ -95,7 +95,7 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
             end_root = end.committed.root
         header = SegmentHeader(number, at, steps, root, end_root, previous)
         shape = statement.shape(number)
-        arrays, after = segment_witness(
+        arrays, after = run_witness(
             circuit, data, boundaries[at], at, steps, 1 << shape.log_steps
         )
         assert digest(after) == digest(weights), f"segment {number} ends in other weights"

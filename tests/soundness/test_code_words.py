@@ -15,6 +15,7 @@ from math import comb, sqrt
 from typing import Any
 from unittest import mock
 
+import harness as h
 import hiding_harness as hh
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from harness import LOSSES, Lie, at_step, find, in_cell
 from zktrain.errors import LookupMismatch, SumcheckMismatch
 from zktrain.tables.exp import exp_table
 from zktrain.tables.sigmoid import sigmoid_table
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 BINARY = "binary_cross_entropy"
 RESCALES = ("z1", "z2", "z3", "q1", "q2")
@@ -24,7 +24,7 @@ ALIASED = (1 << 32) - 1
 def test_the_harness_trains_as_the_trainer_does(loss: str) -> None:
     """Without lies, tensors and weights are those of the real witness."""
     run = h.honest(loss)
-    arrays, after = segment_witness(
+    arrays, after = run_witness(
         h.circuit(loss), h.records(), run.weights[0], 0, h.STEPS, h.PADDED_STEPS
     )
     assert all(np.array_equal(arrays[name], run.tensors[name]) for name in arrays)

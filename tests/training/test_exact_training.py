@@ -18,7 +18,7 @@ from zktrain.errors import InputError, RangeOverflow
 from zktrain.training import arithmetic, trajectory
 from zktrain.training.float_network import float_network
 from zktrain.training.trainer import evaluate, train, train_float32
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 Weights = dict[str, npt.NDArray[np.int64]]
 
@@ -99,7 +99,7 @@ def test_witness_equals_python_integers(
         for name, values in {**oracle.weights, **oracle.biases}.items()
     }
     start = {name: start[name] for name in circuit.parameter_shapes()}
-    arrays, end = segment_witness(circuit, records, start, 2, 5, 8)
+    arrays, end = run_witness(circuit, records, start, 2, 5, 8)
     batch = circuit.batch_size
     for step in range(5):
         run_oracle(oracle, records, 2 + step)
@@ -116,7 +116,7 @@ def test_witness_equals_python_integers(
 
 def test_witness_has_padded_shapes_small_types_and_zero_padding() -> None:
     circuit = circuit_of(6, 5, 3)
-    arrays, _ = segment_witness(circuit, records_of(circuit), seeded_weights(circuit), 0, 3, 4)
+    arrays, _ = run_witness(circuit, records_of(circuit), seeded_weights(circuit), 0, 3, 4)
     graph = circuit.graph()
     assert list(arrays) == [
         tensor.name for tensor in graph.tensors if tensor.committed or tensor.name.endswith(".low")
@@ -158,7 +158,7 @@ def test_rescale_equations_hold_with_both_limbs_in_16_bits(loss: str) -> None:
     weights = seeded_weights(circuit)
     order = batch_indices(circuit.order_seed, 50, 12, 0, 4)
     for step in range(4):
-        arrays, after = segment_witness(circuit, records, weights, step, 1, 1)
+        arrays, after = run_witness(circuit, records, weights, step, 1, 1)
         v = {name: array[0, :12].astype(np.int64) for name, array in arrays.items()}
         x = records.inputs[order[step]].astype(np.int64)
         one_hot = np.eye(10, dtype=np.int64)[records.labels[order[step]]] << 14
@@ -189,7 +189,7 @@ def test_segments_join_to_the_trained_weights() -> None:
     weights = seeded_weights(circuit)
     trained = train(circuit, records, weights)
     for first, steps in ((0, 16), (16, 16), (32, 8)):
-        _, weights = segment_witness(circuit, records, weights, first, steps, 16)
+        _, weights = run_witness(circuit, records, weights, first, steps, 16)
     assert all(np.array_equal(weights[name], trained.weights[name]) for name in weights)
 
 
@@ -207,7 +207,7 @@ def test_products_beyond_2_to_53_are_still_exact() -> None:
     run_oracle(oracle, records, 0)
     assert oracle.seen["z1"] == [[0, 0]] * 2
     assert oracle.low["z1"] == [[65535, 65535]] * 2
-    arrays, end = segment_witness(circuit, records, start, 0, 1, 1)
+    arrays, end = run_witness(circuit, records, start, 0, 1, 1)
     assert arrays["z1"].tolist() == [[[0, 0]] * 2]
     assert arrays["z1.high"].tolist() == [[[65535, 65535]] * 2]
     assert_weights(oracle, end)
@@ -254,7 +254,7 @@ def test_overflow_names_step_layer_value_and_remedy(bad_step: int) -> None:
     assert message.startswith(f"step {bad_step}, layer fc1, output: the value -65")
     assert "[-32768, 32767]; lower the learning rate" in message
     with pytest.raises(RangeOverflow, match=f"step {bad_step}, layer fc1"):
-        segment_witness(circuit, records, start, 0, 22, 32)
+        run_witness(circuit, records, start, 0, 22, 32)
 
 
 def test_every_kind_of_overflow_is_reported() -> None:
@@ -344,8 +344,8 @@ def test_what_does_not_fit_the_circuit_is_refused() -> None:
         train(circuit, records, {**weights, "fc1.bias": np.full(5, 1 << 52)})
     with pytest.raises(InputError, match="boundaries"):
         train(circuit, records, weights, boundaries=[0, 8])
-    with pytest.raises(InputError, match="no segment"):
-        segment_witness(circuit, records, weights, 5, 3, 4)
+    with pytest.raises(InputError, match="no witness"):
+        run_witness(circuit, records, weights, 5, 3, 4)
 
 
 def test_progress_reports_every_step_once() -> None:

@@ -25,7 +25,7 @@ from zktrain.training import filtered, trajectory
 from zktrain.training.float_network import float_network
 from zktrain.training.trainer import float_optimizer, set_rates, train, train_float32
 from zktrain.training.trajectory import Trajectory
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 Weights = dict[str, npt.NDArray[np.int64]]
 
@@ -161,7 +161,7 @@ def test_witness_of_a_segment_starts_with_velocity_zero(circuit: Circuit) -> Non
     restart = circuit.optimizer.restart_steps
     for first in range(0, circuit.steps, restart):
         steps = min(restart, circuit.steps - first)
-        arrays, end = segment_witness(circuit, records, oracle.past[first], first, steps, restart)
+        arrays, end = run_witness(circuit, records, oracle.past[first], first, steps, restart)
         assert as_lists(end) == as_lists(oracle.past[first + steps])
         for t in range(steps):
             seen = oracle.tensors[first + t].seen

@@ -27,7 +27,10 @@ class Entry:
     """One lookup: ``columns`` of ``2^log_size`` cells each, the first one plus ``offset``, in
     ``table``.
 
-    ``indicator`` evaluates the public last column of tables that have one.
+    ``indicator`` evaluates the public last column of tables that have one. Only the first ``live``
+    cells are looked up (None: all). Beyond them every column is 0: committed ones because their
+    lanes are not encoded, virtual ones because they follow from those, the indicator (already as
+    it is evaluated) because no cell there is real.
     """
 
     table: str
@@ -35,6 +38,22 @@ class Entry:
     log_size: int
     offset: int = 0
     indicator: Callable[[Point], Ext] | None = None
+    live: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.cells <= 1 << self.log_size:
+            raise ValueError(f"{self.live} cells of 2^{self.log_size} cannot be looked up")
+
+    @property
+    def cells(self) -> int:
+        """How many are looked up."""
+        return 1 << self.log_size if self.live is None else self.live
+
+
+def live_cells(log_size: int, used: int, lane_log: int) -> int:
+    """Of a block with ``used`` cells: the cells of its lanes that are encoded."""
+    lanes = max(1, -(-used >> lane_log))
+    return min(1 << log_size, lanes << lane_log)
 
 
 ColumnClaim = tuple[str, Point, Scalar]
@@ -67,7 +86,7 @@ def tables_of(entries: Sequence[Entry]) -> list[str]:
 
 
 def leaf_count(entries: Sequence[Entry]) -> int:
-    """Lookups and table rows together."""
+    """Places of lookups and table rows together, those of cells that are not live included."""
     return layout_of(entries, tables_of(entries))[1]
 
 
@@ -135,20 +154,23 @@ def _leaf_differences(
     for leaf in leaves:
         low, high = point[: leaf.log_size], point[leaf.log_size :]
         here = ml.eq_index(high, leaf.offset >> leaf.log_size)
+        inside = ONE
         if leaf.index >= 0:
             entry = entries[leaf.index]
             name, offset = entry.table, entry.offset
+            inside = ml.less_than(low, entry.cells)
             columns = [value[(column, leaf.log_size)] for column in entry.columns]
             if entry.indicator is not None:
                 columns.append(entry.indicator(low))
-            weight = ONE
+            weight = inside
         else:
             name, offset = tables[-1 - leaf.index], 0
             columns = list(TABLES[name].evaluate(low))
             weight = -value[(multiplicity(name), leaf.log_size)]
         key = alpha - beta_powers[MAX_COLUMNS] * TABLES[name].number - offset
         numerator = numerator + here * weight
-        denominator = denominator + here * (key - combine(beta_powers[: len(columns)], columns))
-        covered = covered + here
+        row = combine(beta_powers[: len(columns)], columns)
+        denominator = denominator + here * (inside * key - row)
+        covered = covered + here * inside
     denominator = denominator + (ONE - covered)
     return numerator - claim.numerator, denominator - claim.denominator

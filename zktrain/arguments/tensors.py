@@ -80,6 +80,12 @@ class Shape:
         cells = log_width(extent) if isinstance(extent, int) else log_cells(extent)
         return cells + self.log_batch + self.log_steps
 
+    def used(self, tensor: Tensor) -> int:
+        """Cells up to the last real step, or up to the last real sample of a single step."""
+        per_sample = 1 << log_cells(tensor)
+        one = self.steps == 1  # of an evaluation, records come last
+        return self.batch * per_sample if one else self.steps * per_sample << self.log_batch
+
     def split(self, point: Point) -> tuple[Point, Point, Point]:
         """Coordinates within a sample, of the sample and of the step."""
         t = len(point) - self.log_steps

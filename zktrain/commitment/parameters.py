@@ -165,11 +165,6 @@ class Plan:
         drawn = sum(level.work_bits > 0 for level in (self.commitments[0], *self.deeper))
         return batch + drawn + sum(level.folds for level in self.deeper if level.fold_work_bits)
 
-    @property
-    def positions(self) -> int:
-        """Code word positions of the first commitment that an opening reveals."""
-        return self.commitments[0].queries
-
     def scalars(self, hiding: bool) -> int:
         """Padded scalars of an opening: batch sumcheck, value, masked fold, mask."""
         if not hiding:

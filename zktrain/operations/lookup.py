@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arguments.lookup import Entry
+from ..arguments.lookup import Entry, live_cells
 from ..arguments.tensors import Shape
 from ..tables import TABLES
 from ..transcript.channel import VerifierChannel
@@ -44,8 +44,9 @@ class Lookup:
         """Nothing is left: all lookups are proved at once, before."""
 
 
-def entries_of(graph: StepGraph, shape: Shape) -> list[Entry]:
-    """The lookups of a segment, in the order of the graph."""
+def entries_of(graph: StepGraph, shape: Shape, lane_log: int | None = None) -> list[Entry]:
+    """The lookups of a run, in the order of the graph; of cells that the lanes of a commitment
+    hold, where their length is given."""
     entries = []
     for op in graph.operations:
         if isinstance(op, Lookup):
@@ -54,5 +55,6 @@ def entries_of(graph: StepGraph, shape: Shape) -> list[Entry]:
             if TABLES[op.table].indicator:
                 indicator = lambda point, first=first: shape.indicator(first, point)  # noqa: E731
             size = shape.log_size(first)
-            entries.append(Entry(op.table, op.columns, size, op.offset, indicator))
+            live = None if lane_log is None else live_cells(size, shape.used(first), lane_log)
+            entries.append(Entry(op.table, op.columns, size, op.offset, indicator, live))
     return entries

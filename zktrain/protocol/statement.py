@@ -174,12 +174,7 @@ class Statement:
         shape = self.shape
         for tensor in self.graph.tensors:
             if tensor.committed:
-                size = shape.log_size(tensor)
-                per_step = 1 << (size - shape.log_steps)
-                per_sample = 1 << (size - shape.log_steps - shape.log_batch)
-                one = shape.steps == 1  # of an evaluation, records come last
-                used = shape.batch * per_sample if one else shape.steps * per_step
-                out.append((tensor.name, size, used))
+                out.append((tensor.name, shape.log_size(tensor), shape.used(tensor)))
         for table in self.tables:
             size = TABLES[table].log_size
             out.append((lookup.multiplicity(table), size, 1 << size))
@@ -193,7 +188,7 @@ class Statement:
     @cached_property
     def entries(self) -> list[lookup.Entry]:
         """All lookups, in the order of the graph."""
-        return entries_of(self.graph, self.shape)
+        return entries_of(self.graph, self.shape, self.lane_log)
 
     @cached_property
     def lane_log(self) -> int:

@@ -16,6 +16,7 @@ from ..field.extension import ZERO, Ext, Point
 from ..operations import Accumulate, Affine, AffineTransposed, UnitMap
 from ..operations.base import StepGraph
 from ..operations.maps import Window
+from ..scratch import IN_MEMORY, Scratch
 from .kernels import field as kf
 from .operands import Dense, Operand, Patches
 from .operations import twin
@@ -42,7 +43,7 @@ class RunWitness:
     ``given`` holds the committed tensors, the low limbs of rescales, and the batches ``x`` and
     ``y``: arrays of ``Shape.dims``, in memory or in a file, whose cells are 0 beyond the real
     steps, or ``Cells``. ``memory`` is how many bytes what is computed from them may take (None: no
-    matter how many).
+    matter how many), and ``scratch`` where whole tensors are that are computed.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class RunWitness:
         shape: Shape,
         given: Mapping[str, NDArray[Any] | Cells],
         memory: int | None = None,
+        scratch: Scratch = IN_MEMORY,
     ) -> None:
         self.graph = graph
         self.shape = shape
         self.memory = memory
+        self._scratch = scratch
         self.given = dict(given)
         self.definitions = {name: op for op in graph.operations for name in op.outputs()}
         self._described = {tensor.name: tensor for tensor in graph.tensors}
@@ -68,11 +71,21 @@ class RunWitness:
         known = self.given.get(name)
         if isinstance(known, np.ndarray):
             return known
-        found = self.view(whole(self.shape)).tensor(name)
-        if self.shape.steps == 1 << self.shape.log_steps:
-            return found
-        out = np.zeros(self.shape.dims(self.described(name)), dtype=found.dtype)
-        out[: self.shape.steps] = found
+        if self.keeps and self.shape.steps == 1 << self.shape.log_steps:
+            return self._whole.tensor(name)
+        dims, out = self.shape.dims(self.described(name)), None
+        for view in self.views((name,)):
+            at, found = view.at, view.tensor(name)
+            kind = found.dtype if out is None else np.result_type(out.dtype, found.dtype)
+            if out is None or kind != out.dtype:
+                wider = self._scratch.zeros(dims, kind)
+                if out is not None:
+                    wider[...] = out
+                out = wider
+            out[at.step : at.step + at.steps, at.sample : at.sample + at.samples] = found
+        if out is None:
+            raise ValueError("a run has at least one step")
+        self.given[name] = out
         return out
 
     def _bytes(self, names: Iterable[str]) -> int:
@@ -125,7 +138,9 @@ class RunWitness:
         return View(self, whole(self.shape))
 
     def view(self, at: Range) -> View:
-        """The tensors of a range; what is computed goes with it, unless there is room for all."""
+        """The tensors of a range; what is computed goes with it, unless there is room for all, and
+        what was read before need not stay in memory."""
+        self._scratch.settle()
         if at == self._whole.at and self.keeps:
             return self._whole
         return View(self, at, self._whole if self.keeps else None)

@@ -16,6 +16,7 @@ from ..circuit.evaluation import PREDICTION, evaluation_graph
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
 from ..operations.base import StepGraph
+from ..scratch import IN_MEMORY, Scratch
 from .arithmetic import Softmax
 from .interpreter import Rules, Step
 from .trajectory import check_records, check_weights
@@ -107,6 +108,7 @@ def evaluation_witness(
     first: int,
     count: int,
     *,
+    scratch: Scratch = IN_MEMORY,
     device: torch.device | str = "cpu",
 ) -> dict[str, npt.NDArray[Any]]:
     """Committed tensors of the evaluation's graph and the low limbs, over ``count`` records from
@@ -116,9 +118,10 @@ def evaluation_witness(
     for tensor in _asked(evaluation_graph(circuit)):
         sizes = (1, count, *tensor.axes)
         padded = [1 << (size - 1).bit_length() for size in sizes]
-        out[tensor.name] = np.zeros(padded, dtype=tensor.cell_type)
+        out[tensor.name] = scratch.zeros(tuple(padded), tensor.cell_type)
         real[tensor.name] = out[tensor.name][tuple(slice(size) for size in sizes)][0]
     for part, tensors in _parts(circuit, weights, records, first, count, device):
         for name, cells in tensors.items():
             real[name][part.start - first : part.stop - first] = cells
+        scratch.settle()
     return out

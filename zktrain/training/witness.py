@@ -1,5 +1,5 @@
-"""The witness of a segment, computed by training again: every committed tensor of its steps, and
-the low limbs of rescales, which are looked up although they are not committed."""
+"""The witness of a run, computed by training again: every committed tensor of its steps, and the
+low limbs of rescales, which are looked up although they are not committed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..operations import Affine, AffineTransposed
 from ..operations.base import StepGraph
 from ..progress import Progress, silent
+from ..scratch import IN_MEMORY, Scratch
 from .trajectory import Trajectory, Weights, trajectory_of
 from .window import Quotient, Window
 
@@ -30,11 +31,19 @@ def _padded(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-class _Outputs:
-    """Zeroed arrays of the padded shapes on the device; windows are written to their real parts."""
+_SETTLED = 32
+"""Windows or steps after which arrays that are in files need not stay in memory."""
 
-    def __init__(self, circuit: Circuit, padded_steps: int, device: torch.device | str) -> None:
-        self.tensors: dict[str, torch.Tensor] = {}
+
+class _Outputs:
+    """Zeroed arrays of the padded shapes; windows are written to their real parts."""
+
+    def __init__(
+        self, circuit: Circuit, padded_steps: int, device: torch.device | str, scratch: Scratch
+    ) -> None:
+        self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self._scratch = scratch
+        self._written = 0
         self._real: dict[str, torch.Tensor] = {}
         self._cells = torch.empty(0, dtype=torch.int64, device=device)
         self._shifted = self._cells
@@ -46,8 +55,9 @@ class _Outputs:
                 continue
             real = (circuit.batch_size, *tensor.axes)
             shape = (padded_steps, *(_padded(size) for size in real))
-            cells = torch.zeros(shape, dtype=_cell_type(tensor), device=device)
-            self.tensors[tensor.name] = cells
+            kind = torch.empty(0, dtype=_cell_type(tensor)).numpy().dtype
+            self.arrays[tensor.name] = scratch.zeros(shape, kind)
+            cells = torch.from_numpy(self.arrays[tensor.name])
             for axis, size in enumerate(real, 1):
                 cells = cells.narrow(axis, 0, size)
             self._real[tensor.name] = cells
@@ -64,7 +74,7 @@ class _Outputs:
                 case Floor(source, shift=shift, bits=bits):
                     if source not in totals:
                         accumulator = window.accumulators[self._accumulators[source]]
-                        totals = {source: self._scratch(accumulator.narrow(0, 0, size))}
+                        totals = {source: self._wide(accumulator.narrow(0, 0, size))}
                     # conversions keep the low 16 bits
                     found = torch.bitwise_right_shift(totals[source], shift, out=self._shifted)
                     if bits is not None and bits < 16:
@@ -79,13 +89,20 @@ class _Outputs:
                     place(name).copy_(traced.narrow(0, 0, size))
                 case _:
                     raise TypeError(f"windows leave no trace of {name!r}")
+        self._settle()
 
     def record_step(self, values: Mapping[str, torch.Tensor], step: int) -> None:
         """Write the tensors of one step."""
         for name, cells in self._real.items():
             cells.select(0, step).copy_(values[name])
+        self._settle()
 
-    def _scratch(self, values: torch.Tensor) -> torch.Tensor:
+    def _settle(self) -> None:
+        self._written += 1
+        if self._written % _SETTLED == 0:
+            self._scratch.settle()
+
+    def _wide(self, values: torch.Tensor) -> torch.Tensor:
         """``values`` as int64; there is a place of the same shape to shift them to. Both are used
         again."""
         count = values.numel()
@@ -111,7 +128,7 @@ def _accumulators(circuit: Circuit, graph: StepGraph) -> dict[str, Quotient]:
     return out
 
 
-def segment_witness(
+def run_witness(
     circuit: Circuit,
     records: Records,
     weights_start: Weights,
@@ -119,6 +136,7 @@ def segment_witness(
     steps: int,
     padded_steps: int,
     *,
+    scratch: Scratch = IN_MEMORY,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> tuple[dict[str, npt.NDArray[Any]], Weights]:
@@ -131,16 +149,17 @@ def segment_witness(
     ``c`` int32. Keys are the names of ``circuit.graph()``, in its order. A rescale leaves
     ``acc + 2^(k-1) = 2^k z + 2^16 high + low`` with ``0 <= low, high < 2^16``.
 
-    ``weights_start`` are the weights before ``first_step``. Raises ``RangeOverflow`` as training
+    They are where ``scratch`` puts them; padded steps are never touched. ``weights_start`` are the
+    weights before ``first_step``. Raises ``RangeOverflow`` as training
     does and ``InputError`` for steps outside the run.
     """
     if not 0 <= first_step <= first_step + steps <= circuit.steps or steps > padded_steps:
         raise InputError(
-            f"no segment of {steps} steps from step {first_step}, padded to {padded_steps}, "
+            f"no witness of {steps} steps from step {first_step}, padded to {padded_steps}, "
             f"exists in a run of {circuit.steps} steps"
         )
     trajectory = trajectory_of(circuit, records, weights_start, device)
-    outputs = _Outputs(circuit, padded_steps, device)
+    outputs = _Outputs(circuit, padded_steps, device, scratch)
 
     def on_window(done: int, losses: list[float]) -> None:
         progress("witness", done, steps, loss=losses[-1])
@@ -149,5 +168,4 @@ def segment_witness(
         trajectory.advance(first_step, steps, recorder=outputs.record, on_window=on_window)
     else:
         trajectory.advance(first_step, steps, recorder=outputs.record_step, on_window=on_window)
-    arrays = {name: cells.cpu().numpy() for name, cells in outputs.tensors.items()}
-    return arrays, trajectory.weights()
+    return outputs.arrays, trajectory.weights()

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments.lookup import ColumnClaim, Entry, columns_of, layout_of, multiplicity, tables_of
+from ...arguments.lookup import (
+    ColumnClaim,
+    Entry,
+    Leaf,
+    columns_of,
+    layout_of,
+    multiplicity,
+    tables_of,
+)
 from ...field import extension as ext
-from ...field.extension import Ext, Point
+from ...field.extension import Ext, ExtVec, Point
+from ...field.multilinear import log2_ceil
 from ...profile import mark
 from ...tables import MAX_COLUMNS, TABLES
 from ..kernels import field as kf
 from ..kernels.leaves import LeafBlock, histogram, write_leaves
 from ..kernels.threads import run
-from ..kernels.unwritten import LOG_SIZE_MIN, Leaves
+from ..kernels.unwritten import Leaves
 from ..transcript.channel import ProverChannel
 from . import fraction_tree
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The prover's side of an entry: flat integer columns, the indicator's included."""
+    """The prover's side of an entry: flat integer columns, the indicator's included. They may be
+    memory maps, which are read in ranges, and may end behind the live cells."""
 
     columns: tuple[NDArray[Any], ...]
 
@@ -48,7 +58,7 @@ def count_lookups(
     }
     for entry, value in zip(entries, values, strict=True):
         parts = run(
-            value.columns[0].shape[0],
+            entry.cells,
             lambda lo, hi: _count(entry, value, lo, hi),  # noqa: B023
             grain=COUNTED,
         )
@@ -68,6 +78,43 @@ def _count(entry: Entry, value: Values, lo: int, hi: int) -> NDArray[np.int64]:
     return counts
 
 
+def _live(entry: Entry, value: Values) -> Iterator[NDArray[Any]]:
+    """The cells of its columns that are looked up; ValueError unless all others are 0."""
+    for column in value.columns:
+        for first in range(entry.cells, column.shape[0], COUNTED):
+            if column[first : first + COUNTED].any():
+                raise ValueError(f"a cell of {entry.columns} that is not looked up is not 0")
+        yield np.asarray(column[: entry.cells])
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Neighbouring live leaves from number ``start`` on: the first ones, ``unwritten``, computed
+    piece by piece. Behind a block of ``2^block_log`` leaves, some of which are not live."""
+
+    start: int
+    block_log: int
+    stop: int = 0
+    unwritten: int = 0
+    leaves: list[Leaf] = field(default_factory=list)
+
+
+def _stretches(layout: Sequence[Leaf], entries: Sequence[Entry], align: int) -> Iterator[_Stretch]:
+    """Unwritten leaves are in blocks of a multiple of ``2^align``."""
+    now = _Stretch(0, 64)
+    for leaf in layout:
+        live = entries[leaf.index].cells if leaf.index >= 0 else 1 << leaf.log_size
+        if leaf.offset != now.stop:
+            yield now
+            now = _Stretch(leaf.offset, now.leaves[-1].log_size, leaf.offset)
+        smallest = align if not now.start else align + fraction_tree.NEAR
+        if leaf.index >= 0 and leaf.log_size >= smallest and now.unwritten == now.stop - now.start:
+            now.unwritten += live >> align << align
+        now.stop = leaf.offset + live
+        now.leaves.append(leaf)
+    yield now
+
+
 def _leaf_layer(
     entries: Sequence[Entry],
     values: Sequence[Values],
@@ -75,25 +122,21 @@ def _leaf_layer(
     counts: dict[str, NDArray[np.int64]],
     alpha: Ext,
     beta_powers: list[Ext],
-) -> fraction_tree.Layer:
-    layout, total = layout_of(entries, tables)
-    unwritten = 0  # pairs of lookups before the first table
-    for leaf in layout:
-        if leaf.index < 0 or leaf.log_size < LOG_SIZE_MIN:
-            break
-        unwritten = (leaf.offset + (1 << leaf.log_size)) // 2
-    if unwritten < UNWRITTEN_PAIRS:
-        unwritten = 0
-    stored = (total + 1) // 2 - unwritten
-    p0, p1, q0, q1 = (np.zeros((2, stored), dtype=np.uint64) for _ in range(4))
-    if total % 2:
-        q1[0, -1] = 1  # neutral fraction 0/1
-    blocks = []
-    for leaf in layout:
+    memory: int | None,
+) -> list[fraction_tree.Run]:
+    layout, _ = layout_of(entries, tables)
+    live = sum(entry.cells for entry in entries)
+    layers, align = fraction_tree.unwritten_layers(live, memory)
+    stretches = list(_stretches(layout, entries, align))
+    if memory is None and sum(s.unwritten for s in stretches) < 2 * UNWRITTEN_PAIRS:
+        for stretch in stretches:
+            stretch.unwritten = 0
+
+    def block_of(leaf: Leaf) -> LeafBlock:
         if leaf.index >= 0:
             entry = entries[leaf.index]
             name, offset = entry.table, entry.offset
-            columns = list(values[leaf.index].columns)
+            columns = list(_live(entry, values[leaf.index]))
         else:
             name, offset = tables[-1 - leaf.index], 0
             columns = TABLES[name].columns()
@@ -101,25 +144,54 @@ def _leaf_layer(
         if len(columns) > 1 and columns[-1].strides == (0,):  # one value everywhere
             constant = constant - beta_powers[len(columns) - 1] * int(columns[-1][0])
             columns.pop()
-        coefficients = beta_powers[: len(columns)]
-        if leaf.offset // 2 < unwritten:
-            blocks.append(LeafBlock(leaf.offset // 2, columns, coefficients, constant))
-            continue
-        first = leaf.offset // 2 - unwritten
-        if leaf.log_size == 0:
-            key = constant - ext.inner(coefficients, [Ext(int(column[0])) for column in columns])
-            (q1 if leaf.offset % 2 else q0)[:, first] = (key.a, key.b)
-            (p1 if leaf.offset % 2 else p0)[0, first] = 1
-            continue
-        write_leaves(columns, coefficients, constant, q0, q1, first)
-        stop = first + (1 << leaf.log_size) // 2
-        if leaf.index < 0:
-            negative = kf.to_field(-counts[multiplicity(name)])
-            p0[0, first:stop], p1[0, first:stop] = negative[0::2], negative[1::2]
-        else:
-            p0[0, first:stop] = 1
-            p1[0, first:stop] = 1
-    return fraction_tree.Layer(p0, p1, q0, q1, Leaves(blocks) if blocks else None)
+        return LeafBlock(0, columns, beta_powers[: len(columns)], constant)
+
+    runs = []
+    for stretch in stretches:
+        base = stretch.start + stretch.unwritten
+        p0, p1, q0, q1 = (
+            np.zeros((2, (stretch.stop - base + 1) // 2), dtype=np.uint64) for _ in range(4)
+        )
+        if (stretch.stop - base) % 2:
+            q1[0, -1] = 1  # neutral fraction 0/1
+        unwritten = []
+        for leaf in stretch.leaves:
+            block = block_of(leaf)
+            cut = max(0, min(2 * block.pairs, base - leaf.offset))
+            if cut:
+                unwritten.append(block.part((leaf.offset - stretch.start) // 2, 0, cut))
+            _write(block, cut, leaf.offset + cut - base, (p0, p1, q0, q1))
+            if leaf.index < 0:
+                first = (leaf.offset - base) // 2
+                stop = first + (1 << leaf.log_size) // 2
+                negative = kf.to_field(-counts[multiplicity(tables[-1 - leaf.index])])
+                p0[0, first:stop], p1[0, first:stop] = negative[0::2], negative[1::2]
+        runs.append(
+            fraction_tree.Run(
+                stretch.start // 2,
+                stretch.block_log - 1,
+                (p0, p1, q0, q1),
+                Leaves(unwritten, layers) if unwritten else None,
+            )
+        )
+    return fraction_tree.joined(runs)
+
+
+def _write(block: LeafBlock, cut: int, at: int, stored: tuple[ExtVec, ...]) -> None:
+    """Store the leaves of a block from number ``cut`` (even) on, numerators 1, at leaf ``at``."""
+    p0, p1, q0, q1 = stored
+    cells = block.columns[0].shape[0]
+    if cells - cut > 1:
+        columns = [column[cut : cells & ~1] for column in block.columns]
+        write_leaves(columns, block.coefficients, block.constant, q0, q1, at // 2)
+        for numerators in (p0, p1):
+            numerators[0, at // 2 : (at + cells - cut) // 2] = 1
+    if cells % 2:
+        row = [Ext(int(column[-1])) for column in block.columns]
+        key = block.constant - ext.inner(block.coefficients, row)
+        at += cells - cut - 1
+        (q1 if at % 2 else q0)[:, at // 2] = (key.a, key.b)
+        (p1 if at % 2 else p0)[0, at // 2] = 1
 
 
 def prove(
@@ -128,20 +200,26 @@ def prove(
     entries: Sequence[Entry],
     values: Sequence[Values],
     counts: dict[str, NDArray[np.int64]],
+    memory: int | None = None,
 ) -> list[ColumnClaim]:
-    """All columns and ``counts`` are committed; returns the claims they have to meet."""
+    """All columns and ``counts`` are committed; returns the claims they have to meet.
+
+    ``memory``: bytes that the tree may take besides the rows of tables and small columns (None:
+    what one pass over each layer takes). The messages do not depend on it.
+    """
     tables = tables_of(entries)
     alpha, beta = channel.challenger.elements(f"{label}/keys", 2)  # V -> P
     beta_powers = ext.powers(beta, MAX_COLUMNS + 1)
     mark("leaves")
-    leaves = _leaf_layer(entries, values, tables, counts, alpha, beta_powers)
-    point = fraction_tree.prove(channel, label, leaves)
+    depth = log2_ceil(layout_of(entries, tables)[1])
+    leaves = _leaf_layer(entries, values, tables, counts, alpha, beta_powers, memory)
+    point = fraction_tree.prove(channel, label, leaves, depth, memory)
     del leaves
 
     mark("column values")
     claims = columns_of(entries, tables, point)
     by_name = {
-        name: column
+        name: column if entry.live is None else column[: entry.cells]
         for entry, value in zip(entries, values, strict=True)
         for name, column in zip(entry.columns, value.columns, strict=False)
     }

@@ -295,11 +295,26 @@ def contract_first(tensor: Ints, vector: ExtVec) -> ExtVec:
 
 
 def evaluate(tensor: Ints, point: Point) -> Ext:
-    """Extension of an integer tensor of ``2^n`` cells at ``point`` (lowest variable first)."""
-    low = len(point) // 2
-    rows = contract_last(tensor.reshape(-1, 1 << low), eq_table(point[:low]))
-    high = eq_table(point[low:])
-    return total(product(rows, high))
+    """Extension of an integer tensor of ``2^n`` cells at ``point`` (lowest variable first); cells
+    behind its end are 0."""
+    width = 1 << len(point) // 2
+    low, high = eq_table(point[: len(point) // 2]), eq_table(point[len(point) // 2 :])
+    flat = np.asarray(tensor).reshape(-1)
+    whole = flat[: flat.shape[0] // width * width].reshape(-1, width)
+    rows = np.empty((2, -(-flat.shape[0] // width)), dtype=np.uint64)
+    step = max(1, _RANGE // width)
+    for first in range(0, whole.shape[0], step):  # wide cells are copied
+        stop = min(whole.shape[0], first + step)
+        rows[:, first:stop] = contract_last(whole[first:stop], low)
+    if rows.shape[1] > whole.shape[0]:
+        last = np.zeros((1, width), dtype=flat.dtype)
+        last[0, : flat.shape[0] % width] = flat[whole.size :]
+        rows[:, -1:] = contract_last(last, low)
+    return total(product(rows, high[:, : rows.shape[1]]))
+
+
+_RANGE = 1 << 22
+"""Cells that are contracted at once."""
 
 
 @kernel

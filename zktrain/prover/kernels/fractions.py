@@ -13,15 +13,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...field import multilinear as ml
-from ...field.extension import Ext, ExtVec
-from .arithmetic import ZERO, add, ext_halves, ext_mul, ext_mul_2, kernel, settled, sub
+from ...field.extension import Ext, ExtVec, Point
+from .arithmetic import (
+    ZERO,
+    add,
+    ext_halves,
+    ext_mul,
+    ext_mul_2,
+    ext_mul_add,
+    kernel,
+    settled,
+    sub,
+)
 from .device import with_twin
 from .field import eq_table
 from .threads import run
 
 CHUNK = 2048
 LOW_BITS = 10
+LOW_BITS_MAX = 12
+"""Of very long layers; sums over so many cells fit in int64."""
 
 
 @kernel
@@ -234,6 +245,42 @@ Tables = tuple[NDArray[np.uint64], NDArray[np.uint64], int]
 """``eq`` of the low and of the high variables, and how many low ones there are."""
 
 
+def weight_tables(rest: Point) -> Tables:
+    """For the pairs of a round: number ``i`` has the weight ``eq(rest, i)``."""
+    bits = min(len(rest), max(LOW_BITS, min(LOW_BITS_MAX, len(rest) // 2)))
+    return eq_table(rest[:bits]), eq_table(rest[bits:]), bits
+
+
+@kernel
+def _weight(lo, hi, low, high, bits):  # type: ignore[no-untyped-def]
+    out0 = ZERO
+    out1 = ZERO
+    width = 1 << bits
+    i = lo
+    while i < hi:
+        block = i >> bits
+        inside = i & (width - 1)
+        n = min(hi - i, width - inside)
+        if n == width:  # the weights of all low variables add up to 1
+            out0 = add(out0, high[0, block])
+            out1 = add(out1, high[1, block])
+        else:
+            s0 = ZERO
+            s1 = ZERO
+            for j in range(inside, inside + n):
+                s0 = add(s0, low[0, j])
+                s1 = add(s1, low[1, j])
+            out0, out1 = ext_mul_add(s0, s1, high[0, block], high[1, block], out0, out1)
+        i += n
+    return out0, out1
+
+
+def weight(lo: int, hi: int, tables: Tables) -> Ext:
+    """Sum of the weights ``lo..hi``."""
+    a, b = _weight(lo, hi, *tables)
+    return Ext(int(a), int(b))
+
+
 class Unwritten(Protocol):
     """Pairs of fractions that are computed piece by piece from something smaller."""
 
@@ -244,7 +291,7 @@ class Unwritten(Protocol):
         """Write the parents, in turn to both arrays ``(4, pairs / 2)``."""
         ...
 
-    def round_sums(self, scale: Ext, tables: Tables) -> tuple[Ext, Ext]:
+    def round_sums(self, scale: Ext, tables: Tables, first: int) -> tuple[Ext, Ext]:
         """Its part of :func:`round_sums`."""
         ...
 
@@ -259,30 +306,31 @@ def round_sums(
     units: tuple[ExtVec, ExtVec],
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
-    rest: tuple[Ext, ...],
+    tables: Tables,
+    first: int = 0,
     unwritten: Unwritten | None = None,
 ) -> tuple[Ext, Ext]:
-    """``sum_i eq(rest, i) g_i(X)`` at ``X = 0``, and its coefficient of ``X^2``, over the part with
-    unit numerators, given as ``1 + scale q0, 1 + scale q1`` (or over ``unwritten`` pairs instead),
-    then the general part ``(s, p1, q0, q1)``; all have an even number of elements. ``scale`` is not
-    0 if there are units."""
-    bits = min(LOW_BITS, len(rest))
-    tables = (eq_table(rest[:bits]), eq_table(rest[bits:]), bits)
+    """``sum_i w_(first + i) g_i(X)`` at ``X = 0``, and its coefficient of ``X^2``, over the part
+    with unit numerators, given as ``1 + scale q0, 1 + scale q1`` (or over ``unwritten`` pairs
+    instead), then the general part ``(s, p1, q0, q1)``; all have an even number of elements.
+    ``scale`` is not 0 if there are units."""
     count = parts[0].shape[1] // 2
     at0 = lead = Ext(0)
-    first = units[0].shape[1] // 2
+    after = first + units[0].shape[1] // 2
     if unwritten is not None:
-        first = unwritten.pairs // 2
-        at0, lead = unwritten.round_sums(scale, tables)
-    elif first:
+        after = first + unwritten.pairs // 2
+        at0, lead = unwritten.round_sums(scale, tables, first)
+    elif after > first:
         inverse = scale.inverse()
-        found = run(first, lambda lo, hi: round_units(lo, hi, 0, *units[0], *units[1], *tables))
+        found = run(
+            after - first, lambda lo, hi: round_units(lo, hi, first, *units[0], *units[1], *tables)
+        )
         for x, y in map(pair_of, found):
             at0, lead = at0 + inverse * x, lead + inverse * y
-        at0 = at0 - inverse * ml.less_than(rest, first)
+        at0 = at0 - inverse * weight(first, after, tables)
     if count:
         rows = [row for part in parts for row in part]
-        found = run(count, lambda lo, hi: round_pairs(lo, hi, first, *rows, *tables))
+        found = run(count, lambda lo, hi: round_pairs(lo, hi, after, *rows, *tables))
         for x, y in map(pair_of, found):
             at0, lead = at0 + x, lead + y
     return at0, lead

@@ -83,6 +83,11 @@ class LeafBlock:
     def pairs(self) -> int:
         return int(self.columns[0].shape[0]) // 2
 
+    def part(self, base: int, lo: int, hi: int) -> LeafBlock:
+        """Its cells ``lo..hi`` (even), with ``base`` as the number of the first pair."""
+        columns = [column[lo:hi] for column in self.columns]
+        return LeafBlock(base, columns, self.coefficients, self.constant)
+
     def fill(self, lo: int, hi: int, rows: Rows) -> None:
         """Write pairs ``lo..hi`` of the block to the rows (both coordinates of even, of odd)."""
         c0, c1 = np.uint64(self.constant.a), np.uint64(self.constant.b)
@@ -92,12 +97,14 @@ class LeafBlock:
             _leaf_column(column[2 * lo : 2 * hi], k0, k1, *rows)
 
 
-def pieces(block: LeafBlock, lo: int, hi: int) -> Iterator[tuple[int, int, Rows]]:
+def pieces(
+    block: LeafBlock, lo: int, hi: int, size: int = PIECE
+) -> Iterator[tuple[int, int, Rows]]:
     """``(first, stop, denominators)`` of pieces of the block's pairs ``lo..hi``; the rows are
     reused."""
-    buffer = np.empty((4, PIECE), dtype=np.uint64)
-    for first in range(lo, hi, PIECE):
-        stop = min(hi, first + PIECE)
+    buffer = np.empty((4, min(size, hi - lo)), dtype=np.uint64)
+    for first in range(lo, hi, size):
+        stop = min(hi, first + size)
         rows = tuple(buffer[:, : stop - first])
         block.fill(first, stop, rows)
         yield first, stop, rows

@@ -38,6 +38,8 @@ _REST = np.int64((1 << 18) - 1)
 
 def fits(values: NDArray[Any]) -> bool:
     """Whether a column is small enough for these kernels."""
+    if values.dtype.itemsize <= 2:
+        return True  # without looking at them
     low, high = int(values.min()), int(values.max())
     return low > -BOUND and high < BOUND and high - low <= SPAN
 

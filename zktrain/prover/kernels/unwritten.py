@@ -1,12 +1,14 @@
-"""The two lowest layers of the fraction tree, which are never stored.
+"""The lowest layers of the fraction tree, which are never stored.
 
-Leaves with numerator 1 follow from the looked-up columns, and so do their parents. The columns are
-an eighth of the leaves' size, and what the two layers would take is the prover's largest memory.
+Leaves with numerator 1 follow from the looked-up columns, and so do the layers above them. The
+columns are an eighth of the leaves' size, and what the lowest layers would take is the prover's
+largest memory. A sumcheck over such a layer computes its pairs piece by piece from the columns in
+every pass, until so many variables are bound that its tables are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +16,25 @@ from numpy.typing import NDArray
 
 from ...field.extension import Ext, ExtVec
 from . import single_leaves
-from .arithmetic import ZERO, add, ext_mul_add, kernel
+from .arithmetic import ZERO, ext_mul_add, kernel
 from .device import with_twin
 from .field import add_scaled_rows, fold_rows
-from .fractions import Tables, combine_ones, combine_pairs, pair_of, round_pairs, round_units
+from .fractions import (
+    Tables,
+    combine_ones,
+    combine_pairs,
+    pair_of,
+    round_pairs,
+    round_units,
+    weight,
+)
 from .leaves import LeafBlock, pieces
 from .threads import run
 
-PIECE = 8192
+PIECE = 4096
 ONE = np.uint64(1)
-LOG_SIZE_MIN = 3
-"""Blocks have at least so many cells that the parents of their leaves are an even number of
-pairs."""
+Sums = tuple[Ext, Ext]
+"""Of a round polynomial: the value at 0, and the coefficient of ``X^2``."""
 
 
 @kernel
@@ -34,44 +43,36 @@ def _one_plus(l0, l1, u0, u1):  # type: ignore[no-untyped-def]
         u0[i], u1[i] = ext_mul_add(l0, l1, u0[i], u1[i], ONE, ZERO)
 
 
-@kernel
-def _weight(lo, hi, low, high, bits):  # type: ignore[no-untyped-def]
-    """Sum of the weights ``lo..hi``."""
-    out0 = ZERO
-    out1 = ZERO
-    width = 1 << bits
-    i = lo
-    while i < hi:
-        block = i >> bits
-        inside = i & (width - 1)
-        n = min(hi - i, width - inside)
-        s0 = ZERO
-        s1 = ZERO
-        for j in range(inside, inside + n):
-            s0 = add(s0, low[0, j])
-            s1 = add(s1, low[1, j])
-        out0, out1 = ext_mul_add(s0, s1, high[0, block], high[1, block], out0, out1)
-        i += n
-    return out0, out1
-
-
-def _sum(found: list[tuple[Ext, Ext]]) -> tuple[Ext, Ext]:
+def _sum(found: list[Sums]) -> Sums:
     return sum((x for x, _ in found), Ext(0)), sum((y for _, y in found), Ext(0))
+
+
+def _bound(rows: tuple[ExtVec, ...], known: Sequence[Ext]) -> tuple[ExtVec, ...]:
+    """Tables with their lowest variables bound, on the calling thread."""
+    for challenge in known:
+        half = rows[0].shape[1] // 2
+        bound = tuple(np.empty((2, half), dtype=np.uint64) for _ in rows)
+        for table, out in zip(rows, bound, strict=True):
+            fold_rows(table, challenge, out)
+        rows = bound
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """Pairs of leaves, all numerators 1."""
+    """Pairs of leaves, all numerators 1. ``layers``: how many layers from here on are never
+    stored."""
 
     blocks: list[LeafBlock]
+    layers: int = 2
 
     @property
     def pairs(self) -> int:
         return sum(block.pairs for block in self.blocks)
 
-    def parents(self) -> Parents:
-        """The layer above."""
-        return Parents(self)
+    def parents(self) -> Parents | None:
+        """The layer above, unless it is stored."""
+        return Parents(self, self.layers - 1) if self.layers > 1 else None
 
     def stretches(self, lo: int, hi: int) -> Iterator[tuple[LeafBlock, int, int]]:
         """Blocks that hold some of the pairs ``lo..hi``, and which of their own pairs."""
@@ -96,10 +97,7 @@ class Leaves:
 
     def combine(self, even: NDArray[np.uint64], odd: NDArray[np.uint64]) -> None:
         """Write all parents, in turn to both arrays ``(4, pairs / 2)``."""
-        run(
-            self.pairs // 2,
-            lambda lo, hi: self.write_parents(2 * lo, 2 * hi, even[:, lo:hi], odd[:, lo:hi]),
-        )
+        _combine(self, even, odd)
 
     def written(self) -> tuple[ExtVec, ExtVec]:
         """All denominators, even and odd."""
@@ -109,118 +107,213 @@ class Leaves:
             block.fill(0, block.pairs, (*even[:, rows], *odd[:, rows]))
         return even, odd
 
-    def round_sums(self, scale: Ext, tables: Tables) -> tuple[Ext, Ext]:
+    def round_sums(self, scale: Ext, tables: Tables, first: int) -> Sums:
         """Their part of ``fractions.round_sums``."""
         l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
         inverse = scale.inverse()
 
-        def task(lo: int, hi: int) -> tuple[Ext, Ext]:
+        def task(lo: int, hi: int) -> Sums:
             found = []
-            for block, first, stop in self.stretches(2 * lo, 2 * hi):
+            for block, begin, stop in self.stretches(2 * lo, 2 * hi):
                 if block.single:
                     found.append(
                         single_leaves.round_sums(
-                            block.columns[0], first // 2, stop // 2, block.base // 2, tables,
-                            block.constant, scale,
+                            block.columns[0], begin // 2, stop // 2, first + block.base // 2,
+                            tables, block.constant, scale,
                         )
                     )  # fmt: skip
                     continue
-                for piece, end, rows in pieces(block, first, stop):
+                for piece, end, rows in pieces(block, begin, stop):
                     _one_plus(l0, l1, *rows[:2])
                     _one_plus(l0, l1, *rows[2:])
-                    a, n = (block.base + piece) // 2, (end - piece) // 2
+                    a, n = first + (block.base + piece) // 2, (end - piece) // 2
                     x, y = pair_of(round_units(0, n, a, *rows, *tables))
-                    weight = Ext(*map(int, _weight(a, a + n, *tables)))
-                    found.append((inverse * (x - weight), inverse * y))
+                    found.append((inverse * (x - weight(a, a + n, tables)), inverse * y))
             return _sum(found)
 
         return _sum(run(self.pairs // 2, task))
 
-    @with_twin
-    def fold(self, challenge: Ext, scale: Ext) -> tuple[ExtVec, ExtVec]:
-        """``1 + scale * denominator``, even and odd, with the lowest variable of the pair's number
-        bound."""
-        even, odd = (np.empty((2, self.pairs // 2), dtype=np.uint64) for _ in range(2))
+    def _bound_pieces(
+        self, lo: int, hi: int, known: Sequence[Ext], scale: Ext
+    ) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
+        """``1 + scale * denominator``, even and odd, of the pairs ``lo..hi``, their lowest
+        variables bound: number of the first cell, tables."""
         l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
+        size = max(PIECE, 4 << len(known))
+        for block, begin, stop in self.stretches(lo, hi):
+            if block.single and known:
+                for piece in range(begin, stop, size):
+                    end = min(stop, piece + size)
+                    values = block.columns[0][2 * piece : 2 * end]
+                    rows = tuple(np.empty((2, (end - piece) // 2), np.uint64) for _ in range(2))
+                    single_leaves.write_folded(values, block.constant, scale, known[0], *rows)
+                    yield (block.base + piece) >> len(known), _bound(rows, known[1:])
+                continue
+            for piece, _, cells in pieces(block, begin, stop, size):
+                rows = _bound((np.stack(cells[:2]), np.stack(cells[2:])), known)
+                for table in rows:
+                    _one_plus(l0, l1, *table)
+                yield (block.base + piece) >> len(known), rows
+
+    def two_rounds(
+        self, known: Sequence[Ext], scale: Ext, tables: tuple[Tables, Tables], first: int
+    ) -> tuple[Sums, list[Sums]]:
+        """See :func:`_two_rounds`."""
+        inverse = scale.inverse()
+
+        def sums(rows: tuple[ExtVec, ...], at: int, weights: Tables) -> Sums:
+            n = rows[0].shape[1] // 2
+            x, y = pair_of(round_units(0, n, at, *rows[0], *rows[1], *weights))
+            return inverse * (x - weight(at, at + n, weights)), inverse * y
+
+        def found(lo: int, hi: int) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
+            return self._bound_pieces(lo, hi, known, scale)
+
+        return _two_rounds(self.pairs, len(known), found, sums, tables, first)
+
+    @with_twin
+    def fold(self, known: Sequence[Ext], scale: Ext) -> tuple[ExtVec, ExtVec]:
+        """``1 + scale * denominator``, even and odd, with the lowest variables of the pair's number
+        bound."""
+        bound = len(known)
+        even, odd = (np.empty((2, self.pairs >> bound), dtype=np.uint64) for _ in range(2))
 
         def task(lo: int, hi: int) -> None:
-            for block, first, stop in self.stretches(2 * lo, 2 * hi):
-                at = slice((block.base + first) // 2, (block.base + stop) // 2)
-                if block.single:
-                    values = block.columns[0][2 * first : 2 * stop]
-                    single_leaves.write_folded(
-                        values, block.constant, scale, challenge, even[:, at], odd[:, at]
-                    )
-                    continue
-                for piece, end, rows in pieces(block, first, stop):
-                    at = slice((block.base + piece) // 2, (block.base + end) // 2)
-                    for (q0, q1), out in ((rows[:2], even[:, at]), (rows[2:], odd[:, at])):
-                        fold_rows((q0, q1), challenge, out)
-                        _one_plus(l0, l1, *out)
+            for at, rows in self._bound_pieces(lo << bound, hi << bound, known, scale):
+                for table, out in zip(rows, (even, odd), strict=True):
+                    out[:, at : at + table.shape[1]] = table
 
-        run(self.pairs // 2, task)
+        run(self.pairs >> bound, task, grain=1 + (4096 >> bound))
         return even, odd
 
 
 @dataclass(frozen=True, slots=True)
 class Parents:
-    """Pairs of parents of leaves."""
+    """Pairs of parents of the layer ``below``."""
 
-    leaves: Leaves
+    below: Leaves | Parents
+    layers: int = 1
 
     @property
     def pairs(self) -> int:
-        return self.leaves.pairs // 2
+        return self.below.pairs // 2
 
-    def parents(self) -> None:
-        """The layer above is stored."""
-        return
+    def parents(self) -> Parents | None:
+        """The layer above, unless it is stored."""
+        return Parents(self, self.layers - 1) if self.layers > 1 else None
 
     def _pieces(
-        self, lo: int, hi: int
+        self, lo: int, hi: int, size: int = PIECE
     ) -> Iterator[tuple[int, int, NDArray[np.uint64], NDArray[np.uint64]]]:
         """``(first, stop, even, odd)`` of pieces of the pairs ``lo..hi``; arrays ``(4, n)`` that
         are reused."""
-        buffers = np.empty((2, 4, PIECE), dtype=np.uint64)
-        for first in range(lo, hi, PIECE):
-            stop = min(hi, first + PIECE)
+        buffers = np.empty((2, 4, min(size, hi - lo)), dtype=np.uint64)
+        for first in range(lo, hi, size):
+            stop = min(hi, first + size)
             even, odd = buffers[:, :, : stop - first]
-            self.leaves.write_parents(2 * first, 2 * stop, even, odd)
+            self.below.write_parents(2 * first, 2 * stop, even, odd)
             yield first, stop, even, odd
+
+    def write_parents(
+        self, lo: int, hi: int, even: NDArray[np.uint64], odd: NDArray[np.uint64]
+    ) -> None:
+        """Parents of the pairs ``lo..hi`` (both even), in turn to both arrays ``(4, n)``."""
+        for first, stop, a, b in self._pieces(lo, hi):
+            at = (first - lo) // 2
+            combine_pairs(0, stop - first, a[:2], b[:2], a[2:], b[2:], even, odd, at)
 
     def combine(self, even: NDArray[np.uint64], odd: NDArray[np.uint64]) -> None:
         """Write all parents, in turn to both arrays ``(4, pairs / 2)``."""
+        _combine(self, even, odd)
 
-        def task(lo: int, hi: int) -> None:
-            for first, stop, a, b in self._pieces(2 * lo, 2 * hi):
-                combine_pairs(0, stop - first, a[:2], b[:2], a[2:], b[2:], even, odd, first // 2)
-
-        run(self.pairs // 2, task)
-
-    def round_sums(self, scale: Ext, tables: Tables) -> tuple[Ext, Ext]:
+    def round_sums(self, scale: Ext, tables: Tables, first: int) -> Sums:
         """Their part of ``fractions.round_sums``."""
 
-        def task(lo: int, hi: int) -> tuple[Ext, Ext]:
+        def task(lo: int, hi: int) -> Sums:
             found = []
-            for first, stop, a, b in self._pieces(2 * lo, 2 * hi):
+            for piece, stop, a, b in self._pieces(2 * lo, 2 * hi):
                 add_scaled_rows(a[:2], scale, a[2:])
-                n = (stop - first) // 2
-                out = round_pairs(0, n, first // 2, *a[:2], *b[:2], *a[2:], *b[2:], *tables)
+                n, at = (stop - piece) // 2, first + piece // 2
+                out = round_pairs(0, n, at, *a[:2], *b[:2], *a[2:], *b[2:], *tables)
                 found.append(pair_of(out))
             return _sum(found)
 
         return _sum(run(self.pairs // 2, task))
 
+    def _bound_pieces(
+        self, lo: int, hi: int, known: Sequence[Ext], scale: Ext
+    ) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
+        """``s = p0 + scale q0, p1, q0, q1`` of the pairs ``lo..hi``, their lowest variables bound:
+        number of the first cell, tables."""
+        for first, _, a, b in self._pieces(lo, hi, max(PIECE, 4 << len(known))):
+            add_scaled_rows(a[:2], scale, a[2:])
+            yield first >> len(known), _bound((a[:2], b[:2], a[2:], b[2:]), known)
+
+    def two_rounds(
+        self, known: Sequence[Ext], scale: Ext, tables: tuple[Tables, Tables], first: int
+    ) -> tuple[Sums, list[Sums]]:
+        """See :func:`_two_rounds`."""
+
+        def sums(rows: tuple[ExtVec, ...], at: int, weights: Tables) -> Sums:
+            cells = [row for table in rows for row in table]
+            return pair_of(round_pairs(0, rows[0].shape[1] // 2, at, *cells, *weights))
+
+        def found(lo: int, hi: int) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
+            return self._bound_pieces(lo, hi, known, scale)
+
+        return _two_rounds(self.pairs, len(known), found, sums, tables, first)
+
     @with_twin
-    def fold(self, challenge: Ext, scale: Ext, tables: tuple[ExtVec, ...]) -> None:
-        """``s = p0 + scale q0, p1, q0, q1`` with the lowest variable bound, to the start of the
+    def fold(self, known: Sequence[Ext], scale: Ext, tables: tuple[ExtVec, ...]) -> None:
+        """``s = p0 + scale q0, p1, q0, q1`` with the lowest variables bound, to the start of the
         tables."""
+        bound = len(known)
 
         def task(lo: int, hi: int) -> None:
-            for first, stop, a, b in self._pieces(2 * lo, 2 * hi):
-                add_scaled_rows(a[:2], scale, a[2:])
-                at = slice(first // 2, stop // 2)
-                for rows, out in zip((a[:2], b[:2], a[2:], b[2:]), tables, strict=True):
-                    fold_rows(rows, challenge, out[:, at])
+            for at, rows in self._bound_pieces(lo << bound, hi << bound, known, scale):
+                for table, out in zip(rows, tables, strict=True):
+                    out[:, at : at + table.shape[1]] = table
 
-        run(self.pairs // 2, task)
+        run(self.pairs >> bound, task, grain=1 + (4096 >> bound))
+
+
+def _combine(layer: Leaves | Parents, even: NDArray[np.uint64], odd: NDArray[np.uint64]) -> None:
+    run(
+        layer.pairs // 2,
+        lambda lo, hi: layer.write_parents(2 * lo, 2 * hi, even[:, lo:hi], odd[:, lo:hi]),
+    )
+
+
+def _two_rounds(
+    pairs: int,
+    bound: int,
+    found: Callable[[int, int], Iterator[tuple[int, tuple[ExtVec, ...]]]],
+    sums: Callable[[tuple[ExtVec, ...], int, Tables], Sums],
+    tables: tuple[Tables, Tables],
+    first: int,
+) -> tuple[Sums, list[Sums]]:
+    """In one pass, with some variables bound: the sums of this round, and those of the next one
+    after the challenges 0, 1 and 2.
+
+    ``tables``: the weights of both rounds; ``first``: number of the first cell.
+    """
+
+    def task(lo: int, hi: int) -> list[Sums]:
+        out: list[list[Sums]] = [[], [], [], []]
+        for at, rows in found(lo << bound + 2, hi << bound + 2):
+            cell = first + at
+            out[0].append(sums(rows, cell // 2, tables[0]))
+            for x in range(3):
+                out[1 + x].append(sums(_along(rows, x), cell // 4, tables[1]))
+        return [_sum(each) for each in out]
+
+    parts = run(pairs >> bound + 2, task, grain=1 + (4096 >> bound + 2))
+    now, *after = (_sum(list(each)) for each in zip(*parts, strict=True))
+    return now, after
+
+
+def _along(rows: tuple[ExtVec, ...], x: int) -> tuple[ExtVec, ...]:
+    """Tables with their lowest variable at ``x``."""
+    if x > 1:
+        return _bound(rows, [Ext(x)])
+    return tuple(np.ascontiguousarray(table[:, x::2]) for table in rows)

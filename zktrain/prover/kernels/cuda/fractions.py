@@ -15,11 +15,11 @@ from .sumcheck import along, slope
 from .unwritten import parent_tables, parents, split, unit_tables, write_parents
 
 if TYPE_CHECKING:
+    from ..fractions import Tables
     from ..unwritten import Leaves, Parents
 
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_LOW_BITS = 10
 
 
 def combine(
@@ -75,8 +75,8 @@ def _round(s, p, u, v, first, low, high, bits, sums):  # type: ignore[no-untyped
 
 
 @kernel
-def _round_of_units(y, z, low, high, bits, sums):  # type: ignore[no-untyped-def]
-    """``sum_i eq_i (y z - 1)`` at 0, and its coefficient of ``X^2``."""
+def _round_of_units(y, z, first, low, high, bits, sums):  # type: ignore[no-untyped-def]
+    """``sum_i eq_(first + i) (y z - 1)`` at 0, and its coefficient of ``X^2``."""
     thread = cuda.grid(1)
     threads = sums.shape[1]
     if thread < threads:
@@ -93,7 +93,7 @@ def _round_of_units(y, z, low, high, bits, sums):  # type: ignore[no-untyped-def
                 x0, x1 = ext_mul(a0, a1, b0, b1)
                 if k == 0:
                     x0 = sub(x0, _ONE)
-                e0, e1 = _weight(low, high, bits, i)
+                e0, e1 = _weight(low, high, bits, first + i)
                 x0, x1 = ext_mul(x0, x1, e0, e1)
                 t0 = add(t0, x0)
                 t1 = add(t1, x1)
@@ -105,25 +105,25 @@ def round_sums(
     units: tuple[ExtVec, ExtVec],
     parts: tuple[ExtVec, ExtVec, ExtVec, ExtVec],
     scale: Ext,
-    rest: tuple[Ext, ...],
+    tables: Tables,
+    first: int = 0,
     unwritten: Leaves | Parents | None = None,
 ) -> tuple[Ext, Ext]:
     """See ``kernels.fractions``."""
-    from ..field import eq_table
     from ..unwritten import Parents
 
-    bits = min(_LOW_BITS, len(rest))
-    weights = (send(eq_table(rest[:bits])), send(eq_table(rest[bits:])), bits)
-    first = (unwritten.pairs if unwritten is not None else units[0].shape[1]) // 2
+    weights = (send(tables[0]), send(tables[1]), tables[2])
+    before = (unwritten.pairs if unwritten is not None else units[0].shape[1]) // 2
     at0, lead = Ext(0), Ext(0)
     if isinstance(unwritten, Parents):
-        at0, lead = add_up(_round, first, 2, *parent_tables(unwritten, scale), 0, *weights)
-    elif first:
-        tables = map(send, units) if unwritten is None else unit_tables(unwritten, scale)
-        found = add_up(_round_of_units, first, 2, *tables, *weights)
-        at0, lead = (scale.inverse() * total for total in found)
+        found = parent_tables(unwritten, scale)
+        at0, lead = add_up(_round, before, 2, *found, first, *weights)
+    elif before:
+        ones = map(send, units) if unwritten is None else unit_tables(unwritten, scale)
+        sums = add_up(_round_of_units, before, 2, *ones, first, *weights)
+        at0, lead = (scale.inverse() * total for total in sums)
     stored = parts[0].shape[1] // 2
     if stored:
-        more0, more = add_up(_round, stored, 2, *map(send, parts), first, *weights)
+        more0, more = add_up(_round, stored, 2, *map(send, parts), first + before, *weights)
         at0, lead = at0 + more0, lead + more
     return at0, lead

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,8 +120,8 @@ def unit_tables(leaves: Leaves, scale: Ext) -> tuple[Any, Any]:
 
 def _quadruple(layer: Parents) -> tuple[Any, Any, Any, Any]:
     """``p0, p1, q0, q1`` on the device."""
-    out = empty(4, layer.leaves.pairs)
-    write_parents(layer.leaves, out)
+    out = empty(4, layer.below.pairs)
+    write_parents(layer.below, out)
     even, odd = split(out)
     return even[:2], odd[:2], even[2:], odd[2:]
 
@@ -142,16 +143,22 @@ def write_parents(layer: Leaves | Parents, out: Any) -> None:
         launch(_parents_of_ones, layer.pairs, *_written(layer), out)
 
 
-def leaves_fold(leaves: Leaves, challenge: Ext, scale: Ext) -> tuple[ExtVec, ExtVec]:
+def leaves_fold(leaves: Leaves, known: Sequence[Ext], scale: Ext) -> tuple[ExtVec, ExtVec]:
     """See ``Leaves.fold``."""
-    even, odd = (
-        fetch(folded(table, leaves.pairs // 2, challenge)) for table in unit_tables(leaves, scale)
-    )
+    even, odd = (fetch(_bound(t, leaves.pairs, known)) for t in unit_tables(leaves, scale))
     return even, odd
 
 
-def parents_fold(layer: Parents, challenge: Ext, scale: Ext, tables: tuple[ExtVec, ...]) -> None:
+def parents_fold(
+    layer: Parents, known: Sequence[Ext], scale: Ext, tables: tuple[ExtVec, ...]
+) -> None:
     """See ``Parents.fold``."""
-    half = layer.pairs // 2
     for table, out in zip(parent_tables(layer, scale), tables, strict=True):
-        out[:, :half] = fetch(folded(table, half, challenge))
+        out[:, : layer.pairs >> len(known)] = fetch(_bound(table, layer.pairs, known))
+
+
+def _bound(table: Any, cells: int, known: Sequence[Ext]) -> Any:
+    for challenge in known:
+        cells //= 2
+        table = folded(table, cells, challenge)
+    return table

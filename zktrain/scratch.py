@@ -1,0 +1,54 @@
+"""Large arrays that need not be in memory: in files without a name, which are gone with the
+process."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+_SMALL = 1 << 20
+"""Bytes from which on an array is worth a file."""
+
+
+class Scratch:
+    """Where arrays are: in memory, or with a ``folder`` in files there that nobody else can open,
+    as compact as on a disk: what is never written takes no room."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._maps: list[mmap.mmap] = []
+
+    def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """A new array. Raises ``InputError`` where the folder takes no such file."""
+        kind = np.dtype(dtype)
+        size = int(np.prod(shape)) * kind.itemsize
+        if self._folder is None or size < _SMALL:
+            return np.zeros(shape, dtype=kind)
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                file.truncate(size)
+                found = mmap.mmap(file.fileno(), size)
+        except OSError as error:
+            raise InputError(
+                f"{self._folder} takes no temporary file of {size / 1e9:.1f} GB "
+                f"({error.strerror}); make room there, or give more --memory"
+            ) from None
+        self._maps.append(found)
+        return np.frombuffer(found, dtype=kind).reshape(shape)
+
+    def settle(self) -> None:
+        """What was read or written need not stay in memory."""
+        advice = getattr(mmap, "MADV_DONTNEED", None)
+        if advice is not None:
+            for found in self._maps:
+                found.madvise(advice)
+
+
+IN_MEMORY = Scratch()
