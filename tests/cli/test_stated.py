@@ -143,7 +143,8 @@ def _all_places() -> list[tuple[str, Path]]:
     out = []
     for name, (statement, _, _) in STATEMENTS.items():
         for path, _ in _places(statement):
-            training_only = name == "evaluation" and path[1] == "circuit" and path[2] not in NETWORK
+            in_circuit = path[:2] == ("task", "circuit")
+            training_only = name == "evaluation" and in_circuit and path[2] not in NETWORK
             if not training_only:
                 out.append((name, path))
     return out

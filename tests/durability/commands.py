@@ -15,7 +15,6 @@ from tiny_run import write_data, write_recipe
 
 import zktrain
 from zktrain.circuit.weights import digest, read_weights
-from zktrain.protocol import evaluation_bundle
 from zktrain.protocol.bundle import parse
 from zktrain.prover.dataset import secret_file
 from zktrain.training.run import Run
@@ -25,7 +24,7 @@ def prepare(root: Path) -> None:
     """Everything that the commands start from; the smallest networks there are."""
     write_data(root / "data.npz", records=8)
     write_data(root / "test.npz", seed=9, records=5)
-    recipe = write_recipe(root, steps=2, batch_size=2, segment_steps="1")
+    recipe = write_recipe(root, steps=2, batch_size=2)
     zktrain.compile(recipe, out=root / "tiny.circuit.json")
     zktrain.commit(root / "data.npz", out=root / "data.zkd")
     zktrain.train(recipe, data=root / "data.npz", out=root / "run", dataset=root / "data.zkd")
@@ -107,20 +106,10 @@ def opened(state: State) -> Iterator[tuple[str, str]]:
     for name in ("new.zkd", "test.zkd", "data.zkd"):
         if data := state.files.get(name):
             yield f"{name}.secret", _mark(data)
-    bundle = state.files.get("run/proof.zkt")
-    if bundle:
-        parts = parse(bundle)
-        for part in parts.segments:
-            yield "data.zkd.secret", _mark(part.header.to_bytes() + part.proof)
-            yield "run/segments/secrets.json", _mark(part.header.to_bytes() + part.proof)
-        yield "data.zkd.secret", _mark(parts.closing)
-    if bundle := state.files.get("eval.zkt"):
-        evaluation_bundle.parse(bundle)
-        yield "test.zkd.secret", _mark(bundle)
-    for name, data in state.files.items():
-        folder, file = os.path.split(name)
-        if folder == "run/segments" and file.endswith(".bin") and data:
-            yield "data.zkd.secret", _mark(data)
+    for name, secret in (("run/proof.zkt", "data.zkd"), ("eval.zkt", "test.zkd")):
+        if proof := state.files.get(name):
+            parse(proof)
+            yield f"{secret}.secret", _mark(proof)
 
 
 def counted(state: State) -> dict[str, tuple[set[str], list[int]]]:
@@ -129,12 +118,7 @@ def counted(state: State) -> dict[str, tuple[set[str], list[int]]]:
     for name, data in state.files.items():
         if name.endswith(".zkd.secret") and data:
             fields = json.loads(data)
-            counters = [fields["positions"], fields["segments"]]
-            found[name] = (set(fields["opened"]), counters)
-        if name == "run/segments/secrets.json" and data:
-            boundaries = json.loads(data)["boundaries"].values()
-            marks = [mark[:32] for _, marks in boundaries for mark in marks]
-            found[name] = (set(marks), [len(marks)])
+            found[name] = (set(fields["opened"]), [fields["positions"]])
     return found
 
 
@@ -161,7 +145,6 @@ def finished(state: State) -> set[tuple[str, str]]:
         if data
         and (
             name.endswith((".zkd", ".zkt"))
-            or (name.startswith("run/segments/") and name.endswith(".bin"))
             or (name.endswith("/weights.safetensors") and _has_results(state, name))
         )
     }
