@@ -28,7 +28,6 @@ from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
-from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
 from zktrain.dataset import commitment as datasets
 from zktrain.dataset.commitment import DatasetHeader
@@ -37,23 +36,24 @@ from zktrain.dataset.readers import Records
 from zktrain.errors import ZktrainError
 from zktrain.field.extension import Ext
 from zktrain.layers import Add, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
+from zktrain.operations.base import Context
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol import segment
-from zktrain.protocol.bundle import Bundle, SegmentProof
-from zktrain.protocol.segment import SegmentHeader
-from zktrain.protocol.statement import Statement, lookup_entries
+from zktrain.protocol import proof as proofs
+from zktrain.protocol.bundle import Bundle
+from zktrain.protocol.proof import trained_weights
+from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 from zktrain.prover.arguments import lookup as prover_lookup
+from zktrain.prover.arguments import sumcheck
 from zktrain.prover.commitment.commit import commit
 from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.dataset import commitment as prover_datasets
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
 from zktrain.prover.dataset.public_file import write_public
-from zktrain.prover.protocol import closing
-from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.protocol.certificate import certify
-from zktrain.prover.protocol.segment import BoundaryWeights
 from zktrain.prover.randomness import Randomness, expand
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.prover.witness import RunWitness, batch_tensors
@@ -64,6 +64,7 @@ from zktrain.transcript.challenger import work_done
 
 HERE = Path(__file__).resolve().parent
 Tensors = dict[str, NDArray[Any]]
+Weights = dict[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,6 @@ class Example:
     name: str
     circuit: Circuit
     records: int
-    segment_steps: int
     hiding: bool = False
 
     @property
@@ -104,21 +104,19 @@ def _circuit(widths: tuple[int, int, int], loss: str, batch: int, steps: int, se
 
 
 CROSS_ENTROPY = Example(
-    "cross-entropy-two-segments", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example one"), 13, 4
+    "cross-entropy", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example one"), 13
 )
-MSE = Example("mse-batch-of-five", _circuit((5, 4, 3), "mse", 5, 6, "example two"), 12, 8)
+MSE = Example("mse-batch-of-five", _circuit((5, 4, 3), "mse", 5, 6, "example two"), 12)
 HIDING = Example(
-    "hiding-two-segments", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example three"), 13, 4, True
+    "hiding-cross-entropy", _circuit((6, 5, 3), "cross_entropy", 4, 7, "example three"), 13, True
 )
-HIDING_MSE = Example(
-    "hiding-one-segment", _circuit((5, 4, 3), "mse", 5, 6, "example four"), 12, 8, True
-)
+HIDING_MSE = Example("hiding-mse", _circuit((5, 4, 3), "mse", 5, 6, "example four"), 12, True)
 
 
 def _other(name: str, hiding: bool, **changes: Any) -> Example:
     """The network of ``CROSS_ENTROPY``, with changes."""
     circuit = replace(_circuit((6, 5, 3), "cross_entropy", 4, 7, f"example {name}"), **changes)
-    return Example(name, circuit, 13, 4, hiding)
+    return Example(name, circuit, 13, hiding)
 
 
 def _conv(name: str, inputs: int, outputs: int, kernel: int, **more: Any) -> Convolution:
@@ -127,7 +125,7 @@ def _conv(name: str, inputs: int, outputs: int, kernel: int, **more: Any) -> Con
 
 
 IMAGE = _other(
-    "image-one-segment",
+    "image",
     False,
     steps=4,
     layers=(
@@ -142,14 +140,20 @@ IMAGE = _other(
     ),
 )
 MOMENTUM = _other(
-    "momentum-two-segments",
+    "momentum-that-begins-anew",
     False,
     optimizer=FilteredSgd(((0, 1_200_000),), round(0.9 * 2**40), True, 0, 4),
     fixed_point=FixedPoint(rate_bits=12),
 )
+DECAY = _other(
+    "weight-decay",
+    False,
+    optimizer=FilteredSgd(((0, 1_200_000),), round(0.9 * 2**40), False, round(0.01 * 2**40), 8),
+    fixed_point=FixedPoint(rate_bits=12),
+)
 FROZEN = _other("frozen-layer", False, frozen=("fc1",), drop_last=True, steps=3)
-SIGMOID = _other("hiding-sigmoid-two-segments", True, loss="binary_cross_entropy")
-HIDING_IMAGE = replace(IMAGE, name="hiding-image-one-segment", hiding=True)
+SIGMOID = _other("hiding-sigmoid", True, loss="binary_cross_entropy")
+HIDING_IMAGE = replace(IMAGE, name="hiding-image", hiding=True)
 EXAMPLES = (
     CROSS_ENTROPY,
     MSE,
@@ -157,6 +161,7 @@ EXAMPLES = (
     HIDING_MSE,
     IMAGE,
     MOMENTUM,
+    DECAY,
     FROZEN,
     SIGMOID,
     HIDING_IMAGE,
@@ -197,114 +202,73 @@ class Prover:
         secret = self.example.secret
         dataset = self.dataset or commit_records(records, secret, OPENINGS)
         public = self.stated_dataset or dataset
-        boundaries, witnesses = [seeded_weights(stated)], []
-        for first in range(0, stated.steps, self.example.segment_steps):
-            steps = min(self.example.segment_steps, stated.steps - first)
-            padded = 1 << (steps - 1).bit_length()
-            arrays, after = run_witness(trained, records, boundaries[-1], first, steps, padded)
-            witnesses.append(arrays)
-            boundaries.append(after)
-        ends = digest(boundaries[0]), digest(boundaries[-1])
-        steps, hiding = self.example.segment_steps, self.example.hiding
-        statement = Statement(stated, public.header, *ends, steps, 100, hiding)
-        statement.require_provable()
-        parts, claims = self._segments(statement, boundaries, witnesses, records, dataset, trained)
-        headers = [part.header for part in parts]
-        random = self.example.random
-        committed = dataset.committed
-        proof = closing.prove(statement, headers, claims, committed, random=random("closing"))
-        certificate = certify(public, random=random("certificate"))
-        bundle = Bundle(
-            statement.to_json(),
-            stated.canonical_json(),
-            public.header.to_json(),
-            tuple(parts),
-            proof,
-        )
-        return Published(bundle, boundaries[-1], public.header, certificate)
+        start = seeded_weights(stated)
+        padded = 1 << (stated.steps - 1).bit_length()
+        arrays, end = run_witness(trained, records, start, 0, stated.steps, padded)
+        task = Training(stated, digest(start), digest(end))
+        statement = Statement(task, public.header, 100, self.example.hiding)
+        if problem := statement.problem():
+            raise SystemExit(problem)
+        proof = self._proof(statement, start, end, arrays, records, dataset, trained)
+        certificate = certify(public, random=self.example.random("certificate"))
+        texts = (statement.to_json(), stated.canonical_json(), public.header.to_json())
+        return Published(Bundle(*texts, b"", proof), end, public.header, certificate)
 
-    def _segments(
+    def _proof(
         self,
         statement: Statement,
-        weights: list[dict[str, NDArray[np.int64]]],
-        witnesses: list[Tensors],
+        start: Weights,
+        end: Weights,
+        arrays: Tensors,
         records: Records,
         dataset: CommittedDataset,
         trained: Circuit,
-    ) -> tuple[list[SegmentProof], list[Any]]:
-        inner = [
-            prover_segment.commit_boundary(statement, w, self.example.random(f"boundary {number}"))
-            for number, w in enumerate(weights[1:-1])
-        ]
-        outer, fixed = [], {}
-        for public in (weights[0], weights[-1]):
-            moving, fixed = segment.split_weights(statement.circuit, public)
-            outer.append(BoundaryWeights(moving))
-        ends = [outer[0], *inner, outer[1]]
-        roots = [bytes.fromhex(statement.initial)]
-        roots += [end.committed.root for end in inner if end.committed is not None]
-        roots.append(bytes.fromhex(statement.final))
-        parts: list[SegmentProof] = []
-        claims = []
-        for index, (at, steps) in enumerate(statement.segments):
-            previous = parts[-1].header.digest if parts else statement.digest
-            header = SegmentHeader(index, at, steps, roots[index], roots[index + 1], previous)
-            shape = statement.shape(index)
-            order = batch_indices(
-                trained.order_seed,
-                len(records.labels),
-                trained.batch_size,
-                at,
-                steps,
-                drop_last=trained.drop_last,
+    ) -> bytes:
+        shape = statement.shape
+        order = Training(trained, "", "").order(dataset.header)
+        batches = batch_tensors(records.inputs, records.labels, trained.classes, order)
+        views = RunWitness(statement.graph, shape, batches)
+        tensors = {**arrays, **{name: views.tensor(name) for name in batches}}
+        if self.edit is not None:
+            self.edit(tensors)
+        witness = RunWitness(statement.graph, shape, tensors)
+        counts = _counts(statement, witness)
+        if self.recount is not None:
+            self.recount(counts)
+        true = proofs.context_of
+
+        def context_of(*known: Any) -> Context:
+            context = replace(true(*known), order=order)
+            if not isinstance(trained.optimizer, Sgd):
+                return context
+            multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
+            multipliers[: shape.steps] = trained.optimizer.multipliers_at(trained, 0, shape.steps)
+            return replace(context, time_filters=lambda _: PlainSteps(multipliers))
+
+        with (
+            mock.patch.object(proofs, "context_of", context_of),
+            mock.patch.object(prover_proof, "context_of", context_of),
+        ):
+            return prover_proof.prove(
+                statement,
+                witness,
+                dataset,
+                trained_weights(statement.circuit, start, end),
+                counts=counts,
+                random=self.example.random("proof"),
             )
-            batch = batch_tensors(shape, records.inputs, records.labels, trained.classes, order)
-            tensors = {**witnesses[index], **batch}
-            if self.edit is not None:
-                self.edit(tensors)
-            witness = RunWitness(statement.circuit.graph(), shape, tensors)
-            counts = _counts(statement, index, witness)
-            if self.recount is not None:
-                self.recount(counts)
-            filters = segment.time_filters_of(statement, index)
-            if isinstance(trained.optimizer, Sgd):
-                multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)
-                multipliers[:steps] = trained.optimizer.multipliers_at(trained, at, steps)
-                filters = lambda _, m=multipliers: PlainSteps(m)  # noqa: E731
-            with (
-                mock.patch.object(segment, "time_filters_of", lambda *_, f=filters: f),
-                mock.patch.object(segment, "segment_order", lambda *_, o=order: o),
-            ):
-                proof, found = prover_segment.prove(
-                    statement,
-                    header,
-                    witness,
-                    dataset.columns,
-                    ends[index],
-                    ends[index + 1],
-                    blinding=dataset.blinding,
-                    counts=counts,
-                    random=self.example.random(f"segment {index}"),
-                    fixed=fixed,
-                )
-            parts.append(SegmentProof(header, proof))
-            claims += found
-        return parts, claims
 
 
-def _counts(
-    statement: Statement, index: int, witness: RunWitness
-) -> dict[str, NDArray[np.int64]]:
+def _counts(statement: Statement, witness: RunWitness) -> dict[str, NDArray[np.int64]]:
     """Multiplicities; a value outside of its table is counted at the nearest row."""
-    shape = statement.shape(index)
-    entries = lookup_entries(statement.circuit, shape)
     out: dict[str, NDArray[np.int64]] = {}
-    for entry in entries:
+    for entry in statement.entries:
         table, name = TABLES[entry.table], lookup.multiplicity(entry.table)
-        rows, shift = table.row(list(prover_segment._lookup_values(witness, shape, entry).columns))
+        values = prover_proof._lookup_values(witness, statement.shape, entry)
+        rows, shift = table.row([column[: entry.cells] for column in values.columns])
         place = np.clip(rows.astype(np.int64) + shift + entry.offset, 0, (1 << table.log_size) - 1)
         out[name] = out.get(name, 0) + np.bincount(place, None, 1 << table.log_size)
-    return {name: out[name] for name in map(lookup.multiplicity, lookup.tables_of(entries))}
+    return {name: out[name] for name in map(lookup.multiplicity, statement.tables)}
 
 
 def _set(
@@ -324,15 +288,13 @@ def _move_count(counts: dict[str, NDArray[np.int64]]) -> None:
 def _two_labels() -> CommittedDataset:
     """Record 2 has two classes."""
     honest = commit_records(MSE.data())
-    labels = honest.labels.copy()
-    labels[:2, 2] = 1
-    values = prover_datasets.lookup_values(honest.header, honest.inputs, labels)
+    columns = {name: column.copy() for name, column in honest.columns.items()}
+    columns["labels"][:2, 2] = 1
+    values = prover_datasets.lookup_values(honest.header, columns)
     counts = prover_lookup.count_lookups(datasets.lookups(honest.header), values)
-    committed = commit(
-        honest.header.packing(), {"inputs": honest.inputs, "labels": labels, **counts}
-    )
+    committed = commit(honest.header.packing(), {**columns, **counts})
     header = replace(honest.header, merkle_root=committed.root)
-    return CommittedDataset(header, honest.inputs, labels, committed)
+    return CommittedDataset(header, columns, committed)
 
 
 def _other_winner(tensors: Tensors) -> None:
@@ -406,7 +368,7 @@ FORGED_HIDING: dict[str, tuple[str, Prover]] = {
 
 
 def _false_pad() -> Bundle:
-    """The segment's first scalar is sent with another pad than the one that was committed."""
+    """The first scalar of the lookups is sent with another pad than the one that was committed."""
     send = HidingProver.send
 
     def lie(channel: HidingProver, label: str, values: list[Ext]) -> None:
@@ -416,14 +378,12 @@ def _false_pad() -> Bundle:
         send(channel, label, [values[0] + 1, *values[1:]] if false else values)
 
     lied: list[str] = []
-    honest = Prover(HIDING_MSE).prove().bundle
     with mock.patch.object(HidingProver, "send", lie):
-        part = Prover(HIDING_MSE).prove().bundle.segments[0]
-    return replace(honest, segments=(part,))
+        return Prover(HIDING_MSE).prove().bundle
 
 
 def _clear_vector_forged() -> Bundle:
-    """The last vector of the segment's opening has one entry changed."""
+    """The last vector of the opening has one entry changed."""
     send = ProverChannel.send_cells
 
     def lie(channel: ProverChannel, label: str, cells: Any) -> None:
@@ -433,8 +393,7 @@ def _clear_vector_forged() -> Bundle:
         send(channel, label, cells)
 
     with mock.patch.object(ProverChannel, "send_cells", lie):
-        part = Prover(MSE).prove().bundle.segments[0]
-    return replace(Prover(MSE).prove().bundle, segments=(part,))
+        return Prover(MSE).prove().bundle
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -447,7 +406,7 @@ def _text(value: Any) -> bytes:
 
 
 def _false_work() -> Bundle:
-    """The first nonce of the segment's opening proves no work."""
+    """The first nonce of the opening proves no work."""
     send = ProverChannel.send_work
 
     def lie(channel: ProverChannel, label: str, bits: int) -> None:
@@ -460,8 +419,31 @@ def _false_work() -> Bundle:
 
     lied: list[str] = []
     with mock.patch.object(ProverChannel, "send_work", lie):
-        part = Prover(MSE).prove().bundle.segments[0]
-    return replace(Prover(MSE).prove().bundle, segments=(part,))
+        return Prover(MSE).prove().bundle
+
+
+def _shifted_records() -> Bundle:
+    """Two values of the dataset that a batch ends in are shifted so that the batch fits."""
+    prove, send = sumcheck.prove, ProverChannel.send
+    selectors: list[Ext] = []
+
+    def watch(channel: ProverChannel, label: str, machine: Any, **more: Any) -> Any:
+        point = prove(channel, label, machine, **more)
+        if label == "batch/inputs":
+            selectors[:] = [selector for selector, _ in machine.finals()]
+        return point
+
+    def lie(channel: ProverChannel, label: str, values: list[Ext]) -> None:
+        if label == "batch/inputs/records":
+            first, second = selectors[:2]
+            values = [values[0] + second, values[1] - first, *values[2:]]
+        send(channel, label, values)
+
+    with (
+        mock.patch.object(sumcheck, "prove", watch),
+        mock.patch.object(ProverChannel, "send", lie),
+    ):
+        return Prover(MSE).prove().bundle
 
 
 def _accepted(out: Path, example: Example) -> Published:
@@ -483,9 +465,8 @@ def _accepted(out: Path, example: Example) -> Published:
         "dataset_root": verdict.dataset_root,
         "proof_bytes": verdict.proof_bytes,
         "security_bits": round(verdict.security_bits, 3),
-        "segments": verdict.segments,
         "statement_digest": verdict.statement_digest,
-        "weights_digest": verdict.statement.final,
+        "weights_digest": verdict.statement.task.final,
         "zero_knowledge": verdict.zero_knowledge,
     }
     _write(folder / "expected.json", _text(expected))
@@ -523,16 +504,17 @@ def _rejected(out: Path, two: Published, one: Published) -> None:
     case("clear-vector-forged", "OpeningMismatch", MSE, forged)
     data = one.bundle.to_bytes()
     case("truncated", "MalformedProof", MSE, data[: len(data) // 3])
-    proof = one.bundle.segments[0].proof
+    proof = bytes(one.bundle.proof)
     changed = bytearray(data)
     changed[data.index(proof) + len(proof) // 2] ^= 1
     case("byte-flipped", "CommitmentMismatch", MSE, bytes(changed))
-    swapped = replace(two.bundle, segments=two.bundle.segments[::-1])
-    case("segments-swapped", "ChainBroken", CROSS_ENTROPY, swapped.to_bytes())
+    exchanged = replace(one.bundle, proof=two.bundle.proof).to_bytes()
+    case("proof-of-another-run", "SumcheckMismatch", MSE, exchanged)
+    case("shifted-records", "OpeningMismatch", MSE, _shifted_records().to_bytes())
 
     case("work-not-done", "Rejected", MSE, _false_work().to_bytes())
-    case("bundle-of-another-version", "MalformedProof", MSE, b"ZKTRAIN\3" + data[8:])
-    text = one.bundle.statement_json.replace(b"zktrain-statement-4", b"zktrain-statement-3")
+    case("bundle-of-another-version", "MalformedProof", MSE, b"ZKTRAIN\4" + data[8:])
+    text = one.bundle.statement_json.replace(b"zktrain-statement-1", b"zktrain-statement-4")
     reframed = replace(one.bundle, statement_json=text)
     case("statement-of-another-version", "MalformedProof", MSE, reframed.to_bytes())
     file = "rejected/certificate-of-another-dataset.zkd"
@@ -566,7 +548,7 @@ def _judged(out: Path, files: dict[str, str], error: str) -> dict[str, str]:
         )
     except ZktrainError as found:
         if type(found).__name__ != error:
-            raise
+            raise SystemExit(f"{files['proof']} met {type(found).__name__}: {found}") from None
         return {"error": error, "message": found.message, "stage": found.stage or ""}
     raise SystemExit(f"{files['proof']} was accepted")
 
