@@ -33,9 +33,8 @@ for case in json.load(sys.stdin):
             "dataset_root": v.dataset_root,
             "proof_bytes": v.proof_bytes,
             "security_bits": round(v.security_bits, 3),
-            "segments": v.segments,
             "statement_digest": v.statement_digest,
-            "weights_digest": v.statement.final,
+            "weights_digest": v.statement.task.final,
             "zero_knowledge": v.zero_knowledge,
         })
     except ZktrainError as e:
