@@ -8,7 +8,7 @@ import pytest
 from field_oracle import WORST, P, Pair, equality, pair, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext
-from zktrain.prover.kernels.field import fold
+from zktrain.prover.kernels.field import add_scaled, fold
 from zktrain.prover.kernels.fractions import combine, round_sums, weight, weight_tables
 from zktrain.prover.kernels.leaves import LeafBlock, histogram, write_leaves
 from zktrain.prover.kernels.unwritten import Leaves
@@ -124,6 +124,57 @@ def test_rounds_and_folds_of_unwritten_leaves(units: int, general: int) -> None:
     challenge = Ext(P - 3, WORST)
     for ours, table in zip(leaves.fold([challenge], scale), stored, strict=True):
         assert np.array_equal(ours, fold(table, challenge))
+
+
+@pytest.mark.parametrize("bound", [0, 1, 2, 4])
+@pytest.mark.parametrize("height", [0, 1, 2])
+@pytest.mark.parametrize("units", [1024, 40_960])
+def test_two_rounds_in_one_pass(units: int, height: int, bound: int) -> None:
+    """The same as of tables that are stored, bound and asked round by round."""
+    rng = np.random.default_rng(units + height + bound)
+    leaves, _ = unwritten_leaves(rng, units)
+    assert leaves is not None
+    scale, first = Ext(WORST, P - 1), 1 << 20
+    layer, none = Leaves(leaves.blocks, 3), residues(rng, 2, 0)
+    tables: tuple[np.ndarray, ...] = tuple(one_plus(scale, table) for table in leaves.written())
+    for _ in range(height):
+        even, odd = combine(none, none, none, none, layer)
+        s = even[:2].copy()
+        add_scaled(s, scale, even[2:])
+        tables = (s, odd[:2], even[2:], odd[2:])
+        above = layer.parents()
+        assert above is not None
+        layer = above  # type: ignore[assignment]
+    assert layer.parents() is None or height < 2
+    known = [Ext(*r) for r in random_pairs(rng, bound)]
+    for challenge in known:
+        tables = tuple(fold(table, challenge) for table in tables)
+    rest = tuple(Ext(*r) for r in random_pairs(rng, 21))
+
+    def sums(tables: tuple[np.ndarray, ...], rest: tuple[Ext, ...], at: int) -> tuple[Ext, Ext]:
+        units = tables if not height else (none, none)
+        parts = tables if height else (none,) * 4
+        return round_sums(units, parts, scale, weight_tables(rest), at)  # type: ignore[arg-type]
+
+    both = (weight_tables(rest), weight_tables(rest[1:]))
+    now, after = layer.two_rounds(known, scale, both, first)
+    assert now == sums(tables, rest, first // 2)
+    for x in range(3):
+        assert after[x] == sums(tuple(fold(t, Ext(x)) for t in tables), rest[1:], first // 4)
+    if height:
+        out = tuple(np.empty((2, layer.pairs >> bound), dtype=np.uint64) for _ in range(4))
+        layer.fold(known, scale, out)  # type: ignore[call-arg]
+    else:
+        out = layer.fold(known, scale)
+    assert all(np.array_equal(a, b) for a, b in zip(out, tables, strict=True))
+
+
+def test_weights() -> None:
+    rest = random_pairs(np.random.default_rng(1), 11)
+    tables = weight_tables(tuple(Ext(*r) for r in rest))
+    every = [equality(rest, i) for i in range(1 << 11)]
+    for lo, hi in ((0, 0), (0, 1 << 11), (3, 5), (1000, 1030), (1024, 2048), (1, 2047)):
+        assert pair(weight(lo, hi, tables)) == oracle.total(every[lo:hi])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Committing: lanes, interleaved Reed-Solomon code, Merkle tree over code word positions."""
+"""Committing to tensors: lanes, interleaved Reed-Solomon code, Merkle tree over positions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,60 @@ from numpy.typing import NDArray
 from ...commitment import merkle
 from ...commitment.packing import BLOCK_LOG_MIN, Packing
 from ...profile import mark
-from ..kernels import ntt
 from ..kernels.commit import Placed, fill
 from ..randomness import Randomness
+from . import code as code_words
 from . import merkle as prover_merkle
+from .code import Word
+
+
+@dataclass(frozen=True, slots=True)
+class TensorLanes:
+    """The live lanes of a packing: cells of flat tensors, then the lane's random coefficients."""
+
+    packing: Packing
+    tensors: dict[str, NDArray[Any]]
+    tails: NDArray[np.uint64] | None = None
+
+    @property
+    def count(self) -> int:
+        """Live lanes."""
+        return len(self.packing.live_lanes)
+
+    @property
+    def filled(self) -> int:
+        """Message and tail."""
+        return (1 << self.packing.lane_log) + self.packing.tail
+
+    def fill(self, first: int, matrix: NDArray[np.uint64]) -> None:
+        """See :class:`code.Lanes`."""
+        size = 1 << self.packing.lane_log
+        lanes = self.packing.live_lanes[first : first + matrix.shape[1]]
+        columns = {lane: column for column, lane in enumerate(lanes)}
+        placed = []
+        for block in self.packing.blocks:  # lanes of a block that are used follow each other
+            lane, start = divmod(block.offset, size)
+            cells = self.tensors[block.name][: block.used]
+            begin = max(lane, lanes[0])
+            end = min(lane + max(1, -(-block.used // size)), lanes[-1] + 1)
+            if begin < end:
+                here = cells[(begin - lane) * size : (end - lane) * size]
+                placed.append(Placed(here, columns[begin], start))
+        fill(placed, size, matrix)
+        if self.tails is not None:
+            here = self.tails[first : first + len(lanes)]
+            matrix[size : size + here.shape[1], : len(lanes)] = here.T
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the prover keeps: flat integer tensors by name, code word ``[position][live lane]``,
-    tree; where the commitment hides, random coefficients ``tails (live lanes, tail)`` above the
-    message of each lane, and a salt for each position."""
+    """What the prover keeps: flat integer tensors by name, tree, and the code word
+    ``[position][live lane]`` if it is small; where the commitment hides, random coefficients
+    ``tails (live lanes, tail)`` above the message of each lane, and a salt for each position."""
 
     packing: Packing
     tensors: dict[str, NDArray[Any]]
-    code: NDArray[np.uint64]
+    code: NDArray[np.uint64] | None
     tree: prover_merkle.MerkleTree
     tails: NDArray[np.uint64] | None = None
     salts: NDArray[np.uint64] | None = None
@@ -34,35 +73,18 @@ class Committed:
     def root(self) -> bytes:
         return self.tree.root
 
+    @property
+    def word(self) -> Word:
+        """What is opened."""
+        lanes = TensorLanes(self.packing, self.tensors, self.tails)
+        return Word(lanes, self.packing.code_log, self.code, self.tree, self.salts)
 
-def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
-    """Flat and, zeros following, a whole number of lanes or (if smaller) of ``2^10`` cells."""
-    flat = np.ascontiguousarray(tensor).reshape(-1)
-    unit = 1 << (lane_log if flat.shape[0] > 1 << lane_log else BLOCK_LOG_MIN)
-    short = -flat.shape[0] % unit
+
+def flatten(tensor: NDArray[Any]) -> NDArray[Any]:
+    """Flat, in memory or in a file as it was; zeros follow up to a multiple of ``2^10`` cells."""
+    flat = np.asarray(tensor).reshape(-1)
+    short = -flat.shape[0] % (1 << BLOCK_LOG_MIN)
     return np.concatenate([flat, np.zeros(short, dtype=flat.dtype)]) if short else flat
-
-
-def encode(
-    packing: Packing, tensors: dict[str, NDArray[Any]], tails: NDArray[np.uint64] | None = None
-) -> NDArray[np.uint64]:
-    """Code word matrix ``(2^code_log, live lanes)``."""
-    lane_size = 1 << packing.lane_log
-    columns = {lane: k for k, lane in enumerate(packing.live_lanes)}
-    positions = 1 << packing.code_log
-    mark("fill")
-    matrix = ntt.matrix(positions, len(columns))
-    placed = []
-    for block in packing.blocks:
-        lane, start = divmod(block.offset, lane_size)
-        placed.append(Placed(tensors[block.name][: block.used], columns[lane], start))
-    fill(placed, lane_size, matrix)
-    if tails is not None:
-        matrix[lane_size : lane_size + packing.tail, : len(columns)] = tails.T
-    mark("encode")
-    ntt.transform(matrix, lane_size + packing.tail)
-    mark(None)
-    return matrix[:, : len(columns)]
 
 
 def commit(
@@ -70,28 +92,18 @@ def commit(
 ) -> Committed:
     """Commit to integer tensors; the tree's root is the commitment.
 
+    Tensors hold at least the used cells of their blocks, in C order; they may be memory maps.
     ``random`` is asked for where ``packing.tail`` says that the commitment hides: for the tails,
     then for the salts.
     """
     mark("fill")
-    flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
-    if not packing.tail:
-        code = encode(packing, flat)
-        return Committed(packing, flat, code, _tree(code))
-    if random is None:
-        raise ValueError("a hiding commitment needs randomness")
-    mark("randomness")
-    tails = random.cells(len(packing.live_lanes), packing.tail)
-    code = encode(packing, flat, tails)
-    mark("randomness")
-    salts = random.cells(code.shape[0], merkle.SALT_CELLS)
-    return Committed(packing, flat, code, _tree(code, salts), tails, salts)
-
-
-def _tree(
-    code: NDArray[np.uint64], salts: NDArray[np.uint64] | None = None
-) -> prover_merkle.MerkleTree:
-    mark("hash")
-    tree = prover_merkle.build(code, salts)
-    mark(None)
-    return tree
+    flat = {name: flatten(tensor) for name, tensor in tensors.items()}
+    tails = salts = None
+    if packing.tail:
+        if random is None:
+            raise ValueError("a hiding commitment needs randomness")
+        mark("randomness")
+        tails = random.cells(len(packing.live_lanes), packing.tail)
+        salts = random.cells(1 << packing.code_log, merkle.SALT_CELLS)
+    word = code_words.commit(TensorLanes(packing, flat, tails), packing.code_log, salts)
+    return Committed(packing, flat, word.code, word.tree, tails, salts)

@@ -24,11 +24,11 @@ from ...field.goldilocks import P, bit_reverse, root_of_unity
 from ...profile import mark, span
 from ..arguments import sumcheck as prover_sumcheck
 from ..kernels import field as kf
-from ..kernels import ntt
 from ..kernels.commit import add_powers, fill_pairs
 from ..randomness import Randomness, system
 from ..transcript.channel import ProverChannel
 from . import merkle
+from .code import Word, commit
 from .commit import Committed
 
 
@@ -38,18 +38,36 @@ def code_point(index: int, code_log: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matrix:
-    """A committed matrix, to be opened: code word, tree, salts if it has any."""
+class LevelLanes:
+    """The lanes of a deeper level, two columns for each: its parts, then the mask if there is one;
+    ``tails (2, tail, lanes)`` are the random coefficients above."""
 
-    code: Rows
-    tree: merkle.MerkleTree
-    salts: Rows | None
+    level: Level
+    values: Sequence[ExtVec]
+    mask: ExtVec
+    tails: ExtVec
 
-    def rows(self, indices: list[int]) -> Rows:
-        opened = self.code[indices]
-        return (
-            opened if self.salts is None else np.concatenate([opened, self.salts[indices]], axis=1)
-        )
+    @property
+    def count(self) -> int:
+        """Columns over F_p."""
+        return 2 * self.level.lanes
+
+    @property
+    def filled(self) -> int:
+        """Message and tail."""
+        return (1 << self.level.message_log) + self.level.tail
+
+    def fill(self, first: int, matrix: Rows) -> None:
+        """See :class:`code.Lanes`."""
+        size, lane = 1 << self.level.message_log, first // 2
+        for vector, part in zip(self.values, self.level.parts, strict=True):
+            fill_pairs(vector, size, part.first - lane, matrix)
+        if not self.level.masked:
+            return
+        fill_pairs(self.mask, size, self.level.lanes - 1 - lane, matrix)
+        above = self.tails[:, :, lane : lane + matrix.shape[1] // 2]
+        for k in (0, 1):
+            matrix[size : self.filled, k : 2 * above.shape[2] : 2] = above[k]
 
 
 def prove(
@@ -76,7 +94,7 @@ def prove(
     weights += [np.zeros_like(tail) for tail in folded_tails]
 
     current: Sequence[Level] = levels.commitments
-    opened = [_Matrix(c.code, c.tree, c.salts) for c in committed]
+    opened = [c.word for c in committed]
     tail = np.zeros((2, 0), dtype=np.uint64)
     for number, following in enumerate((*levels.deeper, None)):
         mark(f"level {number}")
@@ -183,31 +201,16 @@ def _add_zeros(
 
 def _commit_level(
     level: Level, values: Sequence[ExtVec], random: Randomness
-) -> tuple[_Matrix, ExtVec, ExtVec]:
+) -> tuple[Word, ExtVec, ExtVec]:
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
     empty if it has none."""
-    mark("fill")
-    size, lanes = 1 << level.message_log, level.lanes
-    wide = ntt.matrix(1 << level.code_log, 2 * lanes)
-    code = wide[:, : 2 * lanes]
-    for vector, part in zip(values, level.parts, strict=True):
-        fill_pairs(vector, size, part.first, code)
-    none = np.zeros((2, 0), dtype=np.uint64)
-    if not level.masked:
-        mark("encode")
-        ntt.transform(wide, size)
-        mark("hash")
-        return _Matrix(code, merkle.build(code), None), none, none
-    mask = random.cells(2, size)
-    fill_pairs(mask, size, lanes - 1, code)
-    tails = random.cells(2, level.tail, lanes)
-    above = slice(size, size + level.tail)
-    code[above, 0::2], code[above, 1::2] = tails[0], tails[1]
-    mark("encode")
-    ntt.transform(wide, size + level.tail)
-    mark("hash")
-    salts = random.cells(code.shape[0], level.salt_cells)
-    return _Matrix(code, merkle.build(code, salts), salts), tails, mask
+    mask = tails = np.zeros((2, 0), dtype=np.uint64)
+    salts = None
+    if level.masked:
+        mask = random.cells(2, 1 << level.message_log)
+        tails = random.cells(2, level.tail, level.lanes)
+        salts = random.cells(1 << level.code_log, level.salt_cells)
+    return commit(LevelLanes(level, values, mask, tails), level.code_log, salts), tails, mask
 
 
 class LanesMachine:
@@ -272,13 +275,16 @@ def _fold_lanes(committed: Committed, weights: ExtVec) -> ExtVec:
     for block in packing.blocks:
         lane, start = divmod(block.offset, size)
         flat = committed.tensors[block.name]
-        rows = flat.reshape(-1, size) if flat.shape[0] >= size else flat.reshape(1, -1)
-        part = kf.contract_first(
-            rows, np.ascontiguousarray(weights[:, lane : lane + rows.shape[0]])
-        )
-        view = np.ascontiguousarray(f[:, start : start + rows.shape[1]])
-        kf.add_scaled(view, ONE, part)
-        f[:, start : start + rows.shape[1]] = view
+        whole = len(flat) // size
+        for cells, first in ((flat[: whole * size], lane), (flat[whole * size :], lane + whole)):
+            if not len(cells):
+                continue
+            rows = cells.reshape(-1, min(size, len(cells)))
+            factors = np.ascontiguousarray(weights[:, first : first + rows.shape[0]])
+            part = kf.contract_first(rows, factors)
+            view = np.ascontiguousarray(f[:, start : start + rows.shape[1]])
+            kf.add_scaled(view, ONE, part)
+            f[:, start : start + rows.shape[1]] = view
     return f
 
 

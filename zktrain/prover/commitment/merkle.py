@@ -22,7 +22,12 @@ class MerkleTree:
 
 def build(rows: Rows, salts: Rows | None = None) -> MerkleTree:
     """Tree over ``2^k`` rows, each followed by its salt where there are salts."""
-    levels = [hash_rows(rows, LEAF, salts)]
+    return above(hash_rows(rows, LEAF, salts))
+
+
+def above(leaves: Rows) -> MerkleTree:
+    """Tree over digests of ``2^k`` leaves."""
+    levels = [leaves]
     while levels[-1].shape[0] > 1:
         levels.append(hash_rows(levels[-1].reshape(-1, 8), NODE))
     return MerkleTree(tuple(levels))

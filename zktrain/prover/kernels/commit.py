@@ -58,19 +58,22 @@ def fill(tensors: Sequence[Placed], lane_size: int, matrix: U64) -> None:
 
 
 @kernel
-def _fill_field(lo, hi, values, lanes, first, matrix):  # type: ignore[no-untyped-def]
-    """Rows ``lo..hi`` of :func:`fill_pairs`."""
+def _fill_field(lo, hi, values, lanes, begin, end, first, matrix):  # type: ignore[no-untyped-def]
+    """Rows ``lo..hi`` and lanes ``begin..end`` of :func:`fill_pairs`."""
     for row in range(lo, hi):
-        for lane in range(lanes):
+        for lane in range(begin, end):
             matrix[row, 2 * (first + lane)] = values[0, row * lanes + lane]
             matrix[row, 2 * (first + lane) + 1] = values[1, row * lanes + lane]
 
 
 def fill_pairs(values: ExtVec, rows: int, first: int, matrix: U64) -> None:
     """Lay an E vector ``(2, rows * lanes)`` out as ``rows`` rows of ``matrix``, lowest variables
-    inside a row, from lane ``first``: pairs of base columns."""
+    inside a row, from lane ``first`` on: pairs of base columns. What falls outside of the matrix is
+    left out."""
     lanes = values.shape[1] // rows
-    run(rows, lambda lo, hi: _fill_field(lo, hi, values, lanes, first, matrix))
+    begin, end = max(0, -first), min(lanes, matrix.shape[1] // 2 - first)
+    if begin < end:
+        run(rows, lambda lo, hi: _fill_field(lo, hi, values, lanes, begin, end, first, matrix))
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...field.extension import Ext, ExtVec
 from . import single_leaves
 from .arithmetic import from_signed, kernel, mul, sub
+from .field import eq_table
 from .threads import run
 
 CHUNK = 2048
@@ -67,17 +68,21 @@ def write_leaves(
 @dataclass(frozen=True, slots=True)
 class LeafBlock:
     """Denominators ``constant - sum_j coefficient_j column_j`` in pairs, the first of them number
-    ``base``; the first coefficient is 1. ``single``: there is one column, of small integers."""
+    ``base``; the first coefficient is 1. ``small``: all columns are of small integers; ``single``:
+    besides, there is only one."""
 
     base: int
     columns: list[NDArray[Any]]
     coefficients: list[Ext]
     constant: Ext
-    single: bool = field(init=False)
+    small: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        single = len(self.columns) == 1 and single_leaves.fits(self.columns[0])
-        object.__setattr__(self, "single", single)
+        object.__setattr__(self, "small", all(map(single_leaves.fits, self.columns)))
+
+    @property
+    def single(self) -> bool:
+        return self.small and len(self.columns) == 1
 
     @property
     def pairs(self) -> int:
@@ -95,6 +100,18 @@ class LeafBlock:
         for column, factor in zip(self.columns[1:], self.coefficients[1:], strict=True):
             k0, k1 = np.uint64(factor.a), np.uint64(factor.b)
             _leaf_column(column[2 * lo : 2 * hi], k0, k1, *rows)
+
+    def bound(self, lo: int, hi: int, two: Sequence[Ext], scale: Ext) -> tuple[ExtVec, ExtVec]:
+        """``1 + scale * denominator``, even and odd, of pairs ``lo..hi``, with their lowest two
+        variables bound; columns are small."""
+        start = scale * self.constant + 1
+        even, odd = (np.empty((2, (hi - lo) // 4), dtype=np.uint64) for _ in range(2))
+        for table in (even, odd):
+            table[0], table[1] = start.a, start.b
+        for column, factor in zip(self.columns, self.coefficients, strict=True):
+            weights = eq_table(tuple(two), scale * factor)
+            single_leaves.subtract_bound(column[2 * lo : 2 * hi], weights, even, odd)
+        return even, odd
 
 
 def pieces(

@@ -11,6 +11,7 @@ fourth root of unity ``2^48`` by shifts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import llvmlite.binding
 import numpy as np
 from numpy.typing import NDArray
 
-from ...field.goldilocks import P, powers, root_of_unity
+from ...field.goldilocks import P, bit_reverse, powers, root_of_unity
 from .arithmetic import add, kernel, mul, mul_2_48, sub
 from .device import with_twin
 from .threads import run
@@ -132,6 +133,19 @@ def _pass(lo, hi, m, rows, gap, filled, stride, twiddles):  # type: ignore[no-un
 
 
 @kernel
+def _branches(lo, hi, m, starts, roots, size, out):  # type: ignore[no-untyped-def]
+    """``sum_j root^j m[start + j]`` over ``size`` rows, for starts and roots ``lo..hi``."""
+    lanes = m.shape[1]
+    for k in range(lo, hi):
+        power = np.uint64(1)
+        for j in range(size):
+            at = starts[k] + j
+            for lane in range(lanes):
+                out[k, lane] = add(out[k, lane], mul(power, m[at, lane]))
+            power = mul(power, roots[k])
+
+
+@kernel
 def _scaled(factor, row, out):  # type: ignore[no-untyped-def]
     for i in range(out.shape[0]):
         out[i] = mul(factor, row[i])
@@ -169,16 +183,39 @@ def transform(cells: NDArray[np.uint64], filled: int | None = None) -> None:
         return
     log_length = length.bit_length() - 1
     twiddles = _twiddles(log_length)
-    gap, stride = length, 1
-    known = length if filled is None else filled
+    gap, known = length, length if filled is None else filled
     for layers in _pass_logs(log_length, lanes):
-        rows = 1 << layers
-        gap //= rows
-        arguments = (cells, rows, gap, known, stride, twiddles)
-        run(
-            length // rows,
-            lambda lo, hi: _pass(lo, hi, *arguments),  # noqa: B023
-            grain=max(1, (1 << 12) // (lanes * rows)),
-        )
-        stride *= rows
+        gap >>= layers
+        _one_pass(cells, layers, gap, known, twiddles)
         known = length
+
+
+def _one_pass(
+    cells: NDArray[np.uint64], layers: int, gap: int, known: int, twiddles: NDArray[np.uint64]
+) -> None:
+    """So many layers, the last of which has butterflies of rows ``gap`` apart."""
+    length, lanes = cells.shape
+    rows = 1 << layers
+    stride = length // (gap * rows)
+    run(
+        length // rows,
+        lambda lo, hi: _pass(lo, hi, cells, rows, gap, known, stride, twiddles),
+        grain=max(1, (1 << 12) // (lanes * rows)),
+    )
+
+
+def values_at(cells: NDArray[np.uint64], filled: int, indices: Sequence[int]) -> NDArray[np.uint64]:
+    """Some rows of :func:`transform`, which is done to the end for their branches alone; ``cells``
+    are overwritten."""
+    length, lanes = cells.shape
+    log_length = length.bit_length() - 1
+    layers = _pass_logs(log_length, lanes)[0]
+    size, log_size = length >> layers, log_length - layers
+    _one_pass(cells, layers, size, filled, _twiddles(log_length))
+    root = root_of_unity(log_size)
+    roots = [pow(root, bit_reverse(i % size, log_size), P) for i in indices]
+    starts = np.array([i - i % size for i in indices], dtype=np.int64)
+    out = np.zeros((len(indices), lanes), dtype=np.uint64)
+    points = np.array(roots, dtype=np.uint64)
+    run(len(indices), lambda lo, hi: _branches(lo, hi, cells, starts, points, size, out), grain=8)
+    return out

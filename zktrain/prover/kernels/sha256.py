@@ -82,18 +82,19 @@ def compress(w, s, constants):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _hash_rows(start, stop, rows, salts, midstate, prefix_bytes, constants, out):  # type: ignore[no-untyped-def]
+def _hash_rows(start, stop, rows, salts, states, bit_length, constants, out):  # type: ignore[no-untyped-def]
     own = rows.shape[1]
     cells = own + salts.shape[1]
-    blocks = (cells * 8 + 9 + 63) // 64
-    bit_length = np.uint64((prefix_bytes + cells * 8) * 8)
+    final = bit_length > 0
+    blocks = (cells * 8 + 9 + 63) // 64 if final else cells // 8
+    many = states.shape[0] > 1
     w = np.empty(64 * LANES, dtype=np.uint32)
     s = np.empty(16 * LANES, dtype=np.uint32)
     for first in range(start, stop, LANES):
         count = min(LANES, stop - first)
         for i in range(8):
             for lane in range(LANES):
-                s[i * 16 + lane] = midstate[i]
+                s[i * 16 + lane] = states[min(first + lane, stop - 1) if many else 0, i]
         for block in range(blocks):
             for lane in range(count):
                 row = first + lane
@@ -106,15 +107,17 @@ def _hash_rows(start, stop, rows, salts, midstate, prefix_bytes, constants, out)
                     else:
                         w[(2 * j) * 16 + lane] = np.uint32(0x80000000 if cell == cells else 0)
                         w[(2 * j + 1) * 16 + lane] = np.uint32(0)
-                if block == blocks - 1:
+                if final and block == blocks - 1:
                     w[14 * 16 + lane] = np.uint32(bit_length >> _S32)
                     w[15 * 16 + lane] = np.uint32(bit_length & _M32)
             compress(w, s, constants)
         for lane in range(count):
             for i in range(4):
-                low = np.uint64(swap(s[(2 * i) * 16 + lane]))
-                high = np.uint64(swap(s[(2 * i + 1) * 16 + lane]))
-                out[first + lane, i] = low | (high << _S32)
+                low = s[(2 * i) * 16 + lane]
+                high = s[(2 * i + 1) * 16 + lane]
+                if final:
+                    low, high = swap(low), swap(high)
+                out[first + lane, i] = np.uint64(low) | (np.uint64(high) << _S32)
 
 
 def midstate(prefix: bytes) -> NDArray[np.uint32]:
@@ -140,15 +143,51 @@ def hash_rows(
     uint64 whose little-endian bytes are the digests.
     """
     out = np.empty((rows.shape[0], 4), dtype=np.uint64)
-    state = midstate(prefix)
+    state = midstate(prefix).view(np.uint64).reshape(1, 4)
+    cells = rows.shape[1] + (0 if salts is None else salts.shape[1])
+    _advance(rows, salts, state, (len(prefix) + 8 * cells) * 8, out)
+    return out
+
+
+def begin(count: int, prefix: bytes) -> NDArray[np.uint64]:
+    """States ``(count, 4)`` of as many messages that begin with ``prefix`` and go on."""
+    return np.tile(midstate(prefix).view(np.uint64), (count, 1))
+
+
+def absorb(states: NDArray[np.uint64], rows: NDArray[np.uint64]) -> None:
+    """Hash on, in place; ``rows`` are whole blocks of eight cells."""
+    if rows.shape[1] % 8:
+        raise ValueError("a block has eight cells")
+    _advance(rows, None, states, 0, states)
+
+
+def finish(
+    states: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
+    salts: NDArray[np.uint64] | None,
+    message_bytes: int,
+) -> None:
+    """The last cells of messages of so many bytes in all; digests take the place of states."""
+    _advance(rows, salts, states, 8 * message_bytes, states)
+
+
+def _advance(
+    rows: NDArray[np.uint64],
+    salts: NDArray[np.uint64] | None,
+    states: NDArray[np.uint64],
+    bits: int,
+    out: NDArray[np.uint64],
+) -> None:
+    """Hash the cells of each row after its state, or all after the only one. ``bits`` of a whole
+    message, which ends; 0: it goes on, and ``out`` gets the states."""
     tail = np.empty((rows.shape[0], 0), dtype=np.uint64) if salts is None else salts
     native = sha256_x86.available()
 
     def task(lo: int, hi: int) -> None:
         if native:
-            sha256_x86.hash_rows(lo, hi, rows, tail, state, 64, out)
+            sha256_x86.hash_rows(lo, hi, rows, tail, states, bits, out)
         else:
-            _hash_rows(lo, hi, rows, tail, state, 64, ROUND_CONSTANTS, out)
+            words = states.view(np.uint32)
+            _hash_rows(lo, hi, rows, tail, words, np.uint64(bits), ROUND_CONSTANTS, out)
 
     run(rows.shape[0], task, grain=64)
-    return out

@@ -113,15 +113,16 @@ _NONE = np.uint64(0)
 
 
 @kernel
-def _hash_rows(start, stop, rows, salts, midstate, length, out):  # type: ignore[no-untyped-def]
+def _hash_rows(start, stop, rows, salts, states, length, final, out):  # type: ignore[no-untyped-def]
     own = rows.shape[1]
     cells = own + salts.shape[1]
-    blocks = (cells * 8 + 9 + 63) // 64
+    blocks = (cells * 8 + 9 + 63) // 64 if final else cells // 8
+    many = states.shape[0] > 1
     w = np.zeros((PAIR, 8), dtype=np.uint64)
     s = np.zeros((PAIR, 4), dtype=np.uint64)
     for first in range(start, stop, PAIR):
         for k in range(PAIR):
-            s[k, :] = midstate
+            s[k, :] = states[min(first + k, stop - 1) if many else 0]
         for block in range(blocks):
             for k in range(PAIR):
                 row = min(first + k, stop - 1)
@@ -133,12 +134,16 @@ def _hash_rows(start, stop, rows, salts, midstate, length, out):  # type: ignore
                         w[k, j] = salts[row, cell - own]
                     else:
                         w[k, j] = _END if cell == cells else _NONE
-                if block == blocks - 1:
+                if final and block == blocks - 1:
                     w[k, 7] = length
             compress(s, w)
         for k in range(min(PAIR, stop - first)):
-            for i in range(4):  # swap the bytes of both words
+            for i in range(4):
                 x = s[k, i]
+                if not final:
+                    out[first + k, i] = x
+                    continue
+                # swap the bytes of both words
                 x = ((x & _BYTES) << _U8) | ((x >> _U8) & _BYTES)
                 out[first + k, i] = ((x & _HALVES) << _U16) | ((x >> _U16) & _HALVES)
 
@@ -148,11 +153,10 @@ def hash_rows(
     stop: int,
     rows: NDArray[np.uint64],
     salts: NDArray[np.uint64],
-    midstate: NDArray[np.uint32],
-    prefix_bytes: int,
+    states: NDArray[np.uint64],
+    bits: int,
     out: NDArray[np.uint64],
 ) -> None:
-    """Digests of rows ``start..stop``, as in ``sha256.hash_rows``."""
-    bits = (prefix_bytes + 8 * (rows.shape[1] + salts.shape[1])) * 8
+    """Rows ``start..stop``, as ``sha256`` has them; ``bits`` of a whole message, 0: they go on."""
     length = np.uint64(int.from_bytes(bits.to_bytes(8, "big"), "little"))
-    _hash_rows(start, stop, rows, salts, midstate.view(np.uint64), length, out)
+    _hash_rows(start, stop, rows, salts, states, length, bits > 0, out)

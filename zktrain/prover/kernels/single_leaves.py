@@ -116,6 +116,32 @@ def write_folded(
 
 
 @kernel
+def _less_four(values, weights, out0, out1):  # type: ignore[no-untyped-def]
+    """Subtract the sum of every second one of eight values, times weights in halves."""
+    w = weights
+    for j in range(out0.shape[0]):
+        v0 = np.int64(values[8 * j])
+        v1 = np.int64(values[8 * j + 2])
+        v2 = np.int64(values[8 * j + 4])
+        v3 = np.int64(values[8 * j + 6])
+        low = w[0][0] * v0 + w[0][1] * v1 + w[0][2] * v2 + w[0][3] * v3
+        high = w[1][0] * v0 + w[1][1] * v1 + w[1][2] * v2 + w[1][3] * v3
+        out0[j] = sub(out0[j], from_halves(np.uint64(low), np.uint64(high)))
+        low = w[2][0] * v0 + w[2][1] * v1 + w[2][2] * v2 + w[2][3] * v3
+        high = w[3][0] * v0 + w[3][1] * v1 + w[3][2] * v2 + w[3][3] * v3
+        out1[j] = sub(out1[j], from_halves(np.uint64(low), np.uint64(high)))
+
+
+def subtract_bound(values: NDArray[Any], weights: ExtVec, even: ExtVec, odd: ExtVec) -> None:
+    """Subtract, of every four pairs of small values, the sum with four weights: of the first values
+    of the pairs from ``even``, of the second ones from ``odd``."""
+    halves = (half for row in weights for half in (row & EPSILON, row >> U32))
+    limbs = tuple(tuple(half.astype(np.int64)) for half in halves)
+    _less_four(values, limbs, *even)
+    _less_four(values[1:], limbs, *odd)
+
+
+@kernel
 def _sums(values, weights):  # type: ignore[no-untyped-def]
     """Over ``j``, with the lower and upper halves of ``weights``: sums of the weights, of ``v0 +
     v1``, of ``2^34 + v0 v1`` and ``2^34 + (v2 - v0)(v3 - v1)``, those two in parts of 18 bits."""
@@ -200,3 +226,27 @@ def round_sums(
     at0 = weight * (2 * constant + scale * constant * constant)
     at0 = at0 - sums * (1 + scale * constant) + scale * (products - lift)
     return at0, scale * (slopes - lift)
+
+
+def next_sums(
+    values: NDArray[Any],
+    base: int,
+    tables: tuple[NDArray[np.uint64], NDArray[np.uint64], int],
+    constant: Ext,
+    scale: Ext,
+) -> list[tuple[Ext, Ext]]:
+    """:func:`round_sums` of a number of pairs that four divides, after the challenges 0, 1, 2."""
+    pairs = values.reshape(-1, 2, 2)
+    first, second = (np.ascontiguousarray(pairs[:, x]).reshape(-1) for x in range(2))
+    n = first.shape[0] // 4
+    zero = round_sums(first, 0, n, base, tables, constant, scale)
+    one = round_sums(second, 0, n, base, tables, constant, scale)
+    # of differences, below 2^16, only products count: they are the coefficient of the square
+    out = _round(0, n, base, second.astype(np.int32) - first, *tables)
+    weight, _, products, slopes = (Ext(int(row[0]), int(row[1])) for row in out)
+    lift = weight * int(_LIFT)
+    two = [
+        2 * y - x + 2 * scale * (square - lift)
+        for x, y, square in zip(zero, one, (products, slopes), strict=True)
+    ]
+    return [zero, one, (two[0], two[1])]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...field.extension import Ext, ExtVec
 from . import single_leaves
-from .arithmetic import ZERO, ext_mul_add, kernel
+from .arithmetic import ZERO, add, ext_mul_add, kernel, sub
 from .device import with_twin
 from .field import add_scaled_rows, fold_rows
 from .fractions import (
@@ -141,19 +141,23 @@ class Leaves:
         l0, l1 = np.uint64(scale.a), np.uint64(scale.b)
         size = max(PIECE, 4 << len(known))
         for block, begin, stop in self.stretches(lo, hi):
-            if block.single and known:
-                for piece in range(begin, stop, size):
-                    end = min(stop, piece + size)
-                    values = block.columns[0][2 * piece : 2 * end]
-                    rows = tuple(np.empty((2, (end - piece) // 2), np.uint64) for _ in range(2))
-                    single_leaves.write_folded(values, block.constant, scale, known[0], *rows)
-                    yield (block.base + piece) >> len(known), _bound(rows, known[1:])
+            if (block.single and known) or (block.small and len(known) > 1):
+                step = max(size, min(PIECE << len(known), 1 << 17))
+                for piece in range(begin, stop, step):
+                    end = min(stop, piece + step)
+                    if len(known) == 1:
+                        rows = tuple(np.empty((2, (end - piece) // 2), np.uint64) for _ in range(2))
+                        values = block.columns[0][2 * piece : 2 * end]
+                        single_leaves.write_folded(values, block.constant, scale, known[0], *rows)
+                    else:
+                        rows = _bound(block.bound(piece, end, known[:2], scale), known[2:])
+                    yield (block.base + piece) >> len(known), rows
                 continue
             for piece, _, cells in pieces(block, begin, stop, size):
-                rows = _bound((np.stack(cells[:2]), np.stack(cells[2:])), known)
-                for table in rows:
+                bound = _bound((np.stack(cells[:2]), np.stack(cells[2:])), known)
+                for table in bound:
                     _one_plus(l0, l1, *table)
-                yield (block.base + piece) >> len(known), rows
+                yield (block.base + piece) >> len(known), bound
 
     def two_rounds(
         self, known: Sequence[Ext], scale: Ext, tables: tuple[Tables, Tables], first: int
@@ -166,10 +170,34 @@ class Leaves:
             x, y = pair_of(round_units(0, n, at, *rows[0], *rows[1], *weights))
             return inverse * (x - weight(at, at + n, weights)), inverse * y
 
-        def found(lo: int, hi: int) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
-            return self._bound_pieces(lo, hi, known, scale)
+        def found(lo: int, hi: int) -> Iterator[list[Sums]]:
+            for block, begin, stop in self.stretches(lo, hi):
+                if block.single and not known:
+                    yield from self._whole(block, begin, stop, scale, tables, first)
+                    continue
+                for at, rows in self._bound_pieces(
+                    block.base + begin, block.base + stop, known, scale
+                ):
+                    yield _at_four(rows, first + at, tables, sums)
 
-        return _two_rounds(self.pairs, len(known), found, sums, tables, first)
+        return _two_rounds(self.pairs, len(known), found)
+
+    def _whole(
+        self,
+        block: LeafBlock,
+        begin: int,
+        stop: int,
+        scale: Ext,
+        tables: tuple[Tables, Tables],
+        first: int,
+    ) -> Iterator[list[Sums]]:
+        """Both rounds of a block of small integers of which nothing is bound, piece by piece."""
+        for piece in range(begin, stop, 1 << 16):
+            end, at = min(stop, piece + (1 << 16)), first + block.base + piece
+            values = block.columns[0][2 * piece : 2 * end]
+            n, given = (end - piece) // 2, (block.constant, scale)
+            now = single_leaves.round_sums(values, 0, n, at // 2, tables[0], *given)
+            yield [now, *single_leaves.next_sums(values, at // 4, tables[1], *given)]
 
     @with_twin
     def fold(self, known: Sequence[Ext], scale: Ext) -> tuple[ExtVec, ExtVec]:
@@ -258,10 +286,11 @@ class Parents:
             cells = [row for table in rows for row in table]
             return pair_of(round_pairs(0, rows[0].shape[1] // 2, at, *cells, *weights))
 
-        def found(lo: int, hi: int) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
-            return self._bound_pieces(lo, hi, known, scale)
+        def found(lo: int, hi: int) -> Iterator[list[Sums]]:
+            for at, rows in _gathered(self._bound_pieces(lo, hi, known, scale)):
+                yield _at_four(rows, first + at, tables, sums)
 
-        return _two_rounds(self.pairs, len(known), found, sums, tables, first)
+        return _two_rounds(self.pairs, len(known), found)
 
     @with_twin
     def fold(self, known: Sequence[Ext], scale: Ext, tables: tuple[ExtVec, ...]) -> None:
@@ -285,35 +314,63 @@ def _combine(layer: Leaves | Parents, even: NDArray[np.uint64], odd: NDArray[np.
 
 
 def _two_rounds(
-    pairs: int,
-    bound: int,
-    found: Callable[[int, int], Iterator[tuple[int, tuple[ExtVec, ...]]]],
-    sums: Callable[[tuple[ExtVec, ...], int, Tables], Sums],
-    tables: tuple[Tables, Tables],
-    first: int,
+    pairs: int, bound: int, found: Callable[[int, int], Iterator[list[Sums]]]
 ) -> tuple[Sums, list[Sums]]:
     """In one pass, with some variables bound: the sums of this round, and those of the next one
-    after the challenges 0, 1 and 2.
-
-    ``tables``: the weights of both rounds; ``first``: number of the first cell.
-    """
+    after the challenges 0, 1 and 2. ``found``: the four of them, of pieces of some pairs."""
 
     def task(lo: int, hi: int) -> list[Sums]:
-        out: list[list[Sums]] = [[], [], [], []]
-        for at, rows in found(lo << bound + 2, hi << bound + 2):
-            cell = first + at
-            out[0].append(sums(rows, cell // 2, tables[0]))
-            for x in range(3):
-                out[1 + x].append(sums(_along(rows, x), cell // 4, tables[1]))
-        return [_sum(each) for each in out]
+        each = zip(*found(lo << bound + 2, hi << bound + 2), strict=True)
+        return [_sum(list(sums)) for sums in each]
 
     parts = run(pairs >> bound + 2, task, grain=1 + (4096 >> bound + 2))
     now, *after = (_sum(list(each)) for each in zip(*parts, strict=True))
     return now, after
 
 
-def _along(rows: tuple[ExtVec, ...], x: int) -> tuple[ExtVec, ...]:
-    """Tables with their lowest variable at ``x``."""
-    if x > 1:
-        return _bound(rows, [Ext(x)])
-    return tuple(np.ascontiguousarray(table[:, x::2]) for table in rows)
+def _gathered(
+    found: Iterator[tuple[int, tuple[ExtVec, ...]]],
+) -> Iterator[tuple[int, tuple[ExtVec, ...]]]:
+    """Neighbouring pieces of bound tables put together until they have some length."""
+    held: list[tuple[ExtVec, ...]] = []
+    first = cells = 0
+    for at, rows in found:
+        if not held:
+            first, cells = at, 0
+        cells += rows[0].shape[1]
+        if not held and cells >= PIECE // 2:
+            yield at, rows
+            continue
+        held.append(tuple(table.copy() for table in rows))
+        if cells >= PIECE // 2:
+            yield first, tuple(np.concatenate(tables, axis=1) for tables in zip(*held, strict=True))
+            held = []
+    if held:
+        yield first, tuple(np.concatenate(tables, axis=1) for tables in zip(*held, strict=True))
+
+
+def _at_four(
+    rows: tuple[ExtVec, ...],
+    first: int,
+    tables: tuple[Tables, Tables],
+    sums: Callable[[tuple[ExtVec, ...], int, Tables], Sums],
+) -> list[Sums]:
+    """The sums of a piece whose first cell has the number ``first``, as :func:`_two_rounds`."""
+    half = rows[0].shape[1] // 2
+    lines = np.empty((3, len(rows), 2, half), dtype=np.uint64)
+    for i, table in enumerate(rows):
+        for k in range(2):
+            _line(table[k], lines[0, i, k], lines[1, i, k], lines[2, i, k])
+    out = [sums(rows, first // 2, tables[0])]
+    return out + [sums(tuple(lines[x]), first // 4, tables[1]) for x in range(3)]
+
+
+@kernel
+def _line(cells, zero, one, two):  # type: ignore[no-untyped-def]
+    """The lines through neighbouring cells at 0, 1 and 2."""
+    for i in range(zero.shape[0]):
+        x = cells[2 * i]
+        y = cells[2 * i + 1]
+        zero[i] = x
+        one[i] = y
+        two[i] = sub(add(y, y), x)

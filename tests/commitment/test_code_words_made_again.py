@@ -1,0 +1,156 @@
+"""Code words that are not kept: the same roots, rows and proofs as with all of them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from zktrain.commitment import opening
+from zktrain.commitment.hiding import Layout
+from zktrain.commitment.packing import Claim, claim_on, pack
+from zktrain.commitment.parameters import carried_tail_for
+from zktrain.field import multilinear as ml
+from zktrain.prover.commitment import code
+from zktrain.prover.commitment import opening as prover_opening
+from zktrain.prover.commitment.commit import Committed, commit
+from zktrain.prover.commitment.hiding import prover_channel
+from zktrain.prover.kernels import ntt
+from zktrain.prover.randomness import expand
+from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.transcript.challenger import Challenger
+from zktrain.transcript.channel import VerifierChannel
+
+BITS = 60.0
+SECRET = bytes(range(32))
+
+
+@contextmanager
+def streamed(buffer: int = 0) -> Iterator[None]:
+    """Nothing is kept; the buffer has so many bytes, or room for eight lanes."""
+    with (
+        mock.patch.object(code, "KEPT_BYTES", 0),
+        mock.patch.object(code, "BUFFER_BYTES", buffer),
+    ):
+        yield
+
+
+SHAPES = {
+    "one lane": [("a", 12, 3000)],
+    "eight lanes": [("a", 15, 1 << 15)],
+    "more than two batches": [("a", 16, 60000), ("b", 14, 9000), ("c", 3, 8), ("d", 10, 1000)],
+    "small blocks in one lane": [("a", 10, 1000), ("b", 11, 1), ("c", 0, 1), ("d", 12, 4096)],
+    "nothing used": [("a", 14, 0), ("b", 13, 5000)],
+}
+
+
+def _tensors(shapes: list[tuple[str, int, int]]) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(5)
+    kinds = [np.int8, np.uint16, np.int32, np.int64]
+    out = {}
+    for (name, size, used), kind in zip(shapes, kinds, strict=False):
+        low, high = np.iinfo(kind).min, min(np.iinfo(kind).max, 1 << 50)
+        out[name] = random.integers(max(low, -high), high, 1 << size, dtype=kind)
+        out[name][used:] = 0
+    return out
+
+
+def _commit(name: str, tail: bool, rate_log: int = 1) -> Committed:
+    length = carried_tail_for(12, BITS - 20, 1, rate_log) if tail else 0
+    packing = pack(SHAPES[name], 12, length, rate_log)
+    return commit(packing, _tensors(SHAPES[name]), expand(SECRET, "commitment") if tail else None)
+
+
+@pytest.mark.parametrize("buffer", [0, 1 << 20, 1 << 24])
+@pytest.mark.parametrize("tail", [False, True])
+@pytest.mark.parametrize("name", SHAPES)
+def test_roots_and_rows(name: str, tail: bool, buffer: int) -> None:
+    """For one and for several batches of lanes."""
+    kept = _commit(name, tail, 2)
+    with streamed(buffer):
+        made = _commit(name, tail, 2)
+        assert kept.code is not None and made.code is None
+        assert made.root == kept.root
+        for mine, theirs in zip(made.tree.levels, kept.tree.levels, strict=True):
+            assert np.array_equal(mine, theirs)
+        for indices in ([0], [5, 6, 7000], list(range(0, 1 << 14, 37)), [(1 << 14) - 1]):
+            assert np.array_equal(made.word.rows(indices), kept.word.rows(indices))
+
+
+@pytest.mark.parametrize("lanes", [1, 8, 13])
+@pytest.mark.parametrize("code_log", [1, 2, 5, 11, 16, 17])
+def test_some_rows_of_a_transform(code_log: int, lanes: int) -> None:
+    """In one pass over memory and in two."""
+    length, random = 1 << code_log, np.random.default_rng(code_log)
+    matrix = ntt.matrix(length, lanes)
+    filled = length // 2 + 1
+    matrix[:] = random.integers(0, 1 << 63, matrix.shape, dtype=np.uint64)
+    whole = matrix.copy()
+    ntt.transform(whole, filled)
+    indices = sorted({int(i) for i in random.integers(0, length, 20)} | {0, length - 1})
+    assert np.array_equal(ntt.values_at(matrix, filled, indices), whole[indices])
+
+
+def _claims(committed: Committed) -> list[Claim]:
+    out = []
+    for block in committed.packing.blocks:
+        point = tuple(Challenger(block.name).elements("point", block.log_size))
+        cells = np.zeros(1 << block.log_size, dtype=np.int64)
+        tensor = committed.tensors[block.name][: block.used].astype(np.int64)
+        cells[: len(tensor)] = tensor
+        out.append(claim_on(0, block.name, point, ml.evaluate_integers(cells, point)))
+    return out
+
+
+@pytest.mark.parametrize("hiding", [False, True])
+def test_proofs_have_the_same_bytes(hiding: bool) -> None:
+    """Level 1 is not kept either."""
+
+    def prove() -> bytes:
+        committed = _commit("more than two batches", True)
+        layout = None
+        if hiding:
+            plan = opening.level_plan([committed.packing], BITS, hiding=True)
+            layout = Layout(plan.scalars(True))
+        random = expand(SECRET, "opening")
+        channel = prover_channel(Challenger("made again"), layout, BITS, random)
+        claims = _claims(committed)
+        prover_opening.prove(channel, "opening", [committed], claims, BITS, random)
+        return channel.proof()
+
+    kept = prove()
+    with streamed():
+        assert prove() == kept
+
+
+def test_tensors_in_files(tmp_path: Path) -> None:
+    """Memory maps, of used cells only, are committed and opened where they are."""
+    shapes = SHAPES["more than two batches"]
+    tensors = _tensors(shapes)
+    maps = {}
+    for name, _, used in shapes:
+        whole = used + -used % 1024
+        cells = np.zeros(whole, dtype=tensors[name].dtype)
+        cells[:used] = tensors[name][:used]
+        cells.tofile(tmp_path / name)
+        maps[name] = np.memmap(tmp_path / name, dtype=cells.dtype, mode="r")
+    packing = pack(shapes, 12)
+    expected = commit(packing, tensors)
+    with streamed():
+        committed = commit(packing, maps)
+        assert committed.root == expected.root
+        assert all(np.shares_memory(committed.tensors[name], maps[name]) for name in maps)
+        channel = ProverChannel(Challenger("files"))
+        claims = _claims(committed)
+        prover_opening.prove(channel, "opening", [committed], claims, BITS)
+    judge = VerifierChannel(Challenger("files"), channel.proof())
+    opening.verify(judge, "opening", [expected.root], [packing], claims, BITS)
+    judge.finish()
+
+
+def test_large_code_words_are_not_kept() -> None:
+    assert code.KEPT_BYTES == 1 << 27 and code.BUFFER_BYTES == 1 << 29
