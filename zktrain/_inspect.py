@@ -62,7 +62,6 @@ class Inspection:
     statement: Statement
     proof_bytes: int
     segments: tuple[SegmentSummary, ...]
-    closing_bytes: int
     sections: dict[str, int]
 
 
@@ -94,7 +93,7 @@ def inspect_bundle(path: str | Path) -> Inspection:
         "segments": sum(len(s.proof) + HEADER_BYTES for s in bundle.segments),
         "closing": len(bundle.closing),
     }
-    return Inspection(statement, size, summaries, len(bundle.closing), sections)
+    return Inspection(statement, size, summaries, sections)
 
 
 @dataclass(frozen=True, slots=True)
