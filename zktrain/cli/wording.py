@@ -67,8 +67,14 @@ def network(circuit: Circuit) -> str:
 
 def learning_rate(circuit: Circuit) -> str:
     """The schedule really used; the middle of a long one is left out."""
+    own = [f"{name}: {_rates(circuit, rates)}" for name, rates in circuit.layer_rates.items()]
+    default = _rates(circuit, circuit.effective_learning_rate)
+    return "; ".join([default, stated.shortened(own)] if own else [default])
+
+
+def _rates(circuit: Circuit, rates: list[tuple[int, float]]) -> str:
     words = circuit.optimizer.rate_words
-    shown = [(first, words(rate)) for first, rate in circuit.effective_learning_rate]
+    shown = [(first, words(rate)) for first, rate in rates]
     if len(shown) == 1:
         return shown[0][1]
     return stated.shortened([f"{rate} from step {first:,}" for first, rate in shown])
@@ -228,6 +234,7 @@ def run_fields(statement: Statement | EzklStatement) -> dict[str, Any]:
         **{name: getattr(circuit, name) for name in ("loss", "batch_size", "steps", "order_seed")},
         "optimizer": "sgd",
         "learning_rate": circuit.effective_learning_rate,
+        "layer_rates": circuit.layer_rates,
         "last_batch": "drop" if circuit.drop_last else "wrap",
         "initialisation": asdict(circuit.initialisation),
         "initial_weights_digest": statement.initial,
