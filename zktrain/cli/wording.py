@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..losses import LOSSES
 from . import stated
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from .._verify_eval import EvaluationVerdict
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
-    from ..ezkl.statement import EzklStatement
-    from ..protocol.evaluation import EvaluationStatement
     from ..protocol.statement import Provable, Statement
 
 PLAIN_INTEGER_BITS = 63
@@ -210,9 +208,23 @@ def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
     return out
 
 
-def common_fields(
-    statement: Statement | EvaluationStatement | EzklStatement, circuit: Circuit
-) -> dict[str, Any]:
+class _OfData(Protocol):
+    @property
+    def dataset(self) -> DatasetHeader: ...
+
+
+class _OfTraining(_OfData, Protocol):
+    """By either backend."""
+
+    @property
+    def circuit(self) -> Circuit: ...
+    @property
+    def initial(self) -> str: ...
+    @property
+    def final(self) -> str: ...
+
+
+def common_fields(statement: _OfData, circuit: Circuit) -> dict[str, Any]:
     """What JSON objects of all statements have."""
     header = statement.dataset
     sizes = {name: getattr(header, name) for name in ("records", "features", "classes")}
@@ -226,7 +238,7 @@ def common_fields(
     }
 
 
-def run_fields(statement: Statement | EzklStatement) -> dict[str, Any]:
+def run_fields(statement: _OfTraining) -> dict[str, Any]:
     """What JSON objects of statements about training have."""
     circuit = statement.circuit
     return {
