@@ -84,10 +84,12 @@ def test_nothing_is_kept_without_a_recorder_nor_of_other_threads() -> None:
 def test_json_holds_the_whole_tree() -> None:
     with Recorder(memory=True) as recorder, span("a"), span("b"):
         pass
-    again = Node.from_json(recorder.root.to_json())
-    assert again.to_json() == recorder.root.to_json()
+    (a,) = recorder.root.to_json()["parts"]
+    (b,) = a["parts"]
+    assert (a["name"], a["calls"], b["name"], b["calls"]) == ("a", 1, "b", 1)
+    assert a["seconds"] >= b["seconds"] and "parts" not in b
     if resident_bytes():
-        assert again.parts["a"].peak_bytes > 0
+        assert a["peak_bytes"] > 0
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,13 @@ from .errors import InputError
 from .extras import require
 
 if TYPE_CHECKING:
+    from .circuit.compile import Compiled
     from .cost.estimate import Estimate
+    from .dataset.commitment import DatasetHeader
+    from .protocol.statement import Statement
+
+NO_DIGEST = "00" * 32
+"""Of weights that are not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +88,33 @@ def estimate(
     """
     require("prove", "compiling", "onnx")
     from .circuit.compile import compile_recipe
-    from .cost.estimate import NO_DIGEST, header_to_be
     from .cost.estimate import estimate as price
+    from .cost.estimate import header_to_be
     from .dataset.public_file import read_public
-    from .protocol.statement import Statement
-    from .protocol.tasks import Training
     from .prover.protocol.bundle import require_provable
 
     compiled = compile_recipe(recipe)
-    circuit, options = compiled.circuit, compiled.recipe.proof
+    circuit = compiled.circuit
     if dataset is not None:
         header, _ = read_public(Path(dataset))
     elif records is not None and records > 0:
-        header = header_to_be(
-            records, circuit.features, circuit.classes, hiding=options.zero_knowledge
-        )
+        hiding = compiled.recipe.proof.zero_knowledge
+        header = header_to_be(records, circuit.features, circuit.classes, hiding=hiding)
     else:
         raise InputError(
             "an estimate depends on the dataset's size: give --dataset FILE.zkd or --records N"
         )
-    task = Training(circuit, NO_DIGEST, NO_DIGEST)
-    statement = Statement(task, header, options.security_bits, options.zero_knowledge)
+    statement = statement_to_be(compiled, header)
     require_provable(statement)
     return price(statement, certified=dataset is not None)
+
+
+def statement_to_be(
+    compiled: Compiled, header: DatasetHeader, initial: str = NO_DIGEST, final: str = NO_DIGEST
+) -> Statement:
+    """What a proof of the recipe on a dataset states; digests of weights are not known before."""
+    from .protocol.statement import Statement
+    from .protocol.tasks import Training
+
+    options, task = compiled.recipe.proof, Training(compiled.circuit, initial, final)
+    return Statement(task, header, options.security_bits, options.zero_knowledge)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import disk, files
+from ._compile import statement_to_be
 from .checked import checked
 from .dataset.readers import Like, Records, read_dataset, read_test_split
 from .errors import StatementMismatch
@@ -22,7 +23,6 @@ from .prover.randomness import new_secret
 if TYPE_CHECKING:
     from .circuit.compile import Compiled
     from .dataset.commitment import DatasetHeader
-    from .protocol.statement import Statement
     from .prover.dataset.secret_file import Owned
     from .training.run import Run
     from .training.trainer import FloatTrained
@@ -33,7 +33,6 @@ WEIGHTS_FORMAT = "zktrain-weights-1"
 _LOSSES = ("losses", "float_losses")
 _SAID = ("changes", "warnings", "kept")
 """Of a result, what is not kept."""
-_NO_DIGEST = "00" * 32
 
 _Weights = Mapping[str, npt.NDArray[np.int64]]
 
@@ -170,7 +169,9 @@ def train(
             weights_digest=final,
             dataset_root=run.dataset_root,
             circuit_id=circuit.id,
-            statement_digest=_statement(compiled, header, digest(weights_0), final).digest.hex(),
+            statement_digest=statement_to_be(
+                compiled, header, digest(weights_0), final
+            ).digest.hex(),
             steps=circuit.steps,
             seconds=trained.seconds,
             losses=tuple(trained.losses),
@@ -258,14 +259,6 @@ def _secret_name(known: Owned) -> str:
     return OWN_SECRET if known.secret is None else str(known.secret.resolve())
 
 
-def _statement(compiled: Compiled, header: DatasetHeader, initial: str, final: str) -> Statement:
-    from .protocol.statement import Statement
-    from .protocol.tasks import Training
-
-    options, task = compiled.recipe.proof, Training(compiled.circuit, initial, final)
-    return Statement(task, header, options.security_bits, options.zero_knowledge)
-
-
 def _commitment_to_be(compiled: Compiled) -> Owned:
     """A new commitment, hiding if the proof is to."""
     from .prover.dataset.commitment import DEFAULT_OPENINGS
@@ -283,7 +276,7 @@ def _require_provable(compiled: Compiled, records: Records, known: Owned) -> Non
 
     count, features = records.inputs.shape
     header = DatasetHeader(count, features, records.classes, bytes(32), known.openings)
-    require_provable(_statement(compiled, header, _NO_DIGEST, _NO_DIGEST))
+    require_provable(statement_to_be(compiled, header))
 
 
 def _committed(records: Records, known: Owned, progress: Progress) -> DatasetHeader:

@@ -210,11 +210,6 @@ def is_waiting(path: AnyPath) -> bool:
     return os.path.isfile(_waiting(destination(path)))
 
 
-def forget(path: AnyPath) -> None:
-    """Remove what waits for ``path``: it was opened to nobody. Raises ``InputError``."""
-    remove(_waiting(destination(path)))
-
-
 def _waiting(target: str) -> str:
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name}{_WAITING}")

@@ -12,11 +12,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 Place = tuple[str, ...]
@@ -58,18 +57,6 @@ class Node:
         if self.parts:
             fields["parts"] = [part.to_json() for part in self.parts.values()]
         return fields
-
-    @staticmethod
-    def from_json(fields: dict[str, Any]) -> Node:
-        """Inverse of :meth:`to_json`."""
-        parts = [Node.from_json(part) for part in fields.get("parts", [])]
-        return Node(
-            fields["name"],
-            fields["seconds"],
-            fields["calls"],
-            fields.get("peak_bytes", 0),
-            {part.name: part for part in parts},
-        )
 
 
 @dataclass(slots=True)
@@ -161,26 +148,12 @@ class _Span:
     def __enter__(self) -> None:
         self._depth = self._recorder.enter(self._name)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._recorder.leave(self._depth)
 
 
-class _Nothing:
-    """The span of nobody."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_NOTHING = _Nothing()
+_NOTHING = nullcontext()
+"""The span of nobody."""
 
 
 def span(name: str) -> AbstractContextManager[None]:

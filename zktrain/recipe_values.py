@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 from .errors import RecipeError
@@ -58,6 +59,15 @@ def is_integer(value: Any) -> bool:
 def bad(section: str, key: str, value: Any, remedy: str) -> RecipeError:
     """The error that names section, key, value and remedy."""
     return RecipeError(f"{section}.{key} = {shown(value)} {remedy}")
+
+
+def unknown(key: str, name: str, what: str, known: Sequence[str]) -> RecipeError:
+    """The error of a name that is none of those known."""
+    near = difflib.get_close_matches(name, known, 1)
+    return RecipeError(
+        f"{key} names {name!r:.80}, which is no {what}; "
+        + (f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}")
+    )
 
 
 def shown(value: Any) -> str:

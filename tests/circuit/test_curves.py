@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx_reading import import_onnx
 
-from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
 from zktrain.layers import Activation, Layer
 from zktrain.tables import TABLES

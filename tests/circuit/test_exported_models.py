@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conv_networks import forward, weight_shapes
-
-from zktrain.circuit.onnx.importer import import_onnx
+from onnx_reading import import_onnx
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 

@@ -149,7 +149,7 @@ def test_long_runs_ask_for_restarts(folder: Path) -> None:
 def test_rates_out_of_reach(rate: float) -> None:
     asked = AskedFilter(0.9, False, 0.0, 32)
     with pytest.raises(RecipeError, match=r"with batch_size = 64 and momentum = 0.9 rates go from"):
-        asked.quantised(((0, rate),), 64, None)
+        asked.quantised(((0, rate),), 64, None, ())
 
 
 def test_rates_are_used_as_they_are_asked_for() -> None:
@@ -157,7 +157,7 @@ def test_rates_are_used_as_they_are_asked_for() -> None:
     asked = AskedFilter(0.9, False, 0.0, 32)
     least = 0.125 * 64 / 4096 * 0.1
     for rate in (least * 1.000001, 0.001, 0.05, 0.1, 1.0, 100.0):
-        ((_, multiplier),) = asked.quantised(((0, rate),), 64, None).multipliers
+        ((_, multiplier),) = asked.quantised(((0, rate),), 64, None, ()).multipliers
         assert abs(multiplier * 64 / 2**32 / rate - 1) < 1e-4 if rate < 0.001 else 1e-6
 
 

@@ -20,9 +20,9 @@ from image_modules import (
     View,
     export,
 )
+from onnx_reading import import_onnx
 from torch import nn
 
-from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
 from zktrain.layers import AnyLayer, Flatten, MaxPool, Unflatten
 

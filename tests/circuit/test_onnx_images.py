@@ -14,10 +14,10 @@ from circuit_networks import circuit_of, save_onnx, values
 from conv_networks import TINY, convolution, dense, forward
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
+from onnx_reading import import_onnx
 
 from zktrain.circuit.canonical import violation
 from zktrain.circuit.circuit import Circuit
-from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
 from zktrain.layers import Add, AnyLayer, AveragePool, Convolution, Flatten, MaxPool, Unflatten
 

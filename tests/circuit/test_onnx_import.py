@@ -13,8 +13,8 @@ import onnx
 import pytest
 from circuit_networks import save_onnx, two_layer_nodes, two_layers, values
 from onnx import TensorProto, helper, numpy_helper
+from onnx_reading import import_onnx
 
-from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import InputError, RecipeError
 from zktrain.layers import Layer
 

@@ -14,9 +14,9 @@ from circuit_networks import save_onnx
 from conv_networks import forward
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx_reading import import_onnx
 from test_onnx_images import ACCEPTED
 
-from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import RecipeError
 
 MUTANTS, CHANGES = 1500, 3

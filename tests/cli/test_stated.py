@@ -28,6 +28,7 @@ from zktrain.layers import (
 )
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.layer_rates import LayerRates
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Evaluation, Training
@@ -60,6 +61,10 @@ FILTERED = replace(
     CIRCUIT,
     fixed_point=FilteredSgd.FORMAT,
     optimizer=FilteredSgd(((0, 1 << 20), (4, 99)), 9 << 36, True, 1 << 30, 4),
+)
+LAYERED = replace(
+    FILTERED,
+    optimizer=LayerRates(FILTERED.optimizer, (("c2", ((0, 5), (3, 77))), ("last", ((0, 6),)))),
 )
 HEADER = DatasetHeader(24, 64, 3, bytes(32), 7)
 STATEMENT = Statement(Training(CIRCUIT, "0a" * 32, "0b" * 32), HEADER, 100, True)
@@ -133,6 +138,7 @@ BY_ROOT = ("merkle_root",)
 STATEMENTS: dict[str, tuple[Any, Callable[[Any], str], Callable[[Any], dict[str, Any]]]] = {
     "training": (STATEMENT, _training, wording.statement_fields),
     "filtered": (with_circuit(FILTERED), _training, wording.statement_fields),
+    "layered": (with_circuit(LAYERED), _training, wording.statement_fields),
     "evaluation": (EVALUATION, _evaluation, evaluation_view.statement_fields),
 }
 NETWORK = ("layers", "fixed_point")

@@ -10,12 +10,13 @@ import pytest
 import tiny_run
 
 import zktrain
+from zktrain._compile import NO_DIGEST
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.compile import compile_recipe, initial_weights
 from zktrain.circuit.weights import digest, read_weights
 from zktrain.cost import sizes
 from zktrain.cost.counts import prover_work
-from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
+from zktrain.cost.estimate import estimate, header_to_be
 from zktrain.dataset.commitment import DatasetHeader
 from zktrain.errors import InputError, MalformedProof, RecipeError, StatementMismatch
 from zktrain.protocol.bundle import parse, parse_statement

@@ -12,10 +12,10 @@ import pytest
 import torch
 from check_sites import refused_by
 from image_run import CLASSES, NETWORKS, Attempt, circuit, conv, dense
+from onnx_reading import import_onnx
 from torch import nn
 
 from zktrain.circuit import canonical
-from zktrain.circuit.onnx.importer import import_onnx
 from zktrain.errors import LookupMismatch, MalformedProof, RecipeError, SumcheckMismatch
 from zktrain.layers import Flatten, Layer, LeakyReLU, Unflatten
 from zktrain.training.float_network import float_network

@@ -39,7 +39,17 @@ from zktrain.layers import (
     Unflatten,
 )
 
-from .interpreter import Extent, Network, Run, StepTrace, Vector, Weights, filter_of
+from .interpreter import (
+    Extent,
+    Network,
+    Run,
+    StepTrace,
+    Vector,
+    Weights,
+    filter_of,
+    multiplier,
+    schedules,
+)
 
 Tensor = torch.Tensor
 UNIT, ERROR_UNIT = 2.0**-8, 2.0**-14
@@ -339,7 +349,7 @@ class _Walk:
         stated = filter_of(circuit)
         one = 2.0**40
         self.optimizer = torch.optim.SGD(
-            self.parameters.values(),
+            [{"params": [parameter]} for parameter in self.parameters.values()],
             lr=1.0,
             momentum=0 if stated is None else stated.momentum / one,
             nesterov=stated is not None and stated.nesterov,
@@ -357,7 +367,7 @@ class _Walk:
         trace: StepTrace,
         gradients: dict[str, Tensor],
         bounds: dict[str, Tensor],
-        known: tuple[int, Vector] | None,
+        known: dict[str, tuple[int, Vector]] | None,
     ) -> None:
         batch = self.circuit.batch_size
         stated = filter_of(self.circuit)
@@ -370,8 +380,10 @@ class _Walk:
             }
         for name, parameter in self.parameters.items():
             parameter.grad = gradients.get(name)
-        rate = trace.multiplier * batch * 2.0**-self.bits
-        self.optimizer.param_groups[0]["lr"] = rate
+        unit = batch * 2.0**-self.bits
+        rates = {name: multiplier(m, t) * unit for name, m in schedules(self.circuit).items()}
+        for name, group in zip(self.parameters, self.optimizer.param_groups, strict=True):
+            group["lr"] = rates.get(name, 0.0)  # of what is frozen
         self.optimizer.step()
         # summed over the batch, as the integers have them
         sums = {
@@ -384,9 +396,9 @@ class _Walk:
         for name in sums:
             noise = NOISE * (1 + self.parameters[name].detach().abs())
             if known is None or stated is None:
-                allowed[name] += rate * bounds[name] + noise
+                allowed[name] += rates[name] * bounds[name] + noise
                 continue
-            allowed[name] = self._before[name] + self._filtered(name, *known) + noise
+            allowed[name] = self._before[name] + self._filtered(name, *known[name]) + noise
         self.allowed = allowed
 
     def _filtered(self, name: str, start: int, rows: Vector) -> Tensor:
@@ -397,7 +409,7 @@ class _Walk:
         stated = filter_of(self.circuit)
         assert stated is not None
         off = 8 * len(rows) * 2.0**-40
-        scale = max(m for _, m in stated.multipliers) / 2.0**20
+        scale = max(m for _, m in schedules(self.circuit)[name]) / 2.0**20
         scale = max(1.0, 2 * scale / (1 - stated.momentum / 2.0**40))
         out = torch.zeros(len(self.allowed[name]), dtype=torch.float64)
         if stated.weight_decay:

@@ -32,7 +32,10 @@ from zktrain.layers import (
     Unflatten,
 )
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers import Optimizer
 from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.layer_rates import LayerRates
+from zktrain.optimizers.schedule import Schedule
 from zktrain.optimizers.sgd import Sgd
 
 from .interpreter import Extent, Network, Vector, Weights, filter_of, seeded
@@ -417,16 +420,33 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
     rates = [random.choice(sizes) for _ in range(1 + len(firsts))]
     bits = 10 if momentum is None else 32
     share = 1.0 if momentum is None else 1 - momentum.momentum / ONE
-    schedule = tuple(
-        (first, max(1, round(rate * share / batch * (1 << bits))))
-        for first, rate in zip((0, *firsts), rates, strict=True)
-    )
+
+    def multipliers() -> Schedule:
+        return tuple(
+            (first, max(1, round(rate * share / batch * (1 << bits))))
+            for first, rate in zip((0, *firsts), rates, strict=True)
+        )
+
+    schedule = multipliers()
     frozen: tuple[str, ...] = ()
     trained = [layer.name for layer in layers if isinstance(layer, (Layer, Convolution))]
     if "frozen" in wishes or "frozen first layers" in wishes or random.random() < 0.2:
         frozen = tuple(name for name in trained if random.random() < 0.5)
         if "frozen first layers" in wishes:
             frozen = tuple(trained[: random.randint(1, max(1, len(trained) - 1))])
+    optimizer: Optimizer = Sgd(schedule)
+    if momentum is not None:
+        optimizer = replace(momentum, multipliers=schedule)
+    moving = [name for name in trained if name not in frozen]
+    apart = Random(f"{schedule} {steps} {batch} {moving}")  # so that no other draw depends on it
+    if moving and ("rates of single layers" in wishes or apart.random() < 0.2):
+        own = []
+        for name in sorted(apart.sample(moving, apart.randint(1, len(moving))), key=moving.index):
+            if apart.random() < 0.5:
+                firsts = [apart.randrange(1, steps)] if steps > 1 else []
+            rates = [apart.choice(sizes) for _ in range(1 + len(firsts))]
+            own.append((name, multipliers()))
+        optimizer = LayerRates(optimizer, tuple(own))
     start = Initialisation("seed", random.choice(("s", "a longer seed, with äöü", "0")))
     if "weights from a file" in wishes or random.random() < 0.25:
         start = Initialisation("file", "00" * 32)
@@ -436,7 +456,7 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
         FixedPoint() if momentum is None else FilteredSgd.FORMAT,
         batch,
         steps,
-        Sgd(schedule) if momentum is None else replace(momentum, multipliers=schedule),
+        optimizer,
         random.choice(("order", "o", "Reihenfolge № 1")),
         start,
         "last batch dropped" in wishes or random.random() < 0.25,
@@ -645,6 +665,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "weight decay": _filtered(lambda m: m.weight_decay > 0),
     "several restarts": lambda c: filter_of(c.circuit) is not None and c.segments > 1,
     "schedule": lambda c: len(c.circuit.optimizer.multipliers) > 1,
+    "rates of single layers": lambda c: bool(c.circuit.optimizer.own),
     "frozen": lambda c: bool(c.circuit.frozen),
     "frozen first layers": _frozen_first,
     "long run": lambda c: c.circuit.steps > LONG,

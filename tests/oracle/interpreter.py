@@ -28,6 +28,8 @@ from zktrain.layers import (
     Unflatten,
 )
 from zktrain.optimizers.filtered_sgd import FilteredSgd
+from zktrain.optimizers.layer_rates import LayerRates
+from zktrain.optimizers.schedule import Schedule
 
 Vector = list[int]
 Weights = dict[str, Vector]
@@ -126,16 +128,28 @@ def batches(circuit: Circuit, records: int) -> list[Vector]:
 
 
 def filter_of(circuit: Circuit) -> FilteredSgd | None:
-    """None for plain SGD."""
-    return circuit.optimizer if isinstance(circuit.optimizer, FilteredSgd) else None
+    """What all layers have beside their rates; None for plain SGD."""
+    stated = circuit.optimizer
+    base = stated.base if isinstance(stated, LayerRates) else stated
+    return base if isinstance(base, FilteredSgd) else None
 
 
-def multipliers(circuit: Circuit) -> Vector:
-    """``m_t`` of every step."""
-    out: Vector = []
-    for t in range(circuit.steps):
-        out.append([m for first, m in circuit.optimizer.multipliers if first <= t][-1])
-    return out
+def schedules(circuit: Circuit) -> dict[str, Schedule]:
+    """``(first step, multiplier)`` of every parameter that is trained."""
+    stated = circuit.optimizer
+    own = dict(stated.own) if isinstance(stated, LayerRates) else {}
+    return {
+        name: own.get(layer.name, stated.multipliers)
+        for layer in circuit.layers
+        if isinstance(layer, (Layer, Convolution)) and layer.name not in circuit.frozen
+        for name in (layer.weight, layer.bias)
+        if name is not None
+    }
+
+
+def multiplier(schedule: Schedule, t: int) -> int:
+    """``m_t``."""
+    return [m for first, m in schedule if first <= t][-1]
 
 
 def _taps(layer: Layer | Convolution) -> int:
@@ -169,6 +183,7 @@ class Filter:
     one call of ``step`` per step."""
 
     circuit: Circuit
+    schedule: Schedule
     start: int = 1 << 12
     rows: Vector = field(default_factory=list)
     _pairs: list[tuple[int, int]] = field(default_factory=lambda: [(0, 1 << 40)])
@@ -178,7 +193,7 @@ class Filter:
         stated = filter_of(self.circuit)
         assert stated is not None
         one, mu, restart = 1 << 40, stated.momentum, stated.restart_steps
-        most, s = max(m for _, m in stated.multipliers), 0
+        most, s = max(m for _, m in self.schedule), 0
         while most << 20 > (one - mu) << s:
             s += 1
         kappa = (stated.weight_decay * self.circuit.batch_size << s) >> 12
@@ -327,7 +342,6 @@ class StepTrace:
     (biases too), and per sample all values."""
 
     rows: Vector
-    multiplier: int
     weights: Weights
     passes: list[Pass]
     gradients: Weights
@@ -340,8 +354,8 @@ class Run:
     steps: list[StepTrace]
     boundaries: list[Weights]
     """Weights before step ``0, 1, ..``; the last ones are the result unless the run stopped."""
-    filters: list[tuple[int, Vector]]
-    """Under momentum or decay ``D`` and ``M`` after each step, since its restart."""
+    filters: list[dict[str, tuple[int, Vector]]]
+    """Under momentum or decay ``D`` and ``M`` after each step, since its restart, by parameter."""
     stopped: OutOfRange | None = None
 
 
@@ -363,27 +377,32 @@ class Interpreter:
         weights = {name: list(values) for name, values in first.items()}
         out = Run([], [weights], [])
         stated = filter_of(self.circuit)
-        filter_, restart, past = Filter(self.circuit), weights, list[Weights]()
-        for t, m in enumerate(multipliers(self.circuit)):
+        rates = schedules(self.circuit)
+        filters, restart, past = dict[Schedule, Filter](), weights, list[Weights]()
+        for t in range(self.circuit.steps):
             self._step = t
+            m = {name: multiplier(schedule, t) for name, schedule in rates.items()}
             try:
-                step = self._one(order[t], m, weights)
+                step = self._one(order[t], weights)
             except OutOfRange as stopped:
                 out.stopped = stopped
                 return out
             if stated is None:
                 moves = {
-                    name: [w - m * g for w, g in zip(weights[name], gradient, strict=True)]
+                    name: [w - m[name] * g for w, g in zip(weights[name], gradient, strict=True)]
                     for name, gradient in step.gradients.items()
                 }
             else:
                 if t % stated.restart_steps == 0:
-                    filter_, restart, past = Filter(self.circuit), weights, []
+                    filters = {rate: Filter(self.circuit, rate) for rate in rates.values()}
+                    restart, past = weights, []
                 past.append(step.gradients)
-                filter_.step(m)
-                out.filters.append((filter_.start, filter_.rows))
+                for schedule, known in filters.items():
+                    known.step(multiplier(schedule, t))
+                own = {name: filters[schedule] for name, schedule in rates.items()}
+                out.filters.append({name: (f.start, f.rows) for name, f in own.items()})
                 moves = {
-                    name: self._filtered(filter_, restart[name], [g[name] for g in past])
+                    name: self._filtered(own[name], restart[name], [g[name] for g in past])
                     for name in step.gradients
                 }
             out.steps.append(step)
@@ -404,7 +423,7 @@ class Interpreter:
             out.append(first - moved)
         return out
 
-    def _one(self, rows: Vector, multiplier: int, weights: Weights) -> StepTrace:
+    def _one(self, rows: Vector, weights: Weights) -> StepTrace:
         passes = [self._forward(self.inputs[row], weights) for row in rows]
         gradients = {
             name: [0] * len(weights[name])
@@ -420,7 +439,7 @@ class Interpreter:
             for index in range(last, 0, -1):
                 if sample.arrived[index]:
                     self._backward(index, sample, weights, gradients)
-        return StepTrace(rows, multiplier, weights, passes, gradients)
+        return StepTrace(rows, weights, passes, gradients)
 
     def _bounded(self, index: int, values: Vector, what: str) -> Vector:
         for value in values:

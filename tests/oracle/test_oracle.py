@@ -194,11 +194,20 @@ def _frozen_decays() -> Iterator[None]:
         found = true(self, first)
         for t, weights in enumerate(found.boundaries[1:]):
             for name in weights.keys() - found.steps[t].gradients.keys():
-                start = found.filters[t][0]
+                start, _ = next(iter(found.filters[t].values()))
                 weights[name] = [start * (w >> 12) for w in first[name]]
         return found
 
     with mock.patch.object(Interpreter, "run", run):
+        yield
+
+
+@contextmanager
+def _one_rate() -> Iterator[None]:
+    """All layers have the rates of those without their own."""
+    true = interpreter.schedules
+    common = lambda c: dict.fromkeys(true(c), c.optimizer.multipliers)  # noqa: E731
+    with mock.patch.object(interpreter, "schedules", common):
         yield
 
 
@@ -221,6 +230,8 @@ MISTAKES = {
     "Nesterov left out": ("Nesterov", lambda: _other("nesterov", lambda on: not on)),
     "momentum of another size": ("momentum", lambda: _other("momentum", lambda m: m * 3 // 4)),
     "decay of another size": ("weight decay", lambda: _other("weight_decay", lambda d: d // 2)),
+    "one rate for all layers": ("rates of single layers", _one_rate),
+    "one velocity for all layers": ("rates of single layers|momentum", _one_rate),
     "frozen layers that decay": ("frozen|weight decay", _frozen_decays),
     "a sigmoid of two units more": ("binary_cross_entropy", lambda: _table("chance", 2)),
     "an exponential of 300 units less": ("cross_entropy", lambda: _table("exponential", -300)),

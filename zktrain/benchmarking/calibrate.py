@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from .._verify import verify
 from ..cost import memory
 from ..cost.calibration import Calibration, Observation, fit, fit_all
 from ..cost.counts import prover_work, verifier_work
-from ..cost.parts import Work
+from ..cost.parts import by_place
 from ..memory import keep_freed_memory
 from ..profile import Node, Recorder
 from ..progress import Progress, silent
@@ -83,22 +85,14 @@ def calibrate(progress: Progress = silent) -> Calibration:
     measured = []
     progress("calibrate", 0, len(RUNS) + 1)
     keep_freed_memory()
-    warm_up_silently()
+    with redirect_stdout(io.StringIO()):  # there is no parent process to be told
+        warm_up()
     for number, setting in enumerate(RUNS, 1):
         progress("calibrate", number, len(RUNS) + 1)
         with tempfile.TemporaryDirectory() as name:
             measured.append(run(setting, Path(name), certified=number == CERTIFIED))
     progress("calibrate", len(RUNS) + 1, len(RUNS) + 1)
     return fitted(measured, [setting.name for setting in RUNS])
-
-
-def warm_up_silently() -> None:
-    """Compile kernels without telling a parent process, of which there is none."""
-    import contextlib
-    import io
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        warm_up()
 
 
 def fitted(measured: list[Measured], names: list[str]) -> Calibration:
@@ -138,14 +132,6 @@ def observations(measured: Measured) -> Iterator[tuple[str, Observation]]:
             for name, amount in part.amounts.items():
                 amounts[name] = amounts.get(name, 0.0) + amount
         yield kinds.pop(), (amounts, min(nodes[place].own_seconds for nodes in walks))
-
-
-def by_place(work: list[Work]) -> dict[tuple[str, ...], list[Work]]:
-    """Parts under the place of their span."""
-    out: dict[tuple[str, ...], list[Work]] = {}
-    for part in work:
-        out.setdefault(part.place, []).append(part)
-    return out
 
 
 def held(measured: Measured) -> Iterator[Observation]:

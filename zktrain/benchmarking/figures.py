@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
@@ -122,8 +123,7 @@ def _losses(axes: Axes, train: dict[str, Any]) -> None:
     axes.set_xlabel("step")
     axes.set_ylim(0, top * 1.06)
     axes.set_xlim(left=0)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    _grid(axes)
     axes.legend(frameon=False, loc="best")
 
 
@@ -147,24 +147,37 @@ def _seconds(axes: Axes, run: dict[str, Any]) -> None:
     ]
     bars = [bar for bar in bars if bar[1] is not None]
     names, seconds, colors = zip(*bars, strict=True)
-    places = np.arange(len(bars))[::-1]
-    axes.barh(places, seconds, color=colors, height=0.58)
-    for place, value in zip(places, seconds, strict=True):
-        text = f"{value:.1f} s" if value >= 10 else f"{value:.2g} s"
-        axes.annotate(
-            text, (value, place), (5, 0), textcoords="offset points", va="center", fontweight="bold"
-        )
-    axes.set_xscale("log")
+    texts = [f"{value:.1f} s" if value >= 10 else f"{value:.2g} s" for value in seconds]
+    time_bars(axes, names, seconds, texts, color=colors, height=0.58)
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-    axes.xaxis.set_minor_locator(NullLocator())
-    low, high = min(seconds), max(seconds)
-    axes.set_xlim(10 ** np.floor(np.log10(low * 0.6)), high * 5)
-    axes.set_yticks(places, names)
-    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(right=max(seconds) * 5)
     axes.spines["left"].set_visible(False)
     axes.set_title("Time for all steps")
     axes.set_xlabel("seconds, log scale; verify as a process")
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
+
+
+def time_bars(
+    axes: Axes,
+    names: Sequence[str],
+    seconds: Sequence[float],
+    texts: Sequence[str],
+    **look: Any,
+) -> BarContainer:
+    """Horizontal bars on a logarithmic axis, the first on top, each with its text."""
+    places = np.arange(len(seconds))[::-1]
+    drawn = axes.barh(places, seconds, **look)
+    axes.bar_label(drawn, texts, padding=5, fontweight="bold")
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(10 ** np.floor(np.log10(min(seconds) * 0.6)))
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", length=0)
+    _grid(axes, axis="x")
+    return drawn
+
+
+def _grid(axes: Axes, **which: Any) -> None:
+    axes.grid(color=GRID, linewidth=0.8, **which)
     axes.set_axisbelow(True)
 
 
@@ -214,8 +227,7 @@ def growth(series: Sequence[Series], machine: dict[str, Any]) -> Figure:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="lower left", bbox_to_anchor=(0.09, 0.04),
                   ncols=2, fontsize=9)  # fmt: skip
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    _grid(axes)
     figure.text(0.02, 0.015, machine_line(machine), color=MUTED, fontsize=8)
     figure.tight_layout(rect=(0.005, 0.15, 0.995, 0.995))
     return figure

@@ -47,4 +47,4 @@ def command(
         raise InputError(f"zktrain {verb} failed: {reason}")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     cpu = round(usage.ru_utime + usage.ru_stime, 2)
-    return Measured(json.loads(printed), round(seconds, 2), cpu, peak)
+    return Measured(json.loads(printed), round(seconds, 4), cpu, peak)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -33,22 +33,44 @@ pre { padding: .8rem 1rem; overflow-x: auto; }
 ERROR_AIM = 0.3
 """Predictions off by more than this share are marked."""
 
-COLUMNS = (
-    ("run", "dataset, hidden layers, b = samples in a batch, s = steps, n = records"),
-    ("weights", "trained parameters of the network"),
-    ("float32 s", "training in float32 with torch, on the same data in the same order"),
+COLUMNS: tuple[tuple[str, str, Callable[[dict[str, Any]], str]], ...] = (
+    ("run", "dataset, hidden layers, b = samples in a batch, s = steps, n = records",
+     lambda run: escape(run["name"])),
+    ("weights", "trained parameters of the network", lambda run: _parameters(run)),
+    ("float32 s", "training in float32 with torch, on the same data in the same order",
+     lambda run: _seconds(run["train"]["float_seconds"])),
     ("integer s", "training in exact integers: what is proven, and what somebody with the data "
-     "would repeat instead of verifying"),
-    ("prove s", "making the proof, from the run directory to the bundle"),
-    ("verify s", "checking weights against bundle, in a process that is already running"),
-    ("process s", "the same as a command, imports included"),
-    ("ratio", "(integer + prove) / float32: what a proven training run costs over an ordinary one"),
-    ("cells", "committed numbers of all steps"),
-    ("lookups", "range checks and table look-ups of all steps"),
-    ("bundle", "size of the proof"),
-    ("memory", "largest resident memory of the prover"),
-    ("bits", "security of the proof, all terms proven"),
+     "would repeat instead of verifying", lambda run: _seconds(run["train"]["seconds"])),
+    ("prove s", "making the proof, from the run directory to the bundle",
+     lambda run: _seconds(run["prove"]["seconds"])),
+    ("verify s", "checking weights against bundle, in a process that is already running",
+     lambda run: _seconds(run["verify"]["seconds"])),
+    ("process s", "the same as a command, imports included",
+     lambda run: _seconds(run["verify"]["process_seconds"])),
+    ("ratio", "(integer + prove) / float32: what a proven training run costs over an ordinary one",
+     lambda run: _ratio(run)),
+    ("cells", "committed numbers of all steps", lambda run: _millions(run, "cells_per_step")),
+    ("lookups", "range checks and table look-ups of all steps",
+     lambda run: _millions(run, "lookups_per_step")),
+    ("bundle", "size of the proof", lambda run: wording.size(run["prove"]["proof_bytes"])),
+    ("memory", "largest resident memory of the prover",
+     lambda run: wording.size(run["prove"]["peak_rss_bytes"])),
+    ("bits", "security of the proof, all terms proven",
+     lambda run: wording.bits(run["soundness_bits"])),
 )  # fmt: skip
+"""Head, explanation and cell of each column."""
+
+
+def _parameters(run: dict[str, Any]) -> str:
+    return f"{run['parameters']['weights']:,}"
+
+
+def _ratio(run: dict[str, Any]) -> str:
+    return f"{run['ratios']['train and prove / float32']:.1f}"
+
+
+def _millions(run: dict[str, Any], per_step: str) -> str:
+    return f"{run['parameters'][per_step] * run['parameters']['steps'] / 1e6:.2f} M"
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -75,33 +97,11 @@ def _runs_table(runs: Sequence[dict[str, Any]]) -> str:
     for run in runs:
         if "error" in run:
             text = escape(f"failed: {run['error']}")
-            rows.append(
-                [
-                    escape(run["name"]),
-                    f'<td class="bad wrap" colspan="{len(COLUMNS) - 1}">{text}</td>',
-                ]
-            )
-            continue
-        parameters, train, prove = run["parameters"], run["train"], run["prove"]
-        steps = parameters["steps"]
-        rows.append(
-            [
-                escape(run["name"]),
-                f"{parameters['weights']:,}",
-                _seconds(train["float_seconds"]),
-                _seconds(train["seconds"]),
-                _seconds(prove["seconds"]),
-                _seconds(run["verify"]["seconds"]),
-                _seconds(run["verify"]["process_seconds"]),
-                f"{run['ratios']['train and prove / float32']:.1f}",
-                f"{parameters['cells_per_step'] * steps / 1e6:.2f} M",
-                f"{parameters['lookups_per_step'] * steps / 1e6:.2f} M",
-                wording.size(prove["proof_bytes"]),
-                wording.size(prove["peak_rss_bytes"]),
-                wording.bits(run["soundness_bits"]),
-            ]
-        )
-    return _table([name for name, _ in COLUMNS], rows)
+            cell = f'<td class="bad wrap" colspan="{len(COLUMNS) - 1}">{text}</td>'
+            rows.append([escape(run["name"]), cell])
+        else:
+            rows.append([shown(run) for _, _, shown in COLUMNS])
+    return _table([name for name, _, _ in COLUMNS], rows)
 
 
 def _prediction_table(runs: Sequence[dict[str, Any]]) -> str:
@@ -125,36 +125,24 @@ def _prediction_table(runs: Sequence[dict[str, Any]]) -> str:
 
 def _stage_table(runs: Sequence[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(stage for run in runs for stage in run["prove"]["stages"]))
-    rows = []
-    for run in runs:
-        cells = [escape(run["name"])]
-        for name in names:
-            measured = run["prove"]["stages"].get(name)
-            expected = run["predicted"]["stages"].get(name, 0.0)
-            cells.append(
-                f"{_seconds(measured)} <small>({_seconds(expected)})</small>"
-                if measured is not None
-                else "-"
-            )
-        rows.append(cells)
+
+    def cell(run: dict[str, Any], name: str) -> str:
+        if name not in run["prove"]["stages"]:
+            return "-"
+        expected = _seconds(run["predicted"]["stages"].get(name, 0.0))
+        return f"{_seconds(run['prove']['stages'][name])} <small>({expected})</small>"
+
+    rows = [[escape(run["name"]), *(cell(run, name) for name in names)] for run in runs]
     return _table(["run", *names], rows)
 
 
 def _cuda_section(runs: Sequence[dict[str, Any]]) -> str:
     rows = []
-    for run in runs:
-        cuda = run.get("cuda")
-        if cuda:
-            rows.append(
-                [
-                    escape(run["name"]),
-                    escape(cuda["device"]),
-                    _seconds(cuda["train"]["seconds"]),
-                    _seconds(cuda["train"]["float_seconds"]),
-                    _seconds(cuda["prove"]["seconds"]),
-                    *(_seconds(cuda["prove"]["stages"].get(s)) for s in ("witness", "lookups")),
-                ]
-            )
+    for name, cuda in ((run["name"], run["cuda"]) for run in runs if run.get("cuda")):
+        train, prove = cuda["train"], cuda["prove"]
+        stages = [prove["stages"].get(stage) for stage in ("witness", "lookups")]
+        seconds = (train["seconds"], train["float_seconds"], prove["seconds"], *stages)
+        rows.append([escape(name), escape(cuda["device"]), *map(_seconds, seconds)])
     if not rows:
         return (
             "<p>No CUDA device was there; nothing was measured on one and nothing is claimed.</p>"
@@ -170,21 +158,24 @@ def _image(png: bytes, text: str) -> str:
 
 def _exponents(result: dict[str, Any]) -> str:
     lines = []
-    for curves in all_series(result).values():
-        for curve in curves:
-            exponent, _ = fitted_exponent(curve)
-            if exponent is not None:
-                lines.append(
-                    [
-                        escape(f"{curve.title}: {curve.label}"),
-                        escape(curve.axis),
-                        f"{curve.at[0]:,.0f} to {curve.at[-1]:,.0f}",
-                        f"{exponent:.2f}",
-                    ]
-                )
+    for curve in (curve for curves in all_series(result).values() for curve in curves):
+        exponent, _ = fitted_exponent(curve)
+        if exponent is not None:
+            name, at = escape(f"{curve.title}: {curve.label}"), curve.at
+            ends = f"{at[0]:,.0f} to {at[-1]:,.0f}"
+            lines.append([name, escape(curve.axis), ends, f"{exponent:.2f}"])
     if not lines:
         return ""
     return "<h3>Fitted exponents</h3>" + _table(("curve", "against", "range", "exponent"), lines)
+
+
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[tuple[str, Callable[[Any], str]]], columns: Sequence[Any]
+) -> str:
+    """One column for each of ``columns``; rows have a label, and say what a column shows."""
+    lines = [["", *heads], ["---"] * (1 + len(heads))]
+    lines += [[label, *(shown(column) for column in columns)] for label, shown in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -192,26 +183,21 @@ def markdown(result: dict[str, Any]) -> str:
     swept = {name for sweep in result["sweeps"] for name in sweep["runs"]}
     runs = [r for r in result["runs"] if "error" not in r and r["name"] not in swept]
     heads = [f"{r['parameters']['network'].split()[0]}, {r['parameters']['dataset']}" for r in runs]
-    rows = [["", *heads], ["---"] * (1 + len(runs))]
-    for label, shown in (
-        ("parameters", lambda r: f"{r['parameters']['weights']:,}"),
+    rows: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+        ("parameters", _parameters),
         ("steps x batch", lambda r: f"{r['setting']['steps']:,} x {r['setting']['batch']}"),
         ("accuracy, integers / float32", _accuracies),
         ("train, float32", lambda r: wording.span(r["train"]["float_seconds"])),
         ("train, exact integers", lambda r: wording.span(r["train"]["seconds"])),
         ("prove", lambda r: wording.span(r["prove"]["seconds"])),
-        (
-            "(train + prove) / float32",
-            lambda r: f"{r['ratios']['train and prove / float32']:.1f}",
-        ),
+        ("(train + prove) / float32", _ratio),
         ("prover's memory", lambda r: wording.size(r["prove"]["peak_rss_bytes"])),
         ("bundle", lambda r: wording.size(r["prove"]["proof_bytes"])),
         ("verify", lambda r: wording.span(r["verify"]["seconds"])),
         ("verify, as a process", lambda r: wording.span(r["verify"]["process_seconds"])),
         ("security, all terms proven", lambda r: f"{wording.bits(r['soundness_bits'])} bits"),
-    ):
-        rows.append([label, *(shown(run) for run in runs)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    )
+    return markdown_table(heads, rows, runs)
 
 
 def _accuracies(run: dict[str, Any]) -> str:
@@ -225,7 +211,7 @@ def html(result: dict[str, Any], images: dict[str, bytes]) -> str:
     good = [run for run in runs if "error" not in run]
     machine = result["machine"]
     commit = result["commit"] or "unknown"
-    legend = "".join(f"<dt>{escape(n)}</dt><dd>{escape(text)}</dd>" for n, text in COLUMNS)
+    legend = "".join(f"<dt>{escape(n)}</dt><dd>{escape(text)}</dd>" for n, text, _ in COLUMNS)
     pictures = "".join(
         f"<h3>{escape(caption)}</h3>{_image(png, caption)}" for caption, png in images.items()
     )

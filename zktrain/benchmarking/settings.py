@@ -11,8 +11,6 @@ from ..errors import InputError
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package dataset-fashion-mnist puts its files."""
-DATASETS = {"digits": (64, 10), "fashion": (784, 10)}
-"""Inputs and classes of the datasets that have a name."""
 AXES = ("width", "depth", "batch", "steps")
 RATE = 0.125
 RATE_UNITS = 1024
@@ -105,55 +103,42 @@ def parse_sweep(text: str, base: Setting) -> Sweep:
     return Sweep(axis.strip(), tuple(map(int, numbers)), base)
 
 
-def quick(base: Setting) -> Plan:
-    """About two minutes on two cores."""
-    return Plan((), (Sweep("width", (64, 128, 256, 512), base), Sweep("steps", (64, 256), base)))
-
-
-def smoke() -> Plan:
-    """Two runs of seconds, to see that everything works."""
-    base = Setting("digits", width=16, batch=8, steps=4)
-    return Plan((), (Sweep("width", (16, 32), base),))
-
-
-def readme() -> Plan:
-    """What the README shows; about a quarter of an hour on two cores."""
-    wide = Setting("fashion", depth=2, steps=64, records=4096)
-    return Plan(
-        (
-            Setting("digits", width=64, batch=32, steps=256),
-            Setting("fashion", width=128, steps=1024),
-            Setting("fashion", width=1024, depth=2, steps=256),
-        ),
-        (
-            Sweep("width", (512, 1024, 2048, 4096), replace(wide, steps=16)),
-            Sweep("width", (512, 1024, 2048, 4096), wide),
-        ),
-    )
-
-
-SUITES = ("quick", "smoke", "readme")
+_WIDE = Setting("fashion", depth=2, steps=64, records=4096)
+_SMALL = Setting("digits", width=16, batch=8, steps=4)
+_WIDTHS = (512, 1024, 2048, 4096)
 
 
 def suite(name: str, base: Setting) -> Plan:
     """A plan by name; raises :class:`InputError`."""
-    if name == "quick":
-        return quick(base)
-    if name == "smoke":
-        return smoke()
-    if name == "readme":
-        return readme()
-    raise InputError(f"there is no suite {name!r:.40}; choose {', '.join(SUITES)}")
+    plans = {
+        # about two minutes on two cores
+        "quick": Plan(
+            (), (Sweep("width", (64, 128, 256, 512), base), Sweep("steps", (64, 256), base))
+        ),
+        # two runs of seconds, to see that everything works
+        "smoke": Plan((), (Sweep("width", (16, 32), _SMALL),)),
+        # what the README shows; about a quarter of an hour on two cores
+        "readme": Plan(
+            (
+                Setting("digits", width=64, batch=32, steps=256),
+                Setting("fashion", width=128, steps=1024),
+                Setting("fashion", width=1024, depth=2, steps=256),
+            ),
+            (Sweep("width", _WIDTHS, replace(_WIDE, steps=16)), Sweep("width", _WIDTHS, _WIDE)),
+        ),
+    }
+    if name not in plans:
+        raise InputError(f"there is no suite {name!r:.40}; choose {', '.join(plans)}")
+    return plans[name]
 
 
 def chosen(name: str, sweeps: Sequence[str], given: Mapping[str, Any]) -> Plan:
     """What options ask for: sweeps around a setting, that setting alone, or a suite where nothing
     is given. Raises :class:`InputError`."""
     fields = {key: value for key, value in given.items() if value is not None}
-    bad = [key for key, value in fields.items() if isinstance(value, int) and value < 0]
-    zero = [key for key, value in fields.items() if type(value) is int and value == 0]
-    if bad or zero:
-        raise InputError(f"--{(bad + zero)[0]} must be a positive number")
+    for key, value in fields.items():
+        if type(value) is int and value <= 0:
+            raise InputError(f"--{key} must be a positive number")
     base = replace(Setting(), **fields)
     if sweeps:
         return Plan((), tuple(parse_sweep(text, base) for text in sweeps))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .._verify import verify
 from ..circuit.circuit import Circuit
 from ..cli import wording
 from ..cost.estimate import Estimate, estimate
-from ..errors import InputError, ZktrainError
+from ..errors import ZktrainError
 from ..memory import keep_freed_memory
 from ..profile import Node, Recorder
 from ..protocol.bundle import statement_of
@@ -31,6 +31,7 @@ from ..protocol.statement import Statement
 from ..training import trainer
 from ..training.run import Run
 from . import inputs
+from .processes import command
 from .settings import Setting
 
 VERIFICATIONS = TRAININGS = 3
@@ -76,28 +77,25 @@ def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, An
         proved = prove(run, device=device, progress=report)
     statement = statement_of(proved.path)
     report("verify", 0, 1)
-    seconds: list[float] = []
-    bits = 0.0
-    while len(seconds) < VERIFICATIONS and sum(seconds) < REPEATED_BELOW:
-        verdict = verify(trained.weights, proof=proved.path, dataset=public)
-        seconds.append(verdict.seconds)
-        bits = verdict.security_bits
-    process = _verify_as_process(trained.weights, proved.path, public)
+    check = partial(verify, trained.weights, proof=proved.path, dataset=public)
+    seconds = _repeated(lambda: check().seconds)
+    words = (trained.weights, "--proof", proved.path, "--dataset", public)
+    process = _repeated(lambda: command("verify", *words).seconds)
     predicted = estimate(statement, certified=True)
     return {
         "name": setting.name,
         "setting": setting.to_json(),
         "parameters": _parameters(statement, Path(setting.dataset).name),
-        "soundness_bits": bits,
+        "soundness_bits": statement.union_bits,
         "zero_knowledge": proved.zero_knowledge,
         "load_average": round(os.getloadavg()[0], 2),
         "commit_dataset": {"seconds": committed},
         "train": _trained(trained),
         "prove": _proved(proved, recorder.root),
-        "verify": {"seconds": min(seconds), "process_seconds": process},
+        "verify": {"seconds": seconds, "process_seconds": process},
         "predicted": predicted.to_json(),
-        "ratios": ratios(trained, proved, min(seconds)),
-        "deviation": deviation(predicted, proved, recorder.root, min(seconds)),
+        "ratios": ratios(trained, proved, seconds),
+        "deviation": deviation(predicted, proved, recorder.root, seconds),
     }
 
 
@@ -120,24 +118,15 @@ def _fastest(trained: TrainedRun, device: str) -> TrainedRun:
 def _commit(data: str, public: Path, *, hiding: bool) -> float:
     """Seconds of committing, in a process of its own: its memory must not count for the prover."""
     report("commit dataset", 0, 1)
-    command = [sys.executable, "-m", "zktrain", "commit", data, "--out", str(public), "--json"]
-    command += [] if hiding else ["--public"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
-    if done.returncode != 0:
-        message = found.get("error", {}).get("message", done.stderr.strip())
-        raise InputError(f"the dataset could not be committed: {message}")
-    return float(found["seconds"])
+    clear = () if hiding else ("--public",)
+    return float(command("commit", data, "--out", public, *clear).printed["seconds"])
 
 
-def _verify_as_process(weights: Path, proof: Path, dataset: Path) -> float:
-    command = [sys.executable, "-m", "zktrain", "verify", str(weights)]
-    command += ["--proof", str(proof), "--dataset", str(dataset), "--json"]
-    seconds: list[float] = []
+def _repeated(once: Callable[[], float]) -> float:
+    """The fastest of several times, of what is short enough to be repeated."""
+    seconds = [once()]
     while len(seconds) < VERIFICATIONS and sum(seconds) < REPEATED_BELOW:
-        started = time.perf_counter()
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(once())
     return min(seconds)
 
 

@@ -15,6 +15,7 @@ from ..losses import LOSSES
 from ..operations.base import StepGraph
 from ..operations.fixed_point import FixedPoint
 from ..optimizers import Optimizer
+from ..optimizers.schedule import Schedule
 from . import bounds, canonical
 from .build import build_step
 from .initialisation import Initialisation
@@ -108,8 +109,16 @@ class Circuit:
     @property
     def effective_learning_rate(self) -> list[tuple[int, float]]:
         """The schedule ``[(first_step, rate), ...]`` that is really used."""
+        return self._rates(self.optimizer.multipliers)
+
+    @property
+    def layer_rates(self) -> dict[str, list[tuple[int, float]]]:
+        """The same of layers that have rates of their own."""
+        return {name: self._rates(schedule) for name, schedule in self.optimizer.own}
+
+    def _rates(self, multipliers: Schedule) -> list[tuple[int, float]]:
         unit = self.optimizer.unit(self.batch_size)
-        return [(first, float(unit * times)) for first, times in self.optimizer.multipliers]
+        return [(first, float(unit * times)) for first, times in multipliers]
 
     @property
     def no_wrap_bound_bits(self) -> int:

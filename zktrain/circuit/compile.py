@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..errors import InputError, RecipeError
 from ..layers import AnyLayer
 from ..layers.network import affine_layers
 from ..optimizers import Optimizer
+from ..recipe_values import unknown
 from .bounds import FILE_WEIGHT_MAX
 from .canonical import MAX_BYTES, violation
 from .circuit import Circuit, parameter_shapes
@@ -58,10 +58,10 @@ def compile_recipe(path: str | Path) -> Compiled:
     fixed_point = recipe.optimizer.fixed_point
     network = read_network(recipe.model)
     layers, floats = network.layers, network.weights
-    optimizer = recipe.optimizer.quantised(recipe.learning_rate, recipe.batch_size)
-
     constant = _constant_layers(recipe, network)
     frozen = _frozen(recipe, layers, constant)
+    moving = tuple(layer.name for layer in affine_layers(layers) if layer.name not in frozen)
+    optimizer = recipe.optimizer.quantised(recipe.learning_rate, recipe.batch_size, moving)
     changes, warnings = _changes(recipe, network, constant, optimizer)
 
     def circuit(initialisation: Initialisation) -> Circuit:
@@ -195,15 +195,21 @@ def _changes(
         for name in constant
     ]
     unit = optimizer.unit(recipe.batch_size)
-    for (first, asked), (_, times) in zip(recipe.learning_rate, optimizer.multipliers, strict=True):
+    own = dict(recipe.optimizer.own)
+    schedules = [("", recipe.learning_rate, optimizer.multipliers)]
+    schedules += [(f" of layer {name!r:.80}", own[name], found) for name, found in optimizer.own]
+    for whose, first, asked, times in (
+        (whose, *wanted, times)
+        for whose, rates, found in schedules
+        for wanted, (_, times) in zip(rates, found, strict=True)
+    ):
         rate = times * unit
         off = abs(rate / Fraction(asked) - 1)
         if off <= _EXACT:
             continue
         text = (
-            f"the learning rate from step {first:,} on is {float(rate):g} instead of {asked:g}, "
-            f"{float(off):.1%} off: rates are whole multiples of "
-            f"{float(unit):g}"
+            f"the learning rate{whose} from step {first:,} on is {float(rate):g} instead of "
+            f"{asked:g}, {float(off):.1%} off: rates are whole multiples of {float(unit):g}"
         )
         (warnings if off > _NOTABLE else changes).append(text)
     return (*warnings, *changes), tuple(warnings)
@@ -216,11 +222,7 @@ def _frozen(
     names = [layer.name for layer in affine_layers(layers)]
     for name in recipe.frozen:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            raise RecipeError(
-                f"training.frozen names {name!r}, which is no layer with parameters; "
-                + (f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}")
-            )
+            raise unknown("training.frozen", name, "layer with parameters", names)
     return tuple(name for name in names if name in recipe.frozen or name in constant)
 
 

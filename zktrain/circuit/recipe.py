@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ from .. import optimizers
 from ..errors import RecipeError
 from ..files import read_bytes
 from ..losses import LOSSES
-from ..optimizers import Asked
-from ..optimizers.schedule import MAX_SCHEDULE, MAX_STEPS, Rates
-from ..recipe_values import bad, boolean, choice, is_integer, required, shown, whole
+from ..optimizers import Asked, schedule
+from ..optimizers.schedule import MAX_STEPS, Rates
+from ..recipe_values import bad, boolean, choice, required, shown, whole
 from .canonical import MAX_BATCH, MAX_BYTES, text_violation
 
 OPTIMIZERS = ("sgd",)
@@ -108,7 +107,9 @@ def parse_recipe(document: dict[str, Any], path: Path) -> Recipe:
         model=path.parent / _text(model, "model", "onnx"),
         loss=choice(training, "training", "loss", tuple(LOSSES)),
         optimizer=_optimizer(training, steps),
-        learning_rate=_schedule(required(training, "training", "learning_rate"), steps),
+        learning_rate=schedule.from_recipe(
+            required(training, "training", "learning_rate"), "training", "learning_rate", steps
+        ),
         batch_size=whole(training, "training", "batch_size", 1, MAX_BATCH),
         steps=steps,
         order_seed=_text(training, "training", "order_seed"),
@@ -142,39 +143,6 @@ def _proof(section: dict[str, Any]) -> ProofOptions:
         bits,
         boolean(section, "proof", "zero_knowledge", default.zero_knowledge),
     )
-
-
-def _schedule(value: Any, steps: int) -> Rates:
-    """A rate, or ``[[first_step, rate], ...]`` with first steps from 0 on, strictly increasing."""
-    name = ("training", "learning_rate")
-    if not isinstance(value, list):
-        return ((0, _rate(value, value)),)
-    if not 1 <= len(value) <= MAX_SCHEDULE:
-        raise bad(*name, f"{len(value)} entries", f"must have 1 to {MAX_SCHEDULE} entries")
-    entries: list[tuple[int, float]] = []
-    for entry in value:
-        if not isinstance(entry, list) or len(entry) != 2 or not is_integer(entry[0]):
-            raise bad(*name, entry, "must be a rate or a list of [first_step, rate]")
-        first, rate = entry[0], _rate(entry[1], entry)
-        if not entries and first != 0:
-            raise bad(*name, entry, "must begin at step 0: add [0, rate] in front")
-        if entries and first <= entries[-1][0]:
-            raise bad(*name, entry, "must have increasing first steps: sort the entries")
-        if first >= steps:
-            remedy = f"is never reached in {steps} steps: remove the entry or raise training.steps"
-            raise bad(*name, entry, remedy)
-        entries.append((first, rate))
-    return tuple(entries)
-
-
-def _rate(value: Any, shown: Any) -> float:
-    number = isinstance(value, float) or is_integer(value)
-    try:
-        if number and math.isfinite(value) and value > 0:
-            return float(value)
-    except OverflowError:
-        pass
-    raise bad("training", "learning_rate", shown, "must be a positive number, such as 0.125")
 
 
 def _known(table: dict[str, Any], known: tuple[str, ...], what: str) -> None:

@@ -54,11 +54,10 @@ def rows(root: Node, work: Iterable[Work]) -> Row:
     """The profile with counts by place. A node whose parts have no budget has none of its own, so
     that a distance never compares more time than was budgeted; what is unbudgeted counts beside
     budgeted parts, as it should cost nothing."""
+    from ..cost.parts import by_place
     from ..machine import thread_count
 
-    counted: dict[tuple[str, ...], list[Work]] = {}
-    for part in work:
-        counted.setdefault(part.place, []).append(part)
+    counted = by_place(work)
     whole = root.seconds or 1.0
 
     def build(node: Node, place: tuple[str, ...]) -> Row:

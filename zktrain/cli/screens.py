@@ -130,7 +130,7 @@ def compiled_fields(result: CompiledRecipe) -> dict[str, Any]:
     circuit = result.circuit
     names = ("parameters", "cells_per_step", "lookups_per_step", "effective_learning_rate")
     return {
-        **{name: getattr(circuit, name) for name in (*names, "no_wrap_bound_bits")},
+        **{name: getattr(circuit, name) for name in (*names, "layer_rates", "no_wrap_bound_bits")},
         **circuit.optimizer.fields(),
         **result_fields(result, left_out=("circuit",), circuit_id=result.circuit_id),
     }

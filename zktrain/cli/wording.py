@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..losses import LOSSES
 from ..protocol.bundle import task_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .._verify import Verdict
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
-    from ..ezkl.statement import EzklStatement
     from ..protocol.statement import Statement
 
 PLAIN_INTEGER_BITS = 63
@@ -67,8 +66,14 @@ def network(circuit: Circuit) -> str:
 
 def learning_rate(circuit: Circuit) -> str:
     """The schedule really used; the middle of a long one is left out."""
+    own = [f"{name}: {_rates(circuit, rates)}" for name, rates in circuit.layer_rates.items()]
+    default = _rates(circuit, circuit.effective_learning_rate)
+    return "; ".join([default, stated.shortened(own)] if own else [default])
+
+
+def _rates(circuit: Circuit, rates: list[tuple[int, float]]) -> str:
     words = circuit.optimizer.rate_words
-    shown = [(first, words(rate)) for first, rate in circuit.effective_learning_rate]
+    shown = [(first, words(rate)) for first, rate in rates]
     if len(shown) == 1:
         return shown[0][1]
     return stated.shortened([f"{rate} from step {first:,}" for first, rate in shown])
@@ -199,7 +204,25 @@ def not_proven(statement: Statement, *, zero_knowledge: bool) -> list[str]:
     return out
 
 
-def common_fields(statement: Statement | EzklStatement) -> dict[str, Any]:
+class _Digests(Protocol):
+    """Of the weights before and after a training."""
+
+    @property
+    def initial(self) -> str: ...
+    @property
+    def final(self) -> str: ...
+
+
+class _Stated(Protocol):
+    """By either backend."""
+
+    @property
+    def dataset(self) -> DatasetHeader: ...
+    @property
+    def circuit(self) -> Circuit: ...
+
+
+def common_fields(statement: _Stated) -> dict[str, Any]:
     """What JSON objects of all statements have."""
     header, circuit = statement.dataset, statement.circuit
     sizes = {name: getattr(header, name) for name in ("records", "features", "classes")}
@@ -213,16 +236,15 @@ def common_fields(statement: Statement | EzklStatement) -> dict[str, Any]:
     }
 
 
-def run_fields(
-    statement: Statement | EzklStatement, task: Training | EzklStatement
-) -> dict[str, Any]:
-    """What JSON objects of statements about training have; ``task`` has the digests of weights."""
+def run_fields(statement: _Stated, task: _Digests) -> dict[str, Any]:
+    """What JSON objects of statements about training have."""
     circuit = statement.circuit
     return {
         **common_fields(statement),
         **{name: getattr(circuit, name) for name in ("loss", "batch_size", "steps", "order_seed")},
         "optimizer": "sgd",
         "learning_rate": circuit.effective_learning_rate,
+        "layer_rates": circuit.layer_rates,
         "last_batch": "drop" if circuit.drop_last else "wrap",
         "initialisation": asdict(circuit.initialisation),
         "initial_weights_digest": task.initial,

@@ -13,10 +13,8 @@ from . import calibration as calibrations
 from . import memory, sizes
 from .calibration import Calibration
 from .counts import prover_work, verifier_work
-from .layers import LayerCost, layer_costs
+from .layers import LayerCost, layer_costs, stage_seconds
 from .parts import Work
-
-NO_DIGEST = "00" * 32
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,19 @@ class Estimate:
         return prover_work(self.statement, certified=self.certified)
 
     @cached_property
+    def timed(self) -> list[tuple[Work, float]]:
+        """All work with its seconds."""
+        return [(work, self.calibration.time(work)) for work in self.work]
+
+    @cached_property
     def stages(self) -> dict[str, float]:
         """Seconds by stage of ``prove``."""
-        out: dict[str, float] = {}
-        for work in self.work:
-            out[work.place[0]] = out.get(work.place[0], 0.0) + self.calibration.time(work)
-        return out
+        return stage_seconds(self.timed)
 
     @cached_property
     def layers(self) -> list[LayerCost]:
         """What each layer costs; see ``cost.layers``."""
-        timed = [(work, self.calibration.time(work)) for work in self.work]
-        return layer_costs(self.statement, timed)
+        return layer_costs(self.statement, self.timed)
 
     @property
     def seconds(self) -> float:

@@ -48,7 +48,7 @@ def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[L
     for entry in entries_of(graph, Shape(1, circuit.batch_size)):
         _add(lookups, tensors[entry.columns[0]].layer or LOSS, 1 << entry.log_size)
     relations = _relations(statement, graph, timed)
-    common = _stages(timed)
+    common = stage_seconds(timed)
     products: dict[Owner, float] = dict(enumerate(layer_products(circuit), 1))
     out = []
     for name in (*range(1, len(circuit.layers) + 1), LOSS, DATA):
@@ -103,7 +103,8 @@ def _relations(
     return out
 
 
-def _stages(timed: list[tuple[Work, float]]) -> dict[str, float]:
+def stage_seconds(timed: list[tuple[Work, float]]) -> dict[str, float]:
+    """Seconds by stage of ``prove``."""
     out: dict[str, float] = {}
     for work, seconds in timed:
         out[work.place[0]] = out.get(work.place[0], 0.0) + seconds

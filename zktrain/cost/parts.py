@@ -7,7 +7,7 @@ and a budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..arguments import lookup
@@ -54,6 +54,14 @@ class Work:
         if self.listed is not None:
             return self.listed
         return self.multiplications * MULTIPLY_NS * NS if self.multiplications else None
+
+
+def by_place(work: Iterable[Work]) -> dict[tuple[str, ...], list[Work]]:
+    """Parts of all segments under the place of their span."""
+    out: dict[tuple[str, ...], list[Work]] = {}
+    for part in work:
+        out.setdefault(part.place, []).append(part)
+    return out
 
 
 def commitment(place: tuple[str, ...], packing: Packing) -> Iterator[Work]:

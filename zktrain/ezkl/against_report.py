@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..benchmarking.report import markdown_table
 from ..cli import wording
 
 
@@ -19,45 +20,45 @@ def markdown(result: dict[str, Any]) -> str:
         (entry, backend) for entry in result["recipes"].values() for backend in ("native", "ezkl")
     ]
     heads = [f"{entry['network'].split()[0]}, {backend}" for entry, backend in columns]
-    rows = [["", *heads], ["---"] * (1 + len(heads))]
+    sized = wording.size
 
-    def row(label: str, shown: Any) -> None:
-        rows.append([label, *(shown(entry, entry[backend], backend) for entry, backend in columns)])
+    def part(key: str, name: str, shown: Any) -> Any:
+        """How a column shows one figure of one step, or of 1,024."""
+        return lambda column: _cell(column[0][column[1]][key], name, shown)
 
-    row("set-up", lambda _, b, n: "none" if n == "native" else _time(b["one"]["setup_seconds"]))
-    row(
-        "proving key / verifying key",
-        lambda _, b, n: (
-            "none"
-            if n == "native"
-            else f"{wording.size(b['one']['proving_key_bytes'])} / "
-            f"{wording.size(b['one']['verifying_key_bytes'])}"
+    def setup(column: Any, shown: Any) -> str:
+        entry, backend = column
+        return "none" if backend == "native" else str(shown(entry[backend]["one"]))
+
+    def memory(column: Any) -> str:
+        entry, backend = column
+        return " / ".join(sized(entry[backend][key]["peak_bytes"]) for key in ("one", "many"))
+
+    def trained(column: Any) -> str:
+        times = column[0]["training"]
+        return f"{_time(times['float_seconds'])} / {_time(times['integer_seconds'])}"
+
+    def again(column: Any) -> str:
+        ratios = column[0]["verify_against_retraining"][column[1]]
+        return " / ".join(_ratio(ratios[base]) for base in ("float32", "integers"))
+
+    rows = [
+        ("set-up", lambda c: setup(c, lambda b: _time(b["setup_seconds"]))),
+        (
+            "proving key / verifying key",
+            lambda c: setup(
+                c, lambda b: f"{sized(b['proving_key_bytes'])} / {sized(b['verifying_key_bytes'])}"
+            ),
         ),
-    )
-    row(
-        "prover's memory, one step / 1,024 steps",
-        lambda _, b, n: " / ".join(wording.size(b[key]["peak_bytes"]) for key in ("one", "many")),
-    )
+        ("prover's memory, one step / 1,024 steps", memory),
+    ]
     for label, key in (("one step", "one"), ("1,024 steps", "many")):
-        row(f"{label}: prove", lambda _, b, n, key=key: _cell(b[key], "prove_seconds", _time))
-        row(
-            f"{label}: proof",
-            lambda _, b, n, key=key: _cell(b[key], "proof_bytes", wording.size),
-        )
-        row(f"{label}: verify", lambda _, b, n, key=key: _cell(b[key], "verify_seconds", _time))
-    row(
-        "1,024 steps: train, float32 / integers",
-        lambda e, b, n: (
-            f"{_time(e['training']['float_seconds'])} / {_time(e['training']['integer_seconds'])}"
-        ),
-    )
-    row(
-        "verify / train again, float32 / integers",
-        lambda e, b, n: " / ".join(
-            _ratio(e["verify_against_retraining"][n][base]) for base in ("float32", "integers")
-        ),
-    )
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+        rows.append((f"{label}: prove", part(key, "prove_seconds", _time)))
+        rows.append((f"{label}: proof", part(key, "proof_bytes", sized)))
+        rows.append((f"{label}: verify", part(key, "verify_seconds", _time)))
+    rows.append(("1,024 steps: train, float32 / integers", trained))
+    rows.append(("verify / train again, float32 / integers", again))
+    return markdown_table(heads, rows, columns)
 
 
 def _ratio(value: float) -> str:
@@ -71,10 +72,8 @@ def _cell(part: dict[str, Any], key: str, shown: Any) -> str:
 def figure(result: dict[str, Any]) -> Any:
     """Seconds of 1,024 steps, one panel per recipe: trainings, proofs and verifications."""
     import matplotlib.pyplot as plt
-    import numpy as np
-    from matplotlib.ticker import NullLocator
 
-    from ..benchmarking.figures import FLOAT, GRID, INTEGER, MUTED, PROVE, VERIFY, machine_line
+    from ..benchmarking.figures import FLOAT, INTEGER, MUTED, PROVE, VERIFY, machine_line, time_bars
 
     entries = list(result["recipes"].values())
     drawn, panels = plt.subplots(
@@ -90,26 +89,14 @@ def figure(result: dict[str, Any]) -> Any:
             ("verify, native", ours["verify_seconds"], VERIFY, False),
             ("verify, ezkl", theirs["verify_seconds"], VERIFY, True),
         ]
-        places = np.arange(len(bars))[::-1]
-        for place, (_, value, color, computed) in zip(places, bars, strict=True):
-            axes.barh(
-                place, value, color=color, height=0.6, alpha=0.55 if computed else 1.0,
-                hatch="//" if computed else None, edgecolor="white",
-            )  # fmt: skip
-            axes.annotate(
-                _time(value), (value, place), (5, 0), textcoords="offset points", va="center",
-                fontweight="bold",
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_locator(NullLocator())
-        values = [bar[1] for bar in bars]
-        axes.set_xlim(10 ** np.floor(np.log10(min(values) * 0.6)), max(values) * 60)
-        axes.set_yticks(places, [bar[0] for bar in bars])
-        axes.tick_params(axis="y", length=0)
+        names, values, colors, computed = zip(*bars, strict=True)
+        texts = [_time(value) for value in values]
+        shown = time_bars(axes, names, values, texts, color=colors, height=0.6, edgecolor="white")
+        for bar, part in zip(shown, computed, strict=True):
+            bar.set(alpha=0.55 if part else 1.0, hatch="//" if part else None)
+        axes.set_xlim(right=max(values) * 60)
         axes.set_title(f"{entry['network'].split()[0]}, batches of {entry['batch_size']}")
         axes.set_xlabel("seconds for 1,024 steps, log scale")
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
     drawn.text(
         0.01, 0.012,
         f"{machine_line(entries[0]['machine'])}  ·  hatched: that of one step, 1,024 times",

@@ -7,13 +7,23 @@ One sumcheck for each claim (``operations.matrix``). Error ``3 (n + log K) / |E|
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..arguments.tensors import log_units
 from ..transcript.channel import VerifierChannel
 from . import matrix
+from .accumulate import Accumulate
+from .affine_transposed import AffineTransposed
 from .base import Context
+from .extent import Extent
+from .fixed import Fixed
+from .maps import transposed
 from .reach import Bounds, Reaches, whole
+from .unit_map import UnitMap
+
+if TYPE_CHECKING:
+    from .reverse import Error, Reverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,32 @@ class Affine:
         if self.bias is not None:
             most += bounds.known[self.bias].size << self.bias_shift
         return {self.output: whole(bounds.tensors[self.output], -most, most)}
+
+    def reverse(self, back: Reverse, error: Error) -> None:
+        """The update, and the transposed product. That of windows, which would have an error for
+        every tap, is the product of the windows of the error."""
+        build = back.build
+        output, source = build.tensors[self.output], build.tensors[self.source]
+        error = back.settled(error, output, f"{self.output}.error")
+        build.operations.append(
+            Fixed(self.weight, self.bias)
+            if self.weight in back.frozen
+            else Accumulate(self.weight, self.bias, self.source, error.name, self.bias_shift)
+        )
+        if self.source not in back.needed:
+            return
+        seen, towards = error.name, source
+        window = build.definitions.get(self.source)
+        if isinstance(window, UnitMap) and source.taps:
+            towards = build.tensors[window.source]
+            arrives = Extent(towards.grid, output.width)
+            build.layer, name = source.layer, back.name(source, error)
+            seen = build.mapped(name, arrives, seen, transposed(window.map), source.taps)
+        excess = output.fraction - source.fraction
+        passed = replace(error, excess=excess)
+        result = back.like(towards, back.name(towards, passed), error, excess)
+        build.define(AffineTransposed(result, seen, self.weight))
+        back.give(towards.name, replace(passed, name=result))
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         shape, source, output = context.shape, *map(context.tensor, (self.source, self.output))

@@ -7,12 +7,16 @@ for each claim (``operations.matrix``). Error ``3 (n + log K) / |E|``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..arguments.tensors import log_units, log_width
 from ..transcript.channel import VerifierChannel
 from . import matrix
 from .base import Context
 from .reach import Bounds, Reaches, whole
+
+if TYPE_CHECKING:
+    from .reverse import Error, Reverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,10 @@ class AffineTransposed:
         source, weight = (bounds.known[name] for name in self.inputs())
         most = source.cells * source.size * weight.size
         return {self.output: whole(bounds.tensors[self.output], -most, most)}
+
+    def reverse(self, back: Reverse, error: Error) -> None:
+        """None is in a forward pass. ``TypeError``."""
+        raise TypeError("a forward pass has no transposed products")
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         source, output = map(context.tensor, (self.source, self.output))

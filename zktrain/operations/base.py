@@ -6,9 +6,9 @@ To a matrix product the places of the grid are samples, the taps are units.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from ..field.extension import Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .reach import Bounds, Reaches
+
+if TYPE_CHECKING:
+    from .reverse import Error, Reverse
 
 
 class Operation(Protocol):
@@ -41,6 +44,29 @@ class Operation(Protocol):
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         """Reduce all claims on the outputs to claims on the inputs."""
+        ...
+
+
+@runtime_checkable
+class Defining(Operation, Protocol):
+    """An operation that gives the values of a tensor."""
+
+    @property
+    def output(self) -> str:
+        """The tensor."""
+        ...
+
+    def reverse(self, back: Reverse, error: Error) -> None:
+        """Give its inputs that need one their errors, from that of its output."""
+        ...
+
+
+@runtime_checkable
+class Applied(Protocol):
+    """An operation that is the same on arrays and on torch's tensors."""
+
+    def apply(self, tensors: Mapping[str, Tensor], value: Callable[[str], Any]) -> Any:
+        """Cells of the output, from those of the inputs: ``(..., *axes)``, without padding."""
         ...
 
 

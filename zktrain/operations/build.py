@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from ..arguments.hints import Floor, Hint, Sign
 from ..arguments.tensors import Tensor
-from .affine import Affine
-from .affine_transposed import AffineTransposed
-from .base import Operation, StepGraph
+from .base import Defining, Operation, StepGraph
 from .extent import Extent
 from .fixed_point import FixedPoint
 from .linear import Linear
@@ -22,9 +20,6 @@ MEAN_BITS = 16
 """What a rescale by a factor, as that of a mean, divides by."""
 INT16 = (-(1 << 15), (1 << 15) - 1)
 _UINT16 = (0, (1 << 16) - 1)
-
-Defining = Linear | Product | UnitMap | Affine | AffineTransposed
-"""Operations that give the values of a tensor."""
 
 
 class Build:

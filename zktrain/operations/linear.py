@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TYPE_CHECKING
 
 from ..arguments.claims import Check, judge
 from ..arguments.tensors import Shape, Tensor, coordinates, log_width, real
@@ -22,6 +23,9 @@ from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .base import Context, StepGraph
 from .reach import Bounds, Reach, Reaches, whole
+
+if TYPE_CHECKING:
+    from .reverse import Error, Reverse
 
 Exchange = Callable[[str, Sequence[tuple[str, Point]]], Sequence[Scalar]]
 """Values of tensors at points: the prover evaluates and sends them, the verifier receives them."""
@@ -99,6 +103,19 @@ class Linear:
             ends = (coefficient * known[other].low, coefficient * known[other].high)
             low, high = low - max(ends), high - min(ends)
         return whole(own, low, high)
+
+    def reverse(self, back: Reverse, error: Error) -> None:
+        """Every term times its coefficient; sums are broadcast and broadcasts summed."""
+        output = back.build.tensors[self.output]
+        for coefficient, name in self.terms:
+            if name not in back.needed:
+                continue
+            term, given = back.build.tensors[name], error
+            if term.axes != output.axes:
+                result = back.like(term, back.name(term, error), error)
+                back.build.define(Linear(result, ((1, error.name),)))
+                given = replace(error, name=result)
+            back.give(name, given.scaled(coefficient, output.fraction - term.fraction))
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         def receive(label: str, wanted: Sequence[tuple[str, Point]]) -> Sequence[Scalar]:

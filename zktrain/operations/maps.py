@@ -6,7 +6,7 @@ leaves the others as they are; how it is proved is ``operations.unit_map``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,3 +67,15 @@ class Before:
 
 
 Map = Window | Reorder | Before
+
+
+def transposed(map_: Map) -> Map:
+    """The map that errors go back by. ``TypeError`` for one of which nothing trained is the
+    source."""
+    match map_:
+        case Window():
+            return replace(map_, transposed=not map_.transposed)
+        case Reorder():
+            return map_
+        case Before():
+            raise TypeError("no error goes back through what comes before")

@@ -6,9 +6,12 @@ n) / |E|``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..arguments import sumcheck
+from ..arguments.tensors import Tensor
 from ..errors import SumcheckMismatch
 from ..field import multilinear as ml
 from ..field.extension import ZERO
@@ -16,6 +19,9 @@ from ..field.forms import combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
 from .reach import Bounds, Reach, Reaches
+
+if TYPE_CHECKING:
+    from .reverse import Error, Reverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,16 @@ class Product:
         corners = [a * b for a in (left.low, left.high) for b in (right.low, right.high)]
         units, taps = min(left.units, right.units), min(left.taps, right.taps)
         return {self.output: Reach(min(corners), max(corners), units, taps)}
+
+    def apply(self, tensors: Mapping[str, Tensor], value: Callable[[str], Any]) -> Any:
+        """Cell by cell."""
+        return value(self.left) * value(self.right)
+
+    def reverse(self, back: Reverse, error: Error) -> None:
+        """``e_left = right e``, ``e_right = left e``."""
+        for side, other in ((self.left, self.right), (self.right, self.left)):
+            if side in back.needed:
+                back.multiplied(side, self.output, other, error)
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         claims = context.ledger.of(self.output)

@@ -20,16 +20,13 @@ from typing import assert_never
 
 from ..arguments.hints import Column, FirstLargest, Floor, Hint, Normaliser, Sign
 from ..arguments.tensors import Tensor
-from .accumulate import Accumulate
 from .affine import Affine
-from .affine_transposed import AffineTransposed
+from .base import Defining
 from .build import MEAN_BITS, Build
 from .extent import Extent
 from .fixed import Fixed
 from .linear import Linear
-from .maps import Before, Map, Reorder, Window
 from .product import Product
-from .unit_map import UnitMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +55,11 @@ class Reverse:
     """
 
     def __init__(self, build: Build, readers: Mapping[str, int], frozen: Collection[str]) -> None:
-        self._build = build
+        self.build = build
         self._readers = readers
-        self._frozen = frozen
+        self.frozen = frozen
         self._forward = list(build.tensors.values())
-        self._needed: set[str] = set()
+        self.needed: set[str] = set()
         for tensor in self._forward:
             self._need(tensor)
         self._arrived: dict[str, list[Error]] = {}
@@ -71,10 +68,10 @@ class Reverse:
 
     def _need(self, tensor: Tensor) -> None:
         """Errors go to every tensor below which something is trained."""
-        op = self._build.definitions.get(tensor.name)
-        trains = isinstance(op, Affine) and op.weight not in self._frozen
-        if trains or any(name in self._needed for name in _sources(op, tensor.hint)):
-            self._needed.add(tensor.name)
+        op = self.build.definitions.get(tensor.name)
+        trains = isinstance(op, Affine) and op.weight not in self.frozen
+        if trains or any(name in self.needed for name in _sources(op, tensor.hint)):
+            self.needed.add(tensor.name)
 
     def run(self, logits: str, error: str) -> None:
         """All operations from the error of the logits to the updates. ``ValueError`` where
@@ -84,102 +81,36 @@ class Reverse:
             if tensor.layer != self._layer:
                 self._leave()
                 self._layer = tensor.layer
-            op = self._build.definitions.get(tensor.name)
+            op = self.build.definitions.get(tensor.name)
             found = self._arrived.pop(tensor.name, [])
-            if isinstance(op, Affine) and tensor.name not in self._needed:
-                self._build.operations.append(Fixed(op.weight, op.bias))
-            elif tensor.name in self._needed and found:
-                self._pass(tensor, self._sum(tensor, found))
+            if isinstance(op, Affine) and tensor.name not in self.needed:
+                self.build.operations.append(Fixed(op.weight, op.bias))
+            elif tensor.name in self.needed and found:
+                total = self._sum(tensor, found)
+                if op is not None:
+                    op.reverse(self, total)
+                elif tensor.hint is not None:
+                    self._hinted(tensor, tensor.hint, total)
             elif isinstance(op, Affine):
                 raise ValueError(f"no error arrives at {tensor.name!r}, which is trained or above")
         self._leave()
 
-    def _pass(self, tensor: Tensor, error: Error) -> None:
-        op, hint = self._build.definitions.get(tensor.name), tensor.hint
-        match op:
-            case Product():
-                self._product(op, error)
-            case Linear():
-                self._linear(op, error)
-            case UnitMap():
-                self._unit_map(op, error)
-            case Affine():
-                self._affine(op, error)
-            case AffineTransposed():
-                raise TypeError("a forward pass has no transposed products")
-            case None:
-                if hint is not None:
-                    self._hinted(tensor, hint, error)
-            case _:
-                assert_never(op)
-
-    def _product(self, op: Product, error: Error) -> None:
-        """``e_left = right e``, ``e_right = left e``."""
-        for side, other in ((op.left, op.right), (op.right, op.left)):
-            if side in self._needed:
-                self._multiplied(side, op.output, other, error)
-
-    def _multiplied(self, towards: str, output: str, by: str, error: Error) -> None:
-        own, factor = self._build.tensors[towards], self._build.tensors[by]
-        name = self._build.error_names.get(towards if self._inside(own) else output)
-        result = self._like(own, name or self._name(own, error), error, factor.fraction)
-        self._build.define(Product(result, by, error.name))
-        self._give(towards, replace(error, name=result).scaled(1, factor.fraction))
-
-    def _linear(self, op: Linear, error: Error) -> None:
-        """Every term times its coefficient; sums are broadcast and broadcasts summed."""
-        output = self._build.tensors[op.output]
-        for coefficient, name in op.terms:
-            if name not in self._needed:
-                continue
-            term, given = self._build.tensors[name], error
-            if term.axes != output.axes:
-                result = self._like(term, self._name(term, error), error)
-                self._build.define(Linear(result, ((1, error.name),)))
-                given = replace(error, name=result)
-            self._give(name, given.scaled(coefficient, output.fraction - term.fraction))
-
-    def _unit_map(self, op: UnitMap, error: Error) -> None:
-        """The transposed map."""
-        source = self._build.tensors[op.source]
-        result = self._like(source, self._name(source, error), error)
-        self._build.define(UnitMap(result, error.name, transposed(op.map)))
-        self._give(op.source, replace(error, name=result))
-
-    def _affine(self, op: Affine, error: Error) -> None:
-        """The update, and the transposed product. That of windows, which would have an error for
-        every tap, is the product of the windows of the error."""
-        output, source = self._build.tensors[op.output], self._build.tensors[op.source]
-        error = self._settled(error, output, f"{op.output}.error")
-        self._build.operations.append(
-            Fixed(op.weight, op.bias)
-            if op.weight in self._frozen
-            else Accumulate(op.weight, op.bias, op.source, error.name, op.bias_shift)
-        )
-        if op.source not in self._needed:
-            return
-        seen, towards = error.name, source
-        window = self._build.definitions.get(op.source)
-        if isinstance(window, UnitMap) and source.taps:
-            towards = self._build.tensors[window.source]
-            arrives = Extent(towards.grid, output.width)
-            self._build.layer = source.layer
-            seen = self._build.mapped(
-                self._name(source, error), arrives, error.name, transposed(window.map), source.taps
-            )
-        excess = output.fraction - source.fraction
-        result = self._like(towards, self._name(towards, Error("", 1, excess)), error, excess)
-        self._build.define(AffineTransposed(result, seen, op.weight))
-        self._give(towards.name, Error(result, 1, excess))
+    def multiplied(self, towards: str, output: str, by: str, error: Error) -> None:
+        """Give ``towards`` the error of ``output`` times the tensor ``by``."""
+        own, factor = self.build.tensors[towards], self.build.tensors[by]
+        name = self.build.error_names.get(towards if self._inside(own) else output)
+        result = self.like(own, name or self.name(own, error), error, factor.fraction)
+        self.build.define(Product(result, by, error.name))
+        self.give(towards, replace(error, name=result).scaled(1, factor.fraction))
 
     def _hinted(self, tensor: Tensor, hint: Hint, error: Error) -> None:
         match hint:
             case Floor():
-                bits = hint.shift - self._build.tensors[hint.source].fraction + tensor.fraction
-                self._give(hint.source, error.scaled(hint.factor, bits))
+                bits = hint.shift - self.build.tensors[hint.source].fraction + tensor.fraction
+                self.give(hint.source, error.scaled(hint.factor, bits))
             case Column():
                 if hint.slope is not None:
-                    self._multiplied(hint.source, tensor.name, hint.slope, error)
+                    self.multiplied(hint.source, tensor.name, hint.slope, error)
             case Sign() | FirstLargest() | Normaliser():
                 pass  # constants
             case _:
@@ -193,41 +124,41 @@ class Reverse:
         several = self._readers.get(tensor.name, 0) > 1
         return f"{tensor.layer}.{self._layer}" if several else f"{tensor.layer}"
 
-    def _name(self, tensor: Tensor, error: Error) -> str:
+    def name(self, tensor: Tensor, error: Error) -> str:
         if self._inside(tensor):
-            return self._build.error_names.get(tensor.name, f"{tensor.name}.error")
+            return self.build.error_names.get(tensor.name, f"{tensor.name}.error")
         return f"{'bac' if error.excess else 'g'}{self._below(tensor)}"
 
-    def _like(self, tensor: Tensor, name: str, error: Error, more: int = 0) -> str:
+    def like(self, tensor: Tensor, name: str, error: Error, more: int = 0) -> str:
         """A new error with the axes of ``tensor``, ``more`` bits finer than this one."""
-        bits = self._build.tensors[error.name].fraction + more
-        self._build.layer = tensor.layer
+        bits = self.build.tensors[error.name].fraction + more
+        self.build.layer = tensor.layer
         extent = Extent(tensor.grid, tensor.width)
-        return self._build.virtual(name, extent, tensor.taps, fraction=bits)
+        return self.build.virtual(name, extent, tensor.taps, fraction=bits)
 
-    def _give(self, name: str, error: Error) -> None:
+    def give(self, name: str, error: Error) -> None:
         """To a tensor of this layer, or of another one, once all of this layer is done."""
-        if name in self._needed:
-            inside = self._inside(self._build.tensors[name])
+        if name in self.needed:
+            inside = self._inside(self.build.tensors[name])
             (self._arrived if inside else self._leaving).setdefault(name, []).append(error)
 
     def _leave(self) -> None:
         """What goes from this layer to others; what has bits too many is added up and rescaled."""
         leaving, self._leaving = self._leaving, {}
         for name, errors in leaving.items():
-            tensor = self._build.tensors[name]
+            tensor = self.build.tensors[name]
             arrived = self._arrived.setdefault(name, [])
             arrived += [error for error in errors if error.plain]
             rest = [error for error in errors if not error.plain]
             if rest:
                 below = self._below(tensor)
                 total = self._added(tensor, f"bac{below}", rest)
-                arrived.append(self._settled(total, tensor, f"q{below}"))
+                arrived.append(self.settled(total, tensor, f"q{below}"))
 
     def _sum(self, tensor: Tensor, errors: list[Error]) -> Error:
         """What arrives at the output of a layer, or at a tensor within one, added up."""
         own = self._readers.get(tensor.name, 0) > 0
-        name = f"g{tensor.layer}" if own else self._name(tensor, errors[0])
+        name = f"g{tensor.layer}" if own else self.name(tensor, errors[0])
         return self._added(tensor, name, errors)
 
     def _added(self, tensor: Tensor, name: str, errors: list[Error]) -> Error:
@@ -235,62 +166,41 @@ class Reverse:
             return errors[0]
         most = max(error.excess for error in errors)
         terms = tuple((e.factor << (most - e.excess), e.name) for e in errors)
-        result = self._like(tensor, name, errors[0], most - errors[0].excess)
-        self._build.define(Linear(result, terms))
+        result = self.like(tensor, name, errors[0], most - errors[0].excess)
+        self.build.define(Linear(result, terms))
         return Error(result, 1, most)
 
-    def _settled(self, error: Error, tensor: Tensor, name: str) -> Error:
+    def settled(self, error: Error, tensor: Tensor, name: str) -> Error:
         """The same with no factor and no bits too many. ``ValueError`` where no rescale has so
         many."""
         if error.plain:
             return error
         if not error.excess:
-            result = self._like(tensor, name, error)
-            self._build.define(Linear(result, ((error.factor, error.name),)))
+            result = self.like(tensor, name, error)
+            self.build.define(Linear(result, ((error.factor, error.name),)))
             return Error(result)
-        shift = MEAN_BITS if error.excess <= MEAN_BITS else self._build.fixed_point.shift
+        shift = MEAN_BITS if error.excess <= MEAN_BITS else self.build.fixed_point.shift
         if error.excess > shift:
             raise ValueError(f"the error {error.name!r} has {error.excess} bits too many")
-        self._build.layer = tensor.layer
+        self.build.layer = tensor.layer
         return Error(
-            self._build.rescale(
+            self.build.rescale(
                 error.name,
                 name,
                 Extent(tensor.grid, tensor.width),
                 factor=error.factor << (shift - error.excess),
                 shift=shift,
-                fraction=self._build.fixed_point.error_bits,
+                fraction=self.build.fixed_point.error_bits,
             )
         )
 
 
-def _sources(op: object, hint: Hint | None) -> tuple[str, ...]:
+def _sources(op: Defining | None, hint: Hint | None) -> tuple[str, ...]:
     """What a tensor depends on as far as errors go."""
-    match op:
-        case Linear():
-            return tuple(name for _, name in op.terms)
-        case Product():
-            return (op.left, op.right)
-        case UnitMap() | Affine():
-            return (op.source,)
-        case _:
-            pass
+    if op is not None:
+        return op.inputs()
     match hint:
         case Floor(bits=None) | Column(slope=str()):
             return (hint.source,)
         case _:
             return ()
-
-
-def transposed(map_: Map) -> Map:
-    """The map that errors go back by. ``TypeError`` for one of which nothing trained is the
-    source."""
-    match map_:
-        case Window():
-            return replace(map_, transposed=not map_.transposed)
-        case Reorder():
-            return map_
-        case Before():
-            raise TypeError("no error goes back through what comes before")
-        case _:
-            assert_never(map_)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,11 @@ from ..field.extension import ONE, Ext, ExtVec, Point
 from ..field.forms import Scalar, combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
-from .maps import Before, Map, Reorder, Steps, Window
+from .maps import Before, Map, Reorder, Steps, Window, transposed
 from .reach import Bounds, Reach, Reaches, whole
+
+if TYPE_CHECKING:
+    from .reverse import Error, Reverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,13 @@ class UnitMap:
             case Before():
                 summed = self.summed(source)
                 return cell[: summed.start] + s + cell[summed.stop :]
+
+    def reverse(self, back: Reverse, error: Error) -> None:
+        """The transposed map."""
+        source = back.build.tensors[self.source]
+        result = back.like(source, back.name(source, error), error)
+        back.build.define(UnitMap(result, error.name, transposed(self.map)))
+        back.give(self.source, replace(error, name=result))
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
         shape, claims = context.shape, context.ledger.of(self.output)

@@ -8,9 +8,10 @@ from ..strict_json import malformed
 from .base import Asked as Asked
 from .base import Optimizer as Optimizer
 from .filtered_sgd import FilteredSgd
+from .layer_rates import LayerRates
 from .sgd import Sgd
 
-OPTIMIZERS: tuple[type[Optimizer], ...] = (FilteredSgd, Sgd)
+OPTIMIZERS: tuple[type[Optimizer], ...] = (LayerRates, FilteredSgd, Sgd)
 """A recipe gets the first one that it asks for."""
 KEYS = tuple(key for kind in OPTIMIZERS for key in kind.KEYS)
 

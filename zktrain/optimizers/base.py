@@ -50,6 +50,12 @@ class Rule(Hashable, Protocol):
         """How often steps that keep no gradients multiply one out."""
         ...
 
+    @property
+    def most_changes(self) -> int:
+        """Changes of the filter of a stretch, at most: what it costs a verifier. 0 where a step
+        just subtracts its gradients."""
+        ...
+
     def largest_total(self, circuit: Run) -> int:
         """A bound on the sum over the run of what a gradient is multiplied by."""
         ...
@@ -63,9 +69,14 @@ class Asked(Protocol):
         """The format of the circuits that have it."""
         ...
 
-    def quantised(self, rates: Rates, batch_size: int) -> Optimizer:
-        """The optimizer in integers. Raises ``RecipeError`` for rates and numbers that cannot be
-        represented."""
+    @property
+    def own(self) -> tuple[tuple[str, Rates], ...]:
+        """Rates of single layers."""
+        ...
+
+    def quantised(self, rates: Rates, batch_size: int, layers: tuple[str, ...]) -> Optimizer:
+        """The optimizer in integers; ``layers`` are those that are trained. Raises ``RecipeError``
+        for rates and numbers that cannot be represented."""
         ...
 
 
@@ -76,12 +87,20 @@ class Optimizer(Protocol):
     """Its name in the text of a circuit."""
     KEYS: ClassVar[tuple[str, ...]]
     """Keys of ``[training]`` in a recipe that are about it, beyond those of every recipe."""
-    FORMAT: ClassVar[FixedPoint]
-    """The only fixed-point format of its circuits."""
+
+    @property
+    def FORMAT(self) -> FixedPoint:  # noqa: N802
+        """The only fixed-point format of its circuits."""
+        ...
 
     @property
     def multipliers(self) -> Schedule:
         """The schedule: learning rates in whole multiples of ``unit``."""
+        ...
+
+    @property
+    def own(self) -> tuple[tuple[str, Schedule], ...]:
+        """Schedules of layers that have another one, in the order of the layers."""
         ...
 
     @property

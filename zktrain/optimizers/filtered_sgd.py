@@ -35,7 +35,7 @@ from ..strict_json import boolean as true_or_false
 from ..strict_json import integer, keyed
 from . import schedule
 from .base import Run
-from .schedule import MAX_MULTIPLIER, MAX_STEPS, TOLERANCE, Rates, Schedule
+from .schedule import MAX_MULTIPLIER, MAX_STEPS, RATE, TOLERANCE, Rates, Schedule
 
 Integers = NDArray[np.int64]
 
@@ -80,6 +80,7 @@ class FilteredSgd:
 
     more: ClassVar[str] = "momentum or weight decay"
     remembers: ClassVar[bool] = True
+    own: ClassVar[tuple[()]] = ()
 
     @property
     def start_bits(self) -> int:
@@ -137,6 +138,11 @@ class FilteredSgd:
         bound = -(-(self.peak << (COEFFICIENT_BITS - MULTIPLIER_BITS)) // (_ONE - self.momentum))
         return max(0, (bound - 1).bit_length())
 
+    @property
+    def most_changes(self) -> int:
+        """See ``Rule``: a coefficient rises to ``2^s`` and falls again, with its rounding."""
+        return self.restart_steps * min(self.restart_steps, (2 << self.scale) + 2)
+
     def feedback(self, circuit: Run) -> int:
         """``lambda B 2^(s - q)``, rounded down: what a response of ``2^s`` adds to the gradient."""
         return (self.weight_decay * circuit.batch_size << self.scale) >> self.FORMAT.rate_bits
@@ -182,8 +188,7 @@ class FilteredSgd:
                 "learning_rate * weight_decay must be at most (1 - momentum)^2 / 4, beyond which "
                 "weights oscillate"
             )
-        each = min(steps, (2 << shift) + 2)
-        if steps * each > MAX_CHANGES:
+        if self.most_changes > MAX_CHANGES:
             return (
                 f"a filter of {steps} steps with multipliers up to {1 << shift} has more than "
                 f"{MAX_CHANGES} changes; use a smaller restart_steps or a lower learning rate"
@@ -293,8 +298,9 @@ class AskedFilter:
     restart_steps: int
 
     fixed_point: ClassVar[FixedPoint] = FilteredSgd.FORMAT
+    own: ClassVar[tuple[()]] = ()
 
-    def quantised(self, rates: Rates, batch_size: int) -> FilteredSgd:
+    def quantised(self, rates: Rates, batch_size: int, layers: tuple[str, ...]) -> FilteredSgd:
         """See ``Asked``."""
         momentum = quantise_share("momentum", self.momentum)
         if momentum > MAX_MOMENTUM:
@@ -303,15 +309,22 @@ class AskedFilter:
                 f"outlast the run; use at most {MAX_MOMENTUM / _ONE:.3g}"
             )
         return FilteredSgd(
-            tuple((first, quantise_rate(rate, batch_size, momentum)) for first, rate in rates),
+            self.quantised_rates(rates, batch_size),
             momentum,
             self.nesterov,
             quantise_share("weight_decay", self.weight_decay),
             self.restart_steps,
         )
 
+    def quantised_rates(self, rates: Rates, batch_size: int, key: str = RATE) -> Schedule:
+        """The multipliers of the rates under a key of the recipe."""
+        momentum = quantise_share("momentum", self.momentum)
+        return tuple(
+            (first, quantise_rate(rate, batch_size, momentum, key)) for first, rate in rates
+        )
 
-def quantise_rate(rate: float, batch_size: int, momentum: int) -> int:
+
+def quantise_rate(rate: float, batch_size: int, momentum: int, key: str = RATE) -> int:
     """``m = round(rate / batch_size * 2**(rate_bits + MULTIPLIER_BITS))``, ties to even.
 
     Raises ``RecipeError`` when a gradient would count less than ``LEAST_COEFFICIENT`` units in the
@@ -323,7 +336,7 @@ def quantise_rate(rate: float, batch_size: int, momentum: int) -> int:
     if not LEAST_COEFFICIENT <= Fraction(rate) / unit <= MAX_MULTIPLIER:
         low, high = float(LEAST_COEFFICIENT * unit), float(MAX_MULTIPLIER * unit)
         raise RecipeError(
-            f"training.learning_rate = {rate:g} cannot be used: with batch_size = {batch_size} "
+            f"{key} = {rate:g} cannot be used: with batch_size = {batch_size} "
             f"and momentum = {float(1 - share):g} rates go from {low:g} to {high:g}; "
             "choose one of these, or another batch_size"
         )

@@ -5,15 +5,19 @@ In a circuit the values are integer multipliers, in a recipe the rates that are 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from ..recipe_values import bad, is_integer
 from ..strict_json import integer, listed, malformed
 
 Schedule = tuple[tuple[int, int], ...]
 Rates = tuple[tuple[int, float], ...]
+RATE = "training.learning_rate"
+"""The key of the rates of all layers."""
 
 MAX_STEPS = 1 << 24
 MAX_MULTIPLIER = 1 << 20
@@ -31,6 +35,40 @@ def _entry(value: Any) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         malformed("an entry of multipliers is not a pair [first_step, multiplier]")
     return integer(value[0], "a first step"), integer(value[1], "a multiplier")
+
+
+def from_recipe(value: Any, section: str, key: str, steps: int) -> Rates:
+    """The value of a recipe's key: a rate, or ``[[first_step, rate], ...]`` with first steps from 0
+    on, strictly increasing. Raises ``RecipeError``."""
+
+    def rate(found: Any, shown: Any) -> float:
+        number = isinstance(found, float) or is_integer(found)
+        try:
+            if number and math.isfinite(found) and found > 0:
+                return float(found)
+        except OverflowError:
+            pass
+        raise bad(section, key, shown, "must be a positive number, such as 0.125")
+
+    if not isinstance(value, list):
+        return ((0, rate(value, value)),)
+    if not 1 <= len(value) <= MAX_SCHEDULE:
+        remedy = f"must have 1 to {MAX_SCHEDULE} entries"
+        raise bad(section, key, f"{len(value)} entries", remedy)
+    entries: list[tuple[int, float]] = []
+    for entry in value:
+        if not isinstance(entry, list) or len(entry) != 2 or not is_integer(entry[0]):
+            raise bad(section, key, entry, "must be a rate or a list of [first_step, rate]")
+        first, found = entry[0], rate(entry[1], entry)
+        if not entries and first != 0:
+            raise bad(section, key, entry, "must begin at step 0: add [0, rate] in front")
+        if entries and first <= entries[-1][0]:
+            raise bad(section, key, entry, "must have increasing first steps: sort the entries")
+        if first >= steps:
+            remedy = f"is never reached in {steps} steps: remove the entry or raise training.steps"
+            raise bad(section, key, entry, remedy)
+        entries.append((first, found))
+    return tuple(entries)
 
 
 def violation(schedule: Schedule, steps: int, most: int) -> str | None:

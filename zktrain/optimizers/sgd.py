@@ -17,7 +17,7 @@ from ..operations.fixed_point import FixedPoint
 from ..strict_json import keyed
 from . import schedule
 from .base import Run
-from .schedule import MAX_MULTIPLIER, TOLERANCE, Rates, Schedule
+from .schedule import MAX_MULTIPLIER, RATE, TOLERANCE, Rates, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Sgd:
     FORMAT: ClassVar[FixedPoint] = FixedPoint()
 
     more: ClassVar[str] = ""
+    own: ClassVar[tuple[()]] = ()
+    most_changes: ClassVar[int] = 0
     remembers: ClassVar[bool] = False
     start_bits: ClassVar[int] = 0
     words: ClassVar[str] = "SGD"
@@ -122,14 +124,19 @@ class AskedSgd:
     """See ``Asked``: its rates are all that there is to it."""
 
     fixed_point: ClassVar[FixedPoint] = Sgd.FORMAT
+    own: ClassVar[tuple[()]] = ()
 
-    def quantised(self, rates: Rates, batch_size: int) -> Sgd:
+    def quantised(self, rates: Rates, batch_size: int, layers: tuple[str, ...]) -> Sgd:
         """See ``Asked``."""
+        return Sgd(self.quantised_rates(rates, batch_size))
+
+    def quantised_rates(self, rates: Rates, batch_size: int, key: str = RATE) -> Schedule:
+        """The multipliers of the rates under a key of the recipe."""
         bits = self.fixed_point.rate_bits
-        return Sgd(tuple((first, quantise_rate(rate, batch_size, bits)) for first, rate in rates))
+        return tuple((first, quantise_rate(rate, batch_size, bits, key)) for first, rate in rates)
 
 
-def quantise_rate(rate: float, batch_size: int, rate_bits: int) -> int:
+def quantise_rate(rate: float, batch_size: int, rate_bits: int, key: str = RATE) -> int:
     """``m = round(rate / batch_size * 2**rate_bits)``, computed exactly, ties to even.
 
     The learning rate that is used is ``m * batch_size * 2**-rate_bits``. Raises ``RecipeError``
@@ -140,7 +147,7 @@ def quantise_rate(rate: float, batch_size: int, rate_bits: int) -> int:
     multiplier = round(asked / unit)
     if multiplier > MAX_MULTIPLIER:
         raise RecipeError(
-            f"training.learning_rate = {rate:g} is too large: with batch_size = {batch_size} the "
+            f"{key} = {rate:g} is too large: with batch_size = {batch_size} the "
             f"largest rate is {float(MAX_MULTIPLIER * unit):g}; lower it"
         )
     if multiplier > 0 and abs(multiplier * unit - asked) <= TOLERANCE * asked:
@@ -148,7 +155,7 @@ def quantise_rate(rate: float, batch_size: int, rate_bits: int) -> int:
     below = int(asked / unit)
     nearest = [float(m * unit) for m in (below, below + 1) if m > 0]
     raise RecipeError(
-        f"training.learning_rate = {rate:g} cannot be represented: with batch_size = {batch_size} "
+        f"{key} = {rate:g} cannot be represented: with batch_size = {batch_size} "
         f"rates are whole multiples of {float(unit):g}, the nearest "
         f"{' and '.join(f'{value:g}' for value in nearest)}; "
         f"{_remedy(asked, batch_size, rate_bits)}"

@@ -33,11 +33,9 @@ from ..operations import (
     AffineTransposed,
     Linear,
     Lookup,
-    Product,
     UnitMap,
 )
-from ..operations.base import StepGraph
-from ..operations.build import Defining
+from ..operations.base import Applied, Defining, StepGraph
 from ..tables import TABLES
 from .arithmetic import (
     ACCUMULATOR_LIMIT,
@@ -51,7 +49,6 @@ from .arithmetic import (
 from .map_tensors import map_values
 from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT
 
-_DEFINING = (Linear, Product, UnitMap, Affine, AffineTransposed)
 EXACT_BITS = 52
 EXACT = 1 << EXACT_BITS
 """Sums of two such integers are exact in float64."""
@@ -74,7 +71,7 @@ class Rules:
         self.definitions: dict[str, Defining] = {}
         self.updates = [op for op in graph.operations if isinstance(op, Accumulate)]
         for op in graph.operations:
-            if isinstance(op, _DEFINING) and self.tensors[op.output].hint is None:
+            if isinstance(op, Defining) and self.tensors[op.output].hint is None:
                 self.definitions[op.output] = op
         self.logits = graph.logits
         self.ranges = {
@@ -86,7 +83,7 @@ class Rules:
         self.wide = {
             name
             for name, op in self.definitions.items()
-            if isinstance(op, (Linear, Product, UnitMap)) and sizes.get(name, 0) >> EXACT_BITS
+            if not isinstance(op, (Affine, AffineTransposed)) and sizes.get(name, 0) >> EXACT_BITS
         }
         """Tensors that no lookup keeps within exact floating-point arithmetic."""
 
@@ -163,8 +160,6 @@ class Step:
     def _define(self, name: str) -> torch.Tensor:
         op = self._rules.definitions[name]
         match op:
-            case Product():
-                found = self.value(op.left) * self.value(op.right)
             case Linear():
                 found = self._linear(op)
             case UnitMap():
@@ -176,6 +171,10 @@ class Step:
                 weight = self._weights[op.weight]
                 matrix = weight.transpose(-1, -2).reshape(-1, weight.shape[-2])
                 found = self._product(self.value(op.source), matrix, name)
+            case Applied():
+                found = op.apply(self._rules.tensors, self.value)
+            case _:
+                raise TypeError(f"training has no {type(op).__name__}")
         if name in self._rules.ranges:
             self._check(found, *self._rules.ranges[name], name)
         elif name in self._rules.wide:

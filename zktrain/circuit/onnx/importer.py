@@ -104,14 +104,6 @@ class Imported:
     changes: tuple[str, ...]
 
 
-def import_onnx(
-    path: str | Path,
-) -> tuple[tuple[AnyLayer, ...], dict[str, npt.NDArray[np.float64]]]:
-    """Layers and weights of :func:`read_network`."""
-    found = read_network(path)
-    return found.layers, found.weights
-
-
 def read_network(path: str | Path) -> Imported:
     """Read the network at ``path``.
 

@@ -37,10 +37,6 @@ class Sequence:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.drafts = [Draft(None, (prod(shape),))]
 
-    @property
-    def last(self) -> Draft:
-        return self.drafts[-1]
-
     def value(self, number: int, shape: tuple[int, ...]) -> Value:
         """The output of the draft ``number`` as it is now, its samples regrouped to ``shape``."""
         return Value("", number, shape, self.drafts[number].changes)
