@@ -17,7 +17,6 @@ import pytest
 from tiny_run import TinyBundle, make_bundle, write_data
 
 import zktrain
-from zktrain._inspect import inspect_bundle
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights
@@ -33,7 +32,8 @@ from zktrain.errors import (
 from zktrain.layers import AnyLayer, Layer
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol.evaluation_bundle import is_evaluation, parse, parse_statement
+from zktrain.protocol.bundle import parse, parse_statement
+from zktrain.protocol.tasks import Evaluation
 from zktrain.training.evaluation import confusion, evaluation_witness
 from zktrain.training.trainer import evaluate
 from zktrain.training.weight_file import write_weights
@@ -44,8 +44,7 @@ REFUSED = (MalformedProof, Rejected)
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A tiny test set, committed, and two proofs about it: one that hides, and one in clear and in
-    three segments."""
+    """A tiny test set, committed, and two proofs about it: one that hides, and one in clear."""
 
     tiny: TinyBundle
     data: Path
@@ -74,7 +73,6 @@ def evaluated(tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory)
         dataset=dataset,
         out=clear,
         zero_knowledge=False,
-        segment_records=8,
     )
     return Evaluated(tiny_bundle, data, dataset, first.dataset_root, hiding, clear)
 
@@ -108,7 +106,6 @@ def test_the_verdict_is_what_the_network_does(evaluated: Evaluated, kind: str) -
     assert verdict.correct == round(verdict.accuracy * 19) and verdict.records == 19
     assert verdict.dataset_root == evaluated.root
     assert verdict.zero_knowledge == (kind == "hiding")
-    assert verdict.segments == (1 if kind == "hiding" else 3)
     assert verdict.security_bits >= 100
     assert sum(map(sum, verdict.confusion)) == 19
 
@@ -180,18 +177,18 @@ def test_any_number_of_records(tiny_bundle: TinyBundle, tmp_path: Path, records:
 
 
 def test_openings_are_counted(evaluated: Evaluated) -> None:
-    """The certificate, one and three segments, two closing proofs."""
+    """The certificate and two proofs."""
     secret = json.loads(Path(f"{evaluated.dataset}.secret").read_text())
-    assert secret["segments"] == 4
-    assert secret["positions"] > 0
+    assert len(secret["opened"]) == 3 and secret["positions"] > 0
 
 
 def test_terms_of_the_soundness_error(evaluated: Evaluated) -> None:
     """8-4-3 on 19 records: one claim on every output, and two bits of class on either side."""
     field = 2 * math.log2((1 << 64) - (1 << 32) + 1)
-    for kind, samples, segments in (("hiding", 5, 1), ("clear", 3, 3)):
+    samples = 5
+    for kind in ("hiding", "clear"):
         statement = parse_statement(parse(evaluated.proof(kind).read_bytes()))
-        terms = {t.name: t.bits for t in statement.soundness_terms if t.part == "segment 0"}
+        terms = {t.name: t.bits for t in statement.soundness_terms if t.part == "evaluation"}
         expected = {
             "counts": 2 + 2 + 2 * samples,
             "maps of units": 1 + 2 * 2 + samples,
@@ -202,8 +199,7 @@ def test_terms_of_the_soundness_error(evaluated: Evaluated) -> None:
             assert terms[name] == pytest.approx(field - math.log2(numerator), abs=1e-6), name
         assert "weight updates" not in terms
         parts = {t.part for t in statement.soundness_terms}
-        assert {f"segment {k}" for k in range(segments)} < parts
-        assert {"closing", "dataset certificate"} < parts
+        assert parts == {"evaluation", "dataset certificate", "all"}
         assert statement.union_bits >= statement.security_bits == 100
 
 
@@ -251,14 +247,12 @@ def test_the_recipe_of_the_pinned_circuit_does_not_matter(
 def test_kinds_of_proofs_are_told_apart(evaluated: Evaluated, tiny_bundle: TinyBundle) -> None:
     with pytest.raises(MalformedProof, match="use zktrain verify-eval"):
         zktrain.verify(tiny_bundle.weights, proof=evaluated.hiding, dataset=evaluated.root)
-    with pytest.raises(MalformedProof, match="use zktrain verify-eval"):
-        inspect_bundle(evaluated.hiding)
     with pytest.raises(MalformedProof, match="use zktrain verify "):
-        _verify(evaluated, tiny_bundle.proof)
-    assert is_evaluation(evaluated.hiding) and not is_evaluation(tiny_bundle.proof)
-    assert not is_evaluation(evaluated.hiding.parent / "nothing.zkt")
-    found = zktrain.inspect_evaluation(evaluated.clear)
-    assert found.statement.accuracy == _verify(evaluated, evaluated.clear).accuracy
+        _verify(evaluated, tiny_bundle.proof, dataset=tiny_bundle.dataset)
+    found = zktrain.inspect(evaluated.clear)
+    task = found.statement.task
+    assert isinstance(task, Evaluation)
+    assert task.accuracy == _verify(evaluated, evaluated.clear).accuracy
     assert sum(found.sections.values()) < found.proof_bytes == evaluated.clear.stat().st_size
 
 
@@ -289,28 +283,15 @@ def test_truncated_extended_and_empty(evaluated: Evaluated, kind: str, tmp_path:
     _refused(evaluated, data + b"\0", tmp_path)
 
 
-def test_segments_exchanged_repeated_or_missing(evaluated: Evaluated, tmp_path: Path) -> None:
-    bundle = parse(evaluated.clear.read_bytes())
-    a, b, c = bundle.segments
-    for segments in ((b, a, c), (a, a, c), (a, b), (a, b, c, c), ()):
-        _refused(evaluated, replace(bundle, segments=segments).to_bytes(), tmp_path)
-    with pytest.raises(MalformedProof, match="number of segments"):
-        parse_statement(replace(bundle, segments=(a, b)))
-
-
 def test_huge_lengths_allocate_nothing(evaluated: Evaluated, tmp_path: Path) -> None:
     data = evaluated.clear.read_bytes()
     for size in (len(data), 1 << 40, (1 << 64) - 1):
         _refused(evaluated, data[:8] + struct.pack("<Q", size) + data[16:], tmp_path)
-    bundle = parse(data)
-    count = data.index(struct.pack("<I", 3) + struct.pack("<Q", len(bundle.segments[0])))
-    forged = data[:count] + struct.pack("<I", (1 << 32) - 1) + data[count + 4 :]
-    _refused(evaluated, forged, tmp_path)
 
 
 def _move(fields: dict[str, Any]) -> None:
     """One more right answer."""
-    matrix = fields["confusion"][0]
+    matrix = fields["confusion"]
     i, k = next((i, k) for i in range(3) for k in range(3) if i != k and matrix[i][k])
     matrix[i][k] -= 1
     matrix[i][i] += 1
@@ -322,34 +303,30 @@ def _set(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 def _count(value: Any) -> Callable[[dict[str, Any]], None]:
     def edit(fields: dict[str, Any]) -> None:
-        fields["confusion"][0][0][0] = value
+        fields["confusion"][0][0] = value
 
     return edit
 
 
 def _compensated(fields: dict[str, Any]) -> None:
     """The sum is right, one count is negative."""
-    fields["confusion"][0][0][0] += fields["confusion"][0][1][1] + 1
-    fields["confusion"][0][1][1] = -1
+    fields["confusion"][0][0] += fields["confusion"][1][1] + 1
+    fields["confusion"][1][1] = -1
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "one more right answer": (_move, "segment 0"),
-    "a count too large": (_count(20), "is not from 0 to 8"),
-    "a count too many": (_count(8), "do not add up"),
-    "a negative count": (_compensated, "is not from 0 to 8"),
+    "one more right answer": (_move, "does not match"),
+    "a count too large": (_count(20), "is not from 0 to 19"),
+    "a count too many": (_count(19), "do not add up"),
+    "a negative count": (_compensated, "is not from 0 to 19"),
     "a fraction": (_count(1.0), "not valid"),
     "a truth value": (_count(True), "not valid"),
     "a text": (_count("1"), "not valid"),
-    "a number beyond 64 bits": (_count(1 << 70), "is not from 0 to 8"),
-    "a matrix less": (lambda f: f["confusion"].pop(), "3 segments, but 2 matrices"),
-    "a row less": (lambda f: f["confusion"][1].pop(), "is not 3 by 3"),
-    "a column less": (lambda f: f["confusion"][1][0].pop(), "is not 3 by 3"),
+    "a number beyond 64 bits": (_count(1 << 70), "is not from 0 to 19"),
+    "a row less": (lambda f: f["confusion"].pop(), "is not 3 by 3"),
+    "a column less": (lambda f: f["confusion"][0].pop(), "is not 3 by 3"),
     "no matrix": (_set("confusion", 5), "not valid"),
-    "other records per segment": (_set("segment_records", 16), "2 segments, but 3 matrices"),
-    "no power of two": (_set("segment_records", 12), "power of two"),
-    "no records per segment": (_set("segment_records", 0), "power of two"),
-    "too many records per segment": (_set("segment_records", 1 << 21), "power of two"),
+    "a training": (_set("task", "training"), "not valid"),
     "hiding": (_set("zero_knowledge", True), "."),
     "a number for hiding": (_set("zero_knowledge", 0), "not valid"),
     "too few bits": (_set("security_bits", 79), "from 80 to 120"),
@@ -359,7 +336,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no digest": (_set("weights", "AB" * 32), "not valid"),
     "another circuit": (_set("circuit", "00" * 32), "another circuit"),
     "another dataset": (_set("dataset", "00" * 32), "another circuit or dataset"),
-    "another format": (_set("format", "zktrain-evaluation-1"), "not canonical"),
+    "another format": (_set("format", "zktrain-statement-2"), "not canonical"),
     "one field more": (_set("accuracy", 1), "not canonical"),
     "one field less": (lambda f: f.pop("weights"), "not valid"),
 }
@@ -383,15 +360,6 @@ def test_statement_that_is_no_canonical_text(evaluated: Evaluated, tmp_path: Pat
     text = bundle.statement_json
     for forged in (b"", b"[]", b"null", text + b" ", b"[" * 100_000, text.replace(b":", b": ", 1)):
         _refused(evaluated, replace(bundle, statement_json=forged).to_bytes(), tmp_path)
-
-
-def test_too_many_counts_are_not_published(evaluated: Evaluated) -> None:
-    """The statement's size is bounded by what the dataset's header and the circuit say."""
-    statement = parse_statement(parse(evaluated.clear.read_bytes()))
-    header = replace(statement.dataset, records=1 << 24)
-    for size, problem in ((8, "too many counts"), (1 << 20, "segments, but 3")):
-        found = replace(statement, dataset=header, segment_records=size).problem()
-        assert found is not None and problem in found
 
 
 # What cannot be proved
@@ -419,9 +387,6 @@ def test_arguments_that_cannot_be_used(tiny_bundle: TinyBundle, tmp_path: Path) 
         ({"circuit": tmp_path / "none.json"}, InputError, "cannot be read"),
         ({"weights": tiny_bundle.circuit}, InputError, "safetensors"),
         ({"data": tmp_path / "none.npz"}, InputError, "does not exist"),
-        ({"segment_records": 12}, InputError, "power of two"),
-        ({"segment_records": 0}, InputError, "power of two"),
-        ({"segment_records": -8}, InputError, "power of two"),
         ({"security_bits": 60}, RecipeError, "from 80 to 120"),
         ({"device": "abacus"}, InputError, "abacus"),
     )
@@ -566,7 +531,7 @@ def _round_trip(
     *,
     hiding: bool,
 ) -> None:
-    """Prove and verify on random records, in segments of 8: the accuracy is the trainer's."""
+    """Prove and verify on random records: the accuracy is the trainer's."""
     generator = np.random.default_rng(records)
     start = Initialisation("seed", "none")
     circuit = Circuit(layers, "cross_entropy", FixedPoint(), 1, 1, Sgd(((0, 1),)), "order", start)
@@ -588,12 +553,11 @@ def _round_trip(
         dataset_out=dataset,
         out=out,
         zero_knowledge=hiding,
-        segment_records=8,
     )
     verdict = zktrain.verify_eval(file, proof=out, dataset=dataset, circuit=text)
     assert verdict.accuracy == evaluate(circuit, weights, read_dataset(str(data)))
     assert verdict.confusion == proved.confusion and verdict.security_bits >= 100
-    assert verdict.segments == -(-records // 8) and verdict.zero_knowledge is hiding
+    assert verdict.zero_knowledge is hiding
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,7 @@ def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
             end_root = end.committed.root
         header = SegmentHeader(number, at, steps, root, end_root, previous)
         shape = statement.shape(number)
-        arrays, after = run_witness(
-            circuit, data, boundaries[at], at, steps, 1 << shape.log_steps
-        )
+        arrays, after = run_witness(circuit, data, boundaries[at], at, steps, 1 << shape.log_steps)
         assert digest(after) == digest(weights), f"segment {number} ends in other weights"
         order = statement.order(number)
         batches = batch_tensors(data.inputs, data.labels, circuit.classes, order)
