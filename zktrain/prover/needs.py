@@ -136,7 +136,8 @@ class _Plan:
         inner = shape.log_batch + cells
         shared = inner if samples >= 1 << shape.log_batch else samples.bit_length() - 1 + cells
         live = shape.steps << inner
-        bound = kept_from(groups, live, shared, memory)
+        parts = isinstance(op, Product) and samples < shape.steps << shape.log_batch
+        bound = kept_from(groups, live, shared, memory, integers=parts)
         return Need(
             name_of(op),
             4 * E * groups << shape.log_steps,

@@ -134,10 +134,13 @@ class Block:
     build: Callable[[], Iterable[Pair]]
 
 
-def kept_from(groups: int, cells: int, shared: int, memory: int | None) -> int:
+def kept_from(
+    groups: int, cells: int, shared: int, memory: int | None, *, integers: bool = False
+) -> int:
     """How many variables are bound before all pairs are kept: until they fit, or blocks of
-    ``2^shared`` cells cannot be bound further. There is a pass for every two of them, and one."""
-    bound = 0
+    ``2^shared`` cells cannot be bound further; ``integers``, which grow when they are kept, at
+    least two. There is a pass for every two of them, and one."""
+    bound = 2 if integers and shared >= 2 else 0
     while memory is not None and KEPT * groups * (cells >> bound) > memory and shared - bound >= 2:
         bound += 2
     return bound
@@ -145,7 +148,8 @@ def kept_from(groups: int, cells: int, shared: int, memory: int | None) -> int:
 
 class PairMachine:
     """See above. ``groups`` are the weights of every pair, and ``tails`` what the second factors
-    are in the steps after the last block, ``(2, 2^inner)``; first factors are 0 there."""
+    are in the steps after the last block, ``(2, 2^inner)``; first factors are 0 there.
+    ``integers``: so are the factors, as a rule."""
 
     degree = 3
 
@@ -157,6 +161,8 @@ class PairMachine:
         log_steps: int,
         memory: int | None = None,
         tails: Sequence[ExtVec] = (),
+        *,
+        integers: bool = False,
     ) -> None:
         self.rounds = inner + log_steps
         self.passes = 0
@@ -168,7 +174,13 @@ class PairMachine:
         last = max((block.first + block.cells for block in blocks), default=0)
         self._live = -(-last >> inner) << inner
         shared = min((_twos(b.first, b.cells) for b in blocks), default=inner)
-        self._kept_from = kept_from(len(groups), self._live, min(inner, shared), memory)
+        self._kept_from = kept_from(
+            len(groups),
+            self._live,
+            min(inner, shared),
+            memory,
+            integers=integers and len(self._blocks) > 1,
+        )
         self._known: list[Ext] = []
         self._prefixes = [[weight.factor for weight in group] for group in groups]
         self._grids: list[list[list[Ext]]] = []
