@@ -42,7 +42,7 @@ def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[s
         yield "certify dataset", {**data, "fractions": FRACTION_BYTES * leaves}
     held = {**data, "segment": _tensor_bytes(statement)}
     yield "commit", held
-    yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.leaf_count(statement.entries)}
+    yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.live_count(statement.entries)}
     yield "relations", {**held, "tables": max(work.held for work in relations(statement))}
 
 
