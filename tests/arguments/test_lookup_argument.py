@@ -320,6 +320,9 @@ def test_counts_are_those_of_the_rows() -> None:
 def test_leaf_count_adds_the_tables() -> None:
     entries = [e for e, _ in (make("byte", "v", 4, 1), make("range16", "w", 0, 1))]
     assert lookup.leaf_count(entries) == 16 + 512 + 1 + (1 << 16)
+    entries[0] = replace(entries[0], live=11)
+    assert lookup.leaf_count(entries) == 16 + 512 + 1 + (1 << 16)
+    assert lookup.live_count(entries) == 11 + 512 + 1 + (1 << 16)
 
 
 def test_honest_counting_refuses_values_outside() -> None:

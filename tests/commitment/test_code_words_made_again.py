@@ -14,6 +14,7 @@ from zktrain.commitment import opening
 from zktrain.commitment.hiding import Layout
 from zktrain.commitment.packing import Claim, claim_on, pack
 from zktrain.commitment.parameters import carried_tail_for
+from zktrain.cost import memory
 from zktrain.field import multilinear as ml
 from zktrain.prover.commitment import code
 from zktrain.prover.commitment import opening as prover_opening
@@ -153,4 +154,8 @@ def test_tensors_in_files(tmp_path: Path) -> None:
 
 
 def test_large_code_words_are_not_kept() -> None:
-    assert code.KEPT_BYTES == 1 << 27 and code.BUFFER_BYTES == 1 << 29
+    assert code.KEPT_BYTES == 1 << 27 and code.BUFFER_BYTES == 1 << 28
+
+
+def test_the_memory_plan_knows_the_sizes() -> None:
+    assert (memory.KEPT_BYTES, memory.BUFFER_BYTES) == (code.KEPT_BYTES, code.BUFFER_BYTES)

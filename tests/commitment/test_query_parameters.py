@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from zktrain.commitment import ligero
+from zktrain.commitment import ligero, opening
+from zktrain.commitment.packing import pack
 from zktrain.commitment.parameters import (
     RATE_SLACK,
     SCHEME,
@@ -16,10 +17,12 @@ from zktrain.commitment.parameters import (
     _agreeing,
     carried_tail_for,
     fold_bits,
+    lane_log_for,
     plan,
     query_bits,
     radius,
 )
+from zktrain.cost.sizes import opening_parts
 
 P = 2**64 - 2**32 + 1
 SIZES = [(10, 0), (10, 6), (11, 3), (12, 6), (13, 1), (16, 6), (18, 6), (19, 7), (22, 6), (26, 6)]
@@ -207,3 +210,30 @@ def test_no_sizes_for_hidden_scalars_give_a_smaller_proof(count: int, bits: floa
                 paths = 32 * queries * max(0, code_log - queries.bit_length() + 1)
                 tried.append((sizes.proof_bytes + paths, slot_log, code_log, sizes))
     assert ligero.parameters(count, bits) == min(tried, key=lambda item: item[:3])[3]
+
+
+@pytest.mark.parametrize("hiding", [False, True])
+def test_lengths_of_lanes(hiding: bool) -> None:
+    """At least eight lanes where there is room for them; not longer than 2^23 until they are more
+    than 2^10."""
+    least = 12 if hiding else 10
+    known = {14: 10, 16: 12, 20: 16, 22: 17, 26: 21, 28: 23, 30: 23, 33: 23, 34: 24, 36: 26}
+    for cells_log, lane_log in known.items():
+        assert lane_log_for(cells_log, hiding) == max(least, lane_log)
+    for cells_log in range(10, 40):
+        lanes = cells_log - lane_log_for(cells_log, hiding)
+        assert lanes <= 10 and (lanes >= 3 or lane_log_for(cells_log, hiding) == least)
+
+
+@pytest.mark.parametrize("cells_log", [13, 16, 18, 20, 22, 24, 26])
+def test_no_other_lanes_are_much_better(cells_log: int) -> None:
+    """Bytes of an opening: within a tenth of the best, whose level 1 is not larger than twice."""
+
+    def size(lane_log: int) -> float:
+        packing = pack([("a", cells_log, 1 << cells_log)], lane_log)
+        made = opening.level_plan([packing], 105.0, hiding=False)
+        return sum(opening_parts([packing], made).values())
+
+    chosen = lane_log_for(cells_log, False)
+    best = min(size(lane_log) for lane_log in range(10, chosen + 2))
+    assert size(chosen) <= 1.1 * best

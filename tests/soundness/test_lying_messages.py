@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import harness as h
+import numpy as np
 import pytest
 from harness import Check, find, in_cell
 
@@ -24,6 +25,7 @@ from zktrain.errors import (
     ZktrainError,
 )
 from zktrain.field import extension as ext
+from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, Point
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.arguments import sumcheck
@@ -338,6 +340,7 @@ class _Carrier:
         self.gammas: dict[str, Ext] = {}
         self.finals: tuple[Ext, ...] = ()
         self.weights: Any = None
+        self.true: list[Ext] = []
 
     def _through(self, machine: sumcheck.Machine, point: Point) -> None:
         for challenge in point:
@@ -357,21 +360,23 @@ class _Carrier:
 
         def prove_product(op: Any, channel: Any, context: Any, given: Any) -> None:
             self.claims = context.ledger.of(op.output)
+            left, right = (given.witness.tensor(name) for name in (op.left, op.right))
+            true = left.astype(np.int64).reshape(-1) * right.astype(np.int64).reshape(-1)
+            self.true = [ml.evaluate_integers(true, at) for at, _ in self.claims]
             products(op, channel, context, given)
 
         def run(channel: ProverChannel, label: str, machine: Any, **more: Any) -> Point:
             if label == f"product/{place}":
                 powers = ext.powers(self.gammas[f"{label}/gamma"], len(self.claims))
                 target = ext.inner(powers, [value for _, value in self.claims])
-                weight, left, right = machine._tables.terms[0]
-                self.offset = target - ext.dot(ext.mul(weight, left), right)
+                self.offset = target - ext.inner(powers, self.true)
                 assert self.offset
             point = prove(channel, label, machine, **more)
             if label == f"product/{place}":
                 self._through(machine, point)
-                weight_, left_, right_ = machine.finals()
+                [(weight_, left_, right_)] = machine.finals()
                 lie = self.offset * (weight_ * left_).inverse()
-                machine.finals = lambda: (weight_, left_, right_ + lie)
+                machine.finals = lambda: [(weight_, left_, right_ + lie)]
                 self.false_claim, self.false_by = (point, right_ + lie), lie
             if label == "opening/batch":
                 self._through(machine, point)

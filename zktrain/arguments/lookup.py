@@ -90,6 +90,12 @@ def leaf_count(entries: Sequence[Entry]) -> int:
     return layout_of(entries, tables_of(entries))[1]
 
 
+def live_count(entries: Sequence[Entry]) -> int:
+    """Lookups and table rows together: the leaves that are not neutral."""
+    rows = sum(1 << TABLES[name].log_size for name in tables_of(entries))
+    return sum(entry.cells for entry in entries) + rows
+
+
 def proof_bytes(entries: Sequence[Entry]) -> int:
     """Size of the argument: the root, every layer's rounds and children, the columns."""
     depth = ml.log2_ceil(leaf_count(entries))

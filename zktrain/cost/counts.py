@@ -118,7 +118,7 @@ def layer_products(circuit: Circuit) -> list[int]:
 
 def _commit(statement: Statement) -> Iterator[Work]:
     entries = statement.entries
-    looked_up = sum(1 << e.log_size for e in entries)
+    looked_up = sum(e.cells for e in entries)
     yield from pads(("commit",), statement.layout, statement.query_bits)
     yield Work(("commit", "columns"), "columns", {"cells": looked_up, "calls": 1})
     yield counting(("commit", "lookup counts"), looked_up, len(entries))

@@ -20,6 +20,8 @@ Held = dict[str, float]
 
 FRACTION_BYTES = 32
 """Numerator and denominator in E."""
+KEPT_BYTES, BUFFER_BYTES = 1 << 27, 1 << 28
+"""As ``prover.commitment.code`` has them, without loading kernels."""
 _DIGEST_BYTES = 32
 _WHOLE_LANES = 8
 """Code words have whole vector registers of lanes."""
@@ -40,16 +42,18 @@ def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[s
         yield "certify dataset", {**data, "fractions": FRACTION_BYTES * leaves}
     held = {**data, "segment": _tensor_bytes(statement)}
     yield "commit", held
-    yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.leaf_count(statement.entries)}
+    yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.live_count(statement.entries)}
     yield "relations", {**held, "tables": max(work.held for work in relations(statement))}
 
 
 def _code_bytes(packing: Packing) -> int:
-    """Code word, tree, salts and tails of a commitment."""
+    """Code word or the buffer that it is made in, tree, salts and tails of a commitment."""
     lanes = len(packing.live_lanes)
     positions = 1 << packing.code_log
     salts = packing.row_cells - lanes
     written = -(-lanes // _WHOLE_LANES) * _WHOLE_LANES
+    if 8 * lanes * positions > KEPT_BYTES:
+        written = min(written, max(_WHOLE_LANES, BUFFER_BYTES // (8 * positions)))
     return positions * (8 * (written + salts) + 2 * _DIGEST_BYTES) + 8 * lanes * packing.tail
 
 

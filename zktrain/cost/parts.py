@@ -109,11 +109,11 @@ def hashing(place: tuple[str, ...], log: int, row_cells: int) -> Work:
 
 def lookups(place: tuple[str, ...], entries: Sequence[lookup.Entry]) -> Iterator[Work]:
     """The lookup argument."""
-    leaves = lookup.leaf_count(entries)
-    depth = log2_ceil(leaves)
-    columns = sum(len(e.columns) << e.log_size for e in entries)
-    keys = 2.0 * sum((_width(e) - 1) << e.log_size for e in entries)
-    table_rows = leaves - sum(1 << e.log_size for e in entries)
+    leaves = lookup.live_count(entries)
+    depth = log2_ceil(lookup.leaf_count(entries))
+    columns = sum(len(e.columns) * e.cells for e in entries)
+    keys = 2.0 * sum((_width(e) - 1) * e.cells for e in entries)
+    table_rows = leaves - sum(e.cells for e in entries)
     yield Work((*place, "leaves"), "leaves", {"rows": table_rows, "calls": 1})
     yield Work(
         (*place, "tree"),

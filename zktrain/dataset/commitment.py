@@ -27,11 +27,9 @@ from typing import TYPE_CHECKING, Any
 from ..arguments import lookup
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import (
-    HIDING_LANE_LOG_MIN,
-    LANE_LOG_MIN,
-    ROW_LOG,
     SCHEME,
     carried_tail_for,
+    lane_log_for,
 )
 from ..errors import MalformedProof
 from ..field import multilinear as ml
@@ -165,10 +163,9 @@ class DatasetHeader:
 @lru_cache(maxsize=64)
 def _lanes(header: DatasetHeader) -> tuple[int, int]:
     """log2 of a lane's cells, and random coefficients above it, which are no more."""
-    lane_log = total_log([(name, size, 0) for name, size, _ in header.tensors(0)]) - ROW_LOG
+    lane_log = lane_log_for(total_log(header.tensors(0)), header.hiding)
     if not header.hiding:
-        return max(LANE_LOG_MIN, lane_log), 0
-    lane_log = max(HIDING_LANE_LOG_MIN, lane_log)
+        return lane_log, 0
     bits, openings, rate_log = _positions_bits(), header.openings + 1, SCHEME.dataset_rate_log
     while (tail := carried_tail_for(lane_log, bits, openings, rate_log)) > 1 << lane_log:
         lane_log += 1

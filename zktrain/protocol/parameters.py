@@ -34,7 +34,7 @@ def parameter_digest(hiding: bool = False) -> bytes:
         "opening_work_bits": SCHEME.work_bits,
         "fold_log": parameters.FOLD_LOG,
         "lane_log_min": parameters.LANE_LOG_MIN,
-        "row_log": parameters.ROW_LOG,
+        "lane_logs": [parameters.lane_log_for(cells, False) for cells in range(10, 40)],
         "max_work_bits": parameters.MAX_WORK_BITS,
         "margin_bits": soundness.MARGIN_BITS,
         "fold_margin_bits": parameters.FOLD_MARGIN_BITS,

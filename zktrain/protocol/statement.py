@@ -17,12 +17,10 @@ from ..commitment import opening
 from ..commitment.hiding import Layout
 from ..commitment.packing import Packing, pack, total_log
 from ..commitment.parameters import (
-    HIDING_LANE_LOG_MIN,
-    LANE_LOG_MIN,
-    ROW_LOG,
     SCHEME,
     Plan,
     carried_tail_for,
+    lane_log_for,
 )
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
@@ -193,8 +191,7 @@ class Statement:
     @cached_property
     def lane_log(self) -> int:
         """log2 of the cells of a lane."""
-        least = HIDING_LANE_LOG_MIN if self.zero_knowledge else LANE_LOG_MIN
-        return max(least, total_log(self.tensors) - ROW_LOG)
+        return lane_log_for(total_log(self.tensors), self.zero_knowledge)
 
     @cached_property
     def packing(self) -> Packing:

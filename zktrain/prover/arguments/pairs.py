@@ -134,9 +134,22 @@ class Block:
     build: Callable[[], Iterable[Pair]]
 
 
+def kept_from(
+    groups: int, cells: int, shared: int, memory: int | None, *, integers: bool = False
+) -> int:
+    """How many variables are bound before all pairs are kept: until they fit, or blocks of
+    ``2^shared`` cells cannot be bound further; ``integers``, which grow when they are kept, at
+    least two. There is a pass for every two of them, and one."""
+    bound = 2 if integers and shared >= 2 else 0
+    while memory is not None and KEPT * groups * (cells >> bound) > memory and shared - bound >= 2:
+        bound += 2
+    return bound
+
+
 class PairMachine:
     """See above. ``groups`` are the weights of every pair, and ``tails`` what the second factors
-    are in the steps after the last block, ``(2, 2^inner)``; first factors are 0 there."""
+    are in the steps after the last block, ``(2, 2^inner)``; first factors are 0 there.
+    ``integers``: so are the factors, as a rule."""
 
     degree = 3
 
@@ -148,6 +161,8 @@ class PairMachine:
         log_steps: int,
         memory: int | None = None,
         tails: Sequence[ExtVec] = (),
+        *,
+        integers: bool = False,
     ) -> None:
         self.rounds = inner + log_steps
         self.passes = 0
@@ -155,11 +170,17 @@ class PairMachine:
         self._blocks = list(blocks)
         self._inner = inner
         self._log_steps = log_steps
-        self._memory = memory
         self._tails = list(tails)
         last = max((block.first + block.cells for block in blocks), default=0)
         self._live = -(-last >> inner) << inner
-        self._shared = min((_twos(b.first, b.cells) for b in blocks), default=inner)
+        shared = min((_twos(b.first, b.cells) for b in blocks), default=inner)
+        self._kept_from = kept_from(
+            len(groups),
+            self._live,
+            min(inner, shared),
+            memory,
+            integers=integers and len(self._blocks) > 1,
+        )
         self._known: list[Ext] = []
         self._prefixes = [[weight.factor for weight in group] for group in groups]
         self._grids: list[list[list[Ext]]] = []
@@ -214,7 +235,7 @@ class PairMachine:
 
     def _pass(self) -> None:
         bound = len(self._known)
-        if self._kept is None and self._fits(bound):
+        if self._kept is None and bound >= self._kept_from:
             self._keep()
         variables = min(2, self._inner - bound)
         if self._kept is not None:
@@ -228,13 +249,6 @@ class PairMachine:
             found = self._sums(block.first >> bound, block.cells >> bound, pairs, variables)
             total = _added(total, found) if total else found
         self._grids = total
-
-    def _fits(self, bound: int) -> bool:
-        """Whether all factors, bound, may be kept."""
-        if self._shared - bound < 2 or self._inner - bound < 2:
-            return True  # blocks cannot be cut further
-        size = KEPT * len(self._groups) * (self._live >> bound)
-        return self._memory is None or size <= self._memory
 
     def _sums(
         self, first: int, cells: int, pairs: Iterable[Pair], variables: int

@@ -5,7 +5,7 @@ are one block of SHA-256 for every position. It is not kept unless it is small; 
 are made again, by a transform of which only their branches are followed to the end. So a
 commitment of ``n`` positions takes, besides what it commits to, no more than
 
-    64 n (or 2^29) for the buffer, 4 n for its roots of unity, 32 n for states, then leaves,
+    64 n (or 2^28) for the buffer, 4 n for its roots of unity, 32 n for states, then leaves,
     32 n for inner nodes, 16 n for salts
 
 bytes; buffer and inner nodes are not there at once.
@@ -27,7 +27,7 @@ from . import merkle
 
 KEPT_BYTES = 1 << 27
 """A code word that is not larger is kept."""
-BUFFER_BYTES = 1 << 29
+BUFFER_BYTES = 1 << 28
 """The buffer is not larger, unless eight lanes are."""
 BLOCK = 8
 """Lanes over F_p in one block of SHA-256."""

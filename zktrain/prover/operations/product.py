@@ -48,6 +48,7 @@ def prove(op: Product, channel: ProverChannel, context: Context, given: Given) -
         shape.log_batch + cells,
         shape.log_steps,
         given.witness.memory,
+        integers=True,
     )
     point = sumcheck.prove(channel, op.label, machine)
     _, a, b = machine.finals()[0]

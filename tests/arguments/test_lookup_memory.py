@@ -1,0 +1,22 @@
+"""The fraction tree's memory follows what it may take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def peak(memory: int) -> float:
+    """MiB; 0: no limit."""
+    script = Path(__file__).with_name("lookup_memory.py")
+    command = [sys.executable, str(script), str(memory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def test_peak_follows_the_limit() -> None:
+    """4 MiB of table rows, and buffers of each thread, come on top."""
+    assert peak(0) > 50
+    assert peak(24 << 20) < 32
+    assert peak(4 << 20) < 14
