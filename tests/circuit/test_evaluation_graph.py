@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zktrain.arguments.records import RecordAxis
 from zktrain.arguments.tensors import Shape
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.evaluation import MAX_SPREAD, build_evaluation, evaluation_graph
@@ -135,4 +134,4 @@ def test_weights_that_nothing_checks_are_a_mistake() -> None:
         assert len(kept) == len(graph.operations) - 1
         partial = StepGraph(graph.tensors, kept)
         with pytest.raises(ValueError, match="claims on weights"):
-            dry.count(partial, Shape(1, 2), (), RecordAxis(1))
+            dry.count(partial, Shape(1, 2), 1)

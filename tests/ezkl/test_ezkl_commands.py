@@ -19,7 +19,7 @@ import zktrain.ezkl
 from zktrain.cli.entry import run
 from zktrain.errors import InputError, MalformedProof
 from zktrain.ezkl import bundle as wire
-from zktrain.protocol.bundle import EVALUATION_MAGIC, EZKL_MAGIC, MAGIC
+from zktrain.protocol.bundle import EZKL_MAGIC, MAGIC
 
 PACKAGE = Path(zktrain.__file__).parent
 ROOM = ("ezkl", "cli/ezkl")
@@ -73,25 +73,23 @@ def test_a_proof_by_ezkl_is_not_judged_by_the_native_functions(
     for function in (
         lambda: zktrain.verify(tiny_bundle.weights, **judged),
         lambda: zktrain.verify_eval(tiny_bundle.weights, **judged),
-        lambda: zktrain.inspect_bundle(foreign),
-        lambda: zktrain.inspect_evaluation(foreign),
+        lambda: zktrain.inspect(foreign),
     ):
         with pytest.raises(InputError, match=BY_EZKL):
             function()
 
 
-@pytest.mark.parametrize("magic", [MAGIC, EVALUATION_MAGIC], ids=["training", "evaluation"])
 def test_a_native_proof_is_not_judged_by_the_commands_of_ezkl(
-    command: Callable[..., Ended], tmp_path: Path, magic: bytes
+    command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     path = tmp_path / "proof.zkt"
-    path.write_bytes(magic + bytes(100))
+    path.write_bytes(MAGIC + bytes(100))
     ended = command("ezkl", "inspect", path)
     assert ended.code == 2 and NATIVE in ended.err
     with pytest.raises(InputError, match=NATIVE):
         zktrain.ezkl.inspect(path)
     with pytest.raises(MalformedProof, match="not a bundle of proofs by ezkl"):
-        wire.parse(b"OTHERS!" + magic[7:] + bytes(100))
+        wire.parse(b"OTHERS!" + MAGIC[7:] + bytes(100))
 
 
 def test_options_of_ezkl_are_no_options_of_the_native_commands(

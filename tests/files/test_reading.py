@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from zktrain.protocol.evaluation_bundle import is_evaluation
 
-from zktrain._inspect import inspect_bundle
+from zktrain._inspect import inspect
 from zktrain.errors import InputError
 from zktrain.files import beginning, opened, read_bytes
-from zktrain.protocol.evaluation_bundle import is_evaluation
 
 
 def _fifo(path: Path) -> Path:
@@ -76,7 +76,7 @@ def test_only_regular_files_are_read(case: str, short: Path) -> None:
     with pytest.raises(InputError, match=f"the bundle .*{message}"), opened(path, "bundle"):
         pass
     with pytest.raises(InputError, match=message):
-        inspect_bundle(path)
+        inspect(path)
     assert beginning(path, 7) == b"" and not is_evaluation(path)
 
 

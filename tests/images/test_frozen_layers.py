@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from check_sites import refused_by
-from image_run import SEGMENT_STEPS, Attempt, circuit, records
+from image_run import Attempt, circuit, records
 
 import zktrain
 from zktrain.circuit import canonical
@@ -219,7 +219,7 @@ def test_recipes_are_refused(tmp_path: Path, frozen: str, message: str) -> None:
         zktrain.compile(write_recipe(tmp_path, frozen))
 
 
-DECAYING = FilteredSgd((), 1 << 39, False, 1 << 37, SEGMENT_STEPS)
+DECAYING = FilteredSgd((), 1 << 39, False, 1 << 37, 4)
 
 
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])

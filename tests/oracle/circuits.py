@@ -58,12 +58,13 @@ class Case:
     inputs: list[Vector]
     labels: Vector
     first: Weights
-    segment_steps: int
     hiding: bool
 
     @property
-    def segments(self) -> int:
-        return -(-self.circuit.steps // self.segment_steps)
+    def restarts(self) -> int:
+        """How often velocities begin anew."""
+        found = filter_of(self.circuit)
+        return 1 if found is None else -(-self.circuit.steps // found.restart_steps)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The first weights as ``zktrain`` has them."""
@@ -370,7 +371,13 @@ def _layers(random: Random, wishes: frozenset[str]) -> tuple[AnyLayer, ...]:
 
 
 def _momentum(random: Random, wishes: frozenset[str]) -> FilteredSgd | None:
-    filtered = {"momentum", "Nesterov", "weight decay", "several restarts"} & wishes
+    filtered = {
+        "momentum",
+        "Nesterov",
+        "weight decay",
+        "several restarts",
+        "short last stretch",
+    } & wishes
     if "plain SGD" in wishes or (not filtered and random.random() < 0.5):
         return None
     mu = round(random.choice((0.3, 0.5, 0.75, 0.9, 0.95, random.random() * 0.98)) * ONE)
@@ -379,13 +386,13 @@ def _momentum(random: Random, wishes: frozenset[str]) -> FilteredSgd | None:
         decay = random.choice((1e-3, 0.02, 0.1, 0.4))
         if "momentum" not in wishes and "Nesterov" not in wishes and random.random() < 0.3:
             mu = 0
-    if "several restarts" in wishes:
+    if wishes & {"several restarts", "short last stretch"}:
         decay = 0
     nesterov = bool(mu) and ("Nesterov" in wishes or random.random() < 0.4)
     return FilteredSgd((), mu, nesterov, round(decay * ONE), random.choice((1, 2, 4, 8)))
 
 
-def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
+def _circuit(random: Random, wishes: frozenset[str]) -> Circuit:
     layers = _layers(random, wishes)
     wished = [loss for loss in LOSSES if loss in wishes]
     loss = random.choice(wished or LOSSES)
@@ -394,27 +401,28 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
     if "batch of one" in wishes:
         batch = 1
     steps = random.randint(1, 6)
-    segment_steps = random.choice((1, 2, 2, 4, 4, 8, 8))
-    if "several segments" in wishes or "short last segment" in wishes:
-        segment_steps = random.choice((1, 2, 2, 4))
-        steps = segment_steps + random.randint(1, 3)
+    restart = random.choice((1, 2, 2, 4, 4, 8, 8))
+    if "several restarts" in wishes or "short last stretch" in wishes:
+        restart = random.choice((1, 2, 2, 4)) if "short last stretch" not in wishes else 4
+        steps = restart + random.randint(1, 3)
     elif random.random() < 0.6:
-        segment_steps = 1 << (steps - 1).bit_length()
+        restart = 1 << (steps - 1).bit_length()
     dense = all(isinstance(layer, Layer) for layer in layers)
     long = "long run" in wishes or random.random() < (0.3 if dense else 0.03)
     if long:  # longer than the windows of steps in which dense networks are trained
         batch = min(batch, 4)
         steps = random.randint(LONG + 1, 40)
-        segment_steps = random.choice((8, 16, 32, 64))
-        if "several segments" in wishes or "several restarts" in wishes:
-            segment_steps = random.choice((8, 16))
+        restart = random.choice((8, 16, 32, 64))
+        if "several restarts" in wishes or "short last stretch" in wishes:
+            restart = random.choice((8, 16))
+            steps += steps % restart == 0 and "short last stretch" in wishes
     if momentum is not None:
         if momentum.weight_decay:
-            segment_steps = 1 << (steps - 1).bit_length() << random.randint(0, 1)
-        momentum = replace(momentum, restart_steps=segment_steps)
+            restart = 1 << (steps - 1).bit_length() << random.randint(0, 1)
+        momentum = replace(momentum, restart_steps=restart)
     entries = random.randint(2, 3) if "schedule" in wishes else random.choice((1, 1, 2, 3))
     if "schedule" in wishes:
-        steps = max(steps, 2) if segment_steps > 1 or momentum is None else steps
+        steps = max(steps, 2) if restart > 1 or momentum is None else steps
     firsts = sorted(random.sample(range(1, steps), min(entries, steps) - 1)) if steps > 1 else []
     sizes = (0.01, 0.05) if long else (0.01, 0.05, 0.1, 0.3, random.choice((0.1, 1.0)))
     rates = [random.choice(sizes) for _ in range(1 + len(firsts))]
@@ -462,7 +470,7 @@ def _circuit(random: Random, wishes: frozenset[str]) -> tuple[Circuit, int]:
         "last batch dropped" in wishes or random.random() < 0.25,
         frozen,
     )
-    return circuit, segment_steps
+    return circuit
 
 
 def _given(random: Random, circuit: Circuit) -> Weights:
@@ -522,7 +530,7 @@ def draw(key: str) -> Case:
     asked = frozenset(wishes)
     while True:
         try:
-            circuit, segment_steps = _circuit(random, asked)
+            circuit = _circuit(random, asked)
         except _Dead:
             continue
         if canonical.violation(circuit) is not None:
@@ -532,7 +540,7 @@ def draw(key: str) -> Case:
         else:
             first = seeded(circuit)
         inputs, labels = _data(random, circuit, asked)
-        case = Case(key, circuit, inputs, labels, first, segment_steps, random.random() < 0.5)
+        case = Case(key, circuit, inputs, labels, first, random.random() < 0.5)
         if circuit.initialisation.kind == "file":
             start = Initialisation("file", digest(case.arrays()))
             case = replace(case, circuit=replace(circuit, initialisation=start))
@@ -663,14 +671,15 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "momentum": _filtered(lambda m: m.momentum > 0),
     "Nesterov": _filtered(lambda m: m.nesterov),
     "weight decay": _filtered(lambda m: m.weight_decay > 0),
-    "several restarts": lambda c: filter_of(c.circuit) is not None and c.segments > 1,
+    "several restarts": lambda c: c.restarts > 1,
     "schedule": lambda c: len(c.circuit.optimizer.multipliers) > 1,
     "rates of single layers": lambda c: bool(c.circuit.optimizer.own),
     "frozen": lambda c: bool(c.circuit.frozen),
     "frozen first layers": _frozen_first,
     "long run": lambda c: c.circuit.steps > LONG,
-    "several segments": lambda c: c.segments > 1,
-    "short last segment": lambda c: c.circuit.steps % c.segment_steps > 0,
+    "short last stretch": lambda c: (
+        c.restarts > 1 and c.circuit.steps % (filter_of(c.circuit) or c).restart_steps > 0  # type: ignore[union-attr]
+    ),
     "last batch dropped": lambda c: (
         c.circuit.drop_last and len(c.inputs) % c.circuit.batch_size > 0
     ),
@@ -689,14 +698,15 @@ _ALONE = [
     {"plain SGD", "Nesterov"},
     {"plain SGD", "weight decay"},
     {"plain SGD", "several restarts"},
-    {"weight decay", "several segments"},
+    {"plain SGD", "short last stretch"},
+    {"weight decay", "short last stretch"},
     {"weight decay", "several restarts"},
     {"batch of one", "batch larger than the dataset"},
     {"batch of one", "last batch dropped"},
     {"batch larger than the dataset", "last batch dropped"},
     {"cross_entropy", "one output"},
 ]
-"""At most one of each set is in a case. Decay makes a run one segment; a batch of one drops
+"""At most one of each set is in a case. Decay makes a run one stretch; a batch of one drops
 nothing and is larger than no dataset; a softmax over one class is refused."""
 
 _NOT_DENSE = {

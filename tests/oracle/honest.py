@@ -16,15 +16,13 @@ from zktrain.circuit.recipe import ProofOptions
 from zktrain.circuit.weights import digest
 from zktrain.dataset.readers import Records
 from zktrain.layers import Convolution, Layer
-from zktrain.protocol import closing, segment
-from zktrain.protocol.bundle import check_chain
-from zktrain.protocol.segment import SegmentHeader
+from zktrain.protocol import proof as proofs
+from zktrain.protocol.proof import trained_weights
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 from zktrain.prover.dataset.commitment import commit_records
-from zktrain.prover.protocol import closing as prover_closing
-from zktrain.prover.protocol import segment as prover_segment
-from zktrain.prover.protocol.segment import BoundaryWeights
-from zktrain.prover.randomness import expand
+from zktrain.prover.protocol import proof as prover_proof
+from zktrain.prover.protocol.bundle import require_provable
 from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.training.trainer import train
 from zktrain.training.weight_file import write_weights
@@ -44,103 +42,56 @@ def records(case: Case) -> Records:
     return Records(inputs, np.array(case.labels, dtype=np.uint8), case.circuit.classes, case.key)
 
 
-def trained(case: Case) -> dict[int, Arrays]:
-    """The weights before the first step, at the ends of segments, and after the last one. Raises
-    ``RangeOverflow`` as training does."""
-    firsts = range(0, case.circuit.steps, case.segment_steps)
-    boundaries: dict[int, Arrays] = {}
+def trained(case: Case) -> tuple[Arrays, Arrays]:
+    """The weights before the first step and after the last one. Raises ``RangeOverflow`` as
+    training does."""
+    ends: dict[int, Arrays] = {}
+    last = case.circuit.steps
     result = train(
         case.circuit,
         records(case),
         case.arrays(),
-        boundaries=[*firsts, case.circuit.steps],
-        on_boundary=lambda step, weights: boundaries.update({step: weights}),
+        boundaries=[0, last],
+        on_boundary=lambda step, weights: ends.update({step: weights}),
     )
-    assert digest(result.weights) == digest(boundaries[case.circuit.steps])
-    return boundaries
+    assert digest(result.weights) == digest(ends[last])
+    return ends[0], ends[last]
 
 
 def integers(weights: Arrays) -> Weights:
     return {name: [int(v) for v in values.reshape(-1)] for name, values in weights.items()}
 
 
-def prove_and_verify(case: Case, boundaries: dict[int, Arrays]) -> None:
-    """Prove every segment, close, and judge as a verifier who knows the statement and both ends.
-    Raises what proving and judging raise."""
+def prove_and_verify(case: Case, ends: tuple[Arrays, Arrays]) -> None:
+    """Prove, and judge as a verifier who knows the statement and both ends. Raises what proving and
+    judging raise."""
     circuit, data = case.circuit, records(case)
     seed = bytes(range(32)) if case.hiding else None
     dataset = commit_records(data, seed, 8)
-    first, last = boundaries[0], boundaries[circuit.steps]
-    ends = digest(first), digest(last)
-    statement = Statement(
-        circuit, dataset.header, *ends, case.segment_steps, SECURITY_BITS, case.hiding
-    )
-    statement.require_provable()
+    task = Training(circuit, *map(digest, ends))
+    statement = Statement(task, dataset.header, SECURITY_BITS, case.hiding)
+    require_provable(statement)
     statement = Statement.from_json(statement.to_json(), circuit, dataset.header)
-    moving, fixed = segment.split_weights(circuit, first)
-    start, root, previous = (
-        BoundaryWeights(moving), bytes.fromhex(statement.initial), statement.digest
-    )  # fmt: skip
-    headers, proofs, made = [], [], []
-    count = len(statement.segments)
-    for number, (at, steps) in enumerate(statement.segments):
-        weights = boundaries[at + steps]
-        if number + 1 == count:
-            end = BoundaryWeights(segment.split_weights(circuit, weights)[0])
-            end_root = bytes.fromhex(statement.final)
-        else:
-            randomness = expand(bytes(32), f"boundary {number}") if case.hiding else None
-            end = prover_segment.commit_boundary(statement, weights, randomness)
-            assert end.committed is not None
-            end_root = end.committed.root
-        header = SegmentHeader(number, at, steps, root, end_root, previous)
-        shape = statement.shape(number)
-        arrays, after = run_witness(circuit, data, boundaries[at], at, steps, 1 << shape.log_steps)
-        assert digest(after) == digest(weights), f"segment {number} ends in other weights"
-        order = statement.order(number)
-        batches = batch_tensors(data.inputs, data.labels, circuit.classes, order)
-        witness = RunWitness(circuit.graph(), shape, {**arrays, **batches})
-        proof, claims = prover_segment.prove(
-            statement, header, witness, dataset.columns, start, end,
-            blinding=dataset.blinding, fixed=fixed,
-        )  # fmt: skip
-        headers.append(header)
-        proofs.append(proof)
-        made += claims
-        start, root, previous = end, end_root, header.digest
-    closed = prover_closing.prove(statement, headers, made, dataset.committed)
-    _judge(statement, headers, proofs, closed, first, last)
+    shape = statement.shape
+    arrays, after = run_witness(circuit, data, ends[0], 0, shape.steps, 1 << shape.log_steps)
+    assert digest(after) == digest(ends[1]), "the witness ends in other weights"
+    order = task.order(dataset.header)
+    batches = batch_tensors(data.inputs, data.labels, circuit.classes, order)
+    witness = RunWitness(statement.graph, shape, {**arrays, **batches})
+    public = trained_weights(circuit, *ends)
+    _judge(statement, prover_proof.prove(statement, witness, dataset, public), *ends)
 
 
-def _judge(
-    statement: Statement,
-    headers: list[SegmentHeader],
-    proofs: list[bytes],
-    closed: bytes,
-    first: Arrays,
-    last: Arrays,
-) -> None:
-    check_chain(statement, headers)
-    start, fixed = segment.split_weights(statement.circuit, first)
-    end, same = segment.split_weights(statement.circuit, last)
-    assert all(np.array_equal(values, same[name]) for name, values in fixed.items())
-    claims = []
-    for number, (header, proof) in enumerate(zip(headers, proofs, strict=True)):
-        claims += segment.verify(
-            statement,
-            header,
-            proof,
-            start if number == 0 else None,
-            end if number + 1 == len(headers) else None,
-            fixed=fixed,
-        )
-    closing.verify(statement, headers, claims, closed)
+def _judge(statement: Statement, proof: bytes, first: Arrays, last: Arrays) -> None:
+    moving = statement.circuit.trained_shapes()
+    assert all(np.array_equal(first[name], last[name]) for name in first if name not in moving)
+    proofs.verify(statement, proof, trained_weights(statement.circuit, first, last))
 
 
 def published(case: Case, folder: Path) -> Weights:
     """The same through the public functions and files; the integers of the weight file that was
     accepted."""
-    options = ProofOptions(SECURITY_BITS, case.hiding, case.segment_steps)
+    options = ProofOptions(SECURITY_BITS, case.hiding)
     start = None
     if case.circuit.initialisation.kind == "file":
         start = folder / "first.safetensors"

@@ -150,10 +150,10 @@ def test_layers_with_equal_rates_are_one_group() -> None:
 
 
 def _proved(circuit: Circuit, lie: Callable[..., Any] | None) -> None:
-    """A run of two segments by a prover who takes the rules of ``lie``, judged by a verifier who
+    """A run of two stretches by a prover who takes the rules of ``lie``, judged by a verifier who
     takes those of the circuit."""
     data = records()
-    case = Case("", circuit, data.inputs.tolist(), data.labels.tolist(), seeded(circuit), 8, False)
+    case = Case("", circuit, data.inputs.tolist(), data.labels.tolist(), seeded(circuit), False)
     patched = mock.patch.object(LayerRates, "of", lie or LayerRates.of)
     judge = honest._judge
 
@@ -163,9 +163,9 @@ def _proved(circuit: Circuit, lie: Callable[..., Any] | None) -> None:
 
     patched.start()
     try:
-        boundaries = honest.trained(case)
+        ends = honest.trained(case)
         with mock.patch.object(honest, "_judge", judged):
-            honest.prove_and_verify(case, boundaries)
+            honest.prove_and_verify(case, ends)
     finally:
         patched.stop()
 
