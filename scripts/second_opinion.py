@@ -32,10 +32,9 @@ TOLERANCE, SURPLUS = 0.01, 1e-6
 TABLES = {"range16": (0, 16), "relu": (1, 16), "exp": (2, 16), "byte": (3, 9), "sigmoid": (5, 16)}
 """Number of a lookup table, and log2 of its rows."""
 DATASET_BITS = 112 + 4
-RECORDS_PER_SEGMENT, SPARE_RECORDS, SEGMENTS_PER_OPENING = 2, 16, 8
-BOUNDARY_OPENINGS = 4
-SEGMENT_RATE, DATASET_RATE, DEEPER_RATES = 2, 1, (3, 4)
-"""log2 of the inverse rates of segments, of datasets, and of levels 1 and the ones after it."""
+RATE, DEEPER_RATES = 1, (3, 4)
+"""log2 of the inverse rates of commitments, and of levels 1 and the ones after it."""
+QUERY_TERMS = 8
 CLEAR = 9
 """log2 of the elements sent in the end."""
 WORK = 20
@@ -159,58 +158,84 @@ class Named:
     error: Fraction
 
 
+def lane_log(cells: int, hiding: bool) -> int:
+    """Of a commitment to ``2^cells`` cells."""
+    return max(12 if hiding else 10, min(cells - 4, max(16, cells - 5), 23), cells - 10)
+
+
 @dataclass(frozen=True)
-class Opening:
-    """One opening: ``2^rows`` lanes of ``2^lane`` cells, with ``tail`` random coefficients each, at
-    rate ``2^-rate``; ``masked``: the opening hides what it folds."""
+class Lanes:
+    """One commitment: ``2^rows`` lanes of ``2^lane`` cells, with ``tail`` random coefficients
+    each."""
 
     lane: int
     rows: int
-    target: Bits
     tail: int
-    masked: bool
-    rate: int
 
-    def levels(self) -> Iterator[tuple[Code, int]]:
-        """Codes, and variables that are folded at each."""
-        target = self.target - WORK
-        yield code(self.lane, self.rate, self.tail, target), self.rows
-        message = self.lane
+
+@dataclass(frozen=True)
+class Opening:
+    """Commitments opened together; ``masked``: the opening hides what it folds."""
+
+    commitments: tuple[Lanes, ...]
+    target: Bits
+    masked: bool
+
+    @property
+    def variables(self) -> int:
+        """Of the cube in which all of them stand."""
+        return clog(sum(1 << (c.lane + c.rows) for c in self.commitments))
+
+    def first(self) -> Iterator[tuple[Code, int]]:
+        """Codes of the commitments, and variables that are folded at each."""
+        for c in self.commitments:
+            yield code(c.lane, RATE, c.tail, self.target - WORK), c.rows
+
+    def deeper(self) -> Iterator[tuple[Code, int, int]]:
+        """Codes, lane variables, and vectors that are shorter than a lane."""
+        vectors = [c.lane for c in self.commitments]
+        vectors += [clog(c.tail) for c in self.commitments if c.tail]
         for number in count():
-            if message <= CLEAR + 2:
+            if max(vectors) <= CLEAR + 2:
                 return
-            rate = DEEPER_RATES[min(number, 1)]
-            fold = min(4, message - CLEAR)
-            message -= fold
+            rate, message = DEEPER_RATES[min(number, 1)], max(vectors)
+            message -= min(4, message - CLEAR)
+            lanes = sum(1 << max(0, vector - message) for vector in vectors)
+            short = sum(vector < message for vector in vectors)
             if self.masked and number == 0:
-                yield masked_code(message, rate, target), fold
+                yield masked_code(message, rate, self.target - WORK), clog(lanes), short
             else:
-                yield code(message, rate, 0, target), fold
+                yield code(message, rate, 0, self.target - WORK), clog(lanes), short
+            vectors = [message]
 
     def scalars(self) -> int:
         """Padded: rounds of the batch, the value, rounds of the masked fold, the mask."""
-        _, (_, fold), *_ = self.levels()
-        return 2 * (self.lane + self.rows) + 1 + 2 * (fold + 1) + 1
+        _, lanes, _ = next(self.deeper())
+        return 2 * self.variables + 1 + 2 * lanes + 1
 
     def terms(self, part: str, claims: int) -> Iterator[Named]:
-        yield Named(part, "claim batching", over_field(claims + 2 * (self.lane + self.rows)))
-        before = 0
-        for number, (level, fold) in enumerate(self.levels()):
-            carries, masked = number == 1 and self.tail > 0, number == 1 and self.masked
-            # one variable chooses between message and tail of the level above
-            variables = fold + carries
-            rate = f"1/{1 << (level.length - level.message)}"
-            yield Named(part, f"queries at rate {rate}", level.survival / 2**WORK)
+        def level(found: Code, folds: int, work: Fraction) -> Iterator[Named]:
+            rate = f"1/{1 << (found.length - found.message)}"
+            yield Named(part, f"queries at rate {rate}", found.survival / 2**WORK)
+            yield Named(part, f"folding at rate {rate}", work)
+
+        yield Named(part, "claim batching", over_field(claims + 2 * self.variables))
+        # every challenge of the batch has the work that the worst of the commitments needs
+        first = list(self.first())
+        eased = [c.folding(rows, self.target) / c.folding(rows, 0) for c, rows in first if rows]
+        for found, rows in first:
+            yield from level(found, rows, found.folding(rows, 0) * min([Fraction(1), *eased]))
+        before = sum(found.queries for found, _ in first)
+        for number, (found, lanes, short) in enumerate(self.deeper(), 1):
+            masked = self.masked and number == 1
             # the mask is one more summand with a factor of its own
-            yield Named(
-                part, f"folding at rate {rate}", level.folding(variables + masked, self.target)
-            )
-            if number:
-                rows = before + 2 * variables + masked
-                if carries and self.tail < 1 << level.message:
-                    rows += 1 + level.message  # cells beyond the tail are 0, at a random point
-                yield Named(part, f"opened rows batched, level {number}", over_field(rows))
-            before = level.queries
+            folds = lanes + masked
+            yield from level(found, folds, found.folding(folds, self.target))
+            rows = before + 2 * lanes + masked
+            if short:  # cells beyond are 0, at a random point
+                rows += short + found.message
+            yield Named(part, f"opened rows batched, level {number}", over_field(rows))
+            before = found.queries
 
 
 # scalars that are hidden
@@ -474,11 +499,11 @@ class Relations:
             self._claim(op["right"], point)
 
     def _batch(self, op: Json) -> None:
-        """Values of the dataset are sent in clear."""
         claims = self._on(op["output"])
         self.reductions["batches"] += len(claims) + 2 * self._record_variables
         if claims:
             self.scalars.rounds(self._record_variables, 2)
+            self.scalars.sent += len(claims)
 
 
 # the bundle
@@ -507,14 +532,9 @@ class Dataset:
         self.classes: int = clog(header["classes"])
         features = clog(self.features)
         sizes = [features + self.records, self.classes + self.records, TABLES["byte"][1]]
-        self.record_variables, self.tail, least = self.records, 0, 10
-        if self.openings:
-            segments = SEGMENTS_PER_OPENING * self.openings
-            blinding = clog(RECORDS_PER_SEGMENT * segments + SPARE_RECORDS)
-            sizes += [features + blinding, self.classes + blinding]
-            self.record_variables, least = max(self.records, blinding) + 1, 12
+        self.tail = 0
         self.cells = cells_log(sizes)
-        self.lane = max(least, self.cells - 6)
+        self.lane = lane_log(self.cells, self.openings > 0)
         if self.openings:
             # of each lane as many random coefficients as positions, the certificate's too
             while self._tail() > 1 << self.lane:
@@ -524,7 +544,7 @@ class Dataset:
         self.covered: int = min(1 << features, -(-self.features // whole) * whole)
 
     def _tail(self) -> int:
-        return committed_tail(self.lane, DATASET_RATE, DATASET_BITS - WORK, self.openings + 1)
+        return committed_tail(self.lane, RATE, DATASET_BITS - WORK, self.openings + 1)
 
     @property
     def leaves(self) -> int:
@@ -535,12 +555,16 @@ class Dataset:
         """Runs of covered columns and the labels: one column of lookups each."""
         return self.covered.bit_count() + 1
 
-    def opening(self, target: Bits, masked: bool) -> Opening:
-        rows = max(0, self.cells - self.lane)
-        return Opening(self.lane, rows, target, self.tail, masked, DATASET_RATE)
+    @property
+    def lanes(self) -> Lanes:
+        return Lanes(self.lane, max(0, self.cells - self.lane), self.tail)
+
+    def opening(self) -> Opening:
+        """That of the certificate."""
+        return Opening((self.lanes,), DATASET_BITS, self.tail > 0)
 
     def certificate(self) -> Iterator[Named]:
-        part, opening = "dataset certificate", self.opening(DATASET_BITS, self.tail > 0)
+        part, opening = "dataset certificate", self.opening()
         yield from lookup_terms(part, self.leaves, DATASET_BITS)
         yield Named(part, "label sums", over_field(self.records))
         # a column of every block, multiplicities, sums of labels
@@ -552,7 +576,7 @@ class Dataset:
         """Padded in the certificate; the last column of the lookups is of multiplicities."""
         found = Scalars()
         found.lookup(clog(self.leaves), self.blocks + 1)
-        found.sent += self.opening(DATASET_BITS, True).scalars()
+        found.sent += self.opening().scalars()
         return found
 
 
@@ -563,50 +587,28 @@ class Bundle:
         self.circuit, self.dataset = circuit, Dataset(header)
         self.security: int = statement["security_bits"]
         self.hiding: bool = statement["zero_knowledge"]
-        k, total = statement["segment_steps"], circuit["steps"]
-        self.steps = [min(k, total - first) for first in range(0, total, k)]
         # the query terms rounded up to a quarter of a bit, and two bits more
-        quarters = clog((6 * (len(self.steps) + 1)) ** 4)
-        self.target: Bits = self.security + 2 + Fraction(quarters, 4)
-        least = 12 if self.hiding else 10
-        self.lane = max(least, cells_log(self._committed(0)) - 6)
-        tail = committed_tail(self.lane, SEGMENT_RATE, self.target - WORK, BOUNDARY_OPENINGS)
-        self.tail = tail if self.hiding else 0
+        self.target: Bits = self.security + 2 + Fraction(clog(QUERY_TERMS**4), 4)
+        self.relations = Relations(circuit, circuit["steps"], (), self.dataset.records)
+        cells = cells_log(self._committed())
+        lane = lane_log(cells, self.hiding)
+        tail = committed_tail(lane, RATE, self.target - WORK, 1) if self.hiding else 0
+        own = Lanes(lane, max(0, cells - lane), tail)
+        self.opening = Opening((own, self.dataset.lanes), self.target, self.hiding)
 
-    def _committed(self, segment: int) -> list[int]:
-        relations = self._relations(segment)
-        sizes = [relations.log_size(t["name"]) for t in self.circuit["tensors"] if t["committed"]]
-        return sizes + [TABLES[name][1] for name in relations.lookups()[1]]
+    def _committed(self) -> list[int]:
+        known = self.relations
+        sizes = [known.log_size(t["name"]) for t in self.circuit["tensors"] if t["committed"]]
+        return sizes + [TABLES[name][1] for name in known.lookups()[1]]
 
-    def _parameters(self) -> list[int]:
-        sizes = []
-        for layer in self.circuit["layers"]:
-            sizes.append(clog(layer["inputs"]) + clog(layer["outputs"]))
-            sizes += [clog(layer["outputs"])] if layer["bias"] is not None else []
-        return sizes
+    @cached_property
+    def terms(self) -> list[Named]:
+        """Everything that is proven."""
+        return [*self._training(), *self.dataset.certificate()]
 
-    def _relations(self, segment: int) -> Relations:
-        inner = [("start", segment > 0), ("end", segment + 1 < len(self.steps))]
-        sides = tuple(side for side, committed in inner if committed)
-        records = self.dataset.record_variables
-        return Relations(self.circuit, self.steps[segment], sides, records)
-
-    def relations(self, segment: int) -> Relations:
-        """All claims of a segment."""
-        found = self._relations(segment)
-        found.run()
-        return found
-
-    def opening(self, segment: int) -> Opening:
-        """Lanes of the segment's own commitment and of its committed boundaries, side by side."""
-        inner = (segment > 0) + (segment + 1 < len(self.steps))
-        own, boundary = cells_log(self._committed(segment)), cells_log(self._parameters())
-        lanes = [1 << max(0, cells - self.lane) for cells in (own, *([boundary] * inner))]
-        rows = clog(sum(lanes))
-        return Opening(self.lane, rows, self.target, self.tail, self.hiding, SEGMENT_RATE)
-
-    def _segment(self, segment: int) -> Iterator[Named]:
-        part, relations = f"segment {segment}", self.relations(segment)
+    def _training(self) -> Iterator[Named]:
+        part, relations = "training", self.relations
+        relations.run()
         yield from lookup_terms(part, relations.leaves(), self.target)
         for name in ("element-wise products", "matrix products", "weight updates", "batches"):
             if relations.reductions[name]:
@@ -614,29 +616,16 @@ class Bundle:
         committed = [t["name"] for t in self.circuit["tensors"] if t["committed"]]
         committed += [f"multiplicity.{name}" for name in relations.lookups()[1]]
         claims = sum(len(relations.claims.get(name, {})) for name in committed)
-        yield from self.opening(segment).terms(part, claims + len(relations.boundary))
+        yield from self.opening.terms(part, claims + relations.dataset_claims())
         if self.hiding:
             scalars = relations.scalars
-            scalars.sent += self.opening(segment).scalars()
+            scalars.sent += self.opening.scalars()
             yield from scalars.terms(part, self.target)
-
-    def _closing(self) -> Iterator[Named]:
-        opening = self.dataset.opening(self.target, self.hiding)
-        claims = sum(self.relations(i).dataset_claims() for i in range(len(self.steps)))
-        yield from opening.terms("closing", claims)
-        if self.hiding:
-            yield from Scalars(opening.scalars()).terms("closing", opening.target)
-
-    @cached_property
-    def terms(self) -> list[Named]:
-        """Everything that is proven."""
-        segments = [term for i in range(len(self.steps)) for term in self._segment(i)]
-        return [*segments, *self._closing(), *self.dataset.certificate()]
 
 
 def read_bundle(data: bytes) -> Bundle:
     """The three JSON texts at the start of a bundle."""
-    if data[:7] != b"ZKTRAIN" or data[7] != 4:
+    if data[:7] != b"ZKTRAIN" or data[7] != 1:
         raise ValueError("not a bundle")
     texts, at = [], 8
     for _ in range(3):

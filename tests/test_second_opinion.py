@@ -26,6 +26,7 @@ from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "second_opinion.py"
@@ -164,7 +165,6 @@ def statement(
     bias: bool = True,
     batch: int = 3,
     steps: int = 5,
-    segment_steps: int = 2,
     records: int = 11,
     openings: int = 0,
     security: int = 100,
@@ -180,12 +180,12 @@ def statement(
     )  # fmt: skip
     header = DatasetHeader(records, widths[0], widths[-1], bytes(32), openings)
     ends = "00" * 32, "00" * 32
-    return Statement(circuit, header, *ends, segment_steps, security, zero_knowledge)
+    return Statement(Training(circuit, *ends), header, security, zero_knowledge)
 
 
 STATEMENTS = {
-    "three segments": statement((5, 6, 3)),
-    "one of everything": statement((1, 1, 1), batch=1, steps=1, segment_steps=1, records=1),
+    "five steps": statement((5, 6, 3)),
+    "one of everything": statement((1, 1, 1), batch=1, steps=1, records=1),
     "hiding": statement((5, 6, 3), openings=64, zero_knowledge=True),
     "hiding, no bias": statement((5, 6, 3), bias=False, openings=64, zero_knowledge=True),
     "hiding, mse": statement((5, 6, 3), loss="mse", openings=3, zero_knowledge=True),
@@ -197,7 +197,6 @@ STATEMENTS = {
         loss="binary_cross_entropy",
         batch=4096,
         steps=64,
-        segment_steps=64,
         records=1 << 18,
         openings=64,
         zero_knowledge=True,
@@ -209,15 +208,14 @@ STATEMENTS = {
         (784, 128, 10),
         batch=64,
         steps=2048,
-        segment_steps=1024,
         records=60000,
         openings=64,
         zero_knowledge=True,
     ),
     "in clear on a hiding dataset": statement((5, 6, 3), openings=64),
-    "many segments": statement((5, 6, 3), steps=64, segment_steps=2, openings=64, security=95),
-    "hiding, many segments": statement(
-        (5, 6, 3), steps=40, segment_steps=1, openings=64, security=90, zero_knowledge=True
+    "many steps": statement((5, 6, 3), steps=64, openings=64, security=95),
+    "hiding, many steps": statement(
+        (5, 6, 3), steps=40, openings=64, security=90, zero_knowledge=True
     ),
 }
 
@@ -242,14 +240,10 @@ def test_hidden_scalars_are_counted_alike(name: str) -> None:
     case = STATEMENTS[name]
     texts = case.to_json(), case.circuit.canonical_json(), case.dataset.to_json()
     bundle = script().Bundle(*map(json.loads, texts))
-    for segment in range(len(case.segments)):
-        layout, found = case.layout(segment), bundle.relations(segment).scalars
-        assert layout is not None
-        sent = found.sent + bundle.opening(segment).scalars()
-        assert (sent, found.products) == (layout.scalars, len(layout.products))
-    closing, certificate = case.closing_layout(), certificate_layout(case.dataset)
-    assert closing is not None and certificate is not None
-    opening = bundle.dataset.opening(bundle.target, True)
-    assert opening.scalars() == closing.scalars
+    layout, certificate = case.layout, certificate_layout(case.dataset)
+    assert layout is not None and certificate is not None
+    assert len(bundle.terms)
+    found = bundle.relations.scalars
+    assert (found.sent, found.products) == (layout.scalars, len(layout.products))
     found = bundle.dataset.hidden()
     assert (found.sent, found.products) == (certificate.scalars, len(certificate.products))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
@@ -18,6 +18,7 @@ from zktrain.protocol import soundness
 from zktrain.protocol.certificate import certificate_plan
 from zktrain.protocol.soundness import Term
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 
 P = 2**64 - 2**32 + 1
 E_SIZE = P * P
@@ -41,8 +42,8 @@ def bits(error: Fraction) -> float:
 Terms = list[tuple[str, str, Fraction]]
 
 
-RATE, DATASET_RATE, DEEPER = 2, 1, (3, *[4] * 18)
-"""log2 of the inverse rates of segments, datasets, and levels 1, 2, 3, ..."""
+RATE, DEEPER = 1, (3, *[4] * 18)
+"""log2 of the inverse rates of commitments, and levels 1, 2, 3, ..."""
 CLEAR, WORK = 9, 20
 """Where folding stops; bits of work before positions are drawn."""
 
@@ -67,34 +68,51 @@ def folding(code_log: int, variables: int, target: Fraction) -> Fraction:
     return error / 2**work
 
 
+def level_terms(
+    part: str, message: int, rate_log: int, folded: Fraction, target: Fraction
+) -> tuple[int, Terms]:
+    """Fewest queries, and the terms of one matrix."""
+    code, queries = message + rate_log, 1
+    while misses(survivors(code, rate_log, queries) / 2**WORK, target):
+        queries += 1
+    rate = f"1/{1 << rate_log}"
+    found = survivors(code, rate_log, queries) / 2**WORK
+    return queries, [
+        (part, f"queries at rate {rate}", found),
+        (part, f"folding at rate {rate}", folded),
+    ]
+
+
 def opening_terms(
-    part: str,
-    lane_log: int,
-    row_log: int,
-    claims: int,
-    target: Fraction,
-    rate_log: int,
+    part: str, commitments: list[tuple[int, int]], claims: int, target: Fraction
 ) -> Terms:
-    """Batching of the claims, then per level queries, folding and the batch of opened rows."""
-    out = [(part, "claim batching", Fraction(claims + 2 * (lane_log + row_log), E_SIZE))]
-    message, fold, before, level = lane_log, row_log, 0, 0
-    while True:
-        code = message + rate_log
-        queries = 1
-        while misses(survivors(code, rate_log, queries) / 2**WORK, target):
-            queries += 1
-        rate = f"1/{1 << rate_log}"
-        found = survivors(code, rate_log, queries) / 2**WORK
-        out.append((part, f"queries at rate {rate}", found))
-        out.append((part, f"folding at rate {rate}", folding(code, fold, target)))
-        if level:
-            rows = Fraction(before + 2 * fold, E_SIZE)
-            out.append((part, f"opened rows batched, level {level}", rows))
-        if message <= CLEAR + 2:
+    """Of ``2^row`` lanes of ``2^lane`` cells each: batching of the claims, then per matrix queries
+    and folding, and per level the batch of opened rows."""
+    variables = log2(sum(1 << lane + row for lane, row in commitments))
+    out = [(part, "claim batching", Fraction(claims + 2 * variables, E_SIZE))]
+    # all challenges of the batch have the work that one of the commitments needs most
+    plain = [Fraction(max(1, row) << lane + RATE, E_SIZE) for lane, row in commitments]
+    work = max(
+        (error / folding(lane + RATE, row, target) for error, (lane, row) in
+         zip(plain, commitments, strict=True)),
+    )  # fmt: skip
+    before = 0
+    for (lane, _), error in zip(commitments, plain, strict=True):
+        queries, terms = level_terms(part, lane, RATE, error / work, target)
+        before, out = before + queries, out + terms
+    vectors = [lane for lane, _ in commitments]
+    for level, rate_log in enumerate(DEEPER, 1):
+        if max(vectors) <= CLEAR + 2:
             return out
-        fold = min(4, message - CLEAR)
-        message, rate_log, before = message - fold, DEEPER[level], queries
-        level += 1
+        message = max(vectors) - min(4, max(vectors) - CLEAR)
+        fold = log2(sum(1 << max(0, vector - message) for vector in vectors))
+        short = sum(vector < message for vector in vectors)
+        rows = Fraction(before + 2 * fold + (short + message if short else 0), E_SIZE)
+        error = folding(message + rate_log, fold, target)
+        before, terms = level_terms(part, message, rate_log, error, target)
+        out += [*terms, (part, f"opened rows batched, level {level}", rows)]
+        vectors = [message]
+    return out
 
 
 def lookup_terms(part: str, leaves: int, target: Fraction) -> Terms:
@@ -110,6 +128,12 @@ def lookup_terms(part: str, leaves: int, target: Fraction) -> Terms:
     ]
 
 
+def lane_log(cells: int) -> int:
+    """Sixteen lanes, then thirty-two, of ``2^10`` to ``2^23`` cells."""
+    lanes = 4 if cells <= 20 else max(5, cells - 23)
+    return max(10, 16 if cells == 21 else cells - lanes)
+
+
 @dataclass
 class Sizes:
     """A network with one hidden layer, on a tiny dataset: everything that the terms depend on."""
@@ -119,7 +143,6 @@ class Sizes:
     classes: int
     batch: int
     steps: int
-    segment_steps: int
     records: int
     cross_entropy: bool = True
     binary: bool = False
@@ -127,22 +150,18 @@ class Sizes:
     lane_log: int = field(init=False)
 
     def __post_init__(self) -> None:
-        cells = sum(1 << max(10, n) for n in self.committed(min(self.segment_steps, self.steps)))
-        self.lane_log = max(10, log2(cells) - 6)
-
-    @property
-    def segments(self) -> list[int]:
-        full, rest = divmod(self.steps, self.segment_steps)
-        return [self.segment_steps] * full + ([rest] if rest else [])
+        self.lane_log = lane_log(self.cells(self.committed(self.steps)))
 
     @property
     def target(self) -> Fraction:
-        """The least multiple of a quarter of a bit that has ``6 (S + 1)`` times the error below a
-        target of two bits more than asked for."""
-        quarters = 0
-        while 1 << quarters < (6 * (len(self.segments) + 1)) ** 4:
-            quarters += 1
-        return self.security + 2 + Fraction(quarters, 4)
+        """The least multiple of a quarter of a bit that has 8 times the error below a target of two
+        bits more than asked for."""
+        return self.security + 2 + Fraction(12, 4)
+
+    @staticmethod
+    def cells(logs: list[int]) -> int:
+        """log2 of the cells of a commitment."""
+        return log2(sum(1 << max(10, n) for n in logs))
 
     def log_size(self, width: int, steps: int) -> int:
         return (log2(width) if width else 0) + log2(self.batch) + log2(steps)
@@ -166,14 +185,6 @@ class Sizes:
         if self.cross_entropy:
             cells += output + 2 * (1 << self.log_size(0, steps))
         return cells + TABLE * (3 if self.cross_entropy or self.binary else 2)
-
-    def lanes(self, logs: list[int]) -> int:
-        """Lanes of a commitment: its cells as a power of two."""
-        return 1 << max(0, log2(sum(1 << max(10, n) for n in logs)) - self.lane_log)
-
-    def boundary(self) -> list[int]:
-        i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
-        return [i + h, h, h + c, c]
 
     @staticmethod
     def at(claims: int, variables: int) -> int:
@@ -199,8 +210,8 @@ class Sizes:
             return out + 1 + 1 + self.at(5, output) + 3
         return out + self.at(5, output) + 1 + 2
 
-    def segment_terms(self, number: int) -> Terms:
-        part, steps = f"segment {number}", self.segments[number]
+    def training_terms(self) -> Terms:
+        part, steps = "training", self.steps
         t, b = log2(steps), log2(self.batch)
         i, h, c = log2(self.inputs), log2(self.hidden), log2(self.classes)
         products = self.at(4, h + b + t) + self.at(2, h + b + t) + 6 * (h + b + t)  # a1, e1
@@ -215,33 +226,30 @@ class Sizes:
             (part, "batches", Fraction(batches, E_SIZE)),
         ]
         out += [term for term in reductions if term[2]]  # without variables there are no rounds
-        inner = (number > 0) + (number + 1 < len(self.segments))
-        lanes = self.lanes(self.committed(steps)) + inner * self.lanes(self.boundary())
-        claims = self.opened(t) + 9 * (number > 0) + 4 * (number + 1 < len(self.segments))
-        sizes = self.lane_log, log2(lanes), claims, self.target
-        return out + opening_terms(part, *sizes, RATE)
+        own = self.cells(self.committed(steps))
+        commitments = [(self.lane_log, max(0, own - self.lane_log)), self.dataset()]
+        claims = self.opened(t) + sum(self.batch_claims(t))
+        return out + opening_terms(part, commitments, claims, self.target)
 
-    def dataset_terms(self) -> Terms:
-        """The closing proof of inputs and labels, and the certificate of 112 bits."""
+    def dataset(self) -> tuple[int, int]:
+        """log2 of the cells of a lane, and of the lanes."""
         n, f, c = log2(self.records), log2(self.inputs), log2(self.classes)
-        blocks = [n + f, n + c, 9]
-        cells = sum(1 << max(10, size) for size in blocks)
-        lane_log = max(10, log2(cells) - 6)
-        row_log = log2(cells) - lane_log if log2(cells) > lane_log else 0
-        assert lane_log - n >= f  # all columns stand in one lane
+        cells = self.cells([n + f, n + c, 9])
+        lane = lane_log(cells)
+        assert lane - n >= f  # all columns stand in one lane
+        return lane, max(0, cells - lane)
+
+    def certificate_terms(self) -> Terms:
+        """Of 112 bits."""
+        n, f, c = log2(self.records), log2(self.inputs), log2(self.classes)
         leaves = (1 << n + f) + (1 << n + c) + 512
-        claims = sum(sum(self.batch_claims(log2(steps))) for steps in self.segments)
-        out = opening_terms("closing", lane_log, row_log, claims, self.target, DATASET_RATE)
         part = "dataset certificate"
-        out += lookup_terms(part, leaves, Fraction(116))
+        out = lookup_terms(part, leaves, Fraction(116))
         out.append((part, "label sums", Fraction(max(1, n), E_SIZE)))
-        return out + opening_terms(part, lane_log, row_log, 4, Fraction(116), DATASET_RATE)
+        return out + opening_terms(part, [self.dataset()], 4, Fraction(116))
 
     def terms(self) -> Terms:
-        out: Terms = []
-        for number in range(len(self.segments)):
-            out += self.segment_terms(number)
-        return out + self.dataset_terms()
+        return self.training_terms() + self.certificate_terms()
 
     def statement(self) -> Statement:
         layers = (
@@ -257,18 +265,18 @@ class Sizes:
         )  # fmt: skip
         header = DatasetHeader(self.records, self.inputs, self.classes, bytes(32))
         ends = "00" * 32, "00" * 32
-        return Statement(circuit, header, *ends, self.segment_steps, self.security)
+        return Statement(Training(circuit, *ends), header, self.security)
 
 
 CASES = {
-    "one segment": Sizes(5, 6, 3, 3, 2, 2, 11),
-    "three segments, the last shorter": Sizes(5, 6, 3, 3, 5, 2, 11),
-    "four segments of one step": Sizes(8, 16, 10, 4, 4, 1, 100),
-    "mean squared error": Sizes(5, 6, 3, 3, 5, 2, 11, cross_entropy=False),
-    "binary cross-entropy": Sizes(5, 6, 3, 3, 5, 2, 11, cross_entropy=False, binary=True),
-    "many steps": Sizes(16, 64, 10, 16, 256, 128, 60, security=90),
-    "one of everything": Sizes(1, 1, 1, 1, 1, 1, 1),
-    "many segments": Sizes(4, 2, 2, 2, 40, 1, 30, security=98),
+    "two steps": Sizes(5, 6, 3, 3, 2, 11),
+    "five steps": Sizes(5, 6, 3, 3, 5, 11),
+    "ten classes": Sizes(8, 16, 10, 4, 4, 100),
+    "mean squared error": Sizes(5, 6, 3, 3, 5, 11, cross_entropy=False),
+    "binary cross-entropy": Sizes(5, 6, 3, 3, 5, 11, cross_entropy=False, binary=True),
+    "many steps": Sizes(16, 64, 10, 16, 256, 60, security=90),
+    "one of everything": Sizes(1, 1, 1, 1, 1, 1),
+    "more steps of a small network": Sizes(4, 2, 2, 2, 40, 30, security=98),
 }
 
 
@@ -281,7 +289,6 @@ def test_sizes_follow_from_the_statement(case: Sizes) -> None:
     statement = case.statement()
     assert statement.query_bits == case.target
     assert statement.lane_log == case.lane_log
-    assert [steps for _, steps in statement.segments] == case.segments
     assert statement.problem() is None
 
 
@@ -306,18 +313,14 @@ def test_union_of_the_proven_terms(case: Sizes) -> None:
 
 
 def test_bits_by_the_rule() -> None:
-    """``s + 2 + ceil(4 log2(6 (S + 1))) / 4``, in floating point as it is written down."""
+    """``s + 2 + ceil(4 log2 8) / 4``, as it is written down."""
     for case in CASES.values():
-        count = 6 * (len(case.segments) + 1)
-        rule = case.security + 2 + math.ceil(4 * math.log2(count)) / 4
-        assert case.statement().query_bits == rule
-    exact = replace(CASES["one segment"], steps=7, segment_steps=1)  # 48 terms: no power of two
-    assert exact.statement().query_bits == 102 + 5.75
+        assert case.statement().query_bits == case.security + 2 + 3
 
 
 def test_work_is_twenty_bits_of_every_query_term() -> None:
     """And of no other term: without them each of these misses what the statement asks for."""
-    case = CASES["three segments, the last shorter"]
+    case = CASES["five steps"]
     for term in case.statement().soundness_terms:
         if "queries" in term.name and term.part != "dataset certificate":
             assert case.target <= term.bits < case.target + 1 and term.bits - 20 < case.security

@@ -20,29 +20,20 @@ from probing import (
     Frozen,
     Recorder,
     Revealed,
-    Tape,
     functional_ext,
     rank,
     reveal,
     uniform,
 )
-from tiny_openings import BITS, POSITIONS, TinyOpening, pad_coefficients, tiny_parameters
+from tiny_openings import BITS, POSITIONS, TinyOpening, tiny_parameters
 
-from zktrain.arguments.claims import Ledger
-from zktrain.arguments.records import RecordAxis
-from zktrain.arguments.tensors import Shape
 from zktrain.commitment import ligero
-from zktrain.commitment.hiding import HidingVerifier, Layout
+from zktrain.commitment.hiding import Layout
 from zktrain.field import extension as ext
 from zktrain.field import goldilocks as gl
-from zktrain.field import multilinear as ml
 from zktrain.field.extension import ZERO
 from zktrain.field.goldilocks import P
-from zktrain.operations import Batch
-from zktrain.operations.base import Context, StepGraph
 from zktrain.prover.commitment import ligero as prover_ligero
-from zktrain.prover.operations import batch as batches
-from zktrain.prover.operations.base import Given
 from zktrain.prover.randomness import Randomness
 
 commit_vector = prover_ligero.commit
@@ -253,116 +244,6 @@ class _OnePadTwice(Recorder):
 
 def test_a_pad_that_serves_twice_reveals_a_difference() -> None:
     assert TinyOpening(channel=_OnePadTwice).revealed().leak() == 2
-
-
-# values of the dataset that leave a segment in clear
-
-
-@dataclass(frozen=True)
-class TinyBatches:
-    """Segments that each make three claims on the batches of one dataset of 8 records and 3 units
-    (padded to 4), whose values are padded scalars: as many claims as there are units."""
-
-    blinding_log: int
-    segments: int
-
-    shape = Shape(2, 3)
-    records, units, claimed = 8, 3, 3
-
-    @property
-    def cells(self) -> int:
-        return self.records * self.units
-
-    @property
-    def layout(self) -> Layout:
-        axis = RecordAxis(3, self.blinding_log)
-        return Layout(self.claimed + 2 * axis.variables)
-
-    def claims(self, seed: str) -> list[ext.Point]:
-        challenger = Frozen(f"claims {seed}")
-        log_size = self.shape.log_size(self.units)
-        shared = challenger.elements("point", log_size)
-        return [(*challenger.elements("unit", 2), *shared[2:]) for _ in range(self.claimed)]
-
-    def _order(self, segment: int) -> NDArray[np.int64]:
-        cells = np.arange(self.shape.steps * self.shape.batch) * 5 + segment
-        return (cells % self.records).reshape(self.shape.steps, self.shape.batch)
-
-    def _context(self, segment: int, ledger: Ledger) -> Context:
-        axis, order = RecordAxis(3, self.blinding_log), self._order(segment)
-        return Context(StepGraph((), ()), self.shape, ledger, records=axis, order=order)
-
-    def _columns(self, witness: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.pad(witness.reshape(self.units, self.records), ((0, 1), (0, 0)))
-
-    def prove(self, witness: NDArray[np.int64], random: Randomness) -> list[Recorder]:
-        operation = Batch("inputs", "x")
-        blinding = random.cells(self.units, 1 << self.blinding_log)
-        signed = np.where(blinding > P // 2, blinding - np.uint64(P), blinding).view(np.int64)
-        columns = self._columns(witness)
-        channels = []
-        for segment in range(self.segments):
-            seed = f"segment {segment}"
-            channel = Recorder(Frozen(seed), self.layout, BITS, random)
-            values = [self._value(columns, segment, point) for point in self.claims(seed)]
-            channel.send("claims", values)
-            ledger = Ledger()
-            for point, value in zip(self.claims(seed), values, strict=True):
-                ledger.add("x", point, value)
-            given = Given(None, {}, {"inputs": columns}, {"inputs": signed})  # type: ignore[arg-type]
-            batches.prove(operation, channel, self._context(segment, ledger), given)
-            channels.append(channel)
-        return channels
-
-    def _value(self, columns: NDArray[np.int64], segment: int, point: ext.Point) -> ext.Ext:
-        """The batch's tensor at a point, in Python integers."""
-        order, total = self._order(segment), ZERO
-        i, b, t = self.shape.split(point)
-        for step in range(self.shape.steps):
-            for sample in range(self.shape.batch):
-                weight = ml.eq_index(t, step) * ml.eq_index(b, sample)
-                for unit in range(self.units):
-                    cell = int(columns[unit, order[step, sample]])
-                    total = total + weight * ml.eq_index(i, unit) * cell
-        return total
-
-    def revealed(self) -> Revealed:
-        witness = np.arange(self.cells, dtype=np.int64) * 11 % 256
-
-        def run(witness: NDArray[np.int64], random: Randomness) -> Cells:
-            return np.concatenate([c.revealed() for c in self.prove(witness, random)])
-
-        found = reveal(run, witness)
-        pads = [draw for draw in found.draws if draw[2] == (2, self.layout.scalars)]
-        channels = self.prove(witness, Tape())
-        for segment, (channel, (first, stop, _)) in enumerate(zip(channels, pads, strict=True)):
-            seed = f"segment {segment}"
-            replay = HidingVerifier(Frozen(seed), channel.proof(), self.layout, BITS)
-            ledger = Ledger(replay.check)
-            received = replay.receive("claims", self.claimed)
-            for point, value in zip(self.claims(seed), received, strict=True):
-                ledger.add("x", point, value)
-            Batch("inputs", "x").verify(replay, self._context(segment, ledger))
-            for check in replay._checks:
-                row = np.zeros((2, found.random.shape[1]), dtype=np.uint64)
-                row[:, first:stop] = functional_ext(pad_coefficients(check, self.layout.scalars))
-                found = found.more(np.zeros((2, self.cells), dtype=np.uint64), row)
-        return found
-
-
-@pytest.mark.parametrize(
-    ("blinding_log", "segments"), [(1, 1), (2, 1), (2, 2), (4, 2)], ids=lambda n: str(n)
-)
-def test_claims_on_the_dataset_reveal_nothing(blinding_log: int, segments: int) -> None:
-    """Two blinding records for each segment: sums of batches stay padded, and the values in clear
-    are random, all claims of all segments and the checks on pads together."""
-    assert TinyBatches(blinding_log, segments).revealed().leak() == 0
-
-
-@pytest.mark.parametrize(("blinding_log", "segments"), [(0, 1), (1, 2), (2, 3)])
-def test_fewer_blinding_records_reveal_values(blinding_log: int, segments: int) -> None:
-    """One record for one segment, two for two, four for three."""
-    assert TinyBatches(blinding_log, segments).revealed().leak() > 0
 
 
 # padded scalars

@@ -1,6 +1,6 @@
-"""A bundle out of nothing: with challenges fixed in advance, a simulator that knows the statement
-alone writes a certificate, segments and a closing proof that the real verifier accepts, even of a
-training that never took place.
+"""Proofs out of nothing: with challenges fixed in advance, a simulator that knows the statement
+alone writes a certificate and a proof that the real verifier accepts, of a training or of an
+evaluation that never took place.
 
 Its messages are independent of any witness by construction; ``test_revealed_values_are_random``
 shows that the real ones have the same distribution. Openings with levels in clear below the masked
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from patched import everywhere
 from probing import Frozen
 from simulator import (
@@ -38,11 +39,12 @@ from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.dataset.commitment import DatasetHeader, query_bits
 from zktrain.errors import Rejected
 from zktrain.protocol import certificate as certificates
-from zktrain.protocol import closing, segment
-from zktrain.protocol.bundle import Bundle, SegmentProof
+from zktrain.protocol import proof as proofs
+from zktrain.protocol.bundle import Bundle
 from zktrain.protocol.certificate import certificate_layout, certificate_plan
-from zktrain.protocol.segment import SegmentHeader, pad_weights
+from zktrain.protocol.proof import Padded, evaluated_weights, trained_weights
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Evaluation, Training
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import commit
 from zktrain.prover.commitment.hiding import HidingProver
@@ -53,6 +55,7 @@ from zktrain.transcript.challenger import Trace
 
 OPENINGS = 2
 Traces = dict[str, Trace]
+Weights = dict[str, NDArray[np.int64]]
 
 
 @pytest.fixture
@@ -68,31 +71,14 @@ def traces() -> Iterator[Traces]:
     def certificate(header: DatasetHeader, trace: Trace | None) -> Frozen:
         return frozen("certificate")
 
-    def one_segment(statement: Statement, header: SegmentHeader, trace: Trace | None) -> Frozen:
-        return frozen(_name(header.index))
-
-    def last(*_: object) -> Frozen:
-        return frozen("closing")
+    def proof(statement: Statement, trace: Trace | None) -> Frozen:
+        return frozen("proof")
 
     with (
         everywhere(certificates, "challenger_of", certificate),
-        everywhere(segment, "challenger_of", one_segment),
-        everywhere(closing, "challenger_of", last),
+        everywhere(proofs, "challenger_of", proof),
     ):
         yield found
-
-
-def _name(segment_index: int) -> str:
-    return f"segment {segment_index}"
-
-
-@dataclass(frozen=True)
-class Published:
-    """What somebody publishes."""
-
-    weights: Path
-    proof: Path
-    dataset: Path
 
 
 @pytest.fixture(scope="module")
@@ -104,112 +90,123 @@ def circuit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Circuit]:
     return compiled, Circuit.from_json(compiled.read_bytes())
 
 
-def simulate(folder: Path, circuit: Circuit, records: int) -> Published:
-    """A bundle whose final weights nobody has trained, on a dataset that nobody has."""
-    final = {
+def _weights(circuit: Circuit) -> Weights:
+    """That nobody has trained."""
+    return {
         name: np.full(shape, number + 1, dtype=np.int64)
         for number, (name, shape) in enumerate(circuit.parameter_shapes().items())
     }
+
+
+def _training(circuit: Circuit, weights: Weights) -> tuple[Training, Padded]:
     initial = seeded_weights(circuit)
-    dataset, header = _simulated_dataset(circuit, records)
-    statement = Statement(circuit, header, digest(initial), digest(final), 4, 100, True)
-    statement.require_provable()
+    task = Training(circuit, digest(initial), digest(weights))
+    return task, trained_weights(circuit, initial, weights)
+
+
+def _evaluation(circuit: Circuit, weights: Weights) -> tuple[Evaluation, Padded]:
+    """Every record is answered rightly, and all are of class 1."""
+    counts = tuple(tuple(RECORDS if i == k == 1 else 0 for k in range(3)) for i in range(3))
+    return Evaluation(circuit, digest(weights), counts), evaluated_weights(weights)
+
+
+TASKS = {"training": _training, "evaluation": _evaluation}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What somebody publishes."""
+
+    weights: Path
+    proof: Path
+    dataset: Path
+
+
+def simulate(folder: Path, circuit: Circuit, kind: str) -> Published:
+    """A proof about weights that nobody has trained, on a dataset that nobody has."""
+    weights = _weights(circuit)
+    task, public = TASKS[kind](circuit, weights)
+    blank = DatasetHeader(RECORDS, circuit.features, circuit.classes, bytes(32), OPENINGS)
+    statement = Statement(task, blank, 100, True)
+    plans = {"certificate": certificate_plan(blank), "proof": statement.opening_plan}
+    own_at, dataset_at = positions("proof", plans["proof"])
+    (certified_at,) = positions("certificate", plans["certificate"])
+    own_level, dataset_level = plans["proof"].commitments
+    own = uniform_tree(own_level.code_log, own_at, statement.packing.row_cells)
+    dataset = _dataset(dataset_level.code_log, certified_at + dataset_at, blank)
+    header = replace(blank, merkle_root=dataset.root)
+    statement = replace(statement, dataset=header)
+    assert statement.problem() is None
 
     layout = certificate_layout(header)
-    planned = plan_opening("certificate", certificate_plan(header), [dataset])
+    planned = plan_opening("certificate", plans["certificate"], [dataset])
     certificate = Simulator(Frozen("certificate"), layout, query_bits(), planned)
     certificates.check_messages(certificate, header)
     certificate.close()
 
-    ends = {"start": pad_weights(initial), "end": pad_weights(final)}
-    proofs, claims = [], []
-    bits, count = statement.query_bits, len(statement.segments)
-    plans = [statement.opening_plan(k) for k in range(count)]
-    boundaries = []
-    for k in range(1, count):
-        both = positions(_name(k - 1), plans[k - 1])[-1] + positions(_name(k), plans[k])[1]
-        width = statement.boundary_packing().row_cells
-        boundaries.append(uniform_tree(plans[k].commitments[1].code_log, both, width))
-    roots = [bytes.fromhex(statement.initial), *(tree.root for tree in boundaries)]
-    roots.append(bytes.fromhex(statement.final))
-    previous = statement.digest
-    for k, (first, steps) in enumerate(statement.segments):
-        head = SegmentHeader(k, first, steps, roots[k], roots[k + 1], previous)
-        depth, width = plans[k].levels[0].code_log, statement.packing(k).row_cells
-        own = uniform_tree(depth, positions(_name(k), plans[k])[0], width)
-        trees = [own, *boundaries[max(0, k - 1) : k + 1]]
-        planned = plan_opening(_name(k), plans[k], trees)
-        planned["commitment"] = deque([own.root])
-        channel = Simulator(Frozen(_name(k)), statement.layout(k), bits, planned)
-        sides = statement.committed_sides(k)
-        public = {side: weights for side, weights in ends.items() if side not in sides}
-        claims += segment.check_messages(channel, statement, head, public)
-        channel.close()
-        proofs.append(SegmentProof(head, channel.proof()))
-        previous = head.digest
-
-    planned = plan_opening("closing", statement.closing_plan, [dataset])
-    layout, bits = statement.closing_layout(), statement.query_bits
-    last = Simulator(Frozen("closing"), layout, bits, planned)
-    closing.check_messages(last, statement, claims)
-    last.close()
+    planned = plan_opening("proof", plans["proof"], [own, dataset])
+    planned["commitment"] = deque([own.root])
+    assert statement.layout is not None
+    proof = Simulator(Frozen("proof"), statement.layout, statement.query_bits, planned)
+    proofs.check_messages(proof, statement, public)
+    proof.close()
 
     bundle = Bundle(
-        statement.to_json(), circuit.canonical_json(), header.to_json(),
-        tuple(proofs), last.proof(),
-    )  # fmt: skip
+        statement.to_json(), circuit.canonical_json(), header.to_json(), b"", proof.proof()
+    )
     files = ("w.safetensors", "proof.zkt", "simulated.zkd")
     published = Published(*(folder / name for name in files))
     write_public(published.dataset, header, certificate.proof())
     published.proof.write_bytes(bundle.to_bytes())
-    write_weights(published.weights, final, circuit.fixed_point.weight_bits, {})
+    write_weights(published.weights, weights, circuit.fixed_point.weight_bits, {})
     return published
 
 
-def _simulated_dataset(circuit: Circuit, records: int) -> tuple[SimulatedTree, DatasetHeader]:
-    """A commitment to no dataset, that the certificate and the closing proof open."""
-    blank = DatasetHeader(records, circuit.features, circuit.classes, bytes(32), OPENINGS)
-    statement = Statement(circuit, blank, "0" * 64, "0" * 64, 4, 100, True)
-    plans = {"certificate": certificate_plan(blank), "closing": statement.closing_plan}
-    at = [index for name, plan in plans.items() for index in positions(name, plan)[0]]
-    depth = plans["closing"].levels[0].code_log
-    tree = uniform_tree(depth, at, blank.packing().row_cells)
-    return tree, replace(blank, merkle_root=tree.root)
+def _dataset(depth: int, at: list[int], header: DatasetHeader) -> SimulatedTree:
+    """A commitment to no dataset, that the certificate and the proof open."""
+    return uniform_tree(depth, at, header.packing().row_cells)
 
 
-def test_a_simulated_bundle_is_accepted_and_looks_like_a_real_one(
-    tmp_path: Path, circuit: tuple[Path, Circuit], traces: Traces
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_simulated_proof_is_accepted_and_looks_like_a_real_one(
+    kind: str, tmp_path: Path, circuit: tuple[Path, Circuit], traces: Traces
 ) -> None:
-    """The public verb accepts; then the real bundle of the same circuit, under the same oracle, has
-    the same labels and sizes in the same order in all its proofs."""
+    """The public verb accepts; a real proof of the same circuit, under the same oracle, has the
+    same labels and sizes in the same order."""
     path, compiled = circuit
-    published = simulate(tmp_path, compiled, RECORDS)
-    verdict = zktrain.verify(
+    published = simulate(tmp_path, compiled, kind)
+    judge = zktrain.verify if kind == "training" else zktrain.verify_eval
+    verdict = judge(
         published.weights, proof=published.proof, dataset=published.dataset, circuit=path
     )
-    assert verdict.zero_knowledge and verdict.segments == 2
+    assert verdict.zero_knowledge
     simulated = dict(traces)
 
     data, dataset, run = tmp_path / "data.npz", tmp_path / "data.zkd", tmp_path / "run"
     zktrain.commit(write_data(data), out=dataset, openings=OPENINGS)
-    recipe = path.with_name("tiny.toml")
-    trained = zktrain.train(recipe, data=data, out=run, dataset=dataset)
-    proved = zktrain.prove(run)
-    zktrain.verify(trained.weights, proof=proved.path, dataset=dataset, circuit=path)
-    assert trained.weights.read_bytes() != published.weights.read_bytes()
-    assert set(simulated) == {"certificate", "segment 0", "segment 1", "closing"}
+    if kind == "training":
+        recipe = path.with_name("tiny.toml")
+        weights = zktrain.train(recipe, data=data, out=run, dataset=dataset).weights
+        real = zktrain.prove(run).path
+        assert weights.read_bytes() != published.weights.read_bytes()
+    else:
+        weights, real = published.weights, tmp_path / "real.zkt"
+        zktrain.prove_eval(weights, circuit=path, data=data, dataset=dataset, out=real)
+    judge(weights, proof=real, dataset=dataset, circuit=path)
+    assert set(simulated) == {"certificate", "proof"}
     for name, trace in simulated.items():
         assert trace == traces[name] and len(trace) > 50, name
-    assert published.proof.stat().st_size == proved.path.stat().st_size
 
 
-def test_without_the_programmed_oracle_a_simulated_bundle_is_refused(
-    tmp_path: Path, circuit: tuple[Path, Circuit]
+@pytest.mark.parametrize("kind", TASKS)
+def test_without_the_programmed_oracle_a_simulated_proof_is_refused(
+    kind: str, tmp_path: Path, circuit: tuple[Path, Circuit]
 ) -> None:
     """Challenges that depend on the messages do not fit them."""
-    published = simulate(tmp_path, circuit[1], RECORDS)
+    published = simulate(tmp_path, circuit[1], kind)
+    judge = zktrain.verify if kind == "training" else zktrain.verify_eval
     with pytest.raises(Rejected):
-        zktrain.verify(published.weights, proof=published.proof, dataset=published.dataset)
+        judge(published.weights, proof=published.proof, dataset=published.dataset)
 
 
 # an opening with levels in clear

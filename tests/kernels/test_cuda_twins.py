@@ -68,8 +68,8 @@ def test_a_proof_through_compiled_twins_has_the_same_bytes() -> None:
 @pytest.mark.slow("compiles every twin, and proves with them")
 @pytest.mark.skipif(find_spec("numba.cuda") is None, reason="this numba has no CUDA simulator")
 def test_a_proof_through_simulated_twins_has_the_same_bytes() -> None:
-    """Larger work than 16 cells is done by the CPU's kernels: the simulator is slow."""
-    done = run("prove_with_twins.py", simulated=True, LIMIT="16")
+    """Larger work than 20 cells is done by the CPU's kernels: the simulator is slow."""
+    done = run("prove_with_twins.py", simulated=True, LIMIT="20")
     assert twins_used(done) == {
         *("field.fold", "fractions.combine", "fractions.round_sums"),
         *("sha256.hash_rows", "sumcheck.round_message"),

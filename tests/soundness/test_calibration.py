@@ -463,7 +463,7 @@ def test_false_claims_that_cancel_in_an_opening() -> None:
     """``(#claims + 2 n) / |S|``."""
     size, many = 256, 12
     known, committed = challenges(size), _small()
-    variables = 10 + arrange([committed.packing])[1]
+    variables = arrange([committed.packing])[1]
     errors = shifts(known[: many - 1])
     claims = []
     for k, error in enumerate(errors):
