@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments.tensors import Shape, log_grid, log_units
+from ...arguments.tensors import Shape, Tensor, log_grid, log_units
 from ...cost.parts import Work
 from ...dataset.commitment import DatasetHeader
 from ...field.extension import Ext, Point
@@ -64,6 +64,23 @@ def smallest(cells: NDArray[Any]) -> NDArray[Any]:
         if limits.min <= low and high <= limits.max:
             return cells.astype(candidate)
     return cells.astype(np.int64)
+
+
+_EVERY = (slice(None), slice(None))
+"""Padded steps and samples too."""
+
+
+def real(witness: Witness, tensor: Tensor) -> NDArray[Any]:
+    """The cells ``(2^log_steps, 2^log_batch, *axes)``."""
+    cells: NDArray[Any] = witness.tensor(tensor.name)[_EVERY + witness.shape.real(tensor)[2:]]
+    return cells
+
+
+def padded(witness: Witness, tensor: Tensor, cells: NDArray[Any]) -> NDArray[Any]:
+    """All axes padded."""
+    out = np.zeros(witness.shape.dims(tensor), dtype=cells.dtype)
+    out[_EVERY + witness.shape.real(tensor)[2:]] = cells
+    return smallest(out)
 
 
 @dataclass(frozen=True, slots=True)

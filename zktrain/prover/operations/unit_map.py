@@ -21,7 +21,7 @@ from ...operations.unit_map import cells, orders, position, row_major
 from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..transcript.channel import ProverChannel
-from .base import Given, Segment, Witness, smallest
+from .base import Given, Segment, Witness, padded, real
 
 
 def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -120,12 +120,7 @@ def _add_at(table: ExtVec, index: NDArray[np.int64], values: ExtVec) -> None:
 
 def values(op: UnitMap, witness: Witness) -> NDArray[Any]:
     source, output = witness.graph.tensor(op.source), witness.graph.tensor(op.output)
-    every = (slice(None), slice(None))  # padded steps and samples too
-    real = witness.tensor(op.source)[every + witness.shape.real(source)[2:]]
-    found = apply_map(op.map, real, source, output)
-    out = np.zeros(witness.shape.dims(output), dtype=found.dtype)
-    out[every + witness.shape.real(output)[2:]] = found
-    return smallest(out)
+    return padded(witness, output, apply_map(op.map, real(witness, source), source, output))
 
 
 def work(op: UnitMap, segment: Segment) -> Work:
