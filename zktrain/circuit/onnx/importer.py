@@ -24,6 +24,7 @@ from ...layers import (
     Convolution,
     Layer,
     MaxPool,
+    Reduce,
 )
 from .constants import (
     Constant,
@@ -84,7 +85,8 @@ _REMEDIES = {
 _REMEDY = (
     "build the network from Linear, Conv2d, MaxPool2d and AvgPool2d with ReLU between them "
     "(Gemm, MatMul, Conv, Add, Relu, LeakyRelu, Sigmoid, Tanh, Gelu, MaxPool, AveragePool, "
-    "GlobalAveragePool, ReduceMean, Flatten, Reshape, Squeeze, Unsqueeze, Dropout, Identity)"
+    "GlobalAveragePool, ReduceMean, ReduceSum, Flatten, Reshape, Squeeze, Unsqueeze, Dropout, "
+    "Identity)"
 )
 
 
@@ -257,8 +259,8 @@ class _Graph:
                 return self.sequence.rectified(value)
             case "MaxPool" | "AveragePool":
                 return self._pool(node, value)
-            case "GlobalAveragePool" | "ReduceMean":
-                return self._mean(node, value)
+            case "GlobalAveragePool" | "ReduceMean" | "ReduceSum":
+                return self._reduced(node, value)
             case "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze":
                 shape = self._regrouped(node, value)
                 return Value(value.name, value.draft, shape, value.changes)
@@ -386,28 +388,32 @@ class _Graph:
         draft = Draft(layer, (image[0], *window.places), describe(node), number)
         return self.sequence.pool(value, draft)
 
-    def _mean(self, node: onnx.NodeProto, value: Value) -> Value:
-        """The mean of a whole image, its axes kept or not."""
-        options = attributes(node)
-        keeps = node.op_type == "GlobalAveragePool" or bool(options.get("keepdims", 1))
-        if node.op_type == "ReduceMean":
-            axes = self._axes(node)
-            if len(value.shape) != 3 or sorted(axis % 4 for axis in axes or ()) != [2, 3]:
-                raise Unsupported(
-                    f"it averages samples of shape {value.shape} over the axes {axes}",
-                    "average over height and width (axes 2 and 3), as "
-                    "torch.nn.AdaptiveAvgPool2d(1)",
-                )
-        number, (channels, *window) = self.sequence.image(value)
-        if window != [1, 1]:
-            height, width = window
-            layer = AveragePool("", (height, width), (height, width))
-            draft = Draft(layer, (channels, 1, 1), describe(node), number)
-            number = self.sequence.pool(value, draft).draft
-        return self.sequence.value(number, (channels, 1, 1) if keeps else (channels,))
+    def _reduced(self, node: onnx.NodeProto, value: Value) -> Value:
+        """The sum or mean over axes of an image, which are kept or not."""
+        whole = node.op_type == "GlobalAveragePool"
+        axes = [2, 3] if whole else self._axes(node)
+        summed = {axis % 4 for axis in axes or ()}
+        if not whole and (len(value.shape) != 3 or not summed or 0 in summed):
+            raise Unsupported(
+                f"it adds up samples of shape {value.shape} over the axes {axes}",
+                "sum or average images, over channels, height or width (axes 1, 2 and 3)",
+            )
+        number, image = self.sequence.image(value)
+        channels, height, width = (n if at in summed else 1 for at, n in enumerate(image, 1))
+        if channels * height * width > 1:
+            layer: AnyLayer = AveragePool("", (height, width), (height, width))
+            if summed != {2, 3} or node.op_type == "ReduceSum":
+                mean = node.op_type != "ReduceSum"
+                layer = Reduce("", channels, height, width, mean)
+            shape = tuple(1 if at in summed else n for at, n in enumerate(image, 1))
+            number = self.sequence.pool(value, Draft(layer, shape, describe(node), number)).draft
+        shape = self.sequence.drafts[number].shape
+        if not whole and not attributes(node).get("keepdims", 1):
+            shape = tuple(n for at, n in enumerate(shape, 1) if at not in summed)
+        return self.sequence.value(number, shape or (1,))
 
     def _axes(self, node: onnx.NodeProto) -> list[int] | None:
-        """The axes of a ``ReduceMean``, ``Squeeze`` or ``Unsqueeze``, from wherever it has them."""
+        """The axes of a reduction, ``Squeeze`` or ``Unsqueeze``, from wherever it has them."""
         axes = attributes(node).get("axes")
         if len(node.input) > 1 and node.input[1]:
             values = self._constant(node, 1).values
