@@ -11,4 +11,4 @@ from zktrain.training.trajectory import Trajectory
 
 def careful() -> AbstractContextManager[Any]:
     """Inside, no window is tried."""
-    return mock.patch.object(Trajectory, "_try", side_effect=lambda *_: [])
+    return mock.patch.object(Trajectory, "attempt", side_effect=lambda *_: [])

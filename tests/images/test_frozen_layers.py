@@ -266,7 +266,7 @@ def test_a_frozen_layer_that_decays_inside_the_run(
             gradients = np.zeros((2, cells), dtype=np.uint64)
         return time_filters.history(context.time_filters(weight), first, gradients)
 
-    monkeypatch.setattr(Trajectory, "_try", lambda *_: [])
+    monkeypatch.setattr(Trajectory, "attempt", lambda *_: [])
     monkeypatch.setattr(Trajectory, "_after", after)
     monkeypatch.setattr(Trajectory, "weights", weights)
     monkeypatch.setattr(matrix, "history", history)

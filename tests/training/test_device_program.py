@@ -27,7 +27,7 @@ from zktrain.training.arithmetic import Softmax
 from zktrain.training.graph import Repeated
 from zktrain.training.interpreter import column_of
 from zktrain.training.trajectory import Trajectory
-from zktrain.training.witness import _Outputs
+from zktrain.training.witness import Traces
 
 # With an index, for which torch need not ask what the current device is.
 DEVICE = torch.device("cuda:0")
@@ -74,10 +74,10 @@ class _OnDevice(TorchDispatchMode):
 
 @pytest.mark.parametrize("circuit", CIRCUITS, ids=range(len(CIRCUITS)))
 def test_every_operation_of_a_window_and_its_record_stays_on_the_device(circuit: Circuit) -> None:
-    outputs: list[_Outputs] = []
+    outputs: list[Traces] = []
     with FakeTensorMode():
         run = _on_device(circuit)
-        outputs.append(_Outputs(circuit, 64, DEVICE))
+        outputs.append(Traces(circuit, 64, DEVICE))
         window = next(run._batches(0, 16))
         program = run._prepared()
         run._step = program.run  # type: ignore[assignment]

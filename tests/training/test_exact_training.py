@@ -90,7 +90,7 @@ def test_witness_equals_python_integers(
     circuit: Circuit, careful: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if careful:
-        monkeypatch.setattr(Trajectory, "_try", lambda *_: [])
+        monkeypatch.setattr(Trajectory, "attempt", lambda *_: [])
     records = records_of(circuit)
     oracle = oracle_of(circuit, seeded_weights(circuit))
     for step in range(2):

@@ -122,7 +122,7 @@ def test_weights_equal_python_integers_at_every_step(
     circuit: Circuit, careful: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if careful:
-        monkeypatch.setattr(Trajectory, "_try", lambda *_: [])
+        monkeypatch.setattr(Trajectory, "attempt", lambda *_: [])
     records, start = records_of(circuit), seeded_weights(circuit)
     kept: dict[int, Weights] = {}
     train(

@@ -125,7 +125,7 @@ class Trajectory:
                 if self._past is not None:
                     size = min(size, self._past.seek(batches.first + at))
                 window = batches.part(at, at + size)
-                found = self._try(window, recorder, done)
+                found = self.attempt(window, recorder, done)
                 if len(found) < size:
                     failed = window.part(len(found), len(found) + 1)
                     found.append(self._careful(failed, recorder, done + len(found)))
@@ -160,7 +160,7 @@ class Trajectory:
             negated = torch.from_numpy(-multipliers.astype(np.float64)).to(device)
             yield _Batches(first, torch.from_numpy(order).to(device), negated, multipliers)
 
-    def _try(self, window: _Batches, recorder: Recorder | None, done: int) -> list[float]:
+    def attempt(self, window: _Batches, recorder: Recorder | None, done: int) -> list[float]:
         """Losses of the first steps of a window that are sound, and that are made then."""
         for name, values in self._weights.items():
             self._saved[name].copy_(values)

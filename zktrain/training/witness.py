@@ -26,7 +26,7 @@ def _padded(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-class _Outputs:
+class Traces:
     """Zeroed arrays of the padded shapes on the device; steps are written to their real parts."""
 
     def __init__(self, circuit: Circuit, padded_steps: int, device: torch.device | str) -> None:
@@ -78,7 +78,7 @@ def segment_witness(
             f"exists in a run of {circuit.steps} steps"
         )
     trajectory = Trajectory(circuit, records, weights_start, device)
-    outputs = _Outputs(circuit, padded_steps, device)
+    outputs = Traces(circuit, padded_steps, device)
 
     def on_window(done: int, losses: list[float]) -> None:
         progress("witness", done, steps, loss=losses[-1])
