@@ -113,17 +113,19 @@ def read_network(path: str | Path) -> Imported:
     and remedy for what is not supported.
     """
     path = Path(path)
-    model = load_model(path)
-    return _Graph(model, path).read()
+    try:
+        model = load_model(path)
+        return _Graph(model, constant_values(model, path)).read()
+    except RecipeError as problem:
+        raise RecipeError(f"{path.name}: {problem}") from None
 
 
 class _Graph:
     """Goes through the nodes in their order and follows the values that depend on the input."""
 
-    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+    def __init__(self, model: onnx.ModelProto, constants: dict[str, Constant]) -> None:
         self.graph = model.graph
-        self.path = path
-        self.constants = constant_values(model, path)
+        self.constants = constants
         self.values: dict[str, Value] = {}
         self.sizes: dict[str, Sizes] = {}
         self.batch: int | None = None
@@ -135,8 +137,8 @@ class _Graph:
         inputs = [value for value in self.graph.input if value.name not in self.constants]
         if len(inputs) != 1 or len(self.graph.output) != 1:
             raise RecipeError(
-                f"{self.path.name}: the graph has {len(inputs)} inputs and "
-                f"{len(self.graph.output)} outputs; export a network with one of each"
+                f"the graph has {len(inputs)} inputs and {len(self.graph.output)} outputs; export "
+                "a network with one of each"
             )
         self._input(inputs[0])
         last = inputs[0].name
@@ -144,7 +146,7 @@ class _Graph:
             if self._step(node):
                 last = node.output[0]
         self._output(last)
-        layers, weights, origins = named_layers(self.sequence.drafts, self.path)
+        layers, weights, origins = named_layers(self.sequence.drafts)
         return Imported(layers, weights, origins, tuple(self.changes))
 
     def _input(self, value: onnx.ValueInfoProto) -> None:
@@ -152,14 +154,14 @@ class _Graph:
         axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
         if not tensor.HasField("shape") or len(axes) < 2:
             raise RecipeError(
-                f"{self.path.name}: the input {value.name!r} needs a batch axis and at least one "
-                "axis of features; export the network with such an example input"
+                f"the input {value.name!r} needs a batch axis and at least one axis of features; "
+                "export the network with such an example input"
             )
         sizes = [axis for axis in axes[1:] if axis is not None and axis > 0]
         if len(sizes) != len(axes) - 1:
             raise RecipeError(
-                f"{self.path.name}: an axis of the input {value.name!r} other than the first has "
-                "no fixed size; export the network with only the batch axis dynamic"
+                f"an axis of the input {value.name!r} other than the first has no fixed size; "
+                "export the network with only the batch axis dynamic"
             )
         self.batch = axes[0]
         self.sequence = Sequence(tuple(sizes))
@@ -169,40 +171,37 @@ class _Graph:
         name = self.graph.output[0].name
         if name not in self.values:
             raise RecipeError(
-                f"{self.path.name}: the chain from the input ends in {last!r}, not in the "
-                f"output {name!r}; export a network whose output depends on "
-                "its input through every layer"
+                f"the chain from the input ends in {last!r}, not in the output {name!r}; export a "
+                "network whose output depends on its input through every layer"
             )
         drafts, value = self.sequence.drafts, self.values[name]
         if not any(draft.affine for draft in drafts):
-            raise RecipeError(f"{self.path.name}: there is no affine layer; {_REMEDY}")
+            raise RecipeError(f"there is no affine layer; {_REMEDY}")
         for number, draft in enumerate(drafts):
             if draft.readers == 0 and number != value.draft:
                 raise RecipeError(
-                    f"{self.path.name}: {draft.node}: the output {name!r} does not depend on it; "
-                    "remove it, or export a network whose output depends on every layer"
+                    f"{draft.node}: the output {name!r} does not depend on it; remove it, or "
+                    "export a network whose output depends on every layer"
                 )
-        layer = drafts[value.draft].layer
-        if not isinstance(layer, Layer) or len(value.shape) != 1:
-            if layer is not None and layer.activates:
-                raise RecipeError(
-                    f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; remove "
-                    "it from the exported module, so that the network ends in its logits"
-                    + (
-                        ': loss = "binary_cross_entropy" contains the sigmoid, one for every class'
-                        if isinstance(layer, Activation) and layer.function == "sigmoid"
-                        else ""
-                    )
-                )
-            raise RecipeError(
-                f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; "
+        end = drafts[value.draft]
+        if not isinstance(end.layer, Layer) or len(value.shape) != 1:
+            remedy = (
                 "end the network in a dense layer (torch.nn.Linear) that gives one row of logits "
                 "per sample"
             )
-        if drafts[value.draft].relu:
+            if end.layer is not None and end.layer.activates:
+                remedy = (
+                    "remove it from the exported module, so that the network ends in its logits"
+                )
+                if isinstance(end.layer, Activation) and end.layer.function == "sigmoid":
+                    remedy += (
+                        ': loss = "binary_cross_entropy" contains the sigmoid, one for every class'
+                    )
+            raise RecipeError(f"{end.node}: the network ends in it; {remedy}")
+        if end.relu:
             raise RecipeError(
-                f"{self.path.name}: there is a ReLU after the last affine layer; remove it, the "
-                "network ends in its logits"
+                "there is a ReLU after the last affine layer; remove it, the network ends in its "
+                "logits"
             )
 
     def _step(self, node: onnx.NodeProto) -> bool:
@@ -228,7 +227,7 @@ class _Graph:
             self._require_single_use(operands)
             value = self._value(node, operands)
         except Unsupported as problem:
-            raise RecipeError(f"{self.path.name}: {describe(node)}: {problem}") from None
+            raise RecipeError(f"{describe(node)}: {problem}") from None
         name = node.output[0]
         self.values[name] = Value(name, value.draft, value.shape, value.changes)
         return True
