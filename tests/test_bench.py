@@ -131,10 +131,10 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise KeyboardInterrupt
         result = {"name": setting.name, "setting": setting.to_json(), "commit": top["commit"]}
         result["machine"] = top["machine"]
-        runner._write(runner._path(folder, setting), result)
+        runner.write(runner.path_of(folder, setting), result)
         return result
 
-    monkeypatch.setattr(runner, "_run", run)
+    monkeypatch.setattr(runner, "run_setting", run)
     return ran
 
 

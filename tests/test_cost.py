@@ -351,12 +351,12 @@ def test_the_limit_of_a_control_group_counts(monkeypatch: pytest.MonkeyPatch) ->
         "/sys/fs/cgroup/a/memory.current": "1000000000\n",
         "/sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 400000000\n",
     }
-    monkeypatch.setattr(machine, "_text", lambda path: files.get(path, ""))
+    monkeypatch.setattr(machine, "text_of", lambda path: files.get(path, ""))
     assert machine.available_memory() == 2_400_000_000
     del files["/proc/self/cgroup"]
     assert machine.available_memory() == 8_192_000_000
     files.clear()
-    monkeypatch.setattr(machine, "_sysconf", lambda name: None)
+    monkeypatch.setattr(machine, "bytes_of_pages", lambda name: None)
     assert machine.available_memory() is None
 
 

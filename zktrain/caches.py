@@ -56,13 +56,18 @@ def weakness(path: Path, *, shared: bool = False) -> str | None:
         at = at.parent if part == ".." else at / part
 
 
+def cache_home() -> Path:
+    """``$XDG_CACHE_HOME/zktrain``. Raises ``RuntimeError`` where there is no home folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    return folder / "zktrain"
+
+
 def own_folder(*names: str) -> Path | None:
     """``$XDG_CACHE_HOME/zktrain/...``, made with mode 0700 where it is missing; None, with a
     notice that says why, where it cannot be made or others could have written in it."""
     try:
-        base = os.environ.get("XDG_CACHE_HOME") or ""
-        folder = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-        folder = folder.joinpath("zktrain", *names)
+        folder = cache_home().joinpath(*names)
         problem = weakness(folder)
         if problem is None:
             _make(folder)

@@ -9,7 +9,7 @@ from .errors import InputError
 
 def require(extra: str, task: str, *modules: str) -> None:
     """Raise ``InputError`` with the remedy unless all ``modules`` of ``extra`` can be found."""
-    missing = [module for module in modules if not _present(module)]
+    missing = [module for module in modules if not is_there(module)]
     if missing:
         raise InputError(
             f"{task} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
@@ -17,7 +17,7 @@ def require(extra: str, task: str, *modules: str) -> None:
         )
 
 
-def _present(module: str) -> bool:
+def is_there(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):

@@ -29,7 +29,7 @@ def describe() -> dict[str, Any]:
         "flags": flags,
         "cores": _cores(),
         "threads": thread_count(),
-        "memory_bytes": _sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": bytes_of_pages("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
@@ -44,7 +44,7 @@ def _cores() -> int:
 
 def _cpu() -> tuple[str, list[str]]:
     found: dict[str, str] = {}
-    for line in _text("/proc/cpuinfo").splitlines():
+    for line in text_of("/proc/cpuinfo").splitlines():
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
     flags = (found.get("flags") or found.get("Features") or "").split()
@@ -59,7 +59,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _sysconf(name: str) -> int | None:
+def bytes_of_pages(name: str) -> int | None:
     """Bytes of a number of pages that the system tells."""
     try:
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf(name))
@@ -67,7 +67,7 @@ def _sysconf(name: str) -> int | None:
         return None
 
 
-def _text(path: str) -> str:
+def text_of(path: str) -> str:
     try:
         return Path(path).read_text()
     except (OSError, UnicodeDecodeError):
@@ -82,15 +82,15 @@ def available_memory() -> int | None:
 
 
 def _system_memory() -> int | None:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", _text("/proc/meminfo"), re.MULTILINE)
-    return 1024 * int(found[1]) if found else _sysconf("SC_AVPHYS_PAGES")
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", text_of("/proc/meminfo"), re.MULTILINE)
+    return 1024 * int(found[1]) if found else bytes_of_pages("SC_AVPHYS_PAGES")
 
 
 def _group_memory() -> int | None:
     """What the limits of the process's control group and its parents leave."""
     left = []
     root = Path("/sys/fs/cgroup")
-    for line in _text("/proc/self/cgroup").splitlines():
+    for line in text_of("/proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, place = rest.partition(":")
         if controllers == "":
@@ -102,9 +102,9 @@ def _group_memory() -> int | None:
             continue
         folder = base / place.lstrip("/")
         for at in (folder, *folder.parents):
-            most, used = _text(str(at / limit)).strip(), _text(str(at / usage)).strip()
+            most, used = text_of(str(at / limit)).strip(), text_of(str(at / usage)).strip()
             if most.isdigit() and used.isdigit() and int(most) < _NO_LIMIT:
-                cache = re.search(r"^inactive_file (\d+)", _text(str(at / "memory.stat")), re.M)
+                cache = re.search(r"^inactive_file (\d+)", text_of(str(at / "memory.stat")), re.M)
                 left.append(max(0, int(most) - int(used) + (int(cache[1]) if cache else 0)))
             if at == base:
                 break

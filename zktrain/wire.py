@@ -26,12 +26,8 @@ class Reader:
 
     def _cut(self, size: int, name: str) -> Bytes:
         if size > len(self._data) - self._at:
-            raise MalformedProof(
-                f"the {self._what} ends inside its {name}",
-                stage="bundle",
-                expected=f"{size} bytes",
-                got=len(self._data) - self._at,
-            )
+            left = len(self._data) - self._at
+            raise _malformed(f"the {self._what} ends inside its {name}", f"{size} bytes", left)
         out = cut(self._data, self._at, size)
         self._at += size
         return out
@@ -40,12 +36,8 @@ class Reader:
         """Its length and so many bytes, which are read."""
         size = self._length(name)
         if size > most:
-            raise MalformedProof(
-                f"the {name} of the {self._what} is longer than any",
-                stage="bundle",
-                expected=f"at most {most} bytes",
-                got=size,
-            )
+            problem = f"the {name} of the {self._what} is longer than any"
+            raise _malformed(problem, f"at most {most} bytes", size)
         return self.take(size, name)
 
     def proof(self, name: str) -> Bytes:
@@ -62,6 +54,10 @@ class Reader:
                 f"{len(self._data) - self._at} bytes follow the end of the {self._what}",
                 stage="bundle",
             )
+
+
+def _malformed(problem: str, expected: str, got: int) -> MalformedProof:
+    return MalformedProof(problem, stage="bundle", expected=expected, got=got)
 
 
 def refuse_version(what: str, found: int) -> NoReturn:

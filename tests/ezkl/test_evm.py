@@ -248,14 +248,14 @@ def test_a_crash_after_the_contract_is_written(
 ) -> None:
     """As ezkl's threads cause now and then."""
     whole = product.export(tmp_path / "whole").contract.read_bytes()
-    monkeypatch.setattr(evm, "_CALL_EZKL", evm._CALL_EZKL + "import os\nos.abort()\n")
+    monkeypatch.setattr(evm, "CALL_EZKL", evm.CALL_EZKL + "import os\nos.abort()\n")
     assert product.export(tmp_path / "crashed").contract.read_bytes() == whole
 
 
 def test_a_crash_before_the_contract_is_written(
     product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evm, "_CALL_EZKL", "import os\nos.abort()\n")
+    monkeypatch.setattr(evm, "CALL_EZKL", "import os\nos.abort()\n")
     with pytest.raises(InputError, match="ezkl cannot write the contract"):
         product.export(tmp_path)
 

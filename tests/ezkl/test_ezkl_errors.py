@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow("proofs by ezkl take half a minute")
 
 
 def test_ezkl_is_missing(iris: IrisProof, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zktrain.extras._present", lambda module: module != "ezkl")
+    monkeypatch.setattr("zktrain.extras.is_there", lambda module: module != "ezkl")
     with pytest.raises(InputError, match=r"pip install 'zktrain\[ezkl\]'"):
         iris.prove()
     with pytest.raises(InputError, match=r"pip install 'zktrain\[ezkl\]'"):

@@ -35,7 +35,7 @@ Attack = Callable[[], object]
 
 def missing(name: str, patch: pytest.MonkeyPatch) -> None:
     """As if a library was not installed."""
-    patch.setattr("zktrain.extras._present", lambda module: module != name)
+    patch.setattr("zktrain.extras.is_there", lambda module: module != name)
 
 
 # Elements, parameters, statements, bundles.

@@ -11,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from careful import careful
 from numpy.typing import NDArray
 
 from zktrain.arguments import lookup
@@ -174,6 +175,8 @@ def lying(graph: StepGraph | None, lies: dict[str, Lie]) -> Iterator[None]:
             step._values[place] = lies[place](step._values[place])
 
     with ExitStack() as stack:
+        if graph is not None or lies:
+            stack.enter_context(careful())
         if graph is not None:
             stack.enter_context(mock.patch.object(Circuit, "graph", return_value=graph))
         if lies:

@@ -34,8 +34,9 @@ from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.protocol import proof as proofs
 from zktrain.prover.arguments import time_filter as time_filters
 from zktrain.prover.operations import matrix
-from zktrain.training.interpreter import GraphTrajectory
+from zktrain.training.interpreter import Step
 from zktrain.training.trainer import train, train_float32
+from zktrain.training.trajectory import Trajectory
 from zktrain.training.weight_file import write_weights
 
 FROZEN = [("mean", ("c1",)), ("mean", ("c1", "c2")), ("mean", ("c2", "fc2")), ("maximum", ("fc",)),
@@ -236,18 +237,22 @@ def test_a_frozen_layer_that_decays_inside_the_run(
 ) -> None:
     """Forward and backward pass see ``D[t] W_0``, while ``W_0`` is published: consistent in every
     relation but the one that compares claims on frozen weights."""
-    true_after, true_weights = GraphTrajectory._after, GraphTrajectory.weights
+    true_after, true_weights = Trajectory._after, Trajectory.weights
 
-    def after(self: GraphTrajectory, step: int, number: int) -> dict[str, torch.Tensor]:
-        out = true_after(self, step, number)
-        assert self._known is not None
-        factor = int(self._known.start[number + 1])
-        frozen = [name for name in self._start if name not in out]
-        return out | {name: (self._start[name] * factor).to(torch.float64) for name in frozen}
+    def after(self: Trajectory, step: Step, multipliers: np.ndarray) -> dict[str, torch.Tensor]:
+        out = true_after(self, step, multipliers)
+        past = self._past
+        assert past is not None
+        factor = float(past.known("fc2.weight").start[past._next + 1])
+        return out | {name: w * factor for name, w in past._start.items() if name not in out}
 
-    def weights(self: GraphTrajectory) -> dict[str, np.ndarray]:
-        moved = set(self.circuit.trained_shapes())
-        first = {name: (w << 12).numpy() for name, w in self._start.items() if name not in moved}
+    def weights(self: Trajectory) -> dict[str, np.ndarray]:
+        moved, past = set(self.circuit.trained_shapes()), self._past
+        assert past is not None
+        first = {
+            name: (w * 4096).to(torch.int64).numpy()
+            for name, w in past._start.items() if name not in moved
+        }  # fmt: skip
         return true_weights(self) | first
 
     def history(context: Context, weight: str, first: ExtVec, gradients: ExtVec | None) -> ExtVec:
@@ -256,8 +261,9 @@ def test_a_frozen_layer_that_decays_inside_the_run(
             gradients = np.zeros((2, cells), dtype=np.uint64)
         return time_filters.history(context.time_filters(weight), first, gradients)
 
-    monkeypatch.setattr(GraphTrajectory, "_after", after)
-    monkeypatch.setattr(GraphTrajectory, "weights", weights)
+    monkeypatch.setattr(Trajectory, "attempt", lambda *_: [])
+    monkeypatch.setattr(Trajectory, "_after", after)
+    monkeypatch.setattr(Trajectory, "weights", weights)
     monkeypatch.setattr(matrix, "history", history)
     attempt = Attempt("mean", hiding=hiding, frozen=("fc1",), momentum=DECAYING)
     assert np.array_equal(attempt.start["fc1.weight"], attempt.end["fc1.weight"])

@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from careful import careful
 from harness import MAP, without
 from image_run import Attempt, circuit
 
@@ -115,6 +116,7 @@ def test_swapped_channels() -> None:
         return (flat, np.sort(image)) if source.grid else (flat, image)
 
     with (
+        careful(),
         mock.patch.object(interpreter, "map_values", values),
         mock.patch.object(prover_map, "apply_map", arrays),
     ):
@@ -215,7 +217,7 @@ def test_no_winner_is_seen_by_the_sum_alone() -> None:
         lies.append(int(below.sum()))
         return (taps_of(found) * ~below).reshape(found.shape)
 
-    with mock.patch.object(interpreter.Step, "_winner", winner):
+    with careful(), mock.patch.object(interpreter.Step, "_winner", winner):
         attempt = Attempt("curves")
     assert sum(lies) > 0
     proofs = attempt.prove()
@@ -367,7 +369,7 @@ def test_a_skipped_update(parameter: str) -> None:
                 return step._weights[name]
         return out
 
-    with mock.patch.object(interpreter.Step, "changed", changed):
+    with careful(), mock.patch.object(interpreter.Step, "changed", changed):
         attempt = Attempt("mean")
     with pytest.raises((SumcheckMismatch, LookupMismatch)):
         attempt.verify(attempt.prove())

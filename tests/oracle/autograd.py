@@ -36,6 +36,7 @@ from zktrain.layers import (
     Layer,
     LeakyReLU,
     MaxPool,
+    Reduce,
     Unflatten,
 )
 
@@ -237,6 +238,10 @@ class _Step:
                 (sums,) = torch.autograd.grad(means, leaf, error.abs())
                 taps = layer.kernel[0] * layer.kernel[1]
                 more = half + abs(_factor(taps) - 1 / taps) * taps * sums
+            case Reduce(mean=True):
+                count = layer.channels * layer.height * layer.width
+                whole = error.abs().expand_as(self.outputs[source])
+                more = half + abs(_factor(count) - 1 / count) * whole
             case Activation():
                 more = half + 2.0**-15 * error.abs()
             case LeakyReLU():
@@ -272,6 +277,15 @@ class _Step:
                 means = functional.avg_pool2d(true.abs(), layer.kernel, layer.stride)
                 off = half + abs(_factor(taps) - 1 / taps) * taps * means
                 return functional.avg_pool2d(value, layer.kernel, layer.stride), off
+            case Reduce():
+                sizes = (layer.channels, layer.height, layer.width)
+                axes = [axis for axis, n in enumerate(sizes, 1) if n > 1]
+                total = value.sum(dim=axes, keepdim=True) if axes else value
+                if not layer.mean:
+                    return total, 0.0
+                count = math.prod(sizes)
+                every = true.abs().sum(dim=axes, keepdim=True) if axes else true.abs()
+                return total / count, half + abs(_factor(count) - 1 / count) * every
             case Activation():
                 if not absolute:
                     return _FUNCTIONS[layer.function](value), half

@@ -79,14 +79,15 @@ def check(case: Case, *, prove: bool = True, files: bool = False) -> Outcome:
     with _Stage(outcome, "autograd", "not the gradient"):
         outcome.difference = autograd.agree(circuit, run, case.labels)
     with _Stage(outcome, "train", "training fails"):
-        boundaries = _trained(case, run)
-    if boundaries is None:
+        ends = _trained(case, run)
+    if ends is None:
         outcome.stopped = True
         return outcome
-    for step, weights in boundaries.items():
-        if honest.integers(weights) != run.boundaries[step]:
-            names = [n for n, w in honest.integers(weights).items() if w != run.boundaries[step][n]]
-            raise Failure("other weights", f"before step {step}: {', '.join(names)}")
+    for weights, step in zip(ends, (0, -1), strict=True):
+        found = honest.integers(weights)
+        if found != run.boundaries[step]:
+            names = [n for n, w in found.items() if w != run.boundaries[step][n]]
+            raise Failure("other weights", f"{('first', 'last')[step]}: {', '.join(names)}")
     if not prove:
         return outcome
     with _Stage(outcome, "prove", "the honest run is not accepted"):
@@ -95,15 +96,16 @@ def check(case: Case, *, prove: bool = True, files: bool = False) -> Outcome:
                 assert honest.published(case, Path(folder)) == run.boundaries[-1]
         else:
             with light_work():
-                honest.prove_and_verify(case, boundaries)
+                honest.prove_and_verify(case, ends)
     outcome.proved = True
     return outcome
 
 
-def _trained(case: Case, run: Run) -> dict[int, honest.Arrays] | None:
-    """Boundaries of the honest run, ``None`` where it stops at the step where it has to."""
+def _trained(case: Case, run: Run) -> tuple[honest.Arrays, honest.Arrays] | None:
+    """First and last weights of the honest run, ``None`` where it stops at the step where it has
+    to."""
     try:
-        boundaries = honest.trained(case)
+        ends = honest.trained(case)
     except RangeOverflow as error:
         found = re.match(r"step (\d+)", error.message)
         at = None if run.stopped is None else run.stopped.step
@@ -112,4 +114,4 @@ def _trained(case: Case, run: Run) -> dict[int, honest.Arrays] | None:
         return None
     if run.stopped is not None:
         raise Failure("other ranges", f"training went on; the oracle: {run.stopped}")
-    return boundaries
+    return ends

@@ -29,6 +29,7 @@ from zktrain.layers import (
     Layer,
     LeakyReLU,
     MaxPool,
+    Reduce,
     Unflatten,
 )
 from zktrain.operations.fixed_point import FixedPoint
@@ -206,6 +207,21 @@ class _Network:
         layer = kind(self.name(word), kernel, stride)
         self.add(layer, self._seen(own, (kernel, stride, (0, 0)), own.units))
 
+    def reduce(self) -> None:
+        random, own = self.random, self.now
+        sizes = (own.units, own.height, own.width)
+        chosen = [n if random.random() < 0.5 else 1 for n in sizes]
+        mean = random.random() < 0.5
+        if "mean over axes" in self.wishes:
+            mean = True
+        elif "sum over axes" in self.wishes:
+            mean = False
+        if max(chosen) == 1 < max(sizes):
+            at = sizes.index(max(sizes))
+            chosen[at] = sizes[at]
+        units, height, width = (size // n for size, n in zip(sizes, chosen, strict=True))
+        self.add(Reduce(self.name("reduce"), *chosen, mean), Extent(height, width, units))
+
     def flatten(self) -> None:
         self.add(Flatten(self.name("flat")), Extent(0, 0, self.now.cells))
 
@@ -284,6 +300,7 @@ class _Network:
                 self.convolution,
                 lambda: self.pool(MaxPool),
                 lambda: self.pool(AveragePool),
+                self.reduce,
                 self.flatten,
             ]
         else:
@@ -311,6 +328,8 @@ class _Network:
             "mean": (image, lambda: self.pool(AveragePool)),
             "overlapping mean": (image, lambda: self.pool(AveragePool)),
             "mean with gaps": (image, lambda: self.pool(AveragePool)),
+            "sum over axes": (image, self.reduce),
+            "mean over axes": (image, self.reduce),
             "sum with ReLU": (True, self.block),
             "sum without ReLU": (True, self.block),
             "nested sums": (True, self.block),
@@ -458,7 +477,7 @@ def _circuit(random: Random, wishes: frozenset[str]) -> Circuit:
     start = Initialisation("seed", random.choice(("s", "a longer seed, with äöü", "0")))
     if "weights from a file" in wishes or random.random() < 0.25:
         start = Initialisation("file", "00" * 32)
-    circuit = Circuit(
+    return Circuit(
         layers,
         loss,
         FixedPoint() if momentum is None else FilteredSgd.FORMAT,
@@ -470,7 +489,6 @@ def _circuit(random: Random, wishes: frozenset[str]) -> Circuit:
         "last batch dropped" in wishes or random.random() < 0.25,
         frozen,
     )
-    return circuit
 
 
 def _given(random: Random, circuit: Circuit) -> Weights:
@@ -651,6 +669,8 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
     "mean": _passed(AveragePool),
     "overlapping mean": _passed(AveragePool, _windows_meet),
     "mean with gaps": _passed(AveragePool, _windows_miss),
+    "sum over axes": _passed(Reduce, lambda layer: not layer.mean),
+    "mean over axes": _passed(Reduce, lambda layer: layer.mean),
     "sigmoid": _passed(Activation, lambda layer: layer.function == "sigmoid"),
     "tanh": _passed(Activation, lambda layer: layer.function == "tanh"),
     "gelu": _passed(Activation, lambda layer: layer.function == "gelu"),
@@ -713,7 +733,8 @@ _NOT_DENSE = {
     "image input", "Unflatten inside", "odd image", "convolution", "convolution without ReLU",
     "stride", "oblong kernel", "padding", "convolution of an earlier layer", "maximum",
     "overlapping maximum", "maximum with gaps", "mean", "overlapping mean", "mean with gaps",
-    "sigmoid", "tanh", "gelu", "leaky ReLU", "sum with ReLU", "sum without ReLU", "sum with itself",
+    "sum over axes", "mean over axes", "sigmoid", "tanh", "gelu", "leaky ReLU", "sum with ReLU",
+    "sum without ReLU", "sum with itself",
     "nested sums", "sum around an Unflatten", "many layers",
 }  # fmt: skip
 

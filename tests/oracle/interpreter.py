@@ -25,6 +25,7 @@ from zktrain.layers import (
     Layer,
     LeakyReLU,
     MaxPool,
+    Reduce,
     Unflatten,
 )
 from zktrain.optimizers.filtered_sgd import FilteredSgd
@@ -293,6 +294,14 @@ class Network:
                     out = Extent(out.height, out.width, layer.outputs)
                 case MaxPool() | AveragePool():
                     out, windows = _seen(layer, own)
+                case Reduce():
+                    units, height, width = (
+                        size // n
+                        for size, n in zip(
+                            (own.units, own.height, own.width), summed(layer), strict=True
+                        )
+                    )
+                    out = Extent(height, width, units)
                 case Unflatten():
                     out = Extent(layer.height, layer.width, layer.channels)
                 case Flatten():
@@ -311,6 +320,22 @@ class Network:
             own = isinstance(layer, (Layer, Convolution)) and layer.name not in frozen
             out.append(own or any(out[read] for read in reads))
         return out
+
+
+def summed(layer: Reduce) -> tuple[int, int, int]:
+    return layer.channels, layer.height, layer.width
+
+
+def met(layer: Reduce, own: Extent) -> list[int]:
+    """Per cell of the input, the cell of the output that it is added to."""
+    c, h, w = summed(layer)
+    units, width = own.units // c, own.width // w
+    return [
+        ((y // h) * width + x // w) * units + i // c
+        for y in range(own.height)
+        for x in range(own.width)
+        for i in range(own.units)
+    ]
 
 
 def row_of_image(extent: Extent, image: Vector) -> Vector:
@@ -490,6 +515,14 @@ class Interpreter:
                     for i in range(own.units)
                 ]
                 return self._bounded(index, z, "the mean")
+            case Reduce():
+                z = [0] * self.network.extents[index].cells
+                for value, cell in zip(a, met(layer, own), strict=True):
+                    z[cell] += value
+                if layer.mean:
+                    count = layer.channels * layer.height * layer.width
+                    z = [rounded(((1 << 16) + count // 2) // count * v, 16) for v in z]
+                return self._bounded(index, z, "the sum")
             case Activation():
                 return [curve(layer.function, value)[0] for value in a]
             case LeakyReLU():
@@ -608,6 +641,12 @@ class Interpreter:
                         for i in range(own.units):
                             back[place * own.units + i] += e[p * own.units + i]
                 back = [rounded(c * value, 16) for value in back]
+            case Reduce():
+                back = [e[cell] for cell in met(layer, own)]
+                if not layer.mean:
+                    return back
+                count = layer.channels * layer.height * layer.width
+                back = [rounded(((1 << 16) + count // 2) // count * v, 16) for v in back]
             case Activation():
                 slopes = [curve(layer.function, z)[1] for z in sample.outputs[source]]
                 back = [rounded(s * v, 14) for s, v in zip(slopes, e, strict=True)]

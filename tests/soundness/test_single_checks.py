@@ -702,7 +702,7 @@ def test_weight_file_with_one_fault(tmp_path: Path) -> None:
 def test_mean_over_so_many_values_that_it_is_none() -> None:
     layer = AveragePool("p", (200, 200), (1, 1))
     attack = lambda: judged(layer.violation(1))  # noqa: E731
-    refused_by("layers.average_pool.AveragePool._mean_problem: not off", attack, MalformedProof)
+    refused_by("layers.limits.mean_problem: not off", attack, MalformedProof)
 
 
 def test_limits_are_what_the_tests_above_take_them_for() -> None:

@@ -1,5 +1,5 @@
 """The steps as a device program: everything exists on a CUDA device, nothing leaves it or waits
-for it, and no address changes, so that a window can be captured as a graph."""
+for it, and no address changes, so that a step can be captured as a graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conv_networks import NETWORKS
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,14 +18,16 @@ from training_oracle import circuit_of
 
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
+from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.readers import Records
+from zktrain.operations.fixed_point import FixedPoint
+from zktrain.optimizers.sgd import Sgd
 from zktrain.training import graph as graph_module
-from zktrain.training.arithmetic_fast import FastArithmetic
+from zktrain.training.arithmetic import Softmax
 from zktrain.training.graph import Repeated
-from zktrain.training.step import Network
+from zktrain.training.interpreter import column_of
 from zktrain.training.trajectory import Trajectory
-from zktrain.training.window import Window
-from zktrain.training.witness import _Outputs
+from zktrain.training.witness import Traces
 
 # With an index, for which torch need not ask what the current device is.
 DEVICE = torch.device("cuda:0")
@@ -33,7 +36,12 @@ CIRCUITS = [
     circuit_of(7, 9, 6, 4, batch=8, loss="mse", steps=40),
     circuit_of(5, 6, 2, loss="mse", bias=False, batch=1, steps=40),
     circuit_of(5, 7, 600, steps=40),  # the normaliser is searched
-]
+    *(
+        Circuit(layers, "cross_entropy", FixedPoint(), 3, 40, Sgd(((0, 1),)), "order",
+                Initialisation("seed", "s"))
+        for layers in NETWORKS.values()
+    ),
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +53,7 @@ def _copy_without_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
         return copied
 
     monkeypatch.setattr(torch.Tensor, "copy_", copy)
+    column_of.cache_clear()
 
 
 class _OnDevice(TorchDispatchMode):
@@ -63,29 +72,33 @@ class _OnDevice(TorchDispatchMode):
         return result
 
 
-def _device_program(circuit: Circuit) -> tuple[FastArithmetic, Window, _Outputs]:
-    inputs = torch.zeros(17, circuit.features, dtype=torch.uint8).to(DEVICE)
-    labels = torch.zeros(17, dtype=torch.int64).to(DEVICE)
-    start = {
-        name: torch.zeros(values.shape, dtype=torch.int64)
-        for name, values in seeded_weights(circuit).items()
-    }
-    window = Window(circuit, inputs, labels)
-    fast = FastArithmetic(Network(circuit, start, DEVICE), window)
-    return fast, window, _Outputs(circuit, 64, DEVICE)
-
-
 @pytest.mark.parametrize("circuit", CIRCUITS, ids=range(len(CIRCUITS)))
 def test_every_operation_of_a_window_and_its_record_stays_on_the_device(circuit: Circuit) -> None:
+    outputs: list[Traces] = []
     with FakeTensorMode():
-        fast, window, outputs = _device_program(circuit)
+        run = _on_device(circuit)
+        outputs.append(Traces(circuit, 64, DEVICE))
+        window = next(run._batches(0, 16))
+        program = run._prepared()
+        run._step = program.run  # type: ignore[assignment]
         with _OnDevice() as seen:
-            fast.run(window.length)
-            fast.run(3)
-            outputs.record(window, window.length, 7)
-    steps = window.length + 3
-    assert seen.operations > 20 * steps
-    assert all(cells.device.type == "cuda" for cells in outputs.tensors.values())
+            run._issue(program, window, outputs[0].record, 0)
+            run._issue(program, window.part(0, 3), outputs[0].record, 16)
+    assert seen.operations > 20 * 19
+    assert all(cells.device.type == "cuda" for cells in outputs[0].tensors.values())
+
+
+def _on_device(circuit: Circuit) -> Trajectory:
+    """With records and weights of zeros, whatever they are said to be."""
+    run = Trajectory(circuit, _records(circuit), seeded_weights(circuit))
+    for attribute, value in vars(run).items():
+        if isinstance(value, torch.Tensor):
+            setattr(run, attribute, torch.zeros(value.shape, dtype=value.dtype).to(DEVICE))
+        elif isinstance(value, dict):
+            setattr(run, attribute, {k: torch.zeros(v.shape).double().to(DEVICE)
+                                     for k, v in value.items()})  # fmt: skip
+    run._softmax = Softmax(circuit.classes, DEVICE)
+    return run
 
 
 def test_the_guard_notices_the_host_and_waiting_for_it() -> None:
@@ -106,10 +119,13 @@ def _records(circuit: Circuit) -> Records:
 
 
 @pytest.mark.parametrize("circuit", CIRCUITS, ids=range(len(CIRCUITS)))
-def test_windows_run_the_same_operations_at_the_same_addresses(circuit: Circuit) -> None:
+def test_steps_are_the_same_operations_at_the_same_addresses(circuit: Circuit) -> None:
     """What is not an address of the buffers is a new tensor of the program itself."""
-    trajectory = Trajectory(circuit, _records(circuit), seeded_weights(circuit))
-    runs: list[list[tuple[Any, ...]]] = []
+    run = Trajectory(circuit, _records(circuit), seeded_weights(circuit))
+    run.advance(0, 16)  # products that need it have finer bounds from here on
+    program = run._prepared()
+    known = _storages(run)
+    steps: list[list[tuple[Any, ...]]] = []
 
     class Addresses(TorchDispatchMode):
         def __torch_dispatch__(
@@ -117,34 +133,32 @@ def test_windows_run_the_same_operations_at_the_same_addresses(circuit: Circuit)
         ) -> Any:
             result = func(*args, **(kwargs or {}))
             owned = [
-                known[tensor.untyped_storage().data_ptr()] + (tensor.storage_offset(),)
+                (*known[tensor.untyped_storage().data_ptr()], tensor.storage_offset())
                 for tensor in tree_leaves((args, kwargs, result))
                 if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() in known
             ]
             scalars = [
                 value for value in tree_leaves((args, kwargs)) if type(value) in (int, float)
             ]
-            runs[-1].append((func, owned, scalars))
+            steps[-1].append((func, owned, scalars))
             return result
 
-    known = _storages(trajectory)
-
-    def program() -> None:
-        runs.append([])
+    def step() -> None:
+        steps.append([])
         with Addresses():
-            trajectory._fast.run(trajectory._window.length)
+            program.run()
 
-    trajectory._whole = Repeated(program, torch.device("cpu"))
-    trajectory.advance(0, 2 * trajectory._window.length)
-    assert len(runs) == 2 and runs[0] == runs[1]
-    assert _storages(trajectory) == known
-    assert len({name for _, owned, _ in runs[0] for name, _ in owned}) > 15
+    run._step = Repeated(step, torch.device("cpu"))
+    run.advance(16, 24)
+    assert len(steps) == 24 and all(other == steps[0] for other in steps)
+    assert _storages(run) == known
+    assert len({name for _, owned, _ in steps[0] for name, _ in owned}) > 15
 
 
-def _storages(trajectory: Trajectory) -> dict[int, tuple[str]]:
-    """Names of all tensors of the network, the window and the arithmetic, by address."""
+def _storages(run: Trajectory) -> dict[int, tuple[str]]:
+    """Names of all tensors of a trajectory and its program, by address."""
     found: dict[int, tuple[str]] = {}
-    for owner in (trajectory.network, trajectory._window, trajectory._fast):
+    for owner in (run, run._program, run._prepared().figures):
         for attribute, value in vars(owner).items():
             for position, tensor in enumerate(tree_leaves(value)):
                 if isinstance(tensor, torch.Tensor):

@@ -101,16 +101,16 @@ class Shape:
         places = coordinates(extent, cell)
         return inside * real(places.grid, extent.grid) * real_units(extent, places)
 
-    def split_units(self, extent: int | Tensor, point: Point) -> tuple[Point, Point, Point]:
+    def split_units(self, tensor: Tensor, point: Point) -> tuple[Point, Point, Point]:
         """Coordinates of the unit, of the sample and its place in the grid, and of the step."""
         t = len(point) - self.log_steps
-        s = log_units(extent)
+        s = log_units(tensor)
         return point[:s], point[s:t], point[t:]
 
-    def real_samples(self, extent: int | Tensor, samples: Point) -> Ext:
+    def real_samples(self, tensor: Tensor, samples: Point) -> Ext:
         """Extension of "a real sample, at a real place of the grid"."""
         inside = ONE
-        for size in reversed(() if isinstance(extent, int) else extent.grid):
+        for size in reversed(tensor.grid):
             inside = inside * ml.less_than(samples[: log_width(size)], size)
             samples = samples[log_width(size) :]
         return inside * ml.less_than(samples, self.batch)
@@ -132,16 +132,14 @@ def log_width(width: int) -> int:
     return ml.log2_ceil(width) if width else 0
 
 
-def log_units(extent: int | Tensor) -> int:
-    """Variables of the units of a tensor, taps included, or of one of this width."""
-    if isinstance(extent, int):
-        return log_width(extent)
-    return sum(log_width(size) for size in (*extent.taps, extent.width))
+def log_units(tensor: Tensor) -> int:
+    """Variables of the units of a tensor, taps included."""
+    return sum(log_width(size) for size in (*tensor.taps, tensor.width))
 
 
-def log_grid(extent: int | Tensor) -> int:
-    """Variables of the grid; a width has none."""
-    return 0 if isinstance(extent, int) else sum(log_width(size) for size in extent.grid)
+def log_grid(tensor: Tensor) -> int:
+    """Variables of the grid."""
+    return sum(log_width(size) for size in tensor.grid)
 
 
 def log_cells(tensor: Tensor) -> int:

@@ -23,7 +23,7 @@ from ..profile import Node, Recorder
 from ..progress import Progress, silent
 from ..protocol.bundle import statement_of
 from ..protocol.statement import Statement
-from . import inputs
+from .inputs import write_inputs
 from .settings import Setting
 from .worker import warm_up
 
@@ -57,13 +57,11 @@ class Measured:
 
 def run(setting: Setting, folder: Path, *, certified: bool) -> Measured:
     """Commit, train, prove and verify in ``folder``."""
-    data, _, features, classes = inputs.write_data(setting, folder)
-    widths = (features, *[setting.width] * setting.depth, classes)
-    recipe, public = inputs.write_recipe(setting, widths, folder), folder / "dataset.zkd"
+    given, public = write_inputs(setting, folder), folder / "dataset.zkd"
     if certified:
-        commit(data, out=public)
-    out = folder / "run"
-    trained = train(recipe, data=data, out=out, dataset=public if certified else None)
+        commit(given.data, out=public)
+    out, dataset = folder / "run", public if certified else None
+    trained = train(given.recipe, data=given.data, out=out, dataset=dataset)
     roots = []
     for _ in range(PROOFS):
         (out / "proof.zkt").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,23 @@ def write_network(path: Path, widths: tuple[int, ...]) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), str(path))
 
 
-def write_recipe(setting: Setting, widths: tuple[int, ...], folder: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the commands take: DATA, held-out DATA where there are any, and the recipe."""
+
+    data: str
+    held_out: str | None
+    recipe: Path
+
+
+def write_inputs(setting: Setting, folder: Path) -> Inputs:
+    """All files of a run in ``folder``. Raises ``InputError`` for data that cannot be read."""
+    data, held_out, features, classes = _write_data(setting, folder)
+    widths = (features, *[setting.width] * setting.depth, classes)
+    return Inputs(data, held_out, _write_recipe(setting, widths, folder))
+
+
+def _write_recipe(setting: Setting, widths: tuple[int, ...], folder: Path) -> Path:
     """The recipe and its network in ``folder``."""
     write_network(folder / "network.onnx", widths)
     path = folder / "recipe.toml"
@@ -83,11 +100,8 @@ def _stream(name: str, count: int) -> NDArray[np.uint8]:
     return np.frombuffer(data, dtype=np.uint8)
 
 
-def write_data(setting: Setting, folder: Path) -> tuple[str, str | None, int, int]:
-    """``(DATA, held-out DATA, inputs, classes)`` of the setting, written where it must be.
-
-    Raises ``InputError`` for data that cannot be read.
-    """
+def _write_data(setting: Setting, folder: Path) -> tuple[str, str | None, int, int]:
+    """``(DATA, held-out DATA, inputs, classes)`` of the setting, written where it must be."""
     path = folder / "records.npz"
     if setting.dataset == "synthetic":
         inputs, labels = synthetic(setting.records or 4096, setting.features, setting.classes)

@@ -68,9 +68,9 @@ def run_plan(plan: Plan, folder: Path, command: str, progress: Progress = silent
         settings = plan.settings
         for number, setting in enumerate(settings):
             progress(setting.name, number, len(settings))
-            runs.append(_known(folder, setting, top) or _run(setting, folder, top, progress))
+            runs.append(_known(folder, setting, top) or run_setting(setting, folder, top, progress))
             result = {**top, "sweeps": [_sweep(sweep) for sweep in plan.sweeps], "runs": runs}
-            _write(folder / RESULT, result)
+            write(folder / RESULT, result)
     progress("done", len(settings), len(settings))
     return result
 
@@ -83,7 +83,7 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _path(folder: Path, setting: Setting) -> Path:
+def path_of(folder: Path, setting: Setting) -> Path:
     return folder / "runs" / f"{setting.name}.json"
 
 
@@ -91,7 +91,7 @@ def _known(folder: Path, setting: Setting, top: dict[str, Any]) -> dict[str, Any
     """A finished run of the same setting, commit and machine."""
     try:
         kept: dict[str, Any] = json.loads(
-            files.read_bytes(_path(folder, setting), "result", _MAX_BYTES)
+            files.read_bytes(path_of(folder, setting), "result", _MAX_BYTES)
         )
     except (InputError, ValueError):
         return None
@@ -105,7 +105,9 @@ def _known(folder: Path, setting: Setting, top: dict[str, Any]) -> dict[str, Any
     return kept if same else None
 
 
-def _run(setting: Setting, folder: Path, top: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def run_setting(
+    setting: Setting, folder: Path, top: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         wanted, out = Path(name) / "setting.json", Path(name) / "out.json"
         wanted.write_text(json.dumps(setting.to_json()))
@@ -133,7 +135,7 @@ def _run(setting: Setting, folder: Path, top: dict[str, Any], progress: Progress
             result = {"name": setting.name, "setting": setting.to_json(), "error": error}
     result["commit"] = top["commit"]
     result.setdefault("machine", top["machine"])
-    _write(_path(folder, setting), result)
+    write(path_of(folder, setting), result)
     return result
 
 
@@ -150,7 +152,7 @@ def _reports(process: subprocess.Popen[str]) -> Iterator[tuple[str, int, int]]:
             yield parts[0], int(parts[1]), int(parts[2])
 
 
-def _write(path: Path, result: dict[str, Any]) -> None:
+def write(path: Path, result: dict[str, Any]) -> None:
     disk.write(path, (compact(result) + "\n").encode())
 
 

@@ -30,7 +30,7 @@ from ..protocol.bundle import statement_of
 from ..protocol.statement import Statement
 from ..training import trainer
 from ..training.run import Run
-from . import inputs
+from .inputs import write_inputs
 from .processes import command
 from .settings import Setting
 
@@ -52,10 +52,8 @@ def warm_up() -> None:
     report("compile kernels", 0, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data, _, features, classes = inputs.write_data(WARM_UP, folder)
-        recipe = inputs.write_recipe(WARM_UP, (features, WARM_UP.width, classes), folder)
-        run = folder / "run"
-        train(recipe, data=data, out=run, compare_float=True)
+        given, run = write_inputs(WARM_UP, folder), folder / "run"
+        train(given.recipe, data=given.data, out=run, compare_float=True)
         proved = prove(run)
         verify(run / "weights.safetensors", proof=proved.path, dataset=run / "dataset.zkd")
 
@@ -63,14 +61,12 @@ def warm_up() -> None:
 def measure(setting: Setting, folder: Path, device: str = "cpu") -> dict[str, Any]:
     """Commit, train in integers and in float32, prove and verify, each timed."""
     report("read data", 0, 1)
-    data, held_out, features, classes = inputs.write_data(setting, folder)
-    widths = (features, *[setting.width] * setting.depth, classes)
-    recipe = inputs.write_recipe(setting, widths, folder)
+    given = write_inputs(setting, folder)
     public, run = folder / "dataset.zkd", folder / "run"
-    committed = _commit(data, public, hiding=setting.zero_knowledge)
+    committed = _commit(given.data, public, hiding=setting.zero_knowledge)
     trained = train(
-        recipe, data=data, out=run, test=held_out, device=device, compare_float=True,
-        dataset=public, progress=report,
+        given.recipe, data=given.data, out=run, test=given.held_out, device=device,
+        compare_float=True, dataset=public, progress=report,
     )  # fmt: skip
     trained = _fastest(trained, device)
     with Recorder(memory=True) as recorder:

@@ -11,7 +11,6 @@ from ..errors import MalformedProof
 from ..layers import AffineLayer, AnyLayer, Layer
 from ..layers.geometry import geometry
 from ..layers.network import affine_layers, parameters
-from ..losses import LOSSES
 from ..operations.base import StepGraph
 from ..operations.fixed_point import FixedPoint
 from ..optimizers import Optimizer
@@ -68,11 +67,6 @@ class Circuit:
     def is_dense(self) -> bool:
         """Whether all layers are dense."""
         return all(isinstance(layer, Layer) for layer in self.layers)
-
-    @property
-    def trains_in_windows(self) -> bool:
-        """Whether the trainer has its program of dense networks for this circuit."""
-        return self.is_dense and not self.frozen and LOSSES[self.loss].in_windows
 
     @property
     def dense_layers(self) -> tuple[Layer, ...]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import disk, files, machine
+from ..caches import cache_home
 from ..errors import InputError
 from .parts import Work
 
@@ -96,9 +97,7 @@ def cache_path() -> Path:
     override = os.environ.get(OVERRIDE)
     if override:
         return Path(override)
-    base = os.environ.get("XDG_CACHE_HOME") or ""
-    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return folder / "zktrain" / "calibration.json"
+    return cache_home() / "calibration.json"
 
 
 def save(calibration: Calibration) -> Path:

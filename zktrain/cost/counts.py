@@ -11,6 +11,7 @@ from math import prod
 from ..arguments.tensors import Shape, log_width
 from ..circuit.circuit import Circuit
 from ..dataset import commitment as dataset
+from ..layers import AffineLayer
 from ..layers.geometry import geometry
 from ..protocol import certificate
 from ..protocol.dry import Claims
@@ -94,13 +95,15 @@ def _witness(statement: Statement) -> Iterator[Work]:
 
 
 def _updates(circuit: Circuit) -> list[int]:
-    """Gradients that the steps multiply out, by layer: one each, and with momentum, where dense
-    networks do not keep them, one for each change of the filter."""
+    """How often the steps multiply out gradients, by layer: once each, and with momentum, where
+    those of dense layers are not kept, once for each change of the filter."""
     steps = circuit.steps
-    if not circuit.trains_in_windows:
-        return [steps] * len(circuit.layers)
-    rules = (circuit.optimizer.of(circuit, layer.weight) for layer in circuit.dense_layers)
-    return [rule.changes(circuit, 0, steps) for rule in rules]
+    return [
+        circuit.optimizer.of(circuit, layer.weight).changes(circuit, 0, steps)
+        if isinstance(layer, AffineLayer) and layer in circuit.moving and not extent.grid
+        else steps
+        for layer, extent in zip(circuit.layers, geometry(circuit.layers).extents[1:], strict=True)
+    ]
 
 
 def layer_products(circuit: Circuit) -> list[int]:

@@ -7,6 +7,7 @@ dataset's commitment is nobody's.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,13 +41,13 @@ def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[L
     circuit, graph = statement.circuit, statement.graph
     tensors = {tensor.name: tensor for tensor in graph.tensors}
     samples = 1 << log2_ceil(circuit.batch_size)
-    cells: dict[Owner, float] = {}
-    lookups: dict[Owner, float] = {}
+    cells: dict[Owner, float] = defaultdict(float)
+    lookups: dict[Owner, float] = defaultdict(float)
     for tensor in graph.tensors:
         if tensor.committed:
-            _add(cells, tensor.layer or LOSS, samples << log_cells(tensor))
+            cells[tensor.layer or LOSS] += samples << log_cells(tensor)
     for entry in entries_of(graph, Shape(1, circuit.batch_size)):
-        _add(lookups, tensors[entry.columns[0]].layer or LOSS, 1 << entry.log_size)
+        lookups[tensors[entry.columns[0]].layer or LOSS] += 1 << entry.log_size
     relations = _relations(statement, graph, timed)
     common = stage_seconds(timed)
     products: dict[Owner, float] = dict(enumerate(layer_products(circuit), 1))
@@ -70,10 +71,6 @@ def layer_costs(statement: Statement, timed: list[tuple[Work, float]]) -> list[L
     return out
 
 
-def _add(totals: dict[Owner, float], name: Owner, amount: float) -> None:
-    totals[name] = totals.get(name, 0) + amount
-
-
 def _share(amounts: Mapping[Owner, float], name: Owner) -> float:
     return amounts.get(name, 0) / (sum(amounts.values()) or 1)
 
@@ -95,17 +92,16 @@ def _relations(
         for found in layer.parameters()
     }
     owners = {name_of(op): _owner(op, graph, weights) for op in graph.claim_order()}
-    out: dict[Owner, float] = {}
+    out: dict[Owner, float] = defaultdict(float)
     for work, seconds in timed:
         if work.place[0] == "relations" and work.place[-1] in owners:
-            owner = owners[work.place[-1]]
-            out[owner] = out.get(owner, 0.0) + seconds
+            out[owners[work.place[-1]]] += seconds
     return out
 
 
 def stage_seconds(timed: list[tuple[Work, float]]) -> dict[str, float]:
     """Seconds by stage of ``prove``."""
-    out: dict[str, float] = {}
+    out: dict[str, float] = defaultdict(float)
     for work, seconds in timed:
-        out[work.place[0]] = out.get(work.place[0], 0.0) + seconds
+        out[work.place[0]] += seconds
     return out

@@ -1,15 +1,11 @@
 """A step's proof on a chain: a verifier contract, and the call that hands the proof in.
 
-ezkl writes contracts of two forms, in Solidity:
+ezkl writes contracts of two forms, for one key and for all (docs/evm.md says what each knows):
 
     one per key     verifyProof(bytes proof, uint256[] instances) returns (bool)
-                    The key, with ``tau H`` of the SRS, stands in the code. The keys of training
-                    steps make it larger than what chains take (``MAX_CODE_BYTES``).
     one for all     registerVka(bytes32[] key) returns (bytes32 digest)
                     verifyProof(bytes proof, uint256[] instances, bytes32[] key)
                         returns (bool, bytes32 digest, int256[])
-                    The same code for every key. Anybody may register any key: who relies on a
-                    proof compares the digest.
 
 It then runs a compiler, only to learn the contract's interface, and downloads one where it finds
 none. Here ezkl runs in a process with a home folder of its own, where what it finds as a compiler
@@ -48,7 +44,7 @@ _SOLC = "0.8.20"
 _SECONDS = 600
 _MAX_BYTES = 1 << 26
 
-_CALL_EZKL = """
+CALL_EZKL = """
 import asyncio, inspect, ezkl
 settings, vk, srs, shared = given
 async def write():
@@ -193,7 +189,7 @@ def _written_by_ezkl(
         given = [str(path.absolute()) for path in (settings, vk, srs)]
         try:
             done = subprocess.run(
-                command(_CALL_EZKL, *given, "shared" if shared else "own"),
+                command(CALL_EZKL, *given, "shared" if shared else "own"),
                 cwd=home,
                 env=surroundings(home),
                 stdin=subprocess.DEVNULL,

@@ -17,10 +17,20 @@ from .dense import Layer
 from .flatten import Flatten
 from .leaky_relu import LeakyReLU
 from .max_pool import MaxPool
+from .reduce import Reduce
 from .unflatten import Unflatten
 
 AnyLayer = (
-    Layer | Unflatten | Convolution | MaxPool | AveragePool | Flatten | Add | Activation | LeakyReLU
+    Layer
+    | Unflatten
+    | Convolution
+    | MaxPool
+    | AveragePool
+    | Reduce
+    | Flatten
+    | Add
+    | Activation
+    | LeakyReLU
 )
 LAYERS: tuple[type[AnyLayer], ...] = get_args(AnyLayer)
 ActivationKind = type[Activation | LeakyReLU]
@@ -43,5 +53,6 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "MaxPool",
+    "Reduce",
     "Unflatten",
 ]

@@ -10,9 +10,6 @@ from ..operations.extent import Extent
 from . import limits
 from .place import Parameter, Place, Torch
 
-MEAN_PRECISION = 64
-"""A mean is off by at most one part in so many."""
-
 
 @dataclass(frozen=True, slots=True)
 class AveragePool:
@@ -34,27 +31,11 @@ class AveragePool:
         """Values of a window."""
         return self.kernel[0] * self.kernel[1]
 
-    @property
-    def factor(self) -> int:
-        """``round(2^16 / taps)``."""
-        return ((1 << MEAN_BITS) + self.taps // 2) // self.taps
-
     def violation(self, position: int) -> str | None:
         """The first limit that it breaks."""
         problem = limits.names_problem(position, self.name)
         problem = problem or limits.windows_problem(self.name, *self.kernel, *self.stride)
-        return problem or self._mean_problem()
-
-    def _mean_problem(self) -> str | None:
-        """For many taps the factor is far from ``2^16 / taps``."""
-        off = abs(self.factor * self.taps - (1 << MEAN_BITS))
-        if not off * MEAN_PRECISION <= 1 << MEAN_BITS:
-            return (
-                f"layer {self.name!r} averages {self.taps} values, and would be off by "
-                f"{100 * off / (1 << MEAN_BITS):.1f} %; average in two layers, or over other "
-                "windows"
-            )
-        return None
+        return problem or limits.mean_problem(self.name, self.taps)
 
     def output(self, inputs: list[Extent]) -> Extent:
         """Raises ``GeometryError``."""
@@ -70,7 +51,11 @@ class AveragePool:
         window = limits.window(self.name, place.inputs[0], self.kernel, self.stride)
         sums = build.mapped(f"acc{place.index}", place.output, place.sources[0], window)
         return build.rescale(
-            sums, f"z{place.index}", place.output, factor=self.factor, shift=MEAN_BITS
+            sums,
+            f"z{place.index}",
+            place.output,
+            factor=limits.mean_factor(self.taps),
+            shift=MEAN_BITS,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..operations.build import MEAN_BITS
 from ..operations.extent import Extent
 from ..operations.maps import Steps, Window
 
@@ -10,6 +11,9 @@ MAX_KERNEL = 256
 MAX_NAME = 128
 MAX_WINDOW = 1 << 16
 """Places times taps along one axis: what a verifier's work for a map is proportional to."""
+
+MEAN_PRECISION = 64
+"""A mean is off by at most one part in so many."""
 
 Pair = tuple[int, int]
 
@@ -44,6 +48,22 @@ def windows_problem(name: str, *sizes: int) -> str | None:
     """Of kernel and stride."""
     if not all(1 <= size <= MAX_KERNEL for size in sizes):
         return f"kernel and stride of layer {name!r} must be from 1 to {MAX_KERNEL}"
+    return None
+
+
+def mean_factor(count: int) -> int:
+    """``round(2^16 / count)``."""
+    return ((1 << MEAN_BITS) + count // 2) // count
+
+
+def mean_problem(name: str, count: int) -> str | None:
+    """For many values the factor is far from ``2^16 / count``."""
+    off = abs(mean_factor(count) * count - (1 << MEAN_BITS))
+    if not off * MEAN_PRECISION <= 1 << MEAN_BITS:
+        return (
+            f"layer {name!r} averages {count} values, and would be off by "
+            f"{100 * off / (1 << MEAN_BITS):.1f} %; average in two layers, or over other windows"
+        )
     return None
 
 

@@ -1,8 +1,7 @@
 """The losses, one file each: what a circuit can say is this list and no more.
 
 A loss states what it demands of a network (``violation``, and ``bounds_logits`` where its own table
-keeps the logits in 16 bits), whether the trainer has its program of dense networks for it
-(``in_windows``, see ``training.step``), its ``error`` as operations on the logits, the same loss
+keeps the logits in 16 bits), its ``error`` as operations on the logits, the same loss
 ``per_record`` in floating point, and ``words`` for people.
 """
 

@@ -23,7 +23,6 @@ class BinaryCrossEntropy:
     name: ClassVar[str] = "binary_cross_entropy"
     words: ClassVar[str] = "binary cross-entropy"
     bounds_logits: ClassVar[bool] = True
-    in_windows: ClassVar[bool] = True
 
     def violation(self, layer: str, classes: int) -> str | None:
         """Any network can be trained with it."""

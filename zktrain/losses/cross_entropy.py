@@ -22,7 +22,6 @@ class CrossEntropy:
     name: ClassVar[str] = "cross_entropy"
     words: ClassVar[str] = "softmax cross-entropy"
     bounds_logits: ClassVar[bool] = False
-    in_windows: ClassVar[bool] = True
 
     def violation(self, layer: str, classes: int) -> str | None:
         """Why a network that ends in this layer cannot be trained with it."""

@@ -19,7 +19,6 @@ class AbsoluteError:
     name: ClassVar[str] = "l1"
     words: ClassVar[str] = "absolute error"
     bounds_logits: ClassVar[bool] = False
-    in_windows: ClassVar[bool] = False
 
     def violation(self, layer: str, classes: int) -> str | None:
         """Any network can be trained with it."""

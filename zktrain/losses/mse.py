@@ -19,7 +19,6 @@ class SquaredError:
     name: ClassVar[str] = "mse"
     words: ClassVar[str] = "squared error"
     bounds_logits: ClassVar[bool] = False
-    in_windows: ClassVar[bool] = True
 
     def violation(self, layer: str, classes: int) -> str | None:
         """Any network can be trained with it."""

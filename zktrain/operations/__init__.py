@@ -15,6 +15,7 @@ from .fixed import Fixed
 from .linear import Linear
 from .lookup import Lookup
 from .product import Product
+from .sum import Sum
 from .tally import Tally
 from .unit_map import UnitMap
 from .vanish import Vanish
@@ -28,6 +29,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Accumulate,
     Lookup,
     UnitMap,
+    Sum,
     Vanish,
     Fixed,
     Tally,
@@ -45,6 +47,7 @@ __all__ = [
     "Operation",
     "Product",
     "StepGraph",
+    "Sum",
     "Tally",
     "UnitMap",
     "Vanish",

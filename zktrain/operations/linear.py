@@ -22,7 +22,7 @@ from ..field.extension import HALF, Ext, Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .base import Context, StepGraph
-from .reach import Bounds, Reach, Reaches, whole
+from .reach import Bounds, Reach, Reaches, added, whole
 
 if TYPE_CHECKING:
     from .reverse import Error, Reverse
@@ -61,11 +61,11 @@ class Linear:
         for coefficient, name in self.terms:
             term, reach = bounds.tensors[name], bounds.known[name]
             if term.width and not output.width:
-                reach = replace(_added(reach, reach.units, term.width), units=1)
+                reach = replace(added(reach, reach.units, term.width), units=1)
             elif output.width and not term.width:
                 reach = replace(reach, units=width)
             if term.taps and not output.taps:
-                reach = replace(_added(reach, reach.taps, prod(term.taps)), taps=1)
+                reach = replace(added(reach, reach.taps, prod(term.taps)), taps=1)
             elif output.taps and not term.taps:
                 reach = replace(reach, taps=every)
             ends = (coefficient * reach.low, coefficient * reach.high)
@@ -153,13 +153,6 @@ class Linear:
                         f"the linear relation of '{self.output}' does not hold", stage="linear"
                     ),
                 )
-
-
-def _added(reach: Reach, count: int, of: int) -> Reach:
-    """The sum of ``of`` cells, of which at most ``count`` are not 0."""
-    if count >= of:
-        return replace(reach, low=of * reach.low, high=of * reach.high)
-    return replace(reach, low=count * min(reach.low, 0), high=count * max(reach.high, 0))
 
 
 def _map(

@@ -9,7 +9,7 @@ the lookups, honest or not, and for all datasets. ``circuit.bounds`` goes over a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from ..arguments.tensors import Tensor
@@ -42,6 +42,13 @@ Reaches = Mapping[str, Reach]
 def whole(tensor: Tensor, low: int, high: int) -> Reach:
     """Any cell can be anything in the interval."""
     return Reach(low, high, max(1, tensor.width), prod(tensor.taps))
+
+
+def added(reach: Reach, count: int, of: int) -> Reach:
+    """The sum of ``of`` cells, of which at most ``count`` are not 0."""
+    if count >= of:
+        return replace(reach, low=of * reach.low, high=of * reach.high)
+    return replace(reach, low=count * min(reach.low, 0), high=count * max(reach.high, 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import torch
 
 from ..tables.exp import EXP_ROWS, exp_table
-from ..tables.sigmoid import SIGMOID_HALF, SIGMOID_ROWS, sigmoid_table
 
 EXACT_FLOAT = 1 << 53
 ACCUMULATOR_LIMIT = 1 << 62
 ONE = 1 << 14
+QUOTIENT_LOW, QUOTIENT_HIGH = -(1 << 15), (1 << 15) - 1
+WEIGHT_LIMIT = 1 << 52
 MAX_DISTANCE = EXP_ROWS - 2
 
 LOGIT_SCALE = 256.0
@@ -70,11 +71,6 @@ def exact_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return total + ((a @ rest).to(torch.int64) << position)
 
 
-def rescale(accumulator: torch.Tensor, shift: int) -> torch.Tensor:
-    """``floor((acc + 2^(shift-1)) / 2^shift)`` of int64 values, rounding half up."""
-    return (accumulator + (1 << (shift - 1))) >> shift
-
-
 class Softmax:
     """The softmax whose normaliser is a unique integer.
 
@@ -112,8 +108,7 @@ class Softmax:
         return torch.add(top.squeeze(1), total.log_(), alpha=LOGIT_SCALE)
 
     def normaliser(self, logits: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        """``c`` from a few candidates around ``estimate``, another value where that is far off:
-        see ``normalised``."""
+        """``c`` from a few candidates around ``estimate``, another value where that is far off."""
         if not self._estimates:
             return self.search(logits)
         candidates = torch.ceil(estimate).unsqueeze(1) + self._offsets
@@ -130,35 +125,3 @@ class Softmax:
             low = torch.where(above, middle, low)
             high = torch.where(above, high, middle)
         return high
-
-    def probabilities(
-        self, c: torch.Tensor, logits: torch.Tensor, at: torch.Tensor, before: torch.Tensor
-    ) -> None:
-        """Write ``T(c - z)`` and ``T(c - 1 - z)`` of every logit; ``c - z <= 2^16 - 2``."""
-        rows = self._rows(c.unsqueeze(1) - logits)
-        torch.take(self._table, rows, out=at)
-        torch.take(self._table, rows.sub_(1).clamp_(min=0), out=before)
-
-
-class Sigmoid:
-    """``tables.sigmoid`` on a device: probabilities minus one half, 14 fractional bits.
-
-    Nothing here waits for the device.
-    """
-
-    half = float(SIGMOID_HALF)
-
-    def __init__(self, device: torch.device | str) -> None:
-        table = torch.from_numpy(sigmoid_table().copy())
-        self._table = table.to(dtype=torch.float64, device=device)
-
-    def centred(self, logits: torch.Tensor, out: torch.Tensor) -> None:
-        """Write ``P(z) - 2^13`` of every logit; of one outside 16 bits, that of the nearest."""
-        rows = (logits + float(SIGMOID_ROWS // 2)).clamp_(0.0, float(SIGMOID_ROWS - 1))
-        torch.take(self._table, rows.to(torch.int64), out=out)
-
-
-def normalised(at: float, before: float) -> bool:
-    """Whether ``c`` is the normaliser of every sample, from the largest sum of ``T(c - z)`` and
-    the smallest sum of ``T(c - 1 - z)`` over the logits of a sample."""
-    return at <= ONE < before

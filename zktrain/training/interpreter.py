@@ -1,30 +1,26 @@
-"""Exact training of any step graph, operation by operation.
+"""A step of any circuit value by value: each range is checked where it can be left.
 
-Dense networks have a program of their own (``step``, ``window``) that checks a whole window of
-steps at once; this one serves every other network. It evaluates the tensors of the graph that
-are asked for, in float64 or int64 integers of shape ``(B, *axes)``, checks every range where it
-can be left, and then makes the updates. What the circuit only constrains has one value, that of
-the tensor's hint (``arguments.hints``).
+Tensors of the graph are evaluated when they are asked for, in float64 or int64 integers of shape
+``(B, *axes)``, and products are cut where they need it. What the circuit only constrains has one
+value, that of the tensor's hint (``arguments.hints``). It is what says where a run leaves its
+range, evaluates networks, and is compared with ``program``, which makes the steps of a run. It
+waits for the device all the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NoReturn, assert_never
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..arguments.hints import Column, FirstLargest, Floor, Normaliser, Sign
 from ..arguments.tensors import Tensor
-from ..arguments.time_filter import START_BITS, Coefficients
 from ..circuit import bounds
 from ..circuit.build import INPUTS, LABELS
 from ..circuit.circuit import Circuit
-from ..circuit.order import batch_indices
-from ..dataset.readers import Records
 from ..errors import RangeOverflow
 from ..losses import LOSSES
 from ..operations import (
@@ -41,13 +37,15 @@ from .arithmetic import (
     ACCUMULATOR_LIMIT,
     LOGIT_SCALE,
     MAX_DISTANCE,
+    QUOTIENT_HIGH,
+    QUOTIENT_LOW,
+    WEIGHT_LIMIT,
     AccumulatorOverflow,
     Softmax,
     exact_matmul,
     largest,
 )
 from .map_tensors import map_values
-from .step import QUOTIENT_HIGH, QUOTIENT_LOW, WEIGHT_LIMIT
 
 EXACT_BITS = 52
 EXACT = 1 << EXACT_BITS
@@ -55,9 +53,6 @@ EXACT = 1 << EXACT_BITS
 _LOWER_RATE = "lower the learning rate, or start from smaller weights"
 
 Values = Mapping[str, torch.Tensor]
-StepRecorder = Callable[[Values, int], None]
-"""Takes the committed tensors and low limbs of one step, and its number, counted from that of
-``advance``."""
 
 
 class Rules:
@@ -74,12 +69,14 @@ class Rules:
             if isinstance(op, Defining) and self.tensors[op.output].hint is None:
                 self.definitions[op.output] = op
         self.logits = graph.logits
-        self.ranges = {
-            op.columns[0]: _range(op)
+        self.traced = [tensor.name for tensor in graph.tensors if tensor.hint]
+        self.lookups = [
+            op
             for op in graph.operations
             if isinstance(op, Lookup) and op.columns[0] in self.definitions
-        }
-        """Of tensors that are looked up although their values follow from others."""
+        ]
+        """Of tensors whose values follow from others."""
+        self.ranges = {op.columns[0]: first_range(op) for op in self.lookups}
         self.wide = {
             name
             for name, op in self.definitions.items()
@@ -87,20 +84,37 @@ class Rules:
         }
         """Tensors that no lookup keeps within exact floating-point arithmetic."""
 
+        names = list(self.tensors)
+        self._backward = set(names[names.index(self.logits) + 1 :])
+
+    def owner(self, parameter: str) -> str:
+        """What an error calls the layer of a parameter."""
+        return next(
+            f"layer {layer.name}"
+            for layer in self.circuit.trained
+            if any(parameter == stated.name for stated in layer.parameters())
+        )
+
+    def part(self, name: str) -> str:
+        """What an error of a step calls a tensor."""
+        if isinstance(self.tensors[name].hint, Normaliser):
+            return f"{self.layer(name)}, softmax"
+        return f"{self.layer(name)}, {'error' if name in self._backward else 'output'}"
+
     def layer(self, name: str) -> str:
         """What an error calls the layer of a tensor; what has none is about the logits."""
         layers = self.circuit.layers
         return f"layer {layers[(self.tensors[name].layer or len(layers)) - 1].name}"
 
 
-def _range(op: Lookup) -> tuple[int, int]:
+def first_range(op: Lookup) -> tuple[int, int]:
     """What the first column of a lookup may be."""
     low, high = TABLES[op.table].ranges()[0]
     return low - op.offset, high - op.offset
 
 
 @lru_cache(maxsize=16)
-def _column(table: str, column: int, device: str) -> torch.Tensor:
+def column_of(table: str, column: int, device: str) -> torch.Tensor:
     """A column of a lookup table on a device, float64."""
     return torch.from_numpy(TABLES[table].columns()[column]).to(dtype=torch.float64, device=device)
 
@@ -147,7 +161,7 @@ class Step:
                 found = self._winner(tensor, source)
             case Column(table, source, column, first):
                 at = self.value(source)
-                rows = _column(table, column, str(at.device))
+                rows = column_of(table, column, str(at.device))
                 # of a value without a row the nearest
                 place = (at - float(first)).clamp_(0.0, float(len(rows) - 1))
                 found = torch.take(rows, place.to(torch.int64))
@@ -170,7 +184,7 @@ class Step:
             case AffineTransposed():
                 weight = self._weights[op.weight]
                 matrix = weight.transpose(-1, -2).reshape(-1, weight.shape[-2])
-                found = self._product(self.value(op.source), matrix, name)
+                found = self._times(name, op.source, matrix)
             case Applied():
                 found = op.apply(self._rules.tensors, self.value)
             case _:
@@ -184,17 +198,19 @@ class Step:
 
     def _affine(self, op: Affine) -> torch.Tensor:
         weight = self._weights[op.weight]
-        found = self._product(
-            self.value(op.source), weight.reshape(-1, weight.shape[-1]), op.output
-        )
+        found = self._times(op.output, op.source, weight.reshape(-1, weight.shape[-1]))
         if op.bias is not None:
             found += self._weights[op.bias].to(torch.int64) << op.bias_shift
         return found
 
-    def _product(self, source: torch.Tensor, matrix: torch.Tensor, where: str) -> torch.Tensor:
-        """Units, taps included, times a matrix: int64."""
+    def _times(self, where: str, source: str, matrix: torch.Tensor) -> torch.Tensor:
+        """Units, taps included, times a matrix."""
+        return self.product(where, self.value(source).reshape(-1, len(matrix)), matrix)
+
+    def product(self, where: str, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """An exact matrix product, int64, for the layer of a tensor."""
         try:
-            return exact_matmul(source.reshape(-1, len(matrix)), matrix)
+            return exact_matmul(left, right)
         except AccumulatorOverflow as error:
             if self._number is None:
                 raise
@@ -281,7 +297,7 @@ class Step:
             self._overflow(name, f"the value {value} is outside the range [{low}, {high}]")
 
     def _overflow(self, name: str, what: str) -> NoReturn:
-        where = self._rules.layer(name)
+        where = self._rules.part(name)
         raise RangeOverflow(
             f"step {self._number}, {where}: {what}; {_LOWER_RATE}", stage="training"
         ) from None
@@ -298,10 +314,7 @@ class Step:
         for op in self._rules.updates:
             activation = self.value(op.activation).reshape(-1, self._units(op.activation))
             error = self.value(op.error).reshape(-1, self._units(op.error))
-            try:
-                gradient = exact_matmul(activation.t().contiguous(), error)
-            except AccumulatorOverflow as overflow:
-                self._overflow(op.error, f"{overflow}, beyond exact arithmetic")
+            gradient = self.product(op.error, activation.t().contiguous(), error)
             out[op.weight] = gradient.reshape(self._weights[op.weight].shape)
             if op.bias is not None:
                 out[op.bias] = error.sum(dim=0).to(torch.int64) << op.bias_shift
@@ -319,123 +332,14 @@ class Step:
                 return updated.to(torch.float64)
         real = change / (1 << self._rules.circuit.fixed_point.weight_bits)
         raise RangeOverflow(
-            f"step {self._number}, parameter {name}: a value of size {change} (= {real:g}) is not "
-            f"below 2^52; {_LOWER_RATE}",
+            f"step {self._number}, {self._rules.owner(name)}, parameter {name}: a value of size "
+            f"{change} (= {real:g}) is not below 2^52; {_LOWER_RATE}",
             stage="training",
         )
 
     def _units(self, name: str) -> int:
         tensor = self._rules.tensors[name]
         return int(np.prod((*tensor.taps, tensor.width)))
-
-
-class GraphTrajectory:
-    """The weights along a training run, as ``trajectory.Trajectory``, for any step graph."""
-
-    def __init__(
-        self,
-        circuit: Circuit,
-        records: Records,
-        weights: Mapping[str, npt.NDArray[np.int64]],
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.circuit = circuit
-        self.rules = Rules(circuit)
-        self.softmax = Softmax(circuit.classes, device)
-        self._weights = {
-            name: torch.from_numpy(np.asarray(values)).to(device=device, dtype=torch.float64)
-            for name, values in weights.items()
-        }
-        self._inputs = torch.from_numpy(records.inputs).to(device)
-        self._labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
-        self._one_hot = torch.eye(circuit.classes, dtype=torch.float64, device=device)
-        self._known: dict[str, Coefficients] = {}
-        """By the weight of a layer."""
-        self._restart = 0
-        self._past: list[dict[str, torch.Tensor]] = []
-        """Gradients since the last restart; of those that no change needs again, nothing."""
-        self._start: dict[str, torch.Tensor] = {}
-        self._traced = [tensor.name for tensor in circuit.graph().tensors if tensor.hint]
-
-    def weights(self) -> dict[str, npt.NDArray[np.int64]]:
-        """The integer weights now, on the CPU."""
-        return {
-            name: values.to(torch.int64).cpu().numpy() for name, values in self._weights.items()
-        }
-
-    def advance(
-        self,
-        first_step: int,
-        steps: int,
-        *,
-        recorder: StepRecorder | None = None,
-        on_window: Callable[[int, list[float]], None] | None = None,
-    ) -> None:
-        """Run steps ``first_step .. first_step + steps - 1``; after each ``on_window(steps done,
-        [loss])`` is called, and before its update ``recorder``. Raises ``RangeOverflow``."""
-        circuit = self.circuit
-        order = batch_indices(
-            circuit.order_seed,
-            len(self._labels),
-            circuit.batch_size,
-            first_step,
-            steps,
-            drop_last=circuit.drop_last,
-        )
-        with torch.inference_mode():
-            for done in range(steps):
-                indices = torch.from_numpy(order[done]).to(self._inputs.device)
-                step = Step(
-                    self.rules,
-                    self._weights,
-                    self.softmax,
-                    self._inputs[indices].to(torch.float64),
-                    self._one_hot[self._labels[indices]],
-                    first_step + done,
-                )
-                if recorder is not None:
-                    recorder({name: step.value(name) for name in self._traced}, done)
-                for name in self.rules.ranges:
-                    step.value(name)
-                self._weights |= self._after(step, first_step + done)
-                if on_window is not None:
-                    on_window(done + 1, [step.loss()])
-
-    def _after(self, step: Step, number: int) -> dict[str, torch.Tensor]:
-        """All parameters after a step."""
-        optimizer = self.circuit.optimizer
-        first, count = optimizer.stretch(self.circuit, number)
-        at = number - first
-        if not at:
-            self._known = {
-                op.weight: optimizer.of(self.circuit, op.weight).coefficients(
-                    self.circuit, number, count
-                )
-                for op in self.rules.updates
-            }
-            self._restart, self._past = number, []
-            if optimizer.remembers:
-                self._start = {
-                    name: w.to(torch.int64) >> START_BITS for name, w in self._weights.items()
-                }
-        if not self._known or first != self._restart or len(self._past) != at:
-            raise ValueError(f"step {number} goes on from steps that were not made here")
-        self._past.append(step.gradients())
-        reach = max(known.reach for known in self._known.values())
-        if at >= reach:
-            self._past[at - reach] = {}  # no later change reaches so far back
-        out = {}
-        for op in self.rules.updates:
-            known = self._known[op.weight]
-            due = slice(known.offsets[at + 1], known.offsets[at + 2])
-            changes = list(zip(known.by[due].tolist(), known.tau[due].tolist(), strict=True))
-            shrink = int(known.start[at + 1] - known.start[at])
-            for name in op.outputs():
-                moves = [(by, self._past[tau][name]) for by, tau in changes]
-                if shrink:
-                    moves.append((-shrink, self._start[name]))
-                out[name] = step.changed(name, moves)
-        return out
 
 
 class Outputs:

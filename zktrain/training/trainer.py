@@ -20,7 +20,7 @@ from ..optimizers.base import Rule
 from ..progress import Progress, silent
 from .float_network import FloatNetwork, float_network
 from .interpreter import Outputs
-from .trajectory import Weights, check_records, check_weights, trajectory_of
+from .trajectory import Trajectory, Weights, check_records, check_weights
 
 _EVALUATION_BATCH = 1024
 
@@ -76,7 +76,7 @@ def train(
         raise InputError(f"boundaries must lie in 0..{circuit.steps}, not {stops}")
     if test is not None:
         check_records(circuit, test)
-    trajectory = trajectory_of(circuit, records, weights_0, device)
+    trajectory = Trajectory(circuit, records, weights_0, device)
     losses: list[tuple[int, float]] = []
 
     def on_window(_: int, values: list[float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +15,42 @@ from ..circuit.initial import start_violation
 from ..circuit.order import batch_indices
 from ..dataset.readers import Records
 from ..errors import InputError
-from .arithmetic_careful import CarefulArithmetic
-from .arithmetic_fast import FastArithmetic, update_is_exact
-from .filtered import CarefulFiltered, FastFiltered, Past
+from .arithmetic import WEIGHT_LIMIT, Softmax, largest
+from .figures import Seen
 from .graph import Repeated
-from .interpreter import GraphTrajectory
-from .step import WEIGHT_LIMIT, Network, losses, run_step
-from .window import Window
+from .interpreter import Rules, Step
+from .past import LENGTH, Past
+from .program import Program
 
 _MOST_INDICES = 1 << 22
 _SHARED_MULTIPLICATIONS = 1 << 27
 
 Weights = dict[str, npt.NDArray[np.int64]]
-Recorder = Callable[[Window, int, int], None]
-"""Takes the trace of a window: its number of steps, and its first one, counted from that of
-``advance``."""
+Recorder = Callable[[Callable[[str], torch.Tensor], int], None]
+"""Takes what gives the tensors with a hint of a step by their names, and the number of the step,
+counted from that of ``advance``. A step may come again; what came last is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    """What some consecutive steps are given: records on the device, multipliers of every update
+    ``(steps, updates)`` off it, and minus these on it."""
+
+    first: int
+    indices: torch.Tensor
+    negated: torch.Tensor
+    multipliers: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.multipliers)
+
+    def part(self, begin: int, end: int) -> _Batches:
+        return _Batches(
+            self.first + begin,
+            self.indices.narrow(0, begin, end - begin),
+            self.negated.narrow(0, begin, end - begin),
+            self.multipliers[begin:end],
+        )
 
 
 class Trajectory:
@@ -48,29 +70,28 @@ class Trajectory:
         check_weights(circuit, weights)
         check_start(circuit, weights)
         self.circuit = circuit
-        self.network = Network(
-            circuit,
-            {name: torch.from_numpy(np.asarray(values)) for name, values in weights.items()},
-            device,
-        )
-        inputs = torch.from_numpy(records.inputs).to(device)
-        labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
-        self._records = len(labels)
-        self._window = Window(circuit, inputs, labels)
-        self._saved = {name: torch.empty_like(v) for name, v in self.network.weights.items()}
-        self._past = Past(self.network, inputs) if circuit.optimizer.remembers else None
-        self._whole: Callable[[], None]
-        if self._past is None:
-            self._fast = FastArithmetic(self.network, self._window)
-            self._whole = Repeated(lambda: self._fast.run(self._window.length), self.network.device)
-        else:
-            self._fast = FastFiltered(self.network, self._window, self._past)
-            self._whole = lambda: self._fast.run(self._window.length)
-        self._steps = self._window.length
+        self._rules = Rules(circuit)
+        self._softmax = Softmax(circuit.classes, device)
+        self._weights = {
+            name: torch.from_numpy(np.asarray(values)).to(device=device, dtype=torch.float64)
+            for name, values in weights.items()
+        }
+        self._saved = {name: torch.empty_like(values) for name, values in self._weights.items()}
+        self._inputs = torch.from_numpy(records.inputs).to(device)
+        self._labels = torch.from_numpy(records.labels.astype(np.int64)).to(device)
+        self._one_hot = torch.eye(circuit.classes, dtype=torch.float64, device=device)
+        self._past: Past | None = None
+        if circuit.optimizer.remembers:
+            self._past = Past(self._rules, self._weights, self._inputs)
+        self._program: Program | None = None
+        self._precise: set[str] = set()
+        self._steps = LENGTH
 
     def weights(self) -> Weights:
         """The integer weights now, on the CPU."""
-        return {name: values.cpu().numpy() for name, values in self.network.integers().items()}
+        return {
+            name: values.to(torch.int64).cpu().numpy() for name, values in self._weights.items()
+        }
 
     def advance(
         self,
@@ -82,12 +103,11 @@ class Trajectory:
     ) -> None:
         """Run steps ``first_step .. first_step + steps - 1``.
 
-        After each window ``on_window(steps done, losses of the window)`` is called. A window
-        whose checks fail is taken back and repeated in halves down to a single careful step, so
-        that an overflow is reported where it happens. ``recorder`` gets what is right only.
-        Raises ``RangeOverflow``.
+        After each window ``on_window(steps done, losses of the window)`` is called. The first step
+        of a window that is not sound is made again by the interpreter, which names what leaves its
+        range. Raises ``RangeOverflow``.
         """
-        with torch.inference_mode(), _threads_for(self.circuit, self.network.device):
+        with torch.inference_mode():
             self._advance(first_step, steps, recorder, on_window)
 
     def _advance(
@@ -97,101 +117,169 @@ class Trajectory:
         recorder: Recorder | None,
         on_window: Callable[[int, list[float]], None] | None,
     ) -> None:
-        batch, device = self.circuit.batch_size, self.network.device
-        most = max(self._window.length, _MOST_INDICES // batch)
-        for start in range(0, steps, most):
-            count, first = min(most, steps - start), first_step + start
+        done = 0
+        for batches in self._batches(first_step, steps):
+            at = 0
+            while at < len(batches):
+                size = min(self._steps, len(batches) - at)
+                if self._past is not None:
+                    size = min(size, self._past.seek(batches.first + at))
+                window = batches.part(at, at + size)
+                found = self.attempt(window, recorder, done)
+                if len(found) < size:
+                    failed = window.part(len(found), len(found) + 1)
+                    found.append(self._careful(failed, recorder, done + len(found)))
+                    self._steps = max(1, self._steps // 2)
+                else:
+                    self._steps = min(LENGTH, 2 * self._steps)
+                at += len(found)
+                done += len(found)
+                if on_window is not None:
+                    on_window(done, found)
+
+    def _batches(self, first_step: int, steps: int) -> Iterator[_Batches]:
+        circuit, device = self.circuit, self._inputs.device
+        most = max(LENGTH, _MOST_INDICES // circuit.batch_size)
+        for first in range(first_step, first_step + steps, most):
+            count = min(most, first_step + steps - first)
             order = batch_indices(
-                self.circuit.order_seed,
-                self._records,
-                batch,
+                circuit.order_seed,
+                len(self._labels),
+                circuit.batch_size,
                 first,
                 count,
-                drop_last=self.circuit.drop_last,
+                drop_last=circuit.drop_last,
             )
-            multipliers = self._multipliers(first, count)
-            indices = torch.from_numpy(order).to(device)
+            multipliers = np.array(
+                [
+                    circuit.optimizer.of(circuit, op.weight).multipliers_at(circuit, first, count)
+                    for op in self._rules.updates
+                ],
+                dtype=np.int64,
+            ).T
             negated = torch.from_numpy(-multipliers.astype(np.float64)).to(device)
-            done = 0
-            while done < count:
-                size = min(self._steps, count - done)
+            yield _Batches(first, torch.from_numpy(order).to(device), negated, multipliers)
+
+    def attempt(self, window: _Batches, recorder: Recorder | None, done: int) -> list[float]:
+        """Losses of the first steps of a window that are sound, and that are made then."""
+        for name, values in self._weights.items():
+            self._saved[name].copy_(values)
+        while True:
+            program = self._prepared()
+            seen = self._run(program, window, recorder, done)
+            sound, doubted = program.figures.judge(seen)
+            count = len(window) if sound.all() else int(sound.argmin())
+            losses = program.losses(seen)[:count]
+            if count < len(window):
+                for name, values in self._weights.items():
+                    values.copy_(self._saved[name])
                 if self._past is not None:
-                    size = min(size, self._past.seek(first + done))
-                self._window.fill(indices.narrow(0, done, size), negated.narrow(0, done, size))
-                found = self._run(first + done, multipliers[done : done + size])
-                if found and recorder is not None:
-                    recorder(self._window, len(found), start + done)
-                done += len(found)
-                if found and on_window is not None:
-                    on_window(start + done, found)
+                    self._past.seek(window.first)
+                if doubted:
+                    self._precise |= doubted
+                    self._program = None
+                    continue
+                self._run(program, window.part(0, count), recorder, done)
+            if self._past is not None:
+                self._past.sizes = program.grown(seen, count)
+            return losses
 
-    def _multipliers(self, first: int, count: int) -> npt.NDArray[np.int64]:
-        """Of steps and layers."""
-        circuit = self.circuit
-        rules = (circuit.optimizer.of(circuit, layer.weight) for layer in circuit.dense_layers)
-        found = [rule.multipliers_at(circuit, first, count) for rule in rules]
-        return np.array(found, dtype=np.int64).T
-
-    def _run(self, step: int, multipliers: npt.NDArray[np.int64]) -> list[float]:
-        """Try a window; returns the losses of the steps that were made (none, one, or all)."""
-        size, weights = len(multipliers), self.network.weights
-        factors = np.unique(multipliers).tolist() if self._past is None else [self._past.load(size)]
-        if all(update_is_exact(self.network, m) for m in factors):
-            for name, values in weights.items():
-                self._saved[name].copy_(values)
-            if size == self._window.length:
-                self._whole()
-            else:
-                self._fast.run(size)
-            found = self._fast.sound(size)
-            if found is not None:
-                self._steps = min(self._window.length, 2 * self._steps)
-                return found
-            for name, values in weights.items():
-                values.copy_(self._saved[name])
-        if size > 1:
-            self._steps = size // 2
-            return []
-        self._window.gather_targets()
-        slot = self._window.slots[0]
-        if self._past is None:
-            careful = CarefulArithmetic(self.network, step, multipliers[0].tolist())
-            run_step(self.network, self._window, slot, careful)
-        else:
-            self._past.seek(step)
-            self._past.begin(slot)
-            run_step(
-                self.network, self._window, slot, CarefulFiltered(self.network, step, self._past)
+    def _prepared(self) -> Program:
+        if self._program is None:
+            self._program = program = Program(
+                self._rules,
+                self._weights,
+                self._softmax,
+                self._inputs,
+                self._labels,
+                self._precise,
+                None if self._past is None else self._past.windows,
             )
+            self._step = Repeated(program.run, self._inputs.device)
+            self._figures = program.figures.now.new_zeros(LENGTH + 1, *program.figures.now.shape)
+        return self._program
+
+    def _run(
+        self, program: Program, window: _Batches, recorder: Recorder | None, done: int
+    ) -> Seen:
+        """All steps of a window, and their figures."""
+        past, rates = self._past, window.multipliers.astype(np.float64)
+        if past is not None:
+            rates = past.loads(len(window)).astype(np.float64)
+        with _threads_for(program.multiplications, self._inputs.device):
+            self._issue(program, window, recorder, done)
+        fetched = self._figures[: len(window) + 1].cpu().numpy()
+        return Seen(fetched[:-1], fetched[1:], rates, {} if past is None else past.sizes)
+
+    def _issue(
+        self, program: Program, window: _Batches, recorder: Recorder | None, done: int
+    ) -> None:
+        """All operations of a window; nothing here waits for the device."""
+        past = self._past
+        program.measure()
+        self._figures.select(0, 0).copy_(program.figures.now)
+        for at in range(len(window)):
+            program.indices.copy_(window.indices.select(0, at))
+            program.negated.copy_(window.negated.select(0, at))
+            self._step()
+            if recorder is not None:
+                recorder(program.cells, done + at)
+            if past is not None:
+                past.keep(program.indices, program.rows, program.gradients)
+                past.apply()
+                past.end()
+                program.measure()
+            self._figures.select(0, at + 1).copy_(program.figures.now)
+
+    def _careful(self, window: _Batches, recorder: Recorder | None, done: int) -> float:
+        """The only step of a window, value by value; its loss."""
+        indices = window.indices[0]
+        if self._past is not None:
+            self._past.seek(window.first)
+        step = Step(
+            self._rules,
+            self._weights,
+            self._softmax,
+            self._inputs[indices].to(torch.float64),
+            self._one_hot[self._labels[indices]],
+            window.first,
+        )
+        for name in self._rules.traced:
+            step.value(name)
+        for name in self._rules.ranges:
+            step.value(name)
+        if recorder is not None:
+            recorder(step.value, done)
+        if self._past is not None:
+            self._past.keep(indices, step.value, step.gradients())
+        for name, values in self._after(step, window.multipliers[0]).items():
+            self._weights[name].copy_(values)
+        if self._past is not None:
             self._past.end()
-        return losses(self.network, self._window, 1).tolist()
+        return step.loss()
 
-
-def trajectory_of(
-    circuit: Circuit,
-    records: Records,
-    weights: Mapping[str, npt.NDArray[np.int64]],
-    device: torch.device | str = "cpu",
-) -> Trajectory | GraphTrajectory:
-    """The run of a circuit: dense networks in windows, others operation by operation.
-
-    Raises ``InputError`` when records or weights do not fit.
-    """
-    if circuit.trains_in_windows:
-        return Trajectory(circuit, records, weights, device)
-    check_records(circuit, records)
-    check_weights(circuit, weights)
-    check_start(circuit, weights)
-    return GraphTrajectory(circuit, records, weights, device)
+    def _after(self, step: Step, multipliers: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """All parameters that a careful step changes."""
+        gradients = step.gradients()
+        moves = {
+            name: [(multiplier, gradients[name])]
+            for op, multiplier in zip(self._rules.updates, multipliers.tolist(), strict=True)
+            for name in op.outputs()
+        }
+        if self._past is not None:
+            for name, gradient in gradients.items():
+                most = float(largest(gradient))
+                self._past.sizes[name] = max(self._past.sizes.get(name, 0.0), most)
+            moves = self._past.moves(step.product)
+        return {name: step.changed(name, changes) for name, changes in moves.items()}
 
 
 @contextmanager
-def _threads_for(circuit: Circuit, device: torch.device) -> Iterator[None]:
+def _threads_for(multiplications: int, device: torch.device) -> Iterator[None]:
     """One thread where a step is too small to share: threads that wait for each other every few
     microseconds cost little on an idle machine and triple the time on a busy one."""
     before = torch.get_num_threads()
-    small = 3 * circuit.batch_size * circuit.parameters < _SHARED_MULTIPLICATIONS
-    if device.type == "cpu" and small:
+    if device.type == "cpu" and multiplications < _SHARED_MULTIPLICATIONS:
         torch.set_num_threads(1)
     try:
         yield

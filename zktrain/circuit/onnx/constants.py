@@ -126,8 +126,8 @@ def load_model(path: Path) -> onnx.ModelProto:
         raise InputError(f"{path} is not an ONNX file, or its graph is empty")
     if len(model.graph.node) > MAX_NODES:
         raise RecipeError(
-            f"{path.name}: the graph has {len(model.graph.node):,} nodes; networks of at most "
-            f"{MAX_NODES:,} are read"
+            f"the graph has {len(model.graph.node):,} nodes; networks of at most {MAX_NODES:,} are "
+            "read"
         )
     return model
 
@@ -135,11 +135,8 @@ def load_model(path: Path) -> onnx.ModelProto:
 def _are_texts(message: Any) -> bool:
     """Whether all texts of a message are: the library gives bytes for one that is no UTF-8."""
     for field, value in message.ListFields():
-        values = (
-            value
-            if isinstance(value, Iterable) and not isinstance(value, str | bytes)
-            else (value,)
-        )
+        repeated = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        values = value if repeated else (value,)
         if field.type == field.TYPE_STRING and not all(isinstance(text, str) for text in values):
             return False
         if field.type == field.TYPE_MESSAGE and not all(_are_texts(part) for part in values):
@@ -160,7 +157,7 @@ def constant_values(model: onnx.ModelProto, path: Path) -> dict[str, Constant]:
             try:
                 constant = _folded(node, constants, tensors)
             except Unsupported as problem:
-                raise RecipeError(f"{path.name}: {describe(node)}: {problem}") from None
+                raise RecipeError(f"{describe(node)}: {problem}") from None
             if constant is not None:
                 constants[node.output[0]] = constant
     return constants
@@ -222,7 +219,7 @@ class _Tensors:
         """The values of ``tensor``. Raises ``RecipeError``."""
         import onnx
 
-        name = f"{self._path.name}: the tensor {tensor.name!r:.120}"
+        name = f"the tensor {tensor.name!r:.120}"
         if len(tensor.dims) > MAX_AXES or any(size < 0 for size in tensor.dims):
             raise RecipeError(f"{name} has no usable shape; export it again")
         stored = tensor

@@ -24,6 +24,7 @@ from ...layers import (
     Convolution,
     Layer,
     MaxPool,
+    Reduce,
 )
 from .constants import (
     Constant,
@@ -84,7 +85,8 @@ _REMEDIES = {
 _REMEDY = (
     "build the network from Linear, Conv2d, MaxPool2d and AvgPool2d with ReLU between them "
     "(Gemm, MatMul, Conv, Add, Relu, LeakyRelu, Sigmoid, Tanh, Gelu, MaxPool, AveragePool, "
-    "GlobalAveragePool, ReduceMean, Flatten, Reshape, Squeeze, Unsqueeze, Dropout, Identity)"
+    "GlobalAveragePool, ReduceMean, ReduceSum, Flatten, Reshape, Squeeze, Unsqueeze, Dropout, "
+    "Identity)"
 )
 
 
@@ -111,17 +113,19 @@ def read_network(path: str | Path) -> Imported:
     and remedy for what is not supported.
     """
     path = Path(path)
-    model = load_model(path)
-    return _Graph(model, path).read()
+    try:
+        model = load_model(path)
+        return _Graph(model, constant_values(model, path)).read()
+    except RecipeError as problem:
+        raise RecipeError(f"{path.name}: {problem}") from None
 
 
 class _Graph:
     """Goes through the nodes in their order and follows the values that depend on the input."""
 
-    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+    def __init__(self, model: onnx.ModelProto, constants: dict[str, Constant]) -> None:
         self.graph = model.graph
-        self.path = path
-        self.constants = constant_values(model, path)
+        self.constants = constants
         self.values: dict[str, Value] = {}
         self.sizes: dict[str, Sizes] = {}
         self.batch: int | None = None
@@ -133,8 +137,8 @@ class _Graph:
         inputs = [value for value in self.graph.input if value.name not in self.constants]
         if len(inputs) != 1 or len(self.graph.output) != 1:
             raise RecipeError(
-                f"{self.path.name}: the graph has {len(inputs)} inputs and "
-                f"{len(self.graph.output)} outputs; export a network with one of each"
+                f"the graph has {len(inputs)} inputs and {len(self.graph.output)} outputs; export "
+                "a network with one of each"
             )
         self._input(inputs[0])
         last = inputs[0].name
@@ -142,7 +146,7 @@ class _Graph:
             if self._step(node):
                 last = node.output[0]
         self._output(last)
-        layers, weights, origins = named_layers(self.sequence.drafts, self.path)
+        layers, weights, origins = named_layers(self.sequence.drafts)
         return Imported(layers, weights, origins, tuple(self.changes))
 
     def _input(self, value: onnx.ValueInfoProto) -> None:
@@ -150,14 +154,14 @@ class _Graph:
         axes = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
         if not tensor.HasField("shape") or len(axes) < 2:
             raise RecipeError(
-                f"{self.path.name}: the input {value.name!r} needs a batch axis and at least one "
-                "axis of features; export the network with such an example input"
+                f"the input {value.name!r} needs a batch axis and at least one axis of features; "
+                "export the network with such an example input"
             )
         sizes = [axis for axis in axes[1:] if axis is not None and axis > 0]
         if len(sizes) != len(axes) - 1:
             raise RecipeError(
-                f"{self.path.name}: an axis of the input {value.name!r} other than the first has "
-                "no fixed size; export the network with only the batch axis dynamic"
+                f"an axis of the input {value.name!r} other than the first has no fixed size; "
+                "export the network with only the batch axis dynamic"
             )
         self.batch = axes[0]
         self.sequence = Sequence(tuple(sizes))
@@ -167,40 +171,37 @@ class _Graph:
         name = self.graph.output[0].name
         if name not in self.values:
             raise RecipeError(
-                f"{self.path.name}: the chain from the input ends in {last!r}, not in the "
-                f"output {name!r}; export a network whose output depends on "
-                "its input through every layer"
+                f"the chain from the input ends in {last!r}, not in the output {name!r}; export a "
+                "network whose output depends on its input through every layer"
             )
         drafts, value = self.sequence.drafts, self.values[name]
         if not any(draft.affine for draft in drafts):
-            raise RecipeError(f"{self.path.name}: there is no affine layer; {_REMEDY}")
+            raise RecipeError(f"there is no affine layer; {_REMEDY}")
         for number, draft in enumerate(drafts):
             if draft.readers == 0 and number != value.draft:
                 raise RecipeError(
-                    f"{self.path.name}: {draft.node}: the output {name!r} does not depend on it; "
-                    "remove it, or export a network whose output depends on every layer"
+                    f"{draft.node}: the output {name!r} does not depend on it; remove it, or "
+                    "export a network whose output depends on every layer"
                 )
-        layer = drafts[value.draft].layer
-        if not isinstance(layer, Layer) or len(value.shape) != 1:
-            if layer is not None and layer.activates:
-                raise RecipeError(
-                    f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; remove "
-                    "it from the exported module, so that the network ends in its logits"
-                    + (
-                        ': loss = "binary_cross_entropy" contains the sigmoid, one for every class'
-                        if isinstance(layer, Activation) and layer.function == "sigmoid"
-                        else ""
-                    )
-                )
-            raise RecipeError(
-                f"{self.path.name}: {drafts[value.draft].node}: the network ends in it; "
+        end = drafts[value.draft]
+        if not isinstance(end.layer, Layer) or len(value.shape) != 1:
+            remedy = (
                 "end the network in a dense layer (torch.nn.Linear) that gives one row of logits "
                 "per sample"
             )
-        if drafts[value.draft].relu:
+            if end.layer is not None and end.layer.activates:
+                remedy = (
+                    "remove it from the exported module, so that the network ends in its logits"
+                )
+                if isinstance(end.layer, Activation) and end.layer.function == "sigmoid":
+                    remedy += (
+                        ': loss = "binary_cross_entropy" contains the sigmoid, one for every class'
+                    )
+            raise RecipeError(f"{end.node}: the network ends in it; {remedy}")
+        if end.relu:
             raise RecipeError(
-                f"{self.path.name}: there is a ReLU after the last affine layer; remove it, the "
-                "network ends in its logits"
+                "there is a ReLU after the last affine layer; remove it, the network ends in its "
+                "logits"
             )
 
     def _step(self, node: onnx.NodeProto) -> bool:
@@ -226,7 +227,7 @@ class _Graph:
             self._require_single_use(operands)
             value = self._value(node, operands)
         except Unsupported as problem:
-            raise RecipeError(f"{self.path.name}: {describe(node)}: {problem}") from None
+            raise RecipeError(f"{describe(node)}: {problem}") from None
         name = node.output[0]
         self.values[name] = Value(name, value.draft, value.shape, value.changes)
         return True
@@ -257,8 +258,8 @@ class _Graph:
                 return self.sequence.rectified(value)
             case "MaxPool" | "AveragePool":
                 return self._pool(node, value)
-            case "GlobalAveragePool" | "ReduceMean":
-                return self._mean(node, value)
+            case "GlobalAveragePool" | "ReduceMean" | "ReduceSum":
+                return self._reduced(node, value)
             case "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze":
                 shape = self._regrouped(node, value)
                 return Value(value.name, value.draft, shape, value.changes)
@@ -386,28 +387,32 @@ class _Graph:
         draft = Draft(layer, (image[0], *window.places), describe(node), number)
         return self.sequence.pool(value, draft)
 
-    def _mean(self, node: onnx.NodeProto, value: Value) -> Value:
-        """The mean of a whole image, its axes kept or not."""
-        options = attributes(node)
-        keeps = node.op_type == "GlobalAveragePool" or bool(options.get("keepdims", 1))
-        if node.op_type == "ReduceMean":
-            axes = self._axes(node)
-            if len(value.shape) != 3 or sorted(axis % 4 for axis in axes or ()) != [2, 3]:
-                raise Unsupported(
-                    f"it averages samples of shape {value.shape} over the axes {axes}",
-                    "average over height and width (axes 2 and 3), as "
-                    "torch.nn.AdaptiveAvgPool2d(1)",
-                )
-        number, (channels, *window) = self.sequence.image(value)
-        if window != [1, 1]:
-            height, width = window
-            layer = AveragePool("", (height, width), (height, width))
-            draft = Draft(layer, (channels, 1, 1), describe(node), number)
-            number = self.sequence.pool(value, draft).draft
-        return self.sequence.value(number, (channels, 1, 1) if keeps else (channels,))
+    def _reduced(self, node: onnx.NodeProto, value: Value) -> Value:
+        """The sum or mean over axes of an image, which are kept or not."""
+        whole = node.op_type == "GlobalAveragePool"
+        axes = [2, 3] if whole else self._axes(node)
+        summed = {axis % 4 for axis in axes or ()}
+        if not whole and (len(value.shape) != 3 or not summed or 0 in summed):
+            raise Unsupported(
+                f"it adds up samples of shape {value.shape} over the axes {axes}",
+                "sum or average images, over channels, height or width (axes 1, 2 and 3)",
+            )
+        number, image = self.sequence.image(value)
+        channels, height, width = (n if at in summed else 1 for at, n in enumerate(image, 1))
+        if channels * height * width > 1:
+            layer: AnyLayer = AveragePool("", (height, width), (height, width))
+            if summed != {2, 3} or node.op_type == "ReduceSum":
+                mean = node.op_type != "ReduceSum"
+                layer = Reduce("", channels, height, width, mean)
+            shape = tuple(1 if at in summed else n for at, n in enumerate(image, 1))
+            number = self.sequence.pool(value, Draft(layer, shape, describe(node), number)).draft
+        shape = self.sequence.drafts[number].shape
+        if not whole and not attributes(node).get("keepdims", 1):
+            shape = tuple(n for at, n in enumerate(shape, 1) if at not in summed)
+        return self.sequence.value(number, shape or (1,))
 
     def _axes(self, node: onnx.NodeProto) -> list[int] | None:
-        """The axes of a ``ReduceMean``, ``Squeeze`` or ``Unsqueeze``, from wherever it has them."""
+        """The axes of a reduction, ``Squeeze`` or ``Unsqueeze``, from wherever it has them."""
         axes = attributes(node).get("axes")
         if len(node.input) > 1 and node.input[1]:
             values = self._constant(node, 1).values

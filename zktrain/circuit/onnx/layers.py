@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +43,7 @@ class Draft:
 
 
 def named_layers(
-    drafts: list[Draft], path: Path
+    drafts: list[Draft],
 ) -> tuple[
     tuple[AnyLayer, ...],
     dict[str, npt.NDArray[np.float64]],
@@ -68,7 +67,7 @@ def named_layers(
                 continue
             origins[parameter] = (constant.origin, constant.name)
             if constant.values is not None:
-                values[parameter] = _finite(constant.values, parameter, path)
+                values[parameter] = _finite(constant.values, parameter)
 
     taken = {layer.name for layer in named.values()}
     counts: Counter[str] = Counter()
@@ -114,16 +113,16 @@ def _readable(constant: Constant) -> str | None:
     return None if _MANGLED.match(constant.name) else constant.name
 
 
-def _finite(values: npt.NDArray[np.generic], name: str, path: Path) -> npt.NDArray[np.float64]:
+def _finite(values: npt.NDArray[np.generic], name: str) -> npt.NDArray[np.float64]:
     if values.dtype.name not in ("float16", "bfloat16", "float32", "float64"):
         raise RecipeError(
-            f"{path.name}: the parameter {name!r} holds {values.dtype.name} numbers; export the "
+            f"the parameter {name!r} holds {values.dtype.name} numbers; export the "
             "network in float32, without quantisation"
         )
     floats = values.astype(np.float64)
     if not np.isfinite(floats).all():
         raise RecipeError(
-            f"{path.name}: the parameter {name!r} holds infinities or NaN; export a network whose "
+            f"the parameter {name!r} holds infinities or NaN; export a network whose "
             "weights are finite"
         )
     return floats

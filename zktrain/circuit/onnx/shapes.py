@@ -61,23 +61,17 @@ def computed(
 
 
 def _constant_sizes(constant: Constant | None) -> Sizes | None:
-    if constant is None or constant.values is None or constant.values.dtype.kind != "i":
+    held = None if constant is None else constant.values
+    if held is None or held.dtype.kind != "i" or held.ndim > 1 or held.size > _MOST:
         return None
-    if constant.values.ndim > 1:
-        return None
-    if constant.values.size > _MOST:
-        return None
-    values = tuple(int(size) for size in constant.values.reshape(-1))
-    return Sizes(values, scalar=constant.values.ndim == 0)
+    return Sizes(tuple(int(size) for size in held.reshape(-1)), scalar=held.ndim == 0)
 
 
 def _gathered(source: Sizes, indices: Sizes) -> Sizes | None:
     count = len(source.values)
     chosen = [index for index in indices.values if index is not None and -count <= index < count]
-    if len(chosen) != len(indices.values):
-        return None
-    found = tuple(source.values[index] for index in chosen)
-    return Sizes(found, indices.scalar)
+    whole = len(chosen) == len(indices.values)
+    return Sizes(tuple(source.values[at] for at in chosen), indices.scalar) if whole else None
 
 
 def _sliced(source: Sizes, bounds: list[tuple[int | None, ...]]) -> Sizes | None:

@@ -86,6 +86,25 @@ def smallest(cells: NDArray[Any]) -> NDArray[Any]:
     return cells.astype(np.int64)
 
 
+_EVERY = (slice(None), slice(None))
+"""Padded steps and samples too."""
+
+
+def real(tensors: Tensors, name: str) -> NDArray[Any]:
+    """The cells of the range, ``(steps, 2^log_batch, *axes)``."""
+    axes = tuple(map(slice, tensors.described(name).axes))
+    cells: NDArray[Any] = tensors.tensor(name)[_EVERY + axes]
+    return cells
+
+
+def padded(tensors: Tensors, name: str, cells: NDArray[Any]) -> NDArray[Any]:
+    """All axes padded."""
+    tensor = tensors.described(name)
+    out = np.zeros(tensors.at.dims(tensor), dtype=cells.dtype)
+    out[_EVERY + tuple(map(slice, tensor.axes))] = cells
+    return smallest(out)
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """What is known before anything is proved, and how many claims there will be."""

@@ -22,7 +22,7 @@ from ..arguments import sumcheck
 from ..kernels import field as kf
 from ..kernels.field import outer
 from ..transcript.channel import ProverChannel
-from .base import Given, Sizes, Tensors, smallest
+from .base import Given, Sizes, Tensors, padded, real
 
 
 def prove(op: UnitMap, channel: ProverChannel, context: Context, given: Given) -> None:
@@ -139,12 +139,8 @@ def _add_at(table: ExtVec, index: NDArray[np.int64], values: ExtVec) -> None:
 
 def values(op: UnitMap, tensors: Tensors) -> NDArray[Any]:
     source, output = tensors.described(op.source), tensors.described(op.output)
-    every = (slice(None), slice(None))  # padded steps and samples too
-    real = tensors.tensor(op.source)[every + tuple(map(slice, source.axes))]
-    found = apply_map(op.map, real, source, output)
-    out = np.zeros(tensors.at.dims(output), dtype=found.dtype)
-    out[every + tuple(map(slice, output.axes))] = found
-    return smallest(out)
+    found = apply_map(op.map, real(tensors, op.source), source, output)
+    return padded(tensors, op.output, found)
 
 
 def work(op: UnitMap, sizes: Sizes) -> Work:
