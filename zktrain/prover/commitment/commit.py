@@ -81,8 +81,8 @@ class Committed:
 
 
 def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
-    """Flat, in memory or in a file as it was; zeros follow up to a multiple of ``2^10`` cells, or of
-    a shorter lane."""
+    """Flat, in memory or in a file as it was; zeros follow up to a multiple of ``2^10`` cells, or
+    of a shorter lane."""
     flat = np.asarray(tensor).reshape(-1)
     shorter = lane_log < BLOCK_LOG_MIN and flat.shape[0] > 1 << lane_log
     short = -flat.shape[0] % (1 << (lane_log if shorter else BLOCK_LOG_MIN))
