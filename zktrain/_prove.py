@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import disk, files
 from .checked import checked
@@ -29,9 +29,13 @@ from .protocol.statement import Statement
 from .protocol.tasks import Counts, Evaluation, Training
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .dataset.readers import Like, Records
     from .prover.dataset.commitment import CommittedDataset
     from .prover.dataset.secret_file import Owned
+    from .prover.memory_plan import Plan
+    from .prover.witness import Cells
     from .training.run import Run
 
 
@@ -158,7 +162,7 @@ def _proved(
     from .circuit.weights import digest
     from .prover.dataset import secret_file
     from .prover.dataset.commitment import columns_of, commit_columns
-    from .prover.memory_plan import require_memory
+    from .prover.memory_plan import plan
     from .prover.protocol.bundle import published, require_provable
     from .training.run import Run
 
@@ -178,7 +182,7 @@ def _proved(
     bits = int(opened.proof.get("security_bits", 100))
     statement = Statement(task, header, bits, zero_knowledge)
     require_provable(statement)
-    require_memory(opened.path, statement, memory, certified=opened.public_dataset.exists())
+    chosen = plan(opened.path, statement, memory, certified=opened.public_dataset.exists())
     public = trained_weights(circuit, first, last)
 
     def make() -> Bundle:
@@ -191,7 +195,7 @@ def _proved(
             )
         clock("certify dataset", 0, 1)
         _certify(opened.public_dataset, dataset, secret)
-        proof = _prove_training(opened, records, statement, dataset, public, device, clock)
+        proof = _prove_training(opened, records, statement, dataset, public, device, clock, chosen)
         return _bundle(statement, b"", proof)
 
     data = published(path, statement, public, secret, make)
@@ -236,12 +240,14 @@ def _prove_training(
     public: Padded,
     device: str,
     clock: _Clock,
+    chosen: Plan,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
     from .prover.witness import RunWitness, batch_tensors
     from .training.witness import run_witness
 
     circuit, shape = statement.circuit, statement.shape
+    scratch = chosen.scratch(run.path)
     clock("witness", 0, shape.steps)
     mark("steps")
     arrays, _ = run_witness(
@@ -251,13 +257,15 @@ def _prove_training(
         0,
         shape.steps,
         1 << shape.log_steps,
+        scratch=scratch,
         device=device,
         progress=clock,
     )
     mark("batches")
     order = statement.task.order(statement.dataset)
     batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
-    witness = RunWitness(statement.graph, shape, {**arrays, **batches})
+    given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
+    witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
     return prove_statement(statement, witness, dataset, public, progress=clock)
 
 

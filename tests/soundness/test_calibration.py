@@ -33,7 +33,7 @@ from zktrain.field.extension import ONE, ZERO, Ext, ExtVec, Point
 from zktrain.field.goldilocks import P
 from zktrain.operations import Product
 from zktrain.operations.base import Context, StepGraph
-from zktrain.protocol import segment
+from zktrain.protocol import proof as proofs
 from zktrain.prover.arguments import fraction_tree as prover_fraction_tree
 from zktrain.prover.arguments import lookup as prover_lookup
 from zktrain.prover.arguments import sumcheck as prover_sumcheck
@@ -423,7 +423,7 @@ class _Batch:
 
         def stub(*args: Any) -> None:
             if isinstance(args[0], VerifierChannel):
-                shown.append((args[6], args[7]))
+                shown.append((args[5], args[6]))
 
         with (
             mock.patch.object(prover_opening.ligerito, "prove", stub),
@@ -481,14 +481,14 @@ def test_false_claims_that_cancel_in_an_opening() -> None:
 WHOLE, WHOLE_SIZE = 16, 64
 
 
-def test_whole_segment_with_a_false_activation() -> None:
+def test_whole_proof_with_a_false_activation() -> None:
     """``a`` is not ``s z``: the sumcheck of the product is forged, all the rest is honest. Accepted
-    if and only if a root is drawn, so that nothing else of the segment helps or hinders."""
+    if and only if a root is drawn, so that nothing else of the proof helps or hinders."""
     known = challenges(WHOLE_SIZE)
     step, cell = h.find("mse", "z1", lambda z: z > 0)
     run = h.train("mse", {"a1": h.in_cell(step, cell, lambda a: a + 100)})
     counts = h.forged_counts(run, run.tensors)
-    true_challenger, true_product = segment.challenger_of, product.prove
+    true_challenger, true_product = proofs.challenger_of, product.prove
     hits: list[bool] = []
 
     def prove_product(op: Any, channel: Any, context: Any, given: Any) -> None:
@@ -516,7 +516,7 @@ def test_whole_segment_with_a_false_activation() -> None:
             out.absorb("nonce", nonce.to_bytes(8, "little"))
             return out
 
-        with everywhere(segment, "challenger_of", challenger):
+        with everywhere(proofs, "challenger_of", challenger):
             with mock.patch.object(product, "prove", prove_product):
                 proof = h.prove(run, counts=counts)
             try:
@@ -528,6 +528,6 @@ def test_whole_segment_with_a_false_activation() -> None:
     with drawn_from(known):
         found = [attempt(nonce) for nonce in range(WHOLE)]
     assert found == hits
-    shape = run.statement.shape(h.FIRST)
+    shape = run.statement.shape
     variables = shape.log_size(h.WIDTHS[1])
     compare(sum(found), survival(*[3 / WHOLE_SIZE] * variables), 3 * variables / WHOLE_SIZE, WHOLE)

@@ -1,4 +1,4 @@
-"""The weights of all steps of a segment, from its first ones and its gradients."""
+"""The weights of all steps of a run, from its first ones and its gradients."""
 
 from __future__ import annotations
 

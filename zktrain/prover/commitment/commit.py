@@ -80,10 +80,12 @@ class Committed:
         return Word(lanes, self.packing.code_log, self.code, self.tree, self.salts)
 
 
-def flatten(tensor: NDArray[Any]) -> NDArray[Any]:
-    """Flat, in memory or in a file as it was; zeros follow up to a multiple of ``2^10`` cells."""
+def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
+    """Flat, in memory or in a file as it was; zeros follow up to a multiple of ``2^10`` cells, or
+    of a shorter lane."""
     flat = np.asarray(tensor).reshape(-1)
-    short = -flat.shape[0] % (1 << BLOCK_LOG_MIN)
+    shorter = lane_log < BLOCK_LOG_MIN and flat.shape[0] > 1 << lane_log
+    short = -flat.shape[0] % (1 << (lane_log if shorter else BLOCK_LOG_MIN))
     return np.concatenate([flat, np.zeros(short, dtype=flat.dtype)]) if short else flat
 
 
@@ -97,7 +99,7 @@ def commit(
     then for the salts.
     """
     mark("fill")
-    flat = {name: flatten(tensor) for name, tensor in tensors.items()}
+    flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
     tails = salts = None
     if packing.tail:
         if random is None:

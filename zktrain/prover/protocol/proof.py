@@ -66,7 +66,9 @@ def prove(
 
     progress("lookups", 0, 1)
     ledger = Ledger()
-    ledger.add_all(prover_lookup.prove(channel, "lookup", statement.entries, values, counts))
+    ledger.add_all(
+        prover_lookup.prove(channel, "lookup", statement.entries, values, counts, witness.memory)
+    )
     del values
 
     progress("relations", 0, 1)
