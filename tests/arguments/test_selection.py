@@ -54,14 +54,14 @@ def test_selections_are_the_sums(
 ) -> None:
     """Whatever the pieces, which may be empty."""
     if not tables:
-        monkeypatch.setattr(selection, "_TABLE_LOG", -1)
+        monkeypatch.setattr(selection, "TABLE_LOG", -1)
     random, shape = Random(f"{steps} {batch}"), Shape(steps, batch)
     order = np.array([[random.randrange(records) for _ in range(batch)] for _ in range(steps)])
     wanted = _wanted(random, shape, records)
     expected = [_direct(order, one) for one in wanted]
     assert selections([order], shape, wanted) == expected
     cut = random.randrange(steps + 1)
-    monkeypatch.setattr(selection, "_PIECE", 1)
+    monkeypatch.setattr(selection, "PIECE", 1)
     assert selections([order[:cut], order[cut:cut], order[cut:]], shape, wanted) == expected
 
 

@@ -24,9 +24,9 @@ _LIMBS, _LIMB_BITS = 5, 13
 """Of weights: ``2^8`` products of them with 32 bits stay below ``2^53``, so float64 is exact."""
 _ROWS = 32
 """Blocks in one matrix product, so few that a BLAS computes it in one thread."""
-_PIECE = 1 << 17
+PIECE = 1 << 17
 """Samples whose products are in memory at once."""
-_TABLE_LOG = 20
+TABLE_LOG = 20
 """Variables of records up to which their factors are a table."""
 _NONE = np.iinfo(np.int64).max
 """A record behind all others, whose factor is 0."""
@@ -96,7 +96,7 @@ class _Factors:
     def __init__(self, record: Point, factor: Ext) -> None:
         self._half = len(record) // 2
         self._tables: list[NDArray[np.float64]] = []
-        if len(record) <= _TABLE_LOG:
+        if len(record) <= TABLE_LOG:
             table = ml.eq_table(record, factor)
             self._tables = _halves(np.concatenate([table, np.zeros((2, 1), np.uint64)], axis=1))
             return
@@ -117,7 +117,7 @@ class _Factors:
 
 def _blocks(order: Order, width: int) -> Iterator[NDArray[np.int64]]:
     """The samples in rows of ``width``; what is missing in the last one is ``_NONE``."""
-    most = max(1, _PIECE // width) * width
+    most = max(1, PIECE // width) * width
     rest = np.zeros(0, dtype=np.int64)
     for piece in order:
         flat = piece.reshape(-1)
