@@ -21,8 +21,9 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import start_violation
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.errors import MalformedProof
-from zktrain.optimizers import filtered_sgd
-from zktrain.optimizers.filtered_sgd import MAX_MOMENTUM, FilteredSgd, dither
+from zktrain.optimizers import response
+from zktrain.optimizers.filtered_sgd import MAX_MOMENTUM, FilteredSgd
+from zktrain.optimizers.response import dither
 
 
 def dense(known: Coefficients) -> list[list[int]]:
@@ -99,8 +100,49 @@ def test_filters_that_left_64_bits() -> None:
 @given(st.integers(-(1 << 60), 1 << 60), st.integers(0, (1 << 42) - 1))
 @settings(max_examples=200)
 def test_products_are_exact(value: int, factor: int) -> None:
-    (found,) = filtered_sgd._times(np.array([value]), factor).tolist()
+    (found,) = response._times(np.array([value]), factor).tolist()
     assert found == value * factor >> 40
+
+
+LONG = {
+    "momentum": (oracle.stated(0.9, restart_steps=2048), 24),
+    "nesterov": (oracle.stated(0.97, nesterov=True, restart_steps=2048), 2),
+    "decay": (oracle.stated(0.0, 0.01, restart_steps=2048), 200),
+    "both": (oracle.stated(0.8, 0.02, nesterov=True, restart_steps=2048), 9),
+    "small": (oracle.stated(0.5, 1e-3, restart_steps=2048), 1),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_gradients_of_one_rate_need_no_computation_each(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Followed by their age, as long as the rate stays, they count what they do one by one; rates
+    of many steps, of few, and of one."""
+    stated, rate = LONG[name]
+    firsts = (0, 700, 720, 721, 722, 1100, 1117, 1500)
+    schedule = tuple((first, (rate << 20) + (k * 977 << 10)) for k, first in enumerate(firsts))
+    circuit = oracle.perceptron(1900, stated, schedule)
+    assert circuit.optimizer.violation(circuit) is None
+    found = []
+    for short in (response.SHORT, 4096):
+        monkeypatch.setattr(response, "SHORT", short)
+        response.response.cache_clear()
+        found.append(circuit.optimizer.coefficients(circuit, 0, 1900))
+    response.response.cache_clear()
+    for values, expected in zip(*(vars(known).items() for known in found), strict=True):
+        assert np.array_equal(values[1], expected[1]), values[0]
+
+
+@pytest.mark.parametrize("first", [0, 28])
+def test_changes_by_age_are_those_of_all_pairs(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = response.Response(9 << 36, True, 1 << 33, 2, 128)
+    _, c = of.ages(3 << 37, 100)
+    pairs = of.changes_of_pairs(c, first)
+    monkeypatch.delattr(response.Response, "changes_of_pairs")
+    by_age = of.changes_by_age(c, first)
+    assert len(pairs[0]) > 100
+    assert {*zip(*map(list, by_age), strict=True)} == {*zip(*map(list, pairs), strict=True)}
 
 
 @given(st.one_of(circuits(), extreme()))
@@ -333,11 +375,11 @@ def test_stable_filters_neither_overshoot_nor_oscillate() -> None:
         assert (np.diff(known.start) <= 0).all()
         table = [[row[tau] for row in dense(known)[tau + 1 :]] for tau in range(0, 256, 17)]
         most = 1 << circuit.optimizer.scale
-        for response in table:
-            top = int(np.argmax(response))
-            assert min(response) >= 0 and max(response) <= most
-            assert (np.diff(response[: top + 1]) >= 0).all()
-            assert (np.diff(response[top:]) <= 0).all()
+        for counts in table:
+            top = int(np.argmax(counts))
+            assert min(counts) >= 0 and max(counts) <= most
+            assert (np.diff(counts[: top + 1]) >= 0).all()
+            assert (np.diff(counts[top:]) <= 0).all()
 
 
 def test_filter_begins_at_restarts_only() -> None:

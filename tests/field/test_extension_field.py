@@ -127,13 +127,12 @@ def test_inner_product_refuses_unequal_lengths() -> None:
 
 def test_contractions() -> None:
     rng = np.random.default_rng(6)
-    a, b = residues(rng, 2, 5, 9), residues(rng, 3, 2, 9)
-    out = ext.contract_each(a, b)
-    assert out.shape == (3, 2, 5)
-    for k, m in np.ndindex(3, 5):
-        terms = zip(pairs(a[:, m]), pairs(b[k]), strict=True)
-        assert pair(ext.scalar(out[k], m)) == oracle.total(oracle.mul(x, y) for x, y in terms)
-    assert np.array_equal(ext.contract(a, b[1]), out[1])
+    a, b = residues(rng, 2, 5, 9), residues(rng, 2, 9)
+    out = ext.contract(a, b)
+    assert out.shape == (2, 5)
+    for m in range(5):
+        terms = zip(pairs(a[:, m]), pairs(b), strict=True)
+        assert pair(ext.scalar(out, m)) == oracle.total(oracle.mul(x, y) for x, y in terms)
 
 
 def test_large_products_of_vectors() -> None:

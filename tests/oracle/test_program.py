@@ -7,7 +7,7 @@ import pytest
 from careful import careful
 
 from zktrain.errors import RangeOverflow
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 from . import honest
 from .circuits import Case, draws
@@ -19,7 +19,7 @@ def _outcome(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] 
     """Witness and weights of the first segment, or why it stops."""
     steps = min(case.segment_steps, case.circuit.steps)
     try:
-        return segment_witness(
+        return run_witness(
             case.circuit, honest.records(case), case.arrays(), 0, steps, case.segment_steps
         )
     except RangeOverflow as error:

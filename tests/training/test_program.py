@@ -20,7 +20,7 @@ from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.training.figures import Figures, Seen
 from zktrain.training.trajectory import Trajectory, Weights
-from zktrain.training.witness import segment_witness
+from zktrain.training.witness import run_witness
 
 EDGE: tuple[AnyLayer, ...] = (
     Unflatten("image", 1, 2, 2),
@@ -66,7 +66,7 @@ def first_judgement(
 
 
 def first_outputs(circuit: Circuit, records: Records, start: Weights) -> list[int]:
-    arrays, _ = segment_witness(circuit, records, start, 0, 1, 1)
+    arrays, _ = run_witness(circuit, records, start, 0, 1, 1)
     found: list[int] = arrays["z2"][0, 0].reshape(-1).tolist()
     return found
 
@@ -119,10 +119,10 @@ def test_winners_that_are_too_far_ahead_are_named(low: int, stops: bool) -> None
     start["conv.weight"][:] = -(-(high << 32) // 255)
     assert first_judgement(circuit, records, start)[0] == [not stops]
     if not stops:
-        segment_witness(circuit, records, start, 0, 1, 1)
+        run_witness(circuit, records, start, 0, 1, 1)
         return
     with pytest.raises(RangeOverflow, match=r"step 0, layer pool, output: the value 65535"):
-        segment_witness(circuit, records, start, 0, 1, 1)
+        run_witness(circuit, records, start, 0, 1, 1)
 
 
 @pytest.mark.parametrize("bad", [0, 1, 7, 18, 20, 21])
@@ -140,9 +140,9 @@ def test_the_step_that_leaves_its_range_is_named(name: str, bad: int) -> None:
     start[weight][:] = 1 << 36
     start[weight][..., 0] *= -1
     with pytest.raises(RangeOverflow) as fast:
-        segment_witness(circuit, records, start, 0, 22, 32)
+        run_witness(circuit, records, start, 0, 22, 32)
     with careful(), pytest.raises(RangeOverflow) as slow:
-        segment_witness(circuit, records, start, 0, 22, 32)
+        run_witness(circuit, records, start, 0, 22, 32)
     assert str(fast.value) == str(slow.value)
     layer = weight.split(".")[0]
     assert str(fast.value).startswith(f"step {bad}, layer {layer}, output: the value ")

@@ -19,6 +19,7 @@ the last ``N mod B`` records of each epoch are left out instead:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -64,7 +65,7 @@ def permuted(records: int, batch_size: int, steps: int, *, drop_last: bool) -> i
     return -(-steps * batch_size // used) * records
 
 
-def batch_indices(
+def batches(
     order_seed: str,
     records: int,
     batch_size: int,
@@ -72,8 +73,9 @@ def batch_indices(
     steps: int,
     *,
     drop_last: bool = False,
-) -> npt.NDArray[np.int64]:
-    """Record numbers of the batches ``first_step .. first_step+steps-1``, int64 ``(steps, B)``.
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Record numbers of the batches ``first_step .. first_step+steps-1`` in pieces ``(n, B)``,
+    about one for each epoch: no more than two of them are in memory.
 
     Raises ``InputError`` when there is nothing to draw from or a count is negative, and when
     ``drop_last`` leaves nothing of an epoch.
@@ -91,13 +93,35 @@ def batch_indices(
             f"an epoch of {records} records has no whole batch of {batch_size}: lower "
             'batch_size, or set last_batch = "wrap"'
         )
-    stream = np.empty(steps * batch_size, dtype=np.int64)
-    filled = 0
+    return _pieces(order_seed, records, batch_size, used, first_step, steps)
+
+
+def _pieces(
+    order_seed: str, records: int, batch_size: int, used: int, first_step: int, steps: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    missing = steps * batch_size
     epoch, skip = divmod(first_step * batch_size, used)
-    while filled < stream.size:
-        last = min(used, skip + stream.size - filled)
-        part = _last_permutation(order_seed, records, epoch)[skip:last]
-        stream[filled : filled + part.size] = part
-        filled += part.size
+    rest = np.zeros(0, dtype=np.int64)
+    while missing:
+        here = _last_permutation(order_seed, records, epoch)[skip:used][:missing]
+        missing -= here.size
         epoch, skip = epoch + 1, 0
-    return stream.reshape(steps, batch_size)
+        rest = np.concatenate([rest, here]) if rest.size else here
+        whole = rest.size - rest.size % batch_size
+        if whole:
+            yield rest[:whole].reshape(-1, batch_size)
+        rest = rest[whole:]
+
+
+def batch_indices(
+    order_seed: str,
+    records: int,
+    batch_size: int,
+    first_step: int,
+    steps: int,
+    *,
+    drop_last: bool = False,
+) -> npt.NDArray[np.int64]:
+    """The pieces of ``batches`` as one, int64 ``(steps, B)``; raises the same."""
+    found = batches(order_seed, records, batch_size, first_step, steps, drop_last=drop_last)
+    return np.concatenate([np.zeros((0, max(batch_size, 1)), dtype=np.int64), *found])

@@ -185,18 +185,12 @@ def dot(a: ExtVec, b: ExtVec) -> Ext:
 
 
 def contract(a: ExtVec, b: ExtVec) -> ExtVec:
-    """``sum_n a[:, m, n] b[:, n]`` for all ``m``: shape ``(2, m)``."""
-    out: ExtVec = contract_each(a, b[None])[0]
-    return out
-
-
-def contract_each(a: ExtVec, b: gl.U64) -> gl.U64:
-    """``sum_n a[:, m, n] b[k, :, n]`` for all ``k`` and ``m``: shape ``(k, 2, m)``."""
+    """``sum_n a[:, m, n] b[:, n]`` for all ``m``."""
     m, n = a.shape[1:]
-    products: gl.U64 = gl.matmul(a.reshape(2 * m, n), b.reshape(-1, n).T)
-    p = products.reshape(2, m, -1, 2).transpose(0, 3, 2, 1)  # coordinates of a and b, k, m
+    products: gl.U64 = gl.matmul(a.reshape(2 * m, n), b.T)
+    p = products.reshape(2, m, 2).transpose(0, 2, 1)  # coordinates of a and b, m
     real, other = gl.add(p[0, 0], gl.times_seven(p[1, 1])), gl.add(p[0, 1], p[1, 0])
-    return np.ascontiguousarray(np.stack([real, other], axis=1))
+    return np.stack([real, other])
 
 
 def powers(base: Ext, count: int) -> list[Ext]:

@@ -2,7 +2,8 @@
 
 ``X(z_i, z_b, z_t) = sum_n D(n, z_i) M(n)`` with ``M(n) = sum_{(t,b): index(t,b) = n} eq(z_t, t)
 eq(z_b, b)``, the order being public. All claims on one source in one sumcheck over ``n``; the
-verifier evaluates every ``M`` in ``O(K B)``. Error ``(#claims + 2 variables) / |E|``.
+verifier evaluates all ``M`` in one pass over the order (``selection``). Error ``(#claims + 2
+variables) / |E|``.
 
 What is left are claims on ``D``, which the opening of its commitment checks.
 """
@@ -11,20 +12,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..arguments import sumcheck
 from ..arguments.records import DatasetClaim
 from ..errors import SumcheckMismatch
-from ..field import extension as ext
-from ..field import goldilocks as gl
-from ..field import multilinear as ml
-from ..field.extension import ExtVec, Point
+from ..field.extension import ONE
 from ..field.forms import Scalar, combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
 from .reach import Bounds, Reach, Reaches, whole
+from .selection import Selection, selections
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +58,10 @@ class Batch:
 
         def selected() -> Scalar:
             """``sum_k gamma^k M_k(record) value_k``."""
-            splits = [shape.split(claim) for claim, _ in claims]
-            samples = np.stack([ml.eq_table(b)[:, : shape.batch] for _, b, _ in splits])
-            rows = _selection(record, context.order, samples)
-            factors = [
-                power * ext.dot(row, ml.eq_table(t)[:, : shape.steps])
-                for power, (_, _, t), row in zip(weights, splits, rows, strict=True)
-            ]
-            return combine(factors, values)
+            splits = (shape.split(claim) for claim, _ in claims)
+            wanted = [Selection(record, ONE, samples, steps) for _, samples, steps in splits]
+            found = selections([context.order], shape, wanted)
+            return combine([w * f for w, f in zip(weights, found, strict=True)], values)
 
         channel.check(
             lambda: selected() - reduced,
@@ -78,25 +70,3 @@ class Batch:
         for (point, _), value in zip(claims, values, strict=True):
             claim = DatasetClaim(self.source, record + shape.split(point)[0], value)
             context.dataset.append(claim)
-
-
-_AT_ONCE = 1 << 11
-"""Samples whose selection is computed at once."""
-
-
-def _selection(record: Point, order: NDArray[np.int64], samples: gl.U64) -> list[ExtVec]:
-    """``sum_b eq(record, order[t, b]) samples[k, :, b]`` for all ``t``, one vector for every
-    ``k``: two tables of half the variables, so that the work does not depend on the number of
-    records."""
-    half = len(record) // 2
-    low, high = ml.eq_table(record[:half]), ml.eq_table(record[half:])
-    # (a + b x)(c + d x) = (a c + 7 b d) + (a d + b c) x: factors of the four products
-    left = np.stack([low[0], gl.times_seven(low[1]), low[0], low[1]])
-    right = np.stack([high[0], high[1], high[1], high[0]])
-    flat = order.reshape(-1)
-    chosen = np.empty((2, flat.size), dtype=np.uint64)
-    for first in range(0, flat.size, _AT_ONCE):
-        here = flat[first : first + _AT_ONCE]
-        p = gl.mul(left[:, here & ((1 << half) - 1)], right[:, here >> half])
-        chosen[:, first : first + _AT_ONCE] = gl.add(p[0::2], p[1::2])
-    return list(ext.contract_each(chosen.reshape(2, *order.shape), samples))

@@ -13,19 +13,16 @@ circuit alone. In integers, with ``G`` the sum over the batch and ``q = rate_bit
 
 ``phi_tau = (bitreverse(tau) + 1/2) / restart_steps`` spreads the roundings of neighbouring steps
 evenly over ``(0, 1)``: a single coefficient is off by less than 1, their mean is right. ``C`` and
-``d`` are computed in 40-bit fixed point, the same on every machine: see :func:`response`.
+``d`` are computed in 40-bit fixed point, the same on every machine: see ``response``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arguments.time_filter import START_BITS, Coefficients, FilteredSteps
 from ..errors import RecipeError
@@ -35,14 +32,9 @@ from ..strict_json import boolean as true_or_false
 from ..strict_json import integer, keyed
 from . import schedule
 from .base import Run
+from .response import COEFFICIENT_BITS, MULTIPLIER_BITS, Response, response
 from .schedule import MAX_MULTIPLIER, MAX_STEPS, RATE, TOLERANCE, Rates, Schedule
 
-Integers = NDArray[np.int64]
-
-COEFFICIENT_BITS = 40
-"""Fractional bits of momentum, weight decay and all that the filter is computed with."""
-MULTIPLIER_BITS = 20
-"""Fractional bits that multipliers of a filtered circuit have beyond ``rate_bits``."""
 MAX_MOMENTUM = (1 << COEFFICIENT_BITS) - (1 << (COEFFICIENT_BITS - 10))
 MAX_RESTART_STEPS = 1 << 13
 MAX_CHANGES = 1 << 22
@@ -52,8 +44,6 @@ LEAST_COEFFICIENT = Fraction(1, 8)
 """What a gradient must count in the long run: below, most would count nothing."""
 
 _ONE = 1 << COEFFICIENT_BITS
-_HALF_BITS = COEFFICIENT_BITS // 2
-_LOW = (1 << _HALF_BITS) - 1
 _BITS = {
     "multiplier_bits": MULTIPLIER_BITS,
     "coefficient_bits": COEFFICIENT_BITS,
@@ -218,7 +208,9 @@ class FilteredSgd:
         if first % self.restart_steps or steps > self.restart_steps:
             raise ValueError(f"no filter of {steps} steps begins at step {first}")
         multipliers = tuple(self.multipliers_at(circuit, first, steps))
-        return response(self, multipliers, self.scale, self.feedback(circuit))
+        back, shift = self.feedback(circuit), self.scale
+        of = Response(self.momentum, self.nesterov, back, shift, self.restart_steps)
+        return response(of, multipliers)
 
     def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> FilteredSteps:
         """See ``Rule``."""
@@ -354,90 +346,6 @@ def quantise_share(name: str, asked: float) -> int:
             "more"
         )
     return rounded
-
-
-@lru_cache(maxsize=4)
-def response(
-    stated: FilteredSgd, multipliers: Sequence[int], shift: int, back: int
-) -> Coefficients:
-    """The filter under ``multipliers``, one per step; ``shift`` is its ``scale``,
-    ``back`` its ``feedback``.
-
-    ``x * y`` stands for ``floor(x y / 2^40)``, ``mu`` and ``back`` are integers over ``2^40``, and
-    ``r_t = m_t 2^(20 - shift)``. For every ``tau``, and for the start with ``v = 0``, ``c = 2^40``:
-
-        t = tau:   v = 2^40                    c = v * r_t
-        t > tau:   v <- v * mu - c * back      c <- c + v * r_t
-        M[t + 1, tau] = floor((c 2^shift + phi_tau 2^40) / 2^40)
-        D[t + 1] = floor((c + 2^27) / 2^28)
-
-    Nesterov has ``v + mu`` in the place of ``v`` in the first ``c``, and in the second ``v * mu - c
-    * back`` with the new ``v`` and the old ``c``.
-
-    By ``violation``, up to roundings, ``0 <= c <= 2^40``, and ``-theta c <= v <= 2^40`` with
-    ``theta = 2 kappa / (1 - mu)`` (``kappa = back / 2^40``). Where ``s > 0``, the largest rate is
-    above ``(1 - mu) / 2``, so ``kappa <= (1 - mu) / 2`` and ``theta <= 1``. Where ``s = 0``,
-    ``kappa = lambda B / 2^12 < 4`` and ``1 - mu >= 2^-10``, so ``|v| < 2^53``: see :func:`_times`.
-    """
-    steps = len(multipliers)
-    mu = stated.momentum
-    phi = dither(stated.restart_steps)[:steps]
-    v = np.zeros(steps + 1, dtype=np.int64)
-    c = np.zeros(steps + 1, dtype=np.int64)
-    known = np.zeros(steps + 1, dtype=np.int64)
-    c[0] = _ONE
-    start = [1 << START_BITS]
-    parts: list[tuple[int, Integers, Integers]] = []
-    first = 0  # responses before it have come to rest
-    for t, multiplier in enumerate(multipliers):
-        rate = multiplier << (COEFFICIENT_BITS - MULTIPLIER_BITS - shift)
-        if not back:
-            while first <= t and not v[first]:
-                first += 1
-        old_v, old_c = v[first : t + 1], c[first : t + 1]
-        pull = _times(old_c, back) if back else 0
-        new_v = _times(old_v, mu) - pull
-        moved = _times(new_v, mu) - pull if stated.nesterov else new_v
-        old_c += _times(moved, rate)
-        old_v[...] = new_v
-        v[t + 1] = _ONE
-        c[t + 1] = ((_ONE + mu * stated.nesterov) * rate) >> COEFFICIENT_BITS
-        start.append((int(c[0]) + (1 << 27)) >> 28)
-        low = max(first, 1)
-        new = ((c[low : t + 2] << shift) + phi[low - 1 : t + 1]) >> COEFFICIENT_BITS
-        difference = new - known[low : t + 2]
-        known[low : t + 2] = new
-        moved_at = np.flatnonzero(difference)
-        parts.append((t + 1, moved_at + (low - 1), difference[moved_at]))
-    counts = [len(tau) for _, tau, _ in parts]
-    return Coefficients(
-        steps,
-        np.array(start, dtype=np.int64),
-        np.repeat(np.arange(1, steps + 1), counts),
-        np.concatenate([tau for _, tau, _ in parts]),
-        np.concatenate([by for _, _, by in parts]),
-    )
-
-
-def _times(values: Integers, factor: int) -> Integers:
-    """``floor(values factor / 2^40)``, exactly, for ``|values| <= 2^60``, ``0 <= factor < 2^42``:
-    no product of halves leaves 63 bits."""
-    above, below = values >> _HALF_BITS, values & _LOW
-    high, low = factor >> _HALF_BITS, factor & _LOW
-    across = above * low + below * high + ((below * low) >> _HALF_BITS)
-    out: Integers = above * high + (across >> _HALF_BITS)
-    return out
-
-
-@lru_cache(maxsize=4)
-def dither(restart_steps: int) -> Integers:
-    """``phi_tau 2^40`` for ``tau < restart_steps``, a power of two."""
-    values = np.zeros(1, dtype=np.int64)
-    while len(values) < restart_steps:
-        values = np.concatenate([2 * values, 2 * values + 1])
-    unit = _ONE // restart_steps
-    out: Integers = values * unit + unit // 2
-    return out
 
 
 def _near(value: float) -> str:

@@ -6,10 +6,12 @@ In a circuit the values are integer multipliers, in a recipe the rates that are 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..recipe_values import bad, is_integer
 from ..strict_json import integer, listed, malformed
@@ -84,19 +86,19 @@ def violation(schedule: Schedule, steps: int, most: int) -> str | None:
     return None
 
 
-def values(schedule: Schedule, steps: int, first: int, count: int) -> list[int]:
+def vector(schedule: Schedule, steps: int, first: int, count: int) -> NDArray[np.int64]:
     """Of steps ``first .. first + count - 1``; ``IndexError`` outside a run of ``steps``."""
     if first < 0 or count < 0 or first + count > steps:
         raise IndexError(f"steps {first}..{first + count} of {steps}")
-    out: list[int] = []
-    entry = bisect_right(schedule, first, key=lambda item: item[0]) - 1
-    while len(out) < count:
-        last_entry = entry + 1 == len(schedule)
-        end = steps if last_entry else schedule[entry + 1][0]
-        run = min(end, first + count) - (first + len(out))
-        out += [schedule[entry][1]] * run
-        entry += 1
-    return out
+    starts, found = np.array(schedule, dtype=np.int64).reshape(-1, 2).T
+    ends = np.clip(np.append(starts[1:], steps), first, first + count)
+    return np.repeat(found, ends - np.clip(starts, first, first + count))
+
+
+def values(schedule: Schedule, steps: int, first: int, count: int) -> list[int]:
+    """The same as Python integers."""
+    found: list[int] = vector(schedule, steps, first, count).tolist()
+    return found
 
 
 def total(schedule: Schedule, steps: int) -> int:

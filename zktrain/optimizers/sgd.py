@@ -90,7 +90,7 @@ class Sgd:
     def time_filter(self, circuit: Run, first: int, steps: int, log_steps: int) -> PlainSteps:
         """See ``Rule``."""
         padded = np.zeros(1 << log_steps, dtype=np.uint64)
-        padded[:steps] = self.multipliers_at(circuit, first, steps)
+        padded[:steps] = schedule.vector(self.multipliers, circuit.steps, first, steps)
         return PlainSteps(padded)
 
     def changes(self, circuit: Run, first: int, steps: int) -> int:

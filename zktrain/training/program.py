@@ -86,7 +86,8 @@ class Program:
         self._totals: dict[Total, torch.Tensor] = {}
         self.gradients: dict[str, torch.Tensor] = {}
         self._gradient_sizes: dict[str, Callable[[Seen], Vector]] = {}
-        self._integers: dict[Total, torch.Tensor] = {}
+        self._scratch = torch.zeros(0, dtype=torch.int64, device=self._device)
+        self._scratch_of: Total | None = None
         self.multiplications = 0
         self._operations: list[Operation] = []
         self._parameters: list[Operation] = []
@@ -104,7 +105,7 @@ class Program:
 
     def run(self) -> None:
         """One step."""
-        self._integers.clear()
+        self._scratch_of = None
         for operation in self._operations:
             operation()
 
@@ -652,19 +653,32 @@ class Program:
         return self._values[name]
 
     def cells(self, name: str) -> torch.Tensor:
-        """The same of a tensor that has a hint; of one of 16 bits only those count."""
+        """The same of a tensor that has a hint; a limb is good until that of another rescale is
+        asked for."""
         hint = self.rules.tensors[name].hint
         match hint:
             case Floor(source, factor, offset, shift, int() as bits):
-                key = (source, factor, offset)
-                if key not in self._integers:
-                    self._integers[key] = self._totals[key].to(torch.int64)
-                found = self._integers[key] >> shift
-                return found if bits >= 16 else found & ((1 << bits) - 1)
+                found = self._integers((source, factor, offset))
+                if bits == 16 and shift % 16 == 0:  # a part of the integer, little-endian
+                    return found.view(torch.uint16).view(*found.shape, 4).select(-1, shift // 16)
+                return (found >> shift) & ((1 << bits) - 1)
             case Sign(source):
-                return self._values[source] > 0
+                return (self._values[source] > 0).view(torch.uint8)
+            case FirstLargest():
+                return self._values[name].view(torch.uint8)
             case _:
                 return self._values[name]
+
+    def _integers(self, key: Total) -> torch.Tensor:
+        """What a rescale divides, as int64; good until another one is asked for."""
+        total = self._totals[key]
+        if self._scratch.numel() < total.numel():
+            self._scratch = self._scratch.new_empty(total.numel())
+        found = self._scratch.narrow(0, 0, total.numel()).view(total.shape)
+        if self._scratch_of != key:
+            self._scratch_of = key
+            found.copy_(total)
+        return found
 
 
 def _running(values: Vector, first: float) -> Vector:
