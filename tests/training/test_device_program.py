@@ -27,7 +27,8 @@ from zktrain.training.arithmetic import Softmax
 from zktrain.training.graph import Repeated
 from zktrain.training.interpreter import column_of
 from zktrain.training.trajectory import Trajectory
-from zktrain.training.witness import Traces
+from zktrain.scratch import IN_MEMORY
+from zktrain.training.witness import AT_ONCE, Traces
 
 # With an index, for which torch need not ask what the current device is.
 DEVICE = torch.device("cuda:0")
@@ -77,7 +78,7 @@ def test_every_operation_of_a_window_and_its_record_stays_on_the_device(circuit:
     outputs: list[Traces] = []
     with FakeTensorMode():
         run = _on_device(circuit)
-        outputs.append(Traces(circuit, 64, DEVICE))
+        outputs.append(Traces(circuit, 64, DEVICE, IN_MEMORY))
         window = next(run._batches(0, 16))
         program = run._prepared()
         run._step = program.run  # type: ignore[assignment]
@@ -85,7 +86,7 @@ def test_every_operation_of_a_window_and_its_record_stays_on_the_device(circuit:
             run._issue(program, window, outputs[0].record, 0)
             run._issue(program, window.part(0, 3), outputs[0].record, 16)
     assert seen.operations > 20 * 19
-    assert all(cells.device.type == "cuda" for cells in outputs[0].tensors.values())
+    assert all(cells.device.type == "cuda" for cells in outputs[0].staged.values())
 
 
 def _on_device(circuit: Circuit) -> Trajectory:

@@ -27,39 +27,55 @@ def _padded(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-_SETTLED = 32
-"""Steps after which arrays that are in files need not stay in memory."""
+AT_ONCE = 32
+"""Steps that a device keeps until they are fetched together, and after which arrays that are in
+files need not stay in memory."""
 
 
-class _Outputs:
-    """Zeroed arrays of the padded shapes; windows are written to their real parts."""
+class Traces:
+    """Zeroed arrays of the padded shapes; steps are written to their real parts. Those of another
+    device are ``staged`` there."""
 
     def __init__(
         self, circuit: Circuit, padded_steps: int, device: torch.device | str, scratch: Scratch
     ) -> None:
         self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self.staged: dict[str, torch.Tensor] = {}
         self._scratch = scratch
-        self._written = 0
         self._real: dict[str, torch.Tensor] = {}
+        self._begun = self._ended = 0
         for tensor in circuit.graph().tensors:
             if not tensor.hint:
                 continue
-            real = (circuit.batch_size, *tensor.axes)
+            real, kind = (circuit.batch_size, *tensor.axes), _cell_type(tensor)
             shape = (padded_steps, *(_padded(size) for size in real))
-            kind = torch.empty(0, dtype=_cell_type(tensor)).numpy().dtype
-            self.arrays[tensor.name] = scratch.zeros(shape, kind)
-            cells = torch.from_numpy(self.arrays[tensor.name])
+            array = scratch.zeros(shape, tensor.cell_type)
+            cells = torch.from_numpy(array)
             for axis, size in enumerate(real, 1):
                 cells = cells.narrow(axis, 0, size)
-            self._real[tensor.name] = cells
+            self.arrays[tensor.name], self._real[tensor.name] = array, cells
+            if torch.device(device).type != "cpu":
+                staged = torch.empty((AT_ONCE, *real), dtype=kind, device=device)
+                self.staged[tensor.name] = staged
 
     def record(self, cells: Callable[[str], torch.Tensor], step: int) -> None:
-        """Write the tensors of one step."""
+        """Write the tensors of one step; steps come one after the other."""
         for name, place in self._real.items():
-            place.select(0, step).copy_(cells(name))
-        self._written += 1
-        if self._written % _SETTLED == 0:
-            self._scratch.settle()
+            if self.staged:
+                self.staged[name].select(0, step - self._begun).copy_(cells(name))
+            else:
+                place.select(0, step).copy_(cells(name))
+        self._ended = step + 1
+        if self._ended - self._begun == AT_ONCE:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """All that was recorded is in the arrays."""
+        first, count = self._begun, self._ended - self._begun
+        for name, staged in self.staged.items():
+            self._real[name].narrow(0, first, count).copy_(staged.narrow(0, 0, count))
+        self._begun = self._ended
+        self._scratch.settle()
 
 
 def run_witness(
@@ -93,10 +109,11 @@ def run_witness(
             f"exists in a run of {circuit.steps} steps"
         )
     trajectory = Trajectory(circuit, records, weights_start, device)
-    outputs = _Outputs(circuit, padded_steps, device, scratch)
+    outputs = Traces(circuit, padded_steps, device, scratch)
 
     def on_window(done: int, losses: list[float]) -> None:
         progress("witness", done, steps, loss=losses[-1])
 
     trajectory.advance(first_step, steps, recorder=outputs.record, on_window=on_window)
+    outputs.fetch()
     return outputs.arrays, trajectory.weights()
