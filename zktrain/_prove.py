@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .dataset.readers import Like, Records
     from .prover.dataset.commitment import CommittedDataset
     from .prover.dataset.secret_file import Owned
+    from .prover.journal import Journal
     from .prover.memory_plan import Plan
     from .prover.witness import Cells
     from .training.run import Run
@@ -185,7 +186,7 @@ def _proved(
     chosen = plan(opened.path, statement, memory, certified=opened.public_dataset.exists())
     public = trained_weights(circuit, first, last)
 
-    def make() -> Bundle:
+    def make(journal: Journal) -> Bundle:
         clock("commit dataset", 0, 1)
         dataset = commit_columns(header, columns_of(header, records), seed)
         if dataset.header != header:
@@ -195,7 +196,9 @@ def _proved(
             )
         clock("certify dataset", 0, 1)
         _certify(opened.public_dataset, dataset, secret)
-        proof = _prove_training(opened, records, statement, dataset, public, device, clock, chosen)
+        proof = _prove_training(
+            opened, records, statement, dataset, public, device, clock, chosen, journal
+        )
         return _bundle(statement, b"", proof)
 
     data = published(path, statement, public, secret, make)
@@ -241,6 +244,7 @@ def _prove_training(
     device: str,
     clock: _Clock,
     chosen: Plan,
+    journal: Journal,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
     from .prover.witness import RunWitness, batch_tensors
@@ -266,7 +270,7 @@ def _prove_training(
     batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
     given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
     witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
-    return prove_statement(statement, witness, dataset, public, progress=clock)
+    return prove_statement(statement, witness, dataset, public, progress=clock, journal=journal)
 
 
 @checked
@@ -410,12 +414,14 @@ def _evaluated(
         require_provable(statement)
         public = evaluated_weights(integers)
 
-        def make() -> Bundle:
+        def make(journal: Journal) -> Bundle:
             progress("certify dataset", 0, 1)
             certificate = _certificate(dataset_out or dataset, committed)
             if certificate is None:
                 certificate = certify(committed)
-            proof = _prove_evaluation(statement, records, committed, public, device, progress)
+            proof = _prove_evaluation(
+                statement, records, committed, public, device, progress, journal
+            )
             return _bundle(statement, certificate, proof)
 
         written = published(out, statement, public, known.secret, make)
@@ -429,6 +435,7 @@ def _prove_evaluation(
     public: Padded,
     device: str,
     progress: Progress,
+    journal: Journal,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
     from .prover.witness import RunWitness, batch_tensors
@@ -444,7 +451,7 @@ def _prove_evaluation(
     order = statement.task.order(statement.dataset)
     batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
     witness = RunWitness(statement.graph, shape, {**arrays, **batches})
-    return prove_statement(statement, witness, dataset, public, progress=progress)
+    return prove_statement(statement, witness, dataset, public, progress=progress, journal=journal)
 
 
 def _training_data(weights: str | Path, like: str | Path | None, circuit: Circuit) -> Like | None:

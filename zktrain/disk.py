@@ -29,10 +29,12 @@ _NEW = (
     | os.O_EXCL
     | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
 )
+_MORE = os.O_WRONLY | os.O_APPEND
+_MORE |= sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
 
 PREFIX, SUFFIX = ".zktrain-", ".part"
 """Of temporary files, and of those that stand for a claimed name (``locks``)."""
-_WAITING = ".waiting"
+_WAITING, _JOURNAL = ".waiting", ".journal"
 
 
 def write(path: AnyPath, data: bytes | memoryview, *, private: bool = False) -> None:
@@ -42,6 +44,20 @@ def write(path: AnyPath, data: bytes | memoryview, *, private: bool = False) -> 
     """
     with writing(path, private=private) as part:
         part.write(data)
+
+
+def append(path: AnyPath, data: bytes) -> None:
+    """Add ``data`` to the file ``path``, durably; a part of them may be there after a power loss.
+    Raises ``InputError``."""
+    with said(path):
+        descriptor = os.open(path, _MORE)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            sync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -211,8 +227,17 @@ def is_waiting(path: AnyPath) -> bool:
 
 
 def _waiting(target: str) -> str:
+    return _beside(target, _WAITING)
+
+
+def journal_of(path: AnyPath) -> Path:
+    """Where whoever makes the file ``path`` keeps what is done."""
+    return Path(_beside(destination(path), _JOURNAL))
+
+
+def _beside(target: str, ending: str) -> str:
     folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name}{_WAITING}")
+    return os.path.join(folder, f".{name}{ending}")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from zktrain import disk
@@ -26,11 +27,16 @@ def test_train(tmp_path: Path) -> None:
 
 
 def test_prove(tmp_path: Path) -> None:
-    assert "no segment was finished" in stopped.prove(tmp_path)
-    (tmp_path / "segments").mkdir()
-    for number in range(2):
-        (tmp_path / "segments" / f"segment-{number:05d}.bin").write_bytes(b"")
-    assert stopped.prove(tmp_path).startswith("2 proved segments are kept in")
+    assert stopped.prove(tmp_path) == "no proof was written; the same command begins again"
+    disk.journal_of(tmp_path / "proof.zkt").write_bytes(b"")
+    assert stopped.prove(tmp_path).endswith("is kept, and the same command goes on with it")
+    with contextlib.suppress(KeyboardInterrupt):
+        disk.publish(tmp_path / "proof.zkt", b"proof", _stop)
+    assert "it is made, and the same command writes it" in stopped.prove(tmp_path)
+
+
+def _stop(digest: str) -> None:
+    raise KeyboardInterrupt
 
 
 def test_prove_eval(tmp_path: Path) -> None:
@@ -42,10 +48,6 @@ def test_prove_eval(tmp_path: Path) -> None:
         out, dataset
     )
 
-    def stop(digest: str) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        disk.publish(out, b"proof", stop)
-    except KeyboardInterrupt:
-        assert "the proof is made; the same command writes it" in stopped.prove_eval(out, dataset)
+    with contextlib.suppress(KeyboardInterrupt):
+        disk.publish(out, b"proof", _stop)
+    assert "it is made, and the same command writes it" in stopped.prove_eval(out, dataset)

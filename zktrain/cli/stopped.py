@@ -37,21 +37,24 @@ def train(out: Path) -> str:
 
 def prove(run: Path) -> str:
     """After ``zktrain prove``."""
-    try:
-        if disk.is_waiting(run / "proof.zkt"):
-            return "the proof is made; the same command writes it"
-    except InputError:
-        pass
-    return "no proof was written; the same command begins again"
+    return f"no proof was written; {_left(run / 'proof.zkt') or 'the same command begins again'}"
 
 
 def prove_eval(out: Path, dataset_out: Path | None) -> str:
     """After ``zktrain prove-eval``."""
-    try:
-        if disk.is_waiting(out):
-            return f"the proof is made; the same command writes it to {out}"
-    except InputError:
-        pass
+    if left := _left(out):
+        return f"no proof was written; {left}"
     if dataset_out is not None and dataset_out.is_file():
         return f"no proof was written; {dataset_out} is kept, and the same command goes on with it"
     return "no proof was written"
+
+
+def _left(proof: Path) -> str | None:
+    try:
+        if disk.is_waiting(proof):
+            return f"it is made, and the same command writes it to {proof}"
+        if disk.journal_of(proof).is_file():
+            return "what is done is kept, and the same command goes on with it"
+    except InputError:
+        pass
+    return None

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...commitment import ligero
 from ...commitment.hiding import HidingVerifier, Layout
+from ...errors import ZktrainError
 from ...field import extension as ext
-from ...field.extension import ZERO, Ext
+from ...field.extension import ONE, ZERO, Ext
+from ...field.forms import Scalar
 from ...transcript.challenger import Challenger
 from ...transcript.channel import VerifierChannel
 from ..randomness import Randomness, system
 from ..transcript.channel import ProverChannel
 from . import ligero as prover_ligero
+
+
+class _Knowing(VerifierChannel):
+    """Reads padded scalars and knows the pads, ``take(n)``."""
+
+    hiding = True
+
+    def __init__(
+        self, challenger: Challenger, sent: bytes, take: Callable[[int], list[Ext]]
+    ) -> None:
+        super().__init__(challenger, sent)
+        self._pads_of = take
+
+    def receive(self, label: str, count: int) -> list[Scalar]:
+        """P -> V: ``sent + pad``."""
+        found = self.receive_clear(label, count)
+        return [value + pad for value, pad in zip(found, self._pads_of(count), strict=True)]
+
+    def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
+        """The product and its inverse."""
+        value, inverse = self.receive(label, 2)
+        self.check(lambda: self.multiply(left, right) - value, error)
+        self.check(lambda: self.multiply(value, inverse) - ONE, error)
 
 
 class HidingProver(ProverChannel):
@@ -46,11 +73,17 @@ class HidingProver(ProverChannel):
 
     def send(self, label: str, values: list[Ext]) -> None:
         """P -> V: ``value - pad``; each pad serves once."""
-        first, self._used = self._used, self._used + len(values)
-        if self._used > self._layout.scalars:
-            raise ValueError(f"'{label}' has more scalars than there are pads")
-        pads = ext.scalars(self._pads[:, first : self._used])
+        pads = self._next_pads(len(values))
         self.send_clear(label, [value - pad for value, pad in zip(values, pads, strict=True)])
+
+    def _next_pads(self, count: int) -> list[Ext]:
+        first, self._used = self._used, self._used + count
+        if self._used > self._layout.scalars:
+            raise ValueError("there are more scalars than pads")
+        return ext.scalars(self._pads[:, first : self._used])
+
+    def _reader(self, sent: bytes) -> VerifierChannel:
+        return _Knowing(self.challenger, sent, self._next_pads)
 
     def send_nonzero(self, label: str, left: Ext, right: Ext) -> None:
         """P -> V: the product and its inverse."""

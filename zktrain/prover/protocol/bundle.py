@@ -15,6 +15,7 @@ from ...protocol.proof import Padded
 from ...protocol.statement import MIN_SECURITY_BITS, Statement
 from ..dataset import secret_file
 from ..dataset.commitment import CommittedDataset
+from ..journal import Journal
 
 
 def require_provable(statement: Statement) -> None:
@@ -33,16 +34,24 @@ def published(
     statement: Statement,
     public: Padded,
     secret: Path | None,
-    make: Callable[[], Bundle],
+    make: Callable[[Journal], Bundle],
 ) -> bytes:
     """The bytes of the proof at ``path``: one that is there and proves the statement, or one that
-    waits for its name, or what ``make`` gives.
+    waits for its name, or what ``make`` gives with a journal of its stages.
 
     What it opens of the dataset is counted in the ``secret`` file when it waits, whole and on the
     disk, for its name. Raises ``InputError`` where the dataset cannot be opened once more.
     """
     positions = statement.dataset_positions
-    count = secret_file.spending(secret, statement.dataset, positions)
+    spend, journal = (
+        secret_file.spending(secret, statement.dataset, positions),
+        disk.journal_of(path),
+    )
+
+    def count(digest: str) -> None:
+        spend(digest)
+        disk.remove(journal)
+
     found = files.read_bytes(path, "proof", MAX_PROOF_BYTES) if path.exists() else None
     for left in (found, disk.waiting(path, MAX_PROOF_BYTES)):
         if left is not None and _proves(left, statement, public):
@@ -51,7 +60,7 @@ def published(
             return left
     if secret is not None:
         secret_file.require_left(secret, statement.dataset, positions)
-    data = make().to_bytes()
+    data = make(Journal(journal, statement)).to_bytes()
     disk.publish(path, data, count)
     return data
 

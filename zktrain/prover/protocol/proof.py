@@ -29,6 +29,7 @@ from ..commitment import opening
 from ..commitment.commit import commit
 from ..commitment.hiding import prover_channel
 from ..dataset.commitment import CommittedDataset
+from ..journal import Differs, Journal, stage
 from ..kernels import field as kf
 from ..operations.base import Given
 from ..randomness import Randomness, system
@@ -46,11 +47,33 @@ def prove(
     trace: Trace | None = None,
     counts: dict[str, NDArray[np.int64]] | None = None,
     random: Randomness | None = None,
+    journal: Journal | None = None,
 ) -> bytes:
-    """The proof's bytes. ``counts`` replaces the multiplicities and ``random`` the operating
-    system's randomness (both for tests)."""
+    """The proof's bytes. Stages that the ``journal`` has are not made again; the randomness is its
+    own, or ``random``, or that of the operating system. ``counts`` replaces the multiplicities (for
+    tests)."""
+    try:
+        return _prove(statement, witness, dataset, public, progress, trace, counts, random, journal)
+    except Differs:
+        if journal is None:
+            raise
+        journal.renew()
+        return _prove(statement, witness, dataset, public, progress, trace, counts, random, journal)
+
+
+def _prove(
+    statement: Statement,
+    witness: RunWitness,
+    dataset: CommittedDataset,
+    public: Padded,
+    progress: Progress,
+    trace: Trace | None,
+    counts: dict[str, NDArray[np.int64]] | None,
+    random: Randomness | None,
+    journal: Journal | None,
+) -> bytes:
     graph, shape = statement.graph, statement.shape
-    random = random or system()
+    random = journal.randomness() if journal else random or system()
     progress("commit", 0, 1)
     mark("pads")
     challenger = challenger_of(statement, trace)
@@ -61,15 +84,25 @@ def prove(
         counts = prover_lookup.count_lookups(statement.entries, values)
     tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
     committed = commit(statement.packing, {**tensors, **counts}, random)
-    channel.send_digest("commitment", committed.root)  # P -> V
-    channel.send_work("work", statement.work_bits)  # P -> V
+
+    def commitment() -> None:
+        channel.send_digest("commitment", committed.root)  # P -> V
+        channel.send_work("work", statement.work_bits)  # P -> V
+
+    stage(journal, channel, commitment)
 
     progress("lookups", 0, 1)
     ledger = Ledger()
-    ledger.add_all(
-        prover_lookup.prove(channel, "lookup", statement.entries, values, counts, witness.memory)
+    entries = statement.entries
+    stage(
+        journal,
+        channel,
+        lambda: ledger.add_all(
+            prover_lookup.prove(channel, "lookup", entries, values, counts, witness.memory)
+        ),
+        lambda reader: ledger.add_all(lookup.verify(reader, "lookup", entries)),
     )
-    del values
+    values.clear()
 
     progress("relations", 0, 1)
 
@@ -78,7 +111,7 @@ def prove(
 
     context = context_of(statement, ledger, Ends(public_value))
     first = {**public.get("start", {}), **public["fixed"]}
-    walk.prove(channel, context, Given(witness, first, dataset.columns))
+    walk.prove(channel, context, Given(witness, first, dataset.columns), journal)
 
     progress("opening", 0, 1)
     claims = opening_claims(statement, context)

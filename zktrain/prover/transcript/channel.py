@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,8 +56,31 @@ class ProverChannel:
             nonce = work.find_work(self.challenger.work_seed(label), bits)
             self._append(label, nonce.to_bytes(8, "little"))
 
+    @property
+    def messages(self) -> int:
+        """How many were sent."""
+        return len(self._parts)
+
+    def since(self, first: int) -> bytes:
+        """Messages number ``first`` and later."""
+        return b"".join(self._parts[first:])
+
     def proof(self) -> bytes:
-        return b"".join(self._parts)
+        return self.since(0)
+
+    @contextmanager
+    def recalling(self, sent: bytes) -> Iterator[VerifierChannel]:
+        """The next messages are known: they are read, by a verifier who knows what they hide, and
+        not sent again. Raises like a verifier."""
+        reader = self._reader(sent)
+        yield reader
+        reader.finish()
+        self._parts.append(sent)
+        for part, size in reader.sizes.items():
+            self.sizes[part] = self.sizes.get(part, 0) + size
+
+    def _reader(self, sent: bytes) -> VerifierChannel:
+        return VerifierChannel(self.challenger, sent)
 
     def close(self, replay: VerifierChannel) -> None:
         """After the last message: nothing is left to prove when nothing was hidden."""
