@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from zktrain import disk
 from zktrain.cli import stopped
+
+
+def _leave_waiting(path: Path) -> None:
+    """A proof that has no name yet."""
+
+    def stop(digest: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        disk.publish(path, b"proof", stop)
 
 
 def test_commit(tmp_path: Path) -> None:
@@ -26,11 +38,9 @@ def test_train(tmp_path: Path) -> None:
 
 
 def test_prove(tmp_path: Path) -> None:
-    assert "no segment was finished" in stopped.prove(tmp_path)
-    (tmp_path / "segments").mkdir()
-    for number in range(2):
-        (tmp_path / "segments" / f"segment-{number:05d}.bin").write_bytes(b"")
-    assert stopped.prove(tmp_path).startswith("2 proved segments are kept in")
+    assert stopped.prove(tmp_path) == "no proof was written; the same command begins again"
+    _leave_waiting(tmp_path / "proof.zkt")
+    assert "the proof is made; the same command writes it" in stopped.prove(tmp_path)
 
 
 def test_prove_eval(tmp_path: Path) -> None:
@@ -41,11 +51,5 @@ def test_prove_eval(tmp_path: Path) -> None:
     assert "test.zkd is kept, and the same command goes on with it" in stopped.prove_eval(
         out, dataset
     )
-
-    def stop(digest: str) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        disk.publish(out, b"proof", stop)
-    except KeyboardInterrupt:
-        assert "the proof is made; the same command writes it" in stopped.prove_eval(out, dataset)
+    _leave_waiting(out)
+    assert "the proof is made; the same command writes it" in stopped.prove_eval(out, dataset)
