@@ -27,13 +27,13 @@ from test_fuzzing import (
 )
 from test_fuzzing import _put as put
 from tiny_run import TinyBundle
+from zktrain.protocol.evaluation import MAX_COUNTS, MAX_STATEMENT_BYTES, EvaluationStatement
+from zktrain.protocol.evaluation_bundle import EvaluationBundle, parse, parse_statement
 
 import zktrain
 from zktrain._inspect import inspect_evaluation
 from zktrain.circuit.evaluation import Evaluation
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.protocol.evaluation import MAX_COUNTS, MAX_STATEMENT_BYTES, EvaluationStatement
-from zktrain.protocol.evaluation_bundle import EvaluationBundle, parse, parse_statement
 from zktrain.protocol.statement import MAX_SEGMENT_SAMPLES
 
 
