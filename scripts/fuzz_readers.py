@@ -279,11 +279,7 @@ def bundle(folder: Path) -> Reader:
             statement_json=parts[0],
             circuit_json=parts[1],
             dataset_json=parts[2],
-            segments=tuple(
-                replace(segment, proof=proof)
-                for segment, proof in zip(honest.segments, parts[3:-1], strict=True)
-            ),
-            closing=parts[-1],
+            proof=parts[3],
         )
         return made.to_bytes()
 
@@ -295,25 +291,24 @@ def bundle(folder: Path) -> Reader:
         weights = run / "weights.safetensors"
         return verify(weights, proof=write(data), dataset=public, min_security_bits=80)
 
-    parts = [*(Part(text, "json") for text in texts)]
-    parts += [Part(segment.proof) for segment in honest.segments]
-    return Reader([[*parts, Part(honest.closing)]], read, join, strict=True)
+    parts = [*(Part(text, "json") for text in texts), Part(bytes(honest.proof))]
+    return Reader([parts], read, join, strict=True)
 
 
 def inspected(folder: Path) -> Reader:
     """``zktrain inspect`` of the same inputs."""
-    from zktrain._inspect import inspect_bundle
+    from zktrain._inspect import inspect
 
     write = _written(folder, "proof.zkt")
-    return replace(bundle(folder), read=lambda data: inspect_bundle(write(data)), strict=False)
+    return replace(bundle(folder), read=lambda data: inspect(write(data)), strict=False)
 
 
 def evaluation(folder: Path) -> Reader:
     """``zktrain.verify_eval`` and ``inspect`` of a proof of an evaluation."""
     import zktrain
-    from zktrain._inspect import inspect_evaluation
+    from zktrain._inspect import inspect
     from zktrain.dataset.commitment import DatasetHeader
-    from zktrain.protocol.evaluation_bundle import parse
+    from zktrain.protocol.bundle import parse
 
     weights, proof = _evaluated(folder)
     honest, write = parse(proof.read_bytes()), _written(folder, "mutated.zkt")
@@ -325,8 +320,7 @@ def evaluation(folder: Path) -> Reader:
             circuit_json=parts[1],
             dataset_json=parts[2],
             certificate=parts[3],
-            segments=tuple(parts[4:-1]),
-            closing=parts[-1],
+            proof=parts[4],
         )
         return made.to_bytes()
 
@@ -336,13 +330,13 @@ def evaluation(folder: Path) -> Reader:
         with suppress(ZktrainError):
             root = DatasetHeader.from_json(parse(data).dataset_json).root.hex()
         with suppress(ZktrainError):
-            inspect_evaluation(path)
+            inspect(path)
         return zktrain.verify_eval(weights, proof=path, dataset=root, min_security_bits=80)
 
     texts = (honest.statement_json, honest.circuit_json, honest.dataset_json)
-    parts = [Part(text, "json") for text in texts] + [Part(honest.certificate)]
-    parts += [Part(segment) for segment in honest.segments]
-    return Reader([[*parts, Part(honest.closing)]], read, join, strict=True)
+    parts = [Part(text, "json") for text in texts]
+    parts += [Part(bytes(section)) for section in (honest.certificate, honest.proof)]
+    return Reader([parts], read, join, strict=True)
 
 
 def _evaluated(folder: Path) -> tuple[Path, Path]:
@@ -369,7 +363,6 @@ def _evaluated(folder: Path) -> tuple[Path, Path]:
             dataset=public,
             out=out,
             zero_knowledge=False,
-            segment_records=4,
             security_bits=80,
         )
     return run / "weights.safetensors", out

@@ -27,8 +27,8 @@ except ImportError:
     sys.exit("atheris is not installed: pip install atheris")
 
 with atheris.instrument_imports(include=["zktrain"]):
-    from zktrain._inspect import inspect_bundle
-    from zktrain._verify import verify
+    from zktrain._inspect import inspect
+    from zktrain._verify import verify, verify_eval
     from zktrain.circuit.circuit import Circuit
     from zktrain.circuit.weights import read_weights
     from zktrain.dataset.commitment import DatasetHeader
@@ -64,15 +64,15 @@ class Target:
         self.statement = parse_statement(self.bundle)
         self.entries: tuple[Callable[[bytes], object], ...] = (
             self.verify_bundle,
-            self.inspect_bundle,
+            self.verify_evaluation,
+            self.inspect,
             self.read_public,
             Circuit.from_json,
             self.read_statement,
             DatasetHeader.from_json,
             self.read_weights,
             self.verify_certificate,
-            self.verify_segment,
-            self.verify_closing,
+            self.verify_proof,
         )
 
     def __call__(self, data: bytes) -> None:
@@ -90,26 +90,27 @@ class Target:
 
     def verify_bundle(self, data: bytes) -> None:
         """The dataset that the bundle itself names is asked for, so that more of it is read."""
+        self._judge(verify, data)
+
+    def verify_evaluation(self, data: bytes) -> None:
+        """The same, of an evaluation."""
+        self._judge(verify_eval, data)
+
+    def _judge(self, verb: Callable[..., object], data: bytes) -> None:
         header = DatasetHeader.from_json(parse(data).dataset_json)
         write_public(self.public, header, self.certificate)
         path = self._written(data)
-        verify(self.weights, proof=path, dataset=self.public, min_security_bits=80)
+        verb(self.weights, proof=path, dataset=self.public, min_security_bits=80)
 
     def verify_certificate(self, data: bytes) -> None:
         verify_certificate(self.statement.dataset, data)
 
-    def verify_segment(self, data: bytes) -> None:
-        """The first segment's proof in the honest bundle."""
-        parts = self.bundle.segments
-        forged = replace(self.bundle, segments=(replace(parts[0], proof=data), *parts[1:]))
-        self.verify_bundle(forged.to_bytes())
+    def verify_proof(self, data: bytes) -> None:
+        """The proof in the honest bundle."""
+        self.verify_bundle(replace(self.bundle, proof=data).to_bytes())
 
-    def verify_closing(self, data: bytes) -> None:
-        """The closing proof in the honest bundle."""
-        self.verify_bundle(replace(self.bundle, closing=data).to_bytes())
-
-    def inspect_bundle(self, data: bytes) -> None:
-        inspect_bundle(self._written(data))
+    def inspect(self, data: bytes) -> None:
+        inspect(self._written(data))
 
     def read_public(self, data: bytes) -> None:
         verify_certificate(*read_public(self._written(data)))
@@ -134,15 +135,15 @@ class Target:
                 found.append((self.verify_certificate, read_public(path)[1]))
         for path in sorted(PROOFS.glob("*/**/*.zkt")):
             data = path.read_bytes()
-            found += [(self.verify_bundle, data), (self.inspect_bundle, data)]
+            judges = (self.verify_bundle, self.verify_evaluation, self.inspect)
+            found += [(judge, data) for judge in judges]
             with suppress(ZktrainError):
                 bundle = parse(data)
                 found += [
                     (Circuit.from_json, bundle.circuit_json),
                     (self.read_statement, bundle.statement_json),
                     (DatasetHeader.from_json, bundle.dataset_json),
-                    (self.verify_segment, bundle.segments[0].proof),
-                    (self.verify_closing, bundle.closing),
+                    (self.verify_proof, bytes(bundle.proof)),
                 ]
         out = [bytes([self.entries.index(entry)]) + data for entry, data in found]
         return [seed for seed in dict.fromkeys(out) if len(seed) <= MAX_SIZE]

@@ -66,7 +66,7 @@ TESTS = {
         *("circuit/test_momentum_filter.py", "circuit/test_momentum_recipe.py"),
         *("images/test_frozen_layers.py", "images/test_lying_images.py", "training/test_order.py"),
         *("training/test_weight_file.py", "training/test_initial_weights.py"),
-        *("images/test_image_segments.py", "test_evaluation.py", "cli/test_command_line.py"),
+        *("test_evaluation.py", "cli/test_command_line.py"),
         "files/test_reading.py",
     ),
     "data": ("dataset", "test_caches.py", "test_public_arguments.py"),

@@ -48,7 +48,7 @@ import zktrain
 weights, proof, dataset, forged = sys.argv[1:]
 verdict = zktrain.verify(weights, proof=proof, dataset=dataset)
 assert isinstance(verdict, zktrain.Verdict)
-print(verdict.segments, verdict.dataset_root)
+print(verdict.zero_knowledge, verdict.dataset_root)
 try:
     zktrain.verify(weights, proof=proof, dataset="00" * 32)
 except zktrain.StatementMismatch:
@@ -58,7 +58,7 @@ except zktrain.StatementMismatch:
         code, *map(str, (tiny_bundle.weights, tiny_bundle.proof, tiny_bundle.dataset)), ""
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[:2] == [f"2 {tiny_bundle.root}", "refused"]
+    assert done.stdout.split("\n")[:2] == [f"True {tiny_bundle.root}", "refused"]
 
 
 def test_the_command_verifies_without_the_provers_dependencies(tiny_bundle: TinyBundle) -> None:

@@ -96,9 +96,9 @@ def test_json_holds_the_whole_tree() -> None:
 def profiled(
     tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[zktrain.Proved, Node, list[Work]]:
-    """A hiding proof of two segments whose dataset has no certificate yet."""
+    """A hiding proof whose dataset has no certificate yet."""
     run = tmp_path_factory.mktemp("profiled") / "run"
-    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("segments", "*.zkt"))
+    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("*.zkt"))
     (run / "dataset.zkd").unlink()
     with Recorder() as recorder:
         proved = zktrain.prove(run)
@@ -149,7 +149,7 @@ def test_the_command_prints_a_tree(tiny_bundle: TinyBundle, tmp_path: Path) -> N
     from zktrain.cli.main import app
 
     run = tmp_path / "run"
-    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("segments", "*.zkt"))
+    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("*.zkt"))
     done = CliRunner().invoke(app, ["prove", str(run), "--profile"])
     assert done.exit_code == 0, done.output
     assert "inner layers" in done.output and "budgets" in done.output

@@ -334,7 +334,7 @@ LARGE = _with(multipliers=((0, 16 << 20),))
         (_with(restart_steps=0), "power of two up to 8192"),
         (_with(restart_steps=24), "power of two up to 8192"),
         (_with(restart_steps=1 << 14), "power of two up to 8192"),
-        (_with(restart_steps=8), "weight_decay needs the whole run in one segment"),
+        (_with(restart_steps=8), "weight_decay cannot begin anew"),
         (_with(multipliers=((0, 1 << 40),)), "too large for this momentum"),
         (_with(LARGE, weight_decay=ONE // 2), "beyond which weights oscillate"),
         (

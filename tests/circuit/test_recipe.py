@@ -25,7 +25,6 @@ seed = "another text"
 [proof]
 security_bits = 96
 zero_knowledge = false
-segment_steps = 64
 """
 
 
@@ -43,14 +42,12 @@ def test_every_key(tmp_path: Path) -> None:
     assert (recipe.batch_size, recipe.steps) == (64, 1024)
     assert (recipe.order_seed, recipe.init_seed) == ("any public text", "another text")
     assert (recipe.init_weights, recipe.init_onnx) == (None, False)
-    assert recipe.proof == ProofOptions(96, False, 64)
+    assert recipe.proof == ProofOptions(96, False)
 
 
 def test_defaults_of_the_proof_section(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, GOOD.partition("[proof]")[0]))
-    assert recipe.proof == ProofOptions(100, True, None)
-    automatic = GOOD.replace("segment_steps = 64", 'segment_steps = "auto"')
-    assert load_recipe(write(tmp_path, automatic)).proof.segment_steps is None
+    assert recipe.proof == ProofOptions(100, True)
 
 
 def test_schedule_and_other_starts(tmp_path: Path) -> None:
@@ -111,9 +108,11 @@ def test_schedule_and_other_starts(tmp_path: Path) -> None:
         ("= 96", "= 79", "proof.security_bits = 79 must be a whole number from 80 to 120"),
         ("= 96", "= 121", "from 80 to 120"),
         ("zero_knowledge = false", 'zero_knowledge = "no"', "proof.zero_knowledge .* true or fal"),
-        ("segment_steps = 64", "segment_steps = 48", "a power of two: use 32 or 64"),
-        ("segment_steps = 64", 'segment_steps = "all"', '"auto" or a number'),
-        ("segment_steps = 64", "segment_steps = 0", "proof.segment_steps = 0 must be a whole"),
+        (
+            "zero_knowledge = false",
+            "segment_steps = 64",
+            "unknown key in section .proof.:",
+        ),
         ("[model]", "[model", "not a TOML file"),
         ("[model]", "x = " + "[" * 5000 + "\n[model]", "not a TOML file"),
     ],

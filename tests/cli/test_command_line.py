@@ -207,7 +207,7 @@ def test_prove_prints_stages_and_sizes(
     shutil.copytree(tiny_bundle.run, run_copy)
     out = tmp_path / "again.zkt"
     ended = zktrain("prove", run_copy, "--out", out, "--json")
-    assert ended.code == 0 and ended.json["segments"] == 2
+    assert ended.code == 0 and ended.json["zero_knowledge"] is True
     assert ended.json["proof_bytes"] == out.stat().st_size
     assert ended.json["seconds"] > 0 and ended.json["peak_rss_bytes"] > 0
     assert all(seconds >= 0 for seconds in ended.json["stages"].values())
@@ -247,7 +247,6 @@ def test_an_accepted_proof_says_what_is_proven_and_what_not(
         "Not proven",
         "hides data     yes",
         "no circuit was pinned",
-        "2 segments",
     ):
         assert fact in ended.out
     assert max(len(line) for line in ended.out.splitlines() if "ACCEPTED" not in line) <= 80
@@ -263,7 +262,7 @@ def test_an_accepted_proof_as_json(zktrain: Any, tiny_bundle: TinyBundle) -> Non
     assert ended.json["proof_bytes"] == tiny_bundle.proof.stat().st_size
     statement = ended.json["statement"]
     assert statement["dataset"]["root"] == tiny_bundle.root
-    assert statement["order_seed"] == "tiny order" and statement["segments"] == 2
+    assert statement["order_seed"] == "tiny order" and statement["steps"] == 6
 
 
 def forged_weights(bundle: TinyBundle, path: Path) -> Path:
@@ -343,22 +342,21 @@ def test_a_run_from_a_weight_file_is_verified_with_that_file(
 
 
 def test_a_run_from_the_networks_own_weights(zktrain: Any, tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path, init="onnx = true", segment_steps='"auto"')
+    bundle = make_bundle(tmp_path, init="onnx = true")
     initial = bundle.run / "initial.safetensors"
     assert zktrain(*verify_arguments(bundle), "--initial", initial).code == 0
 
 
-def test_inspect_shows_statement_segments_sizes_and_soundness(
-    zktrain: Any, tiny_bundle: TinyBundle
-) -> None:
+def test_inspect_shows_statement_sizes_and_soundness(zktrain: Any, tiny_bundle: TinyBundle) -> None:
     ended = zktrain("inspect", tiny_bundle.proof)
     assert ended.code == 0 and "nothing has been verified" in ended.out
-    for part in ("Statement", "Segments", "Sizes", "opened rows", "Soundness", "lookup keys"):
+    for part in ("Statement", "Sizes", "opened rows", "Soundness", "lookup keys"):
         assert part in ended.out
     assert max(map(len, ended.out.splitlines())) <= 80
     value = zktrain("inspect", tiny_bundle.proof, "--json").json
-    assert value["verified"] is False and [s["steps"] for s in value["segments"]] == [4, 2]
+    assert value["verified"] is False
     assert sum(value["sections"].values()) <= value["proof_bytes"]
+    assert sum(value["parts"].values()) == value["sections"]["proof"]
     assert {"part", "name", "bits", "basis"} == set(value["soundness"][0])
     assert value["union_bits"] >= 100
 
@@ -439,7 +437,7 @@ def test_names_from_outside_are_printed_as_they_are(zktrain: Any, tmp_path: Path
 def test_an_interrupted_training_is_one_line_and_can_begin_again(
     zktrain: Any, tmp_path: Path
 ) -> None:
-    recipe = write_recipe(tmp_path, steps=200_000, segment_steps="256", learning_rate="0.00390625")
+    recipe = write_recipe(tmp_path, steps=200_000, learning_rate="0.00390625")
     data, out = write_data(tmp_path / "data.npz"), tmp_path / "run"
     arguments = ["train", str(recipe), "--data", str(data), "--out", str(out)]
     # A shell's background jobs start with SIGINT ignored, and would pass that on.
@@ -455,7 +453,7 @@ def test_an_interrupted_training_is_one_line_and_can_begin_again(
         env={**os.environ, "ZKTRAIN_DEBUG": ""},
     )
     deadline = time.monotonic() + 60
-    while not (out / "boundary-00000256.npz").exists() and time.monotonic() < deadline:
+    while not (out / "boundary-00000000.npz").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

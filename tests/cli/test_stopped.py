@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
+
+import pytest
 
 from zktrain import disk
 from zktrain.cli import stopped
+
+
+def _leave_waiting(path: Path) -> None:
+    """A proof that has no name yet."""
+
+    def stop(digest: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        disk.publish(path, b"proof", stop)
 
 
 def test_commit(tmp_path: Path) -> None:
@@ -30,13 +41,8 @@ def test_prove(tmp_path: Path) -> None:
     assert stopped.prove(tmp_path) == "no proof was written; the same command begins again"
     disk.journal_of(tmp_path / "proof.zkt").write_bytes(b"")
     assert stopped.prove(tmp_path).endswith("is kept, and the same command goes on with it")
-    with contextlib.suppress(KeyboardInterrupt):
-        disk.publish(tmp_path / "proof.zkt", b"proof", _stop)
+    _leave_waiting(tmp_path / "proof.zkt")
     assert "it is made, and the same command writes it" in stopped.prove(tmp_path)
-
-
-def _stop(digest: str) -> None:
-    raise KeyboardInterrupt
 
 
 def test_prove_eval(tmp_path: Path) -> None:
@@ -47,7 +53,5 @@ def test_prove_eval(tmp_path: Path) -> None:
     assert "test.zkd is kept, and the same command goes on with it" in stopped.prove_eval(
         out, dataset
     )
-
-    with contextlib.suppress(KeyboardInterrupt):
-        disk.publish(out, b"proof", _stop)
+    _leave_waiting(out)
     assert "it is made, and the same command writes it" in stopped.prove_eval(out, dataset)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from zktrain.protocol.evaluation_bundle import is_evaluation
 
 from zktrain._inspect import inspect
 from zktrain.errors import InputError
@@ -77,7 +76,7 @@ def test_only_regular_files_are_read(case: str, short: Path) -> None:
         pass
     with pytest.raises(InputError, match=message):
         inspect(path)
-    assert beginning(path, 7) == b"" and not is_evaluation(path)
+    assert beginning(path, 7) == b""
 
 
 def test_a_file_may_be_as_large_as_the_limit(tmp_path: Path) -> None:

@@ -7,9 +7,7 @@ whatever differs between them is randomness.
 from __future__ import annotations
 
 import ast
-import json
 import os
-import shutil
 import stat
 import struct
 import time
@@ -38,7 +36,7 @@ from zktrain.errors import SumcheckMismatch
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import P
 from zktrain.protocol import certificate as certificates
-from zktrain.protocol import closing, segment
+from zktrain.protocol import proof as run_proof
 from zktrain.protocol.bundle import Bundle, parse, parse_statement
 from zktrain.protocol.statement import Statement
 from zktrain.prover import randomness
@@ -46,7 +44,7 @@ from zktrain.prover.commitment import hiding
 from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.dataset import secret_file
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
-from zktrain.prover.protocol import segment as prover_segment
+from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.randomness import (
     BLOCK_CELLS,
     SECRET_BYTES,
@@ -55,6 +53,8 @@ from zktrain.prover.randomness import (
     new_secret,
     system,
 )
+from zktrain.training.run import Run
+from zktrain.training.witness import run_witness
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
@@ -150,17 +150,13 @@ def logged() -> Iterator[dict[str, Log]]:
     def certificate(*_: object) -> Frozen:
         return Frozen("certificate")
 
-    def one_segment(_: object, header: segment.SegmentHeader, __: object) -> Frozen:
-        return Frozen(f"segment {header.index}")
-
-    def last(*_: object) -> Frozen:
-        return Frozen("closing")
+    def whole_run(*_: object) -> Frozen:
+        return Frozen("proof")
 
     with (
         mock.patch.object(hiding, "HidingProver", Logged),
         everywhere(certificates, "challenger_of", certificate),
-        everywhere(segment, "challenger_of", one_segment),
-        everywhere(closing, "challenger_of", last),
+        everywhere(run_proof, "challenger_of", whole_run),
     ):
         yield logs
 
@@ -199,14 +195,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Proved:
-    """One proof of the run: bundle, logs, bytes drawn, and the boundaries' secrets."""
+    """One proof of the run: bundle, logs, and bytes drawn."""
 
     bundle: Bundle
     data: bytes
     certificate: bytes
     logs: dict[str, Log]
     drawn: int
-    boundaries: dict[str, tuple[str, int]]
 
     @property
     def statement(self) -> Statement:
@@ -229,18 +224,16 @@ def proofs(trained: Trained) -> tuple[Proved, Proved]:
     """The run proved twice from the start, under one sequence of challenges."""
     found = []
     for _ in range(2):
-        shutil.rmtree(trained.run / "segments", ignore_errors=True)
-        (trained.run / "dataset.zkd").unlink(missing_ok=True)
+        for name in ("proof.zkt", "dataset.zkd"):
+            (trained.run / name).unlink(missing_ok=True)
         with logged() as logs, recorded() as sizes:
             data = zktrain.prove(trained.run).path.read_bytes()
-        known = json.loads((trained.run / "segments" / "secrets.json").read_bytes())
         _, certificate = read_public(trained.run / "dataset.zkd")
-        drawn, boundaries = sum(sizes), known["boundaries"]
-        found.append(Proved(parse(data), data, certificate, logs, drawn, boundaries))
+        found.append(Proved(parse(data), data, certificate, logs, sum(sizes)))
     return found[0], found[1]
 
 
-NAMES = ["certificate", "segment 0", "segment 1", "closing"]
+NAMES = ["certificate", "proof"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -260,31 +253,25 @@ def test_each_pad_serves_once(proofs: tuple[Proved, Proved], name: str) -> None:
 def test_what_is_sent_without_a_pad(proofs: tuple[Proved, Proved], name: str) -> None:
     """A list of all labels: another message in clear needs a reason."""
     proved, log = proofs[0], proofs[0].logs[name]
-    records = {f"batch/{source}/records" for source in ("inputs", "labels")}
-    is_segment = name.startswith("segment")
     plan = _plan(proved, name)
     below = sum(level.variables for level in plan.deeper[1:])
     scalars = Counter(label for label, _ in log.clear)
     assert scalars.pop("opening/fold/round", 0) == below
-    has_products = name != "closing"
-    expected = records if is_segment else set()
-    assert set(scalars) == expected | ({"hidden/openings"} if has_products else set())
+    assert set(scalars) == {"hidden/openings"}
     cells = Counter(label for label, _ in log.cells)
     assert cells.pop("opening/rows") >= len(plan.levels)
     once = ("opening/clear", "opening/tail", "hidden/proximity", "hidden/relation")
     assert cells == Counter((*once, "hidden/columns"))
     digests = {label for label, _ in log.digests}
     paths = {"hidden/root", "hidden/path", "opening/root", "opening/path"}
-    assert digests == paths | ({"commitment"} if is_segment else set())
+    assert digests == paths | ({"commitment"} if name == "proof" else set())
 
 
 def _plan(proved: Proved, name: str):  # type: ignore[no-untyped-def]
     statement = proved.statement
-    if name.startswith("segment"):
-        return statement.opening_plan(int(name[8:]))
     if name == "certificate":
         return certificates.certificate_plan(statement.dataset)
-    return statement.closing_plan
+    return statement.opening_plan
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -315,16 +302,14 @@ def test_two_proofs_share_no_padded_scalar(proofs: tuple[Proved, Proved], name: 
 
 def test_two_proofs_share_no_commitment_but_the_datasets(proofs: tuple[Proved, Proved]) -> None:
     first, second = proofs
-    for one, other in zip(first.bundle.segments, second.bundle.segments, strict=True):
-        assert one.header.digest != other.header.digest
-    assert first.bundle.segments[0].header.end != second.bundle.segments[0].header.end
-    for name in ("segment 0", "segment 1"):
-        roots = [proved.logs[name].labelled("commitment") for proved in proofs]
-        assert roots[0] != roots[1]
-        rows = [proved.logs[name].labelled("opening/rows") for proved in proofs]
-        for one, other in zip(*rows, strict=True):
-            cells = [np.frombuffer(data, dtype="<u8") for data in (one, other)]
-            assert (cells[0] != cells[1]).all()
+    roots = [proved.logs["proof"].labelled("commitment") for proved in proofs]
+    assert roots[0] != roots[1]
+    rows = [proved.logs["proof"].labelled("opening/rows") for proved in proofs]
+    own, dataset, *deeper = zip(*rows, strict=True)
+    assert dataset[0] == dataset[1] and deeper  # positions are the same here
+    for pair in (own, *deeper):
+        cells = [np.frombuffer(data, dtype="<u8") for data in pair]
+        assert (cells[0] != cells[1]).all()
     assert first.bundle.dataset_json == second.bundle.dataset_json
 
 
@@ -347,22 +332,16 @@ def _mask_bytes(plan) -> int:  # type: ignore[no-untyped-def]
 
 
 def test_a_proof_draws_all_its_randomness_from_the_system(proofs: tuple[Proved, Proved]) -> None:
-    """Each byte of certificate, segments, closing proof; one secret for the boundary. Rejection
-    asks for more only once in four thousand million cells."""
+    """Each byte of the certificate and of the proof. Rejection asks for more only once in four
+    thousand million cells."""
     for proved in proofs:
         statement = proved.statement
-        expected = SECRET_BYTES
         layouts = {
-            "certificate": (
-                certificates.certificate_layout(statement.dataset),
-                query_bits(),
-            ),
-            "closing": (statement.closing_layout(), statement.query_bits),
+            "certificate": (certificates.certificate_layout(statement.dataset), query_bits()),
+            "proof": (statement.layout, statement.query_bits),
         }
-        for k in range(2):
-            layouts[f"segment {k}"] = (statement.layout(k), statement.query_bits)
-            packing, level = statement.packing(k), _plan(proved, f"segment {k}").levels[0]
-            expected += 8 * len(packing.live_lanes) * packing.tail + 16 * (1 << level.code_log)
+        packing = statement.packing
+        expected = 8 * len(packing.live_lanes) * packing.tail + 16 * (1 << packing.code_log)
         for name, (layout, bits) in layouts.items():
             expected += _pads_bytes(layout, bits) + _mask_bytes(_plan(proved, name))
         assert expected <= proved.drawn < expected + 256
@@ -393,7 +372,6 @@ def _mode(path: Path) -> int:
 
 def test_secret_files_are_the_owners_alone(trained: Trained, proofs: tuple[Proved, Proved]) -> None:
     assert _mode(secret_file.secret_path(trained.public)) == 0o600
-    assert _mode(trained.run / "segments" / "secrets.json") == 0o600
     before = trained.secret
     secret_file.spend(
         secret_file.secret_path(trained.public), trained.dataset().header, before.opened[0]
@@ -426,31 +404,29 @@ def _words(data: bytes) -> set[int]:
     return set(np.frombuffer(data[: len(data) // 8 * 8], dtype="<u8").tolist())
 
 
+def _halfway(trained: Trained) -> Iterator[np.ndarray]:
+    """Rows of the weights after four of six steps."""
+    run = Run.open(trained.run)
+    _, weights = run_witness(run.circuit, run.records(), run.boundary(0), 0, 4, 4)
+    for values in weights.values():
+        yield from np.ascontiguousarray(values)
+
+
 def test_no_secret_is_in_what_is_published(trained: Trained, proofs: tuple[Proved, Proved]) -> None:
-    """Secrets as text and bytes, records and weights as they lie in memory, and, cell by cell, the
-    pads, the coefficients that hide them, blinding records and tails."""
+    """Secrets as text and bytes, records and weights in between as they lie in memory, and, cell by
+    cell, the pads, the coefficients that hide them, and tails."""
     dataset = trained.dataset()
     tails = dataset.committed.tails
-    assert tails is not None and dataset.blinding is not None
+    assert tails is not None
     hidden = {int(cell) for cell in tails.reshape(-1)}
-    hidden |= {int(cell) % P for rows in dataset.blinding.values() for cell in rows.reshape(-1)}
     texts = [trained.secret.secret.encode(), trained.secret.seed]
     records = read_dataset(str(trained.data), "train")
     texts += [row.tobytes() for row in records.inputs]
     texts += [row.astype("<u8").tobytes() for row in records.inputs]
-    texts += [column.tobytes() for column in dataset.inputs[: records.inputs.shape[1]]]
-    with np.load(trained.run / "boundary-00000004.npz") as boundary:
-        texts += [
-            np.ascontiguousarray(row).tobytes()
-            for name in boundary
-            for row in boundary[name]
-            if row.nbytes >= 24
-        ]
+    texts += [column.tobytes() for column in dataset.columns["inputs"][: records.inputs.shape[1]]]
+    texts += [row.tobytes() for row in _halfway(trained) if row.nbytes >= 24]
     for proved in proofs:
-        for secret, _ in proved.boundaries.values():
-            texts += [secret.encode(), bytes.fromhex(secret)]
-        parts = {"certificate": proved.certificate, "closing": proved.bundle.closing}
-        parts |= {f"segment {k}": part.proof for k, part in enumerate(proved.bundle.segments)}
+        parts = {"certificate": proved.certificate, "proof": bytes(proved.bundle.proof)}
         for name, data in parts.items():
             assert len(data) % 8 == 0
             prover = proved.logs[name].prover
@@ -476,26 +452,21 @@ def test_openings_are_counted_before_they_are_made(trained: Trained, tmp_path: P
     committed = secret_file.read(path)
     header = secret_file.read_public(public)[0]
     assert committed.positions == certificates.certificate_plan(header).commitments[0].queries
-    _interrupted(prover_segment, run)
+    _interrupted(prover_proof, run)
     assert secret_file.read(path) == committed
-    assert not list((run / "segments").glob("*.bin"))
+    assert not (run / "proof.zkt").exists()
 
-    seen: list[tuple[str, int, int, int]] = []
+    counted: dict[str, int] = {}
     honest = os.replace
 
     def renamed(source: str, target: str) -> None:
-        boundaries = json.loads((run / "segments" / "secrets.json").read_bytes())["boundaries"]
-        known = secret_file.read(path)
-        opened = sum(len(opened) for _, opened in boundaries.values())
-        seen.append((Path(target).name, known.segments, known.positions, opened))
+        counted[Path(target).name] = secret_file.read(path).positions
         honest(source, target)
 
     with mock.patch.object(os, "replace", renamed):
-        zktrain.prove(run)
-    at = {name: counts for name, *counts in seen}
-    assert at["segment-00000.bin"] == [1, committed.positions, 1]
-    assert at["segment-00001.bin"] == [2, committed.positions, 2]
-    assert at["closing.bin"][1] > committed.positions and at["closing.bin"] == at["proof.zkt"]
+        proof = zktrain.prove(run).path
+    opened = parse_statement(parse(proof.read_bytes())).dataset_positions
+    assert counted["proof.zkt"] == committed.positions + opened > committed.positions
 
 
 def _interrupted(part: ModuleType, run: Path) -> None:
@@ -548,7 +519,7 @@ def test_streams_of_a_secret_are_independent() -> None:
     def streams() -> list[np.ndarray]:
         found = []
         for seed in (secret, other):
-            for label in ("dataset", "boundary 1", "boundary 11", ""):
+            for label in ("dataset", "data", "dataset 1", ""):
                 random = expand(seed, label)
                 found += [random.cells(16), random.cells(16)]
         return found
@@ -641,8 +612,7 @@ def test_the_generators_of_randomness_are_the_two_known() -> None:
 
 
 def test_where_randomness_is_made() -> None:
-    """Only datasets and boundaries expand secrets, under labels of their own; the verbs pass no
-    randomness of theirs to a proof."""
+    """Only datasets expand secrets; the verbs pass no randomness of theirs to a proof."""
     makers: dict[str, set[str]] = {"expand": set(), "Randomness": set(), "new_secret": set()}
     labels, passing = [], []
     for module, tree in _modules().items():
@@ -657,11 +627,11 @@ def test_where_randomness_is_made() -> None:
             if module in ("_prove.py", "_commit.py", "_train.py"):
                 passing += [k for k in node.keywords if k.arg == "random"]
     assert makers == {
-        "expand": {"prover/dataset/commitment.py", "prover/boundary_secrets.py"},
+        "expand": {"prover/dataset/commitment.py"},
         "Randomness": {"prover/randomness.py"},
-        "new_secret": {"_commit.py", "_train.py", "prover/boundary_secrets.py"},
+        "new_secret": {"_commit.py", "_train.py"},
     }
-    assert sorted(labels) == ["'dataset'", "f'boundary {boundary}'"]
+    assert labels == ["'dataset'"]
     assert not passing
 
 

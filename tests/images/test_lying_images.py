@@ -388,12 +388,12 @@ def test_other_weights(parameter: str, hiding: bool) -> None:
 @pytest.mark.parametrize("name", ["maximum", "residual"])
 def test_tampered_bytes(name: str) -> None:
     attempt = Attempt(name, steps=1, hiding=True)
-    proof, closing = attempt.prove()
-    attempt.verify((proof, closing))
+    proof = attempt.prove()
+    attempt.verify(proof)
     for at in np.linspace(0, len(proof) - 1, 40).astype(int):
         forged = bytearray(proof)
         forged[at] ^= 1 << (at % 8)
         with pytest.raises(ZktrainError):
-            attempt.verify((bytes(forged), closing))
+            attempt.verify(bytes(forged))
     with pytest.raises(ZktrainError):
-        attempt.verify((proof[:-1], closing))
+        attempt.verify(proof[:-1])

@@ -25,12 +25,14 @@ from numpy.typing import NDArray
 from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup
+from zktrain.arguments.tensors import Shape
 from zktrain.arguments.time_filter import PlainSteps
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.order import batch_indices
 from zktrain.circuit.weights import digest
-from zktrain.commitment import ligero, ligerito, merkle, opening
+from zktrain.commitment import ligerito, ligero, merkle, opening
+from zktrain.commitment.packing import Block, Packing
 from zktrain.dataset.readers import Records
 from zktrain.errors import HiddenMismatch, ZktrainError
 from zktrain.layers import Layer
@@ -42,7 +44,10 @@ from zktrain.protocol import proof as proofs
 from zktrain.protocol.proof import Padded, trained_weights
 from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Training as Task
+from zktrain.prover import ranges
+from zktrain.prover.commitment.commit import Committed
 from zktrain.prover.dataset.commitment import CommittedDataset, commit_records
+from zktrain.prover.operations import matrix as prover_matrix
 from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.randomness import expand
 from zktrain.prover.witness import RunWitness
@@ -296,6 +301,30 @@ def forged_counts(run: Run, tensors: Tensors) -> dict[str, NDArray[np.int64]]:
 
 
 @contextmanager
+def filling_padding() -> Iterator[None]:
+    """A prover who commits to padded cells, too, wherever lanes that count have them, and computes
+    with the cells of padded steps."""
+    honest = prover_proof.commit
+
+    def commit(packing: Packing, *rest: Any) -> Committed:
+        def whole(block: Block) -> Block:
+            live = lookup.live_cells(block.log_size, block.used, packing.lane_log)
+            return replace(block, used=live)
+
+        return honest(replace(packing, blocks=tuple(map(whole, packing.blocks))), *rest)
+
+    def all_steps(shape: Shape) -> ranges.Range:
+        return ranges.Range(0, 1 << shape.log_steps, 0, 1 << shape.log_batch)
+
+    with (
+        everywhere(prover_matrix, "_rows", lambda shape: 1 << shape.log_steps),
+        everywhere(prover_proof, "commit", commit),
+        everywhere(ranges, "whole", all_steps),
+    ):
+        yield
+
+
+@contextmanager
 def lying(change: Callable[[Context], Context]) -> Iterator[None]:
     """Prover and verifier take something else for public."""
     true = proofs.context_of
@@ -341,6 +370,7 @@ def prove(
             stack.enter_context(lying(fake))
         if hiding:
             stack.enter_context(without(MERKLE, CLEAR_FOLD))
+        stack.enter_context(filling_padding())
         return prover_proof.prove(
             run.statement,
             witness_of(run, tensors),

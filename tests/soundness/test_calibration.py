@@ -23,7 +23,7 @@ from patched import everywhere
 
 from zktrain.arguments import fraction_tree, lookup, sumcheck
 from zktrain.arguments.claims import Ledger
-from zktrain.arguments.tensors import Shape
+from zktrain.arguments.tensors import Shape, Tensor
 from zktrain.commitment import opening
 from zktrain.commitment.packing import Claim, arrange, claim_on, pack
 from zktrain.errors import LookupMismatch, OpeningMismatch, SumcheckMismatch
@@ -42,12 +42,15 @@ from zktrain.prover.commitment.commit import Committed, commit
 from zktrain.prover.operations import product
 from zktrain.prover.operations.base import Given
 from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.prover.witness import RunWitness
 from zktrain.tables import TABLES, Table
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
 TRIALS, SIGMA = 300, 3.3
-NOTHING = StepGraph((), ())
+FACTORS = ("left", "right")
+GRAPH = StepGraph(tuple(Tensor(name, 8) for name in ("out", *FACTORS)), ())
+ONE_SAMPLE = Shape(1, 1)
 ELEMENTS = Challenger.elements
 """The challenges of all of E."""
 
@@ -211,26 +214,14 @@ def shifts(roots: Sequence[Ext]) -> list[Ext]:
     return out
 
 
-class _Tensors:
-    """Two factors by name."""
-
-    def __init__(self, tensors: dict[str, Any]) -> None:
-        self.tensors = tensors
-
-    def tensor(self, name: str) -> Any:
-        return self.tensors[name]
-
-    def evaluate(self, name: str, point: Point) -> Ext:
-        return evaluate(self.tensors[name], point)
-
-
 def test_false_products_that_cancel() -> None:
     """``(#claims + 3 n) / |S|``: several false claims, batched with one challenge."""
     size, variables, many = 128, 3, 5
     known = challenges(size)
     random = np.random.default_rng(15)
-    factors = {name: random.integers(-99, 99, 1 << variables) for name in ("left", "right")}
-    witness, op = _Tensors(factors), Product("out", "left", "right")
+    factors = {name: random.integers(-99, 99, 1 << variables) for name in FACTORS}
+    given = {name: factor.reshape(1, 1, -1) for name, factor in factors.items()}
+    witness, op = RunWitness(GRAPH, ONE_SAMPLE, given), Product("out", *FACTORS)
     both, errors = factors["left"] * factors["right"], shifts(known[: many - 1])
     places = [ELEMENTS(Challenger("places"), str(k), variables) for k in range(many)]
 
@@ -247,17 +238,16 @@ def test_false_products_that_cancel() -> None:
         with watching("product/out/gamma") as gammas:
             offset = lambda: polynomial(known[: many - 1], gammas[0])  # noqa: E731
             with forging("product/out", offset, known):
-                given = Given(witness)  # type: ignore[arg-type]
-                product.prove(op, prover, Context(NOTHING, Shape(1, 1), ledger()), given)
+                product.prove(op, prover, Context(GRAPH, ONE_SAMPLE, ledger()), Given(witness))
         verifier = VerifierChannel(_challenger(nonce), prover.proof())
         try:
-            op.verify(verifier, Context(NOTHING, Shape(1, 1), verifier_ledger))
+            op.verify(verifier, Context(GRAPH, ONE_SAMPLE, verifier_ledger))
         except SumcheckMismatch:
             return False
-        left = [verifier_ledger.of(name) for name in ("left", "right")]
+        left = [verifier_ledger.of(name) for name in FACTORS]
         return all(
             witness.evaluate(name, point) == value
-            for name, claims in zip(("left", "right"), left, strict=True)
+            for name, claims in zip(FACTORS, left, strict=True)
             for point, value in claims
         )
 
@@ -351,13 +341,9 @@ class _Tree:
         random = np.random.default_rng(16)
         self.depth, self.known = depth, known
         tables = random.integers(1, P, (4, 2, 1 << (depth - 1)), dtype=np.uint64)
-        self.layers = [prover_fraction_tree.Layer(*tables)]
-        while self.layers[-1].pairs > 1:
-            below = self.layers[-1]
-            p = ext.add(ext.mul(below.p0, below.q1), ext.mul(below.p1, below.q0))
-            q = ext.mul(below.q0, below.q1)
-            parts = [np.ascontiguousarray(x[:, k::2]) for x in (p, q) for k in (0, 1)]
-            self.layers.append(prover_fraction_tree.Layer(*parts))
+        self.layers = [prover_fraction_tree.Run(0, 64, tuple(tables))]
+        while self.layers[-1].stop > 1:
+            self.layers.append(self.layers[-1].parents())
 
     def _children(self, true: list[Ext], excess: Ext) -> tuple[list[Ext], Ext]:
         """``p0 q1 + p1 q0`` larger by ``excess``; the offset is ``A (mu - root)``."""
@@ -370,7 +356,7 @@ class _Tree:
         prover = ProverChannel(_challenger(nonce))
         layers = list(self.layers)
         top = layers.pop()
-        true = [ext.scalar(x, (0,)) for x in (top.p0, top.p1, top.q0, top.q1)]
+        true = [ext.scalar(x, (0,)) for x in top.stored]
         p0, p1, q0, q1 = true
         children, a = self._children(true, -(p0 * q1 + p1 * q0))
         prover.send("tree/root", children)
@@ -380,7 +366,7 @@ class _Tree:
             p0, p1, q0, q1 = true
             scale = prover.challenger.element("tree/lambda")
             claim = p0 + mu * (p1 - p0) + scale * (q0 + mu * (q1 - q0))
-            machine = prover_fraction_tree.LayerMachine(layers.pop(), point, scale, claim)
+            machine = prover_fraction_tree.LayerMachine([layers.pop()], point, scale, claim)
             forger = Forger(machine, offset, self.known)
             inner = prover_sumcheck.prove(prover, "tree/layer", forger)
             true = machine.finals()
@@ -392,7 +378,7 @@ class _Tree:
         verifier = VerifierChannel(_challenger(nonce), prover.proof())
         claim = fraction_tree.verify(verifier, "tree", self.depth)
         leaves, rest = self.layers[0], point[1:]
-        at = [ml.evaluate(x, rest) for x in (leaves.p0, leaves.p1, leaves.q0, leaves.q1)]
+        at = [ml.evaluate(x, rest) for x in leaves.stored]
         numerator, denominator = fraction_tree.merge(at, point[0])
         assert claim.denominator == denominator
         return claim.numerator == numerator

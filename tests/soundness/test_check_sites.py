@@ -72,13 +72,13 @@ def test_a_site_is_removed_and_comes_back() -> None:
     """The function is the same one before, meanwhile and after; others are as they were."""
     site = find("protocol.bundle.parse: magic[:7] != MAGIC[:7]")
     function, code = bundle.parse, bundle.parse.__code__
-    with watched(site) as fired, pytest.raises(MalformedProof, match="not a zktrain bundle"):
+    with watched(site) as fired, pytest.raises(MalformedProof, match="not a zktrain proof"):
         bundle.parse(b"x" * 60)
     assert fired == {site.name}
     with removed(site), pytest.raises(MalformedProof) as seen:
         assert bundle.parse is function and function.__code__ is not code
         bundle.parse(b"x" * 60)
-    assert "not a zktrain bundle" not in str(seen.value)
+    assert "not a zktrain proof" not in str(seen.value)
     assert function.__code__ is code and not STATE.removed
 
 

@@ -215,7 +215,8 @@ def _between(packing: Packing, degree: int, errors: int) -> tuple[Committed, Com
         at = sum(c * pow(points[i], k, P) for k, c in enumerate(difference)) % P
         for lane in range(code.shape[1]):
             code[i, lane] = (int(code[i, lane]) + at) % P
-    tensor = first.tensors["a"].reshape(LANES, SIZE).astype(object) + np.array(message, object)
+    cells = first.tensors["a"][: LANES * SIZE].reshape(LANES, SIZE)
+    tensor = cells.astype(object) + np.array(message, object)
     tensors = {"a": _signed([int(v) % P for v in tensor.reshape(-1)])}
     own, tails = packing, first.tails
     if tail:

@@ -41,17 +41,16 @@ Edit = Callable[[Columns, Columns], None]
 def _forge(edit: Edit) -> CommittedDataset:
     """Commit to changed columns, with multiplicities as if every value were the nearest byte."""
     honest = h.dataset()
-    inputs, labels = honest.inputs.astype(np.int64), honest.labels.astype(np.int64)
-    edit(inputs, labels)
+    columns = {name: column.astype(np.int64) for name, column in honest.columns.items()}
+    edit(columns["inputs"], columns["labels"])
     table = TABLES["byte"]
     counts = np.zeros(512, dtype=np.int64)
-    for values in prover_data.lookup_values(honest.header, inputs, labels):  # type: ignore[arg-type]
+    for values in prover_data.lookup_values(honest.header, columns):  # type: ignore[arg-type]
         rows, _ = table.row(list(values.columns))
         counts += np.bincount(np.clip(rows.astype(np.int64), 0, 511), None, 512)
-    tensors = {"inputs": inputs, "labels": labels, data.MULTIPLICITY: counts}
-    committed = commit(honest.header.packing(), tensors)
+    committed = commit(honest.header.packing(), {**columns, data.MULTIPLICITY: counts})
     header = replace(honest.header, merkle_root=committed.root)
-    return CommittedDataset(header, inputs, labels, committed)  # type: ignore[arg-type]
+    return CommittedDataset(header, columns, committed)  # type: ignore[arg-type]
 
 
 @cache
@@ -132,7 +131,8 @@ def test_labels_that_are_not_one_hot(edit: Edit) -> None:
 
     def true_sum(header: DatasetHeader, record: Point) -> Claim:
         point = record + (HALF,) * header.log_classes
-        value = ml.evaluate_integers(np.ascontiguousarray(forged.labels).reshape(-1), point)
+        labels = np.ascontiguousarray(forged.columns["labels"])
+        value = ml.evaluate_integers(labels.reshape(-1), point)
         return claim_on(0, "labels", point, value)
 
     with everywhere(certificates, "label_sums", true_sum):  # the relation is dropped
@@ -156,10 +156,9 @@ def test_multiplicities_moved_between_rows(rows: tuple[int, int]) -> None:
     counts = honest.committed.tensors[data.MULTIPLICITY][:512].copy()
     counts[rows[0]] += 1
     counts[rows[1]] -= 1
-    tensors = {"inputs": honest.inputs, "labels": honest.labels, data.MULTIPLICITY: counts}
-    committed = commit(honest.header.packing(), tensors)
+    committed = commit(honest.header.packing(), {**honest.columns, data.MULTIPLICITY: counts})
     header = replace(honest.header, merkle_root=committed.root)
-    forged = CommittedDataset(header, honest.inputs, honest.labels, committed)
+    forged = CommittedDataset(header, honest.columns, committed)
     if min(rows) >= 256:  # the table has the row (0, 0) many times
         verify_certificate(header, certify(forged))
         return

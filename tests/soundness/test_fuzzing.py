@@ -24,13 +24,14 @@ from hypothesis import strategies as st
 from tiny_run import TinyBundle
 
 import zktrain
-from zktrain._inspect import inspect_bundle
+from zktrain._inspect import inspect
 from zktrain.circuit.canonical import MAX_BATCH, MAX_STEPS
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.circuit.weights import read_weights
 from zktrain.dataset.commitment import MAX_OPENINGS, MAX_RECORDS, DatasetHeader
+from zktrain.dataset.public_file import MAGIC as PUBLIC_MAGIC
 from zktrain.dataset.public_file import read_public
 from zktrain.errors import MalformedProof, ZktrainError
 from zktrain.layers import Layer
@@ -38,11 +39,11 @@ from zktrain.layers.limits import MAX_WIDTH
 from zktrain.layers.network import MAX_CLASSES, MAX_LAYERS
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
-from zktrain.protocol import segment
-from zktrain.protocol.bundle import Bundle, SegmentProof, parse, parse_statement
+from zktrain.protocol import proof as proofs
+from zktrain.protocol.bundle import MAGIC, Bundle, parse, parse_statement
 from zktrain.protocol.certificate import certificate_terms, verify_certificate
-from zktrain.protocol.segment import SegmentHeader
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 from zktrain.prover.dataset.public_file import write_public
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +101,7 @@ class Seeds:
         read_weights(self.written(data), shapes, bits)
 
     def inspect(self, data: bytes) -> None:
-        inspect_bundle(self.written(data))
+        inspect(self.written(data))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,7 @@ def _change(data: bytes, kind: str, at: int, size: int, word: int) -> bytes:
 @fuzzed(150)
 @given(
     data=st.binary(max_size=400),
-    magic=st.sampled_from([b"", b"ZKTRAIN\x01", b"ZKTRAIN\x03", b"ZKTDATA\x01"]),
+    magic=st.sampled_from([b"", b"ZKTRAIN\x01", MAGIC, b"ZKTDATA\x01", PUBLIC_MAGIC]),
 )
 def test_arbitrary_bytes(seeds: Seeds, data: bytes, magic: bytes) -> None:
     """As every kind of file, and after its magic."""
@@ -224,17 +225,16 @@ def test_changed_bundles(seeds: Seeds, change: Callable[[bytes], bytes]) -> None
 
 
 @fuzzed(25)
-@given(change=mutations(), part=st.sampled_from(["certificate", "segment", "closing"]))
+@given(change=mutations(), part=st.sampled_from(["certificate", "beside", "proof"]))
 def test_changed_proofs(seeds: Seeds, change: Callable[[bytes], bytes], part: str) -> None:
     """In a bundle whose lengths are right, and beside it."""
     bundle, certificate = seeds.bundle, seeds.certificate
-    if part == "segment":
-        first, *rest = bundle.segments
-        bundle = replace(bundle, segments=(replace(first, proof=change(first.proof)), *rest))
-    elif part == "certificate":
+    if part == "beside":
         certificate = change(certificate)
+    elif part == "certificate":
+        bundle = replace(bundle, certificate=change(certificate))
     else:
-        bundle = replace(bundle, **{part: change(getattr(bundle, part))})
+        bundle = replace(bundle, proof=change(bytes(bundle.proof)))
     _bounded(lambda data: seeds.verify(data, certificate), bundle.to_bytes(), traced=False)
 
 
@@ -255,7 +255,7 @@ def test_changed_weight_files(seeds: Seeds, change: Callable[[bytes], bytes]) ->
 @fuzzed(60)
 @given(
     order=st.lists(
-        st.sampled_from(["statement", "circuit", "dataset", "certificate", "segment", "closing"]),
+        st.sampled_from(["statement", "circuit", "dataset", "certificate", "proof", "nothing"]),
         min_size=5,
         max_size=5,
     ),
@@ -268,12 +268,10 @@ def test_sections_in_each_others_places(seeds: Seeds, order: list[str]) -> None:
         "circuit": mine.circuit_json,
         "dataset": mine.dataset_json,
         "certificate": seeds.certificate,
-        "segment": mine.segments[0].proof,
-        "closing": mine.closing,
+        "proof": mine.proof,
+        "nothing": b"",
     }
-    a, b, c, d, e = (sections[name] for name in order)
-    parts = (replace(mine.segments[0], proof=d), *mine.segments[1:])
-    bundle = Bundle(a, b, c, parts, e)
+    bundle = Bundle(*(bytes(sections[name]) for name in order))
     _bounded(seeds.verify, bundle.to_bytes())
 
 
@@ -404,6 +402,9 @@ def test_dataset_headers_of_every_size(
     _bounded(read, header.to_json())
 
 
+ENDS = ("00" * 32, "00" * 32)
+
+
 def _circuit(widths: list[int], batch: int, steps: int, loss: str) -> Circuit:
     last = len(widths) - 1
     layers = tuple(
@@ -414,18 +415,6 @@ def _circuit(widths: list[int], batch: int, steps: int, loss: str) -> Circuit:
     return Circuit(layers, loss, FixedPoint(), batch, steps, Sgd(((0, 1),)), "o", start)
 
 
-def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:
-    """Headers that fit."""
-    previous, start, parts = statement.digest, bytes.fromhex(statement.initial), []
-    for index, (first, steps) in enumerate(statement.segments):
-        last = index + 1 == len(statement.segments)
-        end = bytes.fromhex(statement.final) if last else bytes(32)
-        header = SegmentHeader(index, first, steps, start, end, previous)
-        previous, start = header.digest, end
-        parts.append(SegmentProof(header, proof))
-    return tuple(parts)
-
-
 @pytest.mark.slow("fuzzing for half a minute")
 @fuzzed(40)
 @given(
@@ -434,17 +423,16 @@ def _chain(statement: Statement, proof: bytes) -> tuple[SegmentProof, ...]:
     classes=sizes(MAX_CLASSES),
     batch=sizes(MAX_BATCH),
     steps=sizes(MAX_STEPS),
-    segment_steps=sizes(MAX_STEPS),
     records=sizes(MAX_RECORDS),
     openings=st.sampled_from([1, MAX_OPENINGS]),
     bits=st.sampled_from([80, 100, 120]),
     zero_knowledge=st.booleans(),
     loss=st.sampled_from(["cross_entropy", "mse", "binary_cross_entropy"]),
 )
-@example(1, 1, 1, 1, 1 << 14, 1, 1, 1, 80, True, "mse")
-@example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1 << 13, 1, 1, 80, True, "cross_entropy")
-@example(2, MAX_WIDTH, 1, 1, 2, 1, 1, 1, 80, False, "mse")
-@example(1, 1, 1, 1, 1 << 22, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy")
+@example(1, 1, 1, 1, 1 << 14, 1, 1, 80, True, "mse")
+@example(MAX_LAYERS, 1, 1, 1, 1 << 14, 1, 1, 80, True, "cross_entropy")
+@example(2, MAX_WIDTH, 1, 1, 2, 1, 1, 80, False, "mse")
+@example(1, 1, 1, 1, 1 << 22, 1 << 20, MAX_OPENINGS, 80, True, "cross_entropy")
 def test_statements_of_every_size(
     seeds: Seeds,
     layers: int,
@@ -452,7 +440,6 @@ def test_statements_of_every_size(
     classes: int,
     batch: int,
     steps: int,
-    segment_steps: int,
     records: int,
     openings: int,
     bits: int,
@@ -462,12 +449,9 @@ def test_statements_of_every_size(
     """A bundle of such a size, read and inspected: texts, sizes, soundness."""
     circuit = _circuit([*[width] * layers, classes], batch, steps, loss)
     header = DatasetHeader(records, width, classes, bytes(32), openings)
-    ends = "00" * 32, "00" * 32
-    blank = Statement(circuit, header, *ends, segment_steps, bits, zero_knowledge)
-    few = -(-steps // segment_steps) <= 1 << 14
-    parts = _chain(blank, b"") if few else ()
+    blank = Statement(Training(circuit, *ENDS), header, bits, zero_knowledge)
     texts = blank.to_json(), circuit.canonical_json(), header.to_json()
-    bundle = Bundle(*texts, parts, b"")
+    bundle = Bundle(*texts, b"", b"")
     _bounded(seeds.inspect, bundle.to_bytes())
     _bounded(seeds.verify, bundle.to_bytes())
 
@@ -482,7 +466,7 @@ def test_statements_of_every_size(
     zero_knowledge=st.booleans(),
     filler=st.sampled_from([b"\0", b"\1", b"\xff"]),
 )
-def test_segments_of_nothing(
+def test_proofs_of_nothing(
     seeds: Seeds,
     layers: int,
     width: int,
@@ -495,14 +479,14 @@ def test_segments_of_nothing(
     """What the verifier does with a long proof of one byte repeated before it refuses it."""
     circuit = _circuit([width] * (layers + 1), batch, steps, "cross_entropy")
     header = DatasetHeader(records, width, width, bytes(32), 1)
-    statement = Statement(circuit, header, "00" * 32, "00" * 32, 1 << 6, 80, zero_knowledge)
+    statement = Statement(Training(circuit, *ENDS), header, 80, zero_knowledge)
     if statement.problem() is not None:
         return
-    weights = segment.pad_weights(seeded_weights(circuit))
-    (part,) = _chain(statement, b"")
+    weights = seeded_weights(circuit)
+    public = proofs.trained_weights(circuit, weights, weights)
 
     def judge(proof: bytes) -> None:
-        segment.verify(statement, part.header, proof, weights, weights)
+        proofs.verify(statement, proof, public)
         raise AssertionError("accepted")
 
     _bounded(judge, filler * (1 << 20))

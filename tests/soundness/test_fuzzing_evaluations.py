@@ -29,12 +29,11 @@ from test_fuzzing import _put as put
 from tiny_run import TinyBundle
 
 import zktrain
-from zktrain._inspect import inspect_evaluation
-from zktrain.circuit.evaluation import Evaluation
+from zktrain._inspect import inspect
 from zktrain.dataset.commitment import DatasetHeader
-from zktrain.protocol.evaluation import MAX_COUNTS, MAX_STATEMENT_BYTES, EvaluationStatement
-from zktrain.protocol.evaluation_bundle import EvaluationBundle, parse, parse_statement
-from zktrain.protocol.statement import MAX_SEGMENT_SAMPLES
+from zktrain.protocol.bundle import MAGIC, Bundle, parse, parse_statement
+from zktrain.protocol.statement import MAX_STATEMENT_BYTES, Statement
+from zktrain.protocol.tasks import MAX_COUNTS, Counts, Evaluation
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +41,7 @@ class Seeds:
     """An honest proof, and a place for files."""
 
     tiny: TinyBundle
-    bundle: EvaluationBundle
+    bundle: Bundle
     folder: Path
 
     def written(self, data: bytes) -> Path:
@@ -58,12 +57,12 @@ class Seeds:
         zktrain.verify_eval(self.tiny.weights, proof=path, dataset=root, min_security_bits=80)
 
     def inspect(self, data: bytes) -> None:
-        found = inspect_evaluation(self.written(data))
+        found = inspect(self.written(data))
         assert found.statement.soundness_terms
 
     def read_statement(self, data: bytes) -> None:
         honest = parse_statement(self.bundle)
-        EvaluationStatement.from_json(data, honest.circuit.circuit, honest.dataset)
+        Statement.from_json(data, honest.circuit, honest.dataset)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,6 @@ def seeds(tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory) -> 
         data=tiny_bundle.data,
         dataset=tiny_bundle.dataset,
         out=out,
-        segment_records=16,
     )
     found = Seeds(tiny_bundle, parse(out.read_bytes()), folder)
     found.verify(found.bundle.to_bytes())
@@ -85,7 +83,7 @@ def seeds(tiny_bundle: TinyBundle, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @fuzzed(60)
-@given(data=st.binary(max_size=400), magic=st.sampled_from([b"", b"ZKTEVAL\x01", b"ZKTEVAL\x02"]))
+@given(data=st.binary(max_size=400), magic=st.sampled_from([b"", b"ZKTRAIN\x01", MAGIC]))
 def test_arbitrary_bytes(seeds: Seeds, data: bytes, magic: bytes) -> None:
     """With and without the magic."""
     for call in (seeds.verify, seeds.inspect):
@@ -102,16 +100,10 @@ def test_changed_files(seeds: Seeds, change: Callable[[bytes], bytes]) -> None:
 
 
 @fuzzed(30)
-@given(change=mutations(), part=st.sampled_from(["certificate", "first", "last", "closing"]))
+@given(change=mutations(), part=st.sampled_from(["certificate", "proof"]))
 def test_changed_proofs(seeds: Seeds, change: Callable[[bytes], bytes], part: str) -> None:
     """Bytes of one proof, the rest is honest."""
-    bundle, segments = seeds.bundle, list(seeds.bundle.segments)
-    if part in ("first", "last"):
-        place = 0 if part == "first" else -1
-        segments[place] = change(segments[place])
-        forged = replace(bundle, segments=tuple(segments))
-    else:
-        forged = replace(bundle, **{part: change(getattr(bundle, part))})
+    forged = replace(seeds.bundle, **{part: change(bytes(getattr(seeds.bundle, part)))})
     _bounded(seeds.verify, forged.to_bytes(), traced=False)
 
 
@@ -144,22 +136,20 @@ def test_texts_that_are_as_long_as_they_may_be(seeds: Seeds, text: bytes) -> Non
     layers=st.integers(1, 4),
     width=sizes(MAX_WIDTH),
     classes=sizes(MAX_CLASSES),
-    size=sizes(MAX_SEGMENT_SAMPLES),
     records=sizes(MAX_RECORDS),
     openings=st.sampled_from([1, MAX_OPENINGS]),
     bits=st.sampled_from([80, 100, 120]),
     zero_knowledge=st.booleans(),
 )
-@example(1, 1, 2, 1 << 10, MAX_RECORDS, 1, 80, True)
-@example(1, 1, 8, 1 << 10, MAX_RECORDS, 1, 80, False)
-@example(2, MAX_WIDTH, 1, MAX_SEGMENT_SAMPLES, MAX_RECORDS, 1, 80, False)
-@example(1, 1, 1024, 1, 1, 1, 80, True)
+@example(1, 1, 2, MAX_RECORDS, 1, 80, True)
+@example(1, 1, 8, MAX_RECORDS, 1, 80, False)
+@example(2, MAX_WIDTH, 1, MAX_RECORDS, 1, 80, False)
+@example(1, 1, 1024, 1, 1, 80, True)
 def test_statements_of_every_size(
     seeds: Seeds,
     layers: int,
     width: int,
     classes: int,
-    size: int,
     records: int,
     openings: int,
     bits: int,
@@ -168,21 +158,13 @@ def test_statements_of_every_size(
     """A proof of such a size, whose counts add up, read, inspected and judged."""
     circuit = _circuit([*[width] * layers, classes], 1, 1, "mse")
     header = DatasetHeader(records, width, classes, bytes(32), openings)
-    count = -(-records // size)
-    matrices: tuple[Any, ...] = ()
-    if count * classes**2 <= MAX_COUNTS:
-        rows = [[0] * classes for _ in range(classes)]
-        matrices = tuple(
-            tuple(map(tuple, [[min(size, records - k * size), *rows[0][1:]], *rows[1:]]))
-            for k in range(count)
-        )
-    statement = EvaluationStatement(
-        Evaluation(circuit), header, "00" * 32, size, matrices, bits, zero_knowledge
-    )
-    proofs = (b"",) * min(count, 1 << 14)
-    text = statement.to_json()
-    bundle = EvaluationBundle(text, circuit.canonical_json(), header.to_json(), b"", proofs, b"")
-    _bounded(seeds.inspect, bundle.to_bytes(), traced=count < 1 << 10)
+    matrix: Counts = ()
+    if classes**2 <= MAX_COUNTS:
+        nothing = (0,) * classes
+        matrix = ((records, *nothing[1:]), *(nothing,) * (classes - 1))
+    task = Evaluation(circuit, "00" * 32, matrix)
+    text = Statement(task, header, bits, zero_knowledge).to_json()
+    bundle = Bundle(text, circuit.canonical_json(), header.to_json(), b"", b"")
+    _bounded(seeds.inspect, bundle.to_bytes())
     _bounded(seeds.verify, bundle.to_bytes(), traced=False)
-    if matrices:
-        assert len(text) <= MAX_STATEMENT_BYTES
+    assert len(text) <= MAX_STATEMENT_BYTES

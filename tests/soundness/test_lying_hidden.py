@@ -148,12 +148,8 @@ def test_label_flipped() -> None:
     first = np.arange(h.BATCH) == 0
     flip = at_step(1, lambda labels: np.where(first, (labels + 1) % h.WIDTHS[-1], labels))
     run = h.conceal(h.train("binary_cross_entropy", {"labels": flip}))
-    assert any(
-        not np.array_equal(a["p"], b["p"])
-        for a, b in zip(
-            run.tensors, h.honest("binary_cross_entropy", hiding=True).tensors, strict=True
-        )
-    )
+    honest = h.honest("binary_cross_entropy", hiding=True)
+    assert not np.array_equal(run.tensors["p"], honest.tensors["p"])
     h.refuse_by_one_hidden_check(run, lambda: h.prove(run), h.BATCHES)
 
 

@@ -331,8 +331,8 @@ def test_filter_stops_at_the_last_step() -> None:
         known = context.time_filters("fc1.weight")
         assert isinstance(known, FilteredSteps)
         more = replace(run.statement.circuit, steps=12)
-        lied = more.optimizer.time_filters(more, 0, 12, known.log_steps)
-        return replace(context, time_filters=lied)
+        lied = more.optimizer.of(more, "fc1.weight").time_filter(more, 0, 12, known.log_steps)
+        return replace(context, time_filters=lambda _: lied)
 
     with h.lying(longer):
         proof = h.prove(run)

@@ -253,7 +253,8 @@ def test_activation_or_error_that_is_no_product(
 
 
 def _open(sign: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return sign[:, : like.shape[1], : like.shape[2]] == 1
+    steps, batch, width = like.shape
+    return sign[:steps, :batch, :width] == 1
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -207,7 +207,7 @@ def evaluating(**changes: Any) -> Attack:
     return _read(e.statement(), changes)
 
 
-STATEMENT, DIGEST = "statement.Statement.from_json", "tasks._digest"
+STATEMENT, DIGEST = "statement.Statement.from_json", "tasks._read_digest"
 TEXTS: list[tuple[str, Callable[..., Attack], dict[str, Any]]] = [
     (f"{STATEMENT}: type(statement.security_bits)", training, {"security_bits": 100.0}),
     (f"{STATEMENT}: type(statement.zero_knowledge)", training, {"zero_knowledge": 0}),
@@ -228,7 +228,7 @@ def test_statement_with_one_wrong_field(
 
 
 def test_weights_digest_that_is_no_text() -> None:
-    refused_at("protocol.tasks._digest: not isinstance(text, str)", training(initial=7),
+    refused_at("protocol.tasks._read_digest: not isinstance(text, str)", training(initial=7),
                MalformedProof)  # fmt: skip
 
 

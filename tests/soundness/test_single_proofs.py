@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import harness as h
 import hiding_harness as hh
@@ -36,6 +37,7 @@ from zktrain.prover.dataset import public_file as prover_public_file
 from zktrain.prover.protocol.certificate import certify
 from zktrain.prover.transcript.channel import ProverChannel
 from zktrain.training.weight_file import write_weights
+from zktrain.transcript.challenger import work_done
 from zktrain.wire import Reader
 
 Attack = Callable[[], object]
@@ -219,7 +221,7 @@ def spoilt(what: str) -> bytes:
     def lie(channel: Any, label: str, tree: Any, indices: Any) -> None:
         true(channel, label, tree, [i ^ 1 for i in indices] if label == "opening" else indices)
 
-    with h.mock.patch.object(ligerito.merkle, "prove", lie):
+    with mock.patch.object(ligerito.merkle, "prove", lie):
         return proved(what, False)
 
 
@@ -235,7 +237,7 @@ WORK = {
 
 @pytest.mark.parametrize("what", WORK)
 def test_work_that_was_not_done(what: str) -> None:
-    """The prover sends 0 in the place of a nonce that costs him 2^bits hashes."""
+    """The prover sends a number in the place of a nonce that costs him 2^bits hashes."""
     labels = {"opening": "opening/work", "pads": "hidden/work", "folding": "opening/fold/work",
               "mask": "opening/epsilon/work"}  # fmt: skip
     label = labels.get(what, "work")
@@ -250,13 +252,14 @@ def test_work_that_was_not_done(what: str) -> None:
         if wanted != label or not bits:
             return true(channel, wanted, bits)
         asked.append(bits)
-        channel.challenger.work_seed(wanted)
-        return channel._append(wanted, bytes(8))
+        seed = channel.challenger.work_seed(wanted)
+        nonce = next(n for n in range(1 << 20) if not work_done(seed, n, bits))
+        return channel._append(wanted, nonce.to_bytes(8, "little"))
 
     replay = find(
         "transcript.channel.VerifierChannel.receive_work: not work_done"
     )  # the prover's own
-    with h.mock.patch.object(ProverChannel, "send_work", lie), removed(replay):
+    with mock.patch.object(ProverChannel, "send_work", lie), removed(replay):
         proof = proved(source, hiding)
     assert asked
     judge = strongly if source == "strong run" else PROOFS[source][1]

@@ -184,7 +184,7 @@ def test_rescale_equations_hold_with_both_limbs_in_16_bits(loss: str) -> None:
         weights = after
 
 
-def test_segments_join_to_the_trained_weights() -> None:
+def test_parts_join_to_the_trained_weights() -> None:
     circuit = circuit_of(6, 5, 3, steps=40, multipliers=((0, 8),))
     records = records_of(circuit)
     weights = seeded_weights(circuit)

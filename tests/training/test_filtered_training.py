@@ -159,7 +159,7 @@ def test_windows_do_not_matter(circuit: Circuit) -> None:
 
 
 @pytest.mark.parametrize("circuit", [CIRCUITS[2], CIRCUITS[6]], ids=["4", "16"])
-def test_witness_of_a_segment_starts_with_velocity_zero(circuit: Circuit) -> None:
+def test_witness_of_a_part_starts_with_velocity_zero(circuit: Circuit) -> None:
     assert isinstance(circuit.optimizer, FilteredSgd)
     records, start = records_of(circuit), seeded_weights(circuit)
     oracle = FilteredOracle(circuit, records, start)

@@ -73,7 +73,7 @@ def test_nothing_to_draw_from_is_refused() -> None:
 def test_every_epoch_is_drawn_once_however_the_run_is_cut(
     monkeypatch: pytest.MonkeyPatch, *, drop_last: bool
 ) -> None:
-    """What a verifier of many short segments does for the order, as stated beforehand."""
+    """What is stated beforehand of the work for the order."""
     drawn: list[int] = []
 
     def counted(seed: str, records: int, epoch: int) -> NDArray[np.int64]:

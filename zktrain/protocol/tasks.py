@@ -79,7 +79,7 @@ class Task(Protocol):
         ...
 
 
-def _digest(text: Any) -> str:
+def _read_digest(text: Any) -> str:
     if not isinstance(text, str) or len(text) != 64 or bytes.fromhex(text).hex() != text:
         raise ValueError("not a digest")
     return text
@@ -99,7 +99,7 @@ class Training:
     @classmethod
     def read(cls, fields: dict[str, Any], circuit: Circuit) -> Training:
         """See ``Task``."""
-        return cls(circuit, _digest(fields["initial"]), _digest(fields["final"]))
+        return cls(circuit, _read_digest(fields["initial"]), _read_digest(fields["final"]))
 
     def stated(self) -> dict[str, Any]:
         """See ``Task``."""
@@ -174,7 +174,7 @@ class Evaluation:
         matrix = tuple(map(tuple, fields["confusion"]))
         if any(type(count) is not int for row in matrix for count in row):
             raise ValueError("wrong type")
-        return cls(circuit, _digest(fields["weights"]), matrix)
+        return cls(circuit, _read_digest(fields["weights"]), matrix)
 
     def stated(self) -> dict[str, Any]:
         """See ``Task``."""
