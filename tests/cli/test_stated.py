@@ -24,6 +24,7 @@ from zktrain.layers import (
     Layer,
     LeakyReLU,
     MaxPool,
+    Reduce,
     Unflatten,
 )
 from zktrain.operations.fixed_point import FixedPoint
@@ -40,8 +41,9 @@ LAYERS: tuple[AnyLayer, ...] = (
     Convolution("c2", 2, 2, (3, 3), (1, 1), (1, 1), "c2.w", None, False, "max"),
     Add("sum", "max", True),
     AveragePool("mean", (2, 2), (2, 2)),
+    Reduce("sums", 2, 1, 1, False),
     Flatten("flat"),
-    Layer("hidden", 8, 4, "h.w", "h.b", False),
+    Layer("hidden", 4, 4, "h.w", "h.b", False),
     Activation("curve", "tanh"),
     LeakyReLU("leak", 655),
     Layer("last", 4, 3, "l.w", None, False),
@@ -210,9 +212,9 @@ def test_what_is_shortened_says_so() -> None:
 
 def test_frozen_layers_are_named_and_not_counted() -> None:
     rows = dict(wording.statement_rows(STATEMENT))
-    assert rows["trained"].startswith("84 of 104 parameters") and "c1" in rows["trained"]
+    assert rows["trained"].startswith("68 of 88 parameters") and "c1" in rows["trained"]
     found = wording.statement_fields(STATEMENT)
-    assert (found["parameters"], found["trained_parameters"], found["frozen"]) == (104, 84, ["c1"])
+    assert (found["parameters"], found["trained_parameters"], found["frozen"]) == (88, 68, ["c1"])
 
 
 def test_how_many_records_can_have_been_used() -> None:

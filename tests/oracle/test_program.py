@@ -16,11 +16,16 @@ CIRCUITS = 80
 
 
 def _outcome(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | str:
-    """Witness and weights of the first segment, or why it stops."""
-    steps = min(case.segment_steps, case.circuit.steps)
+    """Witness and last weights, or why it stops."""
+    steps = case.circuit.steps
     try:
         return run_witness(
-            case.circuit, honest.records(case), case.arrays(), 0, steps, case.segment_steps
+            case.circuit,
+            honest.records(case),
+            case.arrays(),
+            0,
+            steps,
+            1 << (steps - 1).bit_length(),
         )
     except RangeOverflow as error:
         return str(error)

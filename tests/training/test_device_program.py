@@ -22,13 +22,13 @@ from zktrain.circuit.initialisation import Initialisation
 from zktrain.dataset.readers import Records
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
+from zktrain.scratch import IN_MEMORY
 from zktrain.training import graph as graph_module
 from zktrain.training.arithmetic import Softmax
 from zktrain.training.graph import Repeated
 from zktrain.training.interpreter import column_of
 from zktrain.training.trajectory import Trajectory
-from zktrain.scratch import IN_MEMORY
-from zktrain.training.witness import AT_ONCE, Traces
+from zktrain.training.witness import Traces
 
 # With an index, for which torch need not ask what the current device is.
 DEVICE = torch.device("cuda:0")
@@ -159,7 +159,9 @@ def test_steps_are_the_same_operations_at_the_same_addresses(circuit: Circuit) -
 def _storages(run: Trajectory) -> dict[int, tuple[str]]:
     """Names of all tensors of a trajectory and its program, by address."""
     found: dict[int, tuple[str]] = {}
-    for owner in (run, run._program, run._prepared().figures):
+    program = run._prepared()
+    owners = (run, program, program._tape, program._products, program._rescales, program.figures)
+    for owner in owners:
         for attribute, value in vars(owner).items():
             for position, tensor in enumerate(tree_leaves(value)):
                 if isinstance(tensor, torch.Tensor):

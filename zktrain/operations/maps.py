@@ -53,6 +53,11 @@ class Window:
     horizontal: Steps
     transposed: bool = False
 
+    @property
+    def apart(self) -> bool:
+        """Whether no place is seen by two windows."""
+        return all(steps.kernel <= steps.stride for steps in (self.vertical, self.horizontal))
+
 
 @dataclass(frozen=True, slots=True)
 class Reorder:
