@@ -6,8 +6,8 @@ from __future__ import annotations
 class ZktrainError(Exception):
     """Base of all deliberate errors.
 
-    ``stage`` names the part of the proof or pipeline, ``segment`` its index when
-    there is one, ``expected`` and ``got`` the two sides of a failed comparison.
+    ``stage`` names the part of the proof or pipeline, ``step`` its number
+    where each step has a proof, ``expected`` and ``got`` the two sides of a failed comparison.
     """
 
     def __init__(
@@ -15,14 +15,14 @@ class ZktrainError(Exception):
         message: str,
         *,
         stage: str | None = None,
-        segment: int | None = None,
+        step: int | None = None,
         expected: object = None,
         got: object = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.stage = stage
-        self.segment = segment
+        self.step = step
         self.expected = expected
         self.got = got
 
@@ -31,7 +31,7 @@ class ZktrainError(Exception):
             part
             for part in (
                 f"stage {self.stage}" if self.stage is not None else "",
-                f"segment {self.segment}" if self.segment is not None else "",
+                f"step {self.step}" if self.step is not None else "",
             )
             if part
         )
@@ -86,7 +86,7 @@ class HiddenMismatch(Rejected):
 
 
 class ChainBroken(Rejected):
-    """Segments are missing, repeated, reordered or from another run."""
+    """Proofs of single steps are missing, repeated, reordered or from another run."""
 
 
 class StatementMismatch(Rejected):

@@ -49,7 +49,7 @@ def changed(data: bytes, at: int) -> bytes:
 
 def test_a_proof_replaced_by_that_of_another_step(iris: IrisProof) -> None:
     first, second = iris.bundle.steps
-    with pytest.raises(ProofMismatch, match="segment 0"):
+    with pytest.raises(ProofMismatch, match="step 0"):
         iris.verify(with_step(iris.bundle, 0, replace(first, proof=second.proof)))
 
 
@@ -130,7 +130,7 @@ def test_another_weight_file_whose_hash_is_an_instance(iris: IrisProof, tmp_path
         bundle = with_instance(bundle, 1, 7 + index, value)
     final = values.weights_digest(weights, SCALE)
     forged = replace(bundle, statement=replace(bundle.statement, final=final))
-    with pytest.raises(ProofMismatch, match="segment 1"):
+    with pytest.raises(ProofMismatch, match="step 1"):
         iris.verify(forged, weights=path)
 
 
@@ -196,7 +196,7 @@ def test_another_learning_rate(iris: IrisProof) -> None:
     forged = replace(iris.bundle, statement=replace(iris.bundle.statement, circuit=circuit))
     with pytest.raises(StatementMismatch, match="another learning rate") as caught:
         iris.verify(forged)
-    assert caught.value.segment == 0
+    assert caught.value.step == 0
 
 
 def test_a_rate_that_is_wrong_in_the_second_step_only(iris: IrisProof) -> None:
@@ -205,14 +205,14 @@ def test_a_rate_that_is_wrong_in_the_second_step_only(iris: IrisProof) -> None:
     forged = replace(iris.bundle, statement=replace(iris.bundle.statement, circuit=two))
     with pytest.raises(StatementMismatch, match="another learning rate") as caught:
         iris.verify(forged)
-    assert caught.value.segment == 1
+    assert caught.value.step == 1
 
 
 @pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_a_changed_byte_of_a_proof(iris: IrisProof, place: float) -> None:
     step = iris.bundle.steps[1]
     at = round(place * (len(step.proof) - 1))
-    with pytest.raises(ProofMismatch, match="segment 1"):
+    with pytest.raises(ProofMismatch, match="step 1"):
         iris.verify(with_step(iris.bundle, 1, replace(step, proof=changed(step.proof, at))))
 
 
@@ -231,7 +231,7 @@ def test_a_changed_link_on_both_sides(iris: IrisProof) -> None:
     forged = iris.bundle
     value = changed(forged.steps[0].instances[7], 0)
     forged = with_instance(with_instance(forged, 0, 7, value), 1, 0, value)
-    with pytest.raises(ProofMismatch, match="segment 0"):
+    with pytest.raises(ProofMismatch, match="step 0"):
         iris.verify(forged)
 
 

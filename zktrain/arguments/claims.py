@@ -1,4 +1,4 @@
-"""Claims on tensors, and how tensors of one segment are laid out.
+"""Claims on tensors, and how tensors of one proof are laid out.
 
 A claim is ``T(point) = value`` for the multilinear extension of a tensor ``(t, b, j)``, or of an
 image ``(t, b, y, x, ky, kx, j)``; points list the variables of the last axis first (lowest first
@@ -58,9 +58,9 @@ class WeightClaim:
     """``sum_t omega(t) W_t(row, column) = value``, given as what it says of weights that steps
     change and of weights that none changes.
 
-    Of the former: ``first`` is the coefficient of the segment's first weights, ``sum_t omega(t)
+    Of the former: ``first`` is the coefficient of the first weights, ``sum_t omega(t)
     d_t``, and ``decay[tau] = sum_{t > tau} omega(t) c[t, tau]`` that of its gradients, as long as
-    the segment and computed when asked for, with the ``d`` and ``c`` of the time filter (plain
+    the run and computed when asked for, with the ``d`` and ``c`` of the time filter (plain
     SGD: 1 and ``m_tau``). Of the latter: ``constant = sum_t omega(t)``; nothing acts on them,
     decay neither. ``row`` is empty for a bias."""
 
@@ -78,7 +78,7 @@ class WeightClaim:
 
 @dataclass(slots=True)
 class WeightLedger:
-    """Claims on the weights inside the segment, by parameter."""
+    """Claims on the weights of all steps, by parameter."""
 
     claims: dict[str, list[WeightClaim]] = field(default_factory=dict)
 

@@ -1,11 +1,10 @@
-"""Tensors of a segment, and how their cells are laid out.
+"""Tensors of a proof, and how their cells are laid out.
 
-Every tensor has the axes ``(t, b, j)``: step within the segment, sample within the batch,
-unit; ``width`` is the number of real units (0 for a per-sample tensor ``(t, b)``). Tensors of
-images have more: ``(t, b, y, x, j)`` where a ``grid`` gives height and width, and ``(t, b, y, x,
-ky, kx, j)`` where ``taps`` give the size of a window around every place. Axis sizes are padded to
-powers of two and every padded cell is zero. Points list the variables of the last axis first
-(lowest first in each).
+Every tensor has the axes ``(t, b, j)``: step, sample within the batch, unit; ``width`` is the
+number of real units (0 for a per-sample tensor ``(t, b)``). Tensors of images have more:
+``(t, b, y, x, j)`` where a ``grid`` gives height and width, and ``(t, b, y, x, ky, kx, j)`` where
+``taps`` give the size of a window around every place. Axis sizes are padded to powers of two and
+every padded cell is zero. Points list the variables of the last axis first (lowest first in each).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _CELL_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A named tensor. ``committed`` ones are in the segment's commitment, with integer values in
+    """A named tensor. ``committed`` ones are in the proof's commitment, with integer values in
     ``[low, high]``; all others are virtual. Of a circuit's text the first seven fields are part."""
 
     name: str

@@ -1,6 +1,6 @@
-"""How the weights of a segment depend on its first ones and on its gradients: a public linear map.
+"""How the weights of a run depend on the first ones and on its gradients: a public linear map.
 
-``W_t = d_t W_0 - sum_{tau < t} c[t, tau] G_tau`` for the padded steps ``t`` of the segment, with
+``W_t = d_t W_0 - sum_{tau < t} c[t, tau] G_tau`` for the padded steps ``t`` of the run, with
 ``d_0 = 1`` and ``W_t = W_steps`` beyond the real ones. Everything that an argument needs of ``d``
 and ``c`` are sums with given weights ``omega`` over ``t``, so no table ``c`` is ever made.
 """
@@ -21,7 +21,7 @@ from ..field.extension import ONE, Ext, ExtVec, Point
 
 Integers = NDArray[np.int64]
 Multipliers = NDArray[np.uint64]
-"""``m_t`` for the padded steps of the segment; 0 beyond the real ones."""
+"""``m_t`` for the padded steps of the run; 0 beyond the real ones."""
 
 START_BITS = 12
 """Fractional bits of ``D``."""
@@ -71,7 +71,7 @@ class Coefficients:
 
 
 class TimeFilter(Protocol):
-    """The map, as both sides use it; vectors over steps are as long as the padded segment."""
+    """The map, as both sides use it; vectors over steps are as long as the padded run."""
 
     def first(self, t: Point, steps: int | None = None) -> Ext:
         """``sum_t eq(t_point, t) d_t`` over all padded steps, or over the first ``steps``."""

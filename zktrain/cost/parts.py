@@ -57,7 +57,7 @@ class Work:
 
 
 def by_place(work: Iterable[Work]) -> dict[tuple[str, ...], list[Work]]:
-    """Parts of all segments under the place of their span."""
+    """Parts under the place of their span."""
     out: dict[tuple[str, ...], list[Work]] = {}
     for part in work:
         out.setdefault(part.place, []).append(part)

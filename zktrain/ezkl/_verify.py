@@ -180,7 +180,7 @@ def _check_links(
                 if index == 0
                 else "a step starts at other weights than the one before it ended",
                 stage="links",
-                segment=index,
+                step=index,
             )
         wanted = _hashes(values.batch(circuit, records, index, scale), native)
         for name, found, right in zip(
@@ -192,14 +192,14 @@ def _check_links(
                     if name != "learning rate"
                     else "a step was proved with another learning rate than the recipe says",
                     stage="links",
-                    segment=index,
+                    step=index,
                 )
         before = after
     if before != after_all:
         raise ChainBroken(
             "the last step does not end in the weights of the file",
             stage="links",
-            segment=len(bundle.steps) - 1,
+            step=len(bundle.steps) - 1,
         )
 
 
@@ -212,16 +212,16 @@ def _check_proofs(
         progress("proofs", index, len(steps))
         if len(step.proof) != len(steps[0].proof):
             raise MalformedProof(
-                "proofs of one circuit have one length", stage="proofs", segment=index
+                "proofs of one circuit have one length", stage="proofs", step=index
             )
         if not keys.accept(step.instances, step.proof, native):
             raise ProofMismatch(
                 "the proof of a step does not hold for its weights and batch",
                 stage="proofs",
-                segment=index,
+                step=index,
             )
     if keys.accept(steps[0].instances, steps[0].proof[:-1], native):
-        raise MalformedProof("bytes follow the end of a proof", stage="proofs", segment=0)
+        raise MalformedProof("bytes follow the end of a proof", stage="proofs", step=0)
     progress("proofs", len(steps), len(steps))
 
 

@@ -155,7 +155,7 @@ def export_step(
         keys = stated(statement, reference, native, memory=memory, progress=progress)
         made = bundle.steps[step]
         if not keys.accept(made.instances, made.proof, native):
-            raise ProofMismatch("the proof of the step does not hold", stage="proofs", segment=step)
+            raise ProofMismatch("the proof of the step does not hold", stage="proofs", step=step)
         progress("write contract", 0, 1)
         found = export(
             out,

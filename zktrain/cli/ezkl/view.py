@@ -56,11 +56,10 @@ def verdict_fields(verdict: Verdict) -> dict[str, Any]:
     """An accepted proof as a JSON object."""
     return stated.result_fields(
         verdict,
-        left_out=("steps", "statement_digest", "dataset_root"),
+        left_out=("statement_digest", "dataset_root"),
         accepted=True,
         error=None,
         backend="ezkl",
-        segments=verdict.steps,
         statement=statement_fields(verdict.statement),
     )
 
