@@ -29,7 +29,7 @@ BATCH, RECORDS = 4096, 1 << 18
 KEPT = {
     "commit": ("records", "features", "classes", "openings"),
     "train": ("seconds", "test_accuracy", "float_seconds", "float_test_accuracy"),
-    "prove": ("seconds", "segments", "stages", "zero_knowledge"),
+    "prove": ("seconds", "stages", "zero_knowledge"),
     "verify": ("accepted", "seconds", "security_bits", "zero_knowledge"),
 }
 """What is kept of the figures that a command prints."""

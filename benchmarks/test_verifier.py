@@ -20,13 +20,16 @@ from zktrain._verify import verify
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import read_weights
 from zktrain.dataset.public_file import read_public
-from zktrain.protocol import closing, segment
+from zktrain.protocol import proof as proofs
 from zktrain.protocol.bundle import parse, parse_statement
 from zktrain.protocol.certificate import verify_certificate
 
 PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "accepted"
 GIVEN = os.environ.get("ZKTRAIN_VERIFIED")
-FOLDERS = [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-two-segments", PROOFS / "mse-batch-of-five"]
+NAMES = ("hiding-cross-entropy", "mse-batch-of-five")
+FOLDERS = [Path(GIVEN)] if GIVEN else [PROOFS / name for name in NAMES]
+    [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-cross-entropy", PROOFS / "mse-batch-of-five"]
+)
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -56,24 +59,14 @@ def test_certificate(benchmark: Any, folder: Path) -> None:
     benchmark(verify_certificate, header, certificate)
 
 
-def test_first_segment(benchmark: Any, folder: Path) -> None:
+def test_proof(benchmark: Any, folder: Path) -> None:
     bundle = parse((folder / "proof.zkt").read_bytes())
     statement = parse_statement(bundle)
-    start, end = ends(folder, statement)
-    part = bundle.segments[0]
-    claims = benchmark(segment.verify, statement, part.header, part.proof, start, end)
-    assert claims
-
-
-def test_closing(benchmark: Any, folder: Path) -> None:
-    bundle = parse((folder / "proof.zkt").read_bytes())
-    statement = parse_statement(bundle)
-    start, end = ends(folder, statement)
-    if end is None:
-        pytest.skip("claims of one segment are not all claims")
-    (part,) = bundle.segments
-    claims = segment.verify(statement, part.header, part.proof, start, end)
-    benchmark(closing.verify, statement, [part.header], claims, bundle.closing)
+    circuit = statement.circuit
+    shapes, bits = circuit.parameter_shapes(), circuit.fixed_point.weight_bits
+    last = read_weights(folder / "weights.safetensors", shapes, bits)
+    public = proofs.trained_weights(circuit, seeded_weights(circuit), last)
+    benchmark(proofs.verify, statement, bundle.proof, public)
 
 
 def test_whole(benchmark: Any, folder: Path) -> None:
@@ -90,16 +83,3 @@ def test_process(benchmark: Any, folder: Path) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)
-
-
-def ends(folder: Path, statement: Any) -> tuple[Any, Any]:
-    """Padded weights at both ends of the run; the last ones only where the first segment has
-    them."""
-    circuit = statement.circuit
-    shapes, bits = circuit.parameter_shapes(), circuit.fixed_point.weight_bits
-    last = read_weights(folder / "weights.safetensors", shapes, bits)
-    whole = len(statement.segments) == 1
-    return (
-        segment.pad_weights(seeded_weights(circuit)),
-        segment.pad_weights(last) if whole else None,
-    )
