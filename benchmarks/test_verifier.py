@@ -28,8 +28,6 @@ PROOFS = Path(__file__).resolve().parent.parent / "proofs" / "accepted"
 GIVEN = os.environ.get("ZKTRAIN_VERIFIED")
 NAMES = ("hiding-cross-entropy", "mse-batch-of-five")
 FOLDERS = [Path(GIVEN)] if GIVEN else [PROOFS / name for name in NAMES]
-    [Path(GIVEN)] if GIVEN else [PROOFS / "hiding-cross-entropy", PROOFS / "mse-batch-of-five"]
-)
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
