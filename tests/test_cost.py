@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from patched import everywhere
-from tiny_run import TinyBundle, make_bundle, write_data, write_recipe
+from tiny_run import TinyBundle
 from typer.testing import CliRunner
 
 import zktrain
@@ -25,13 +26,13 @@ from zktrain.cli.main import app
 from zktrain.cost import calibration, sizes
 from zktrain.cost.calibration import Calibration, fit
 from zktrain.cost.counts import prover_work
-from zktrain.cost.estimate import estimate, header_to_be, shorter
+from zktrain.cost.estimate import estimate, header_to_be
 from zktrain.errors import InputError
 from zktrain.protocol.bundle import parse, parse_statement, statement_of
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 from zktrain.prover.arguments import fraction_tree
 from zktrain.prover.commitment import merkle
-from zktrain.training.run import Run
 
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"
 GOLDEN = sorted(
@@ -43,14 +44,8 @@ GOLDEN = sorted(
 def test_predicted_bytes_are_the_real_ones(name: str) -> None:
     """Within one and a half per cent: Merkle paths depend on the positions opened."""
     data = (PROOFS / name / "proof.zkt").read_bytes()
-    bundle = parse(data)
-    statement = parse_statement(bundle)
-    parts = sizes.bundle_parts(statement)
+    parts = sizes.proof_parts(parse_statement(parse(data)))
     assert sum(parts.values()) == pytest.approx(len(data), rel=0.015)
-    assert parts["closing proof"] == pytest.approx(len(bundle.closing), rel=0.03)
-    for number, segment in enumerate(bundle.segments):
-        predicted = sum(sizes.segment_parts(statement, number).values())
-        assert predicted == pytest.approx(len(segment.proof) + 116, rel=0.015)
 
 
 def test_mean_siblings_is_the_mean() -> None:
@@ -71,7 +66,7 @@ def counted(
     from zktrain.prover.kernels import ntt, sha256
 
     run = tmp_path_factory.mktemp("counted") / "run"
-    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("segments", "*.zkt"))
+    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("*.zkt"))
     seen: dict[str, list[int]] = {"butterflies": [], "powers": [], "blocks": [], "leaves": []}
     transform, hash_rows, prove = ntt.transform, sha256.hash_rows, fraction_tree.prove
 
@@ -86,9 +81,9 @@ def counted(
         seen["blocks"].append(rows.shape[0] * -(-(8 * cells + 9) // 64))
         return hash_rows(rows, prefix, salts)
 
-    def counting_tree(channel: Any, label: str, leaves: fraction_tree.Layer) -> Any:
-        seen["leaves"].append(2 * leaves.pairs)
-        return prove(channel, label, leaves)
+    def counting_tree(channel: Any, label: str, leaves: list[fraction_tree.Run], *more: Any) -> Any:
+        seen["leaves"].append(sum(2 * (run.stop - run.first) for run in leaves))
+        return prove(channel, label, leaves, *more)
 
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -140,22 +135,24 @@ def test_cells_and_lookups_are_those_of_the_circuit(tiny_bundle: TinyBundle) -> 
     statement = statement_of(tiny_bundle.proof)
     work = prover_work(statement)
     looked_up = sum(w.amounts["cells"] for w in work if w.place == ("commit", "lookup counts"))
-    assert looked_up == statement.circuit.lookups_per_step * statement.circuit.steps
+    steps = 1 << statement.shape.log_steps  # of small tensors, which have no whole lane, all
+    assert looked_up == statement.circuit.lookups_per_step * steps
 
 
-def test_more_steps_cost_more_and_shorter_segments_need_less_memory() -> None:
+def test_more_steps_cost_more() -> None:
     circuit = zktrain.compile("circuits/fashion-mlp-128.toml").circuit
     header = header_to_be(60000, 784, 10, hiding=True)
-    none = "00" * 32
-    whole = Statement(circuit, header, none, none, 1024, 100, True)
-    costs = [estimate(s, calibration=calibration.shipped()) for s in (whole, *shorter(whole))]
-    lengths = [cost.statement.segment_steps for cost in costs]
-    assert lengths == [1024 >> k for k in range(11)]
-    memory = [cost.peak_bytes for cost in costs]
-    assert memory == sorted(memory, reverse=True)
-    assert costs[3].proof_bytes > costs[0].proof_bytes
-    assert 1e9 < costs[0].peak_bytes < 1e10 and costs[0].seconds > 1
-    assert json.loads(json.dumps(costs[0].to_json()))["segments"] == 1
+    costs = []
+    for steps in (64, 256, 1024):
+        task = Training(replace(circuit, steps=steps), "00" * 32, "00" * 32)
+        statement = Statement(task, header, 100, True)
+        costs.append(estimate(statement, calibration=calibration.shipped()))
+    for less, more in pairwise(costs):
+        assert more.seconds > less.seconds and more.peak_bytes >= less.peak_bytes
+        assert less.proof_bytes < more.proof_bytes < 1.2 * less.proof_bytes
+    assert costs[-1].peak_bytes > costs[0].peak_bytes
+    assert 1e9 < costs[-1].peak_bytes < 1e10 and costs[-1].seconds > 1
+    assert json.loads(json.dumps(costs[0].to_json()))["proof_bytes"] == costs[0].proof_bytes
 
 
 # calibration
@@ -182,7 +179,7 @@ def test_fit_finds_rates_and_none_is_negative() -> None:
 def test_the_shipped_calibration_says_so() -> None:
     shipped = calibration.shipped()
     assert "another machine" in shipped.remark() and "--calibrate" in shipped.remark()
-    proof = PROOFS / "accepted" / "hiding-two-segments" / "proof.zkt"
+    proof = PROOFS / "accepted" / "hiding-cross-entropy" / "proof.zkt"
     kinds = {work.kind for work in prover_work(statement_of(proof))}
     assert kinds <= set(shipped.seconds) and "verify" in shipped.seconds
 
@@ -231,8 +228,8 @@ def test_compile_estimates(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
     done = CliRunner().invoke(app, ["compile", recipe, "--estimate", "--records", "24", "--json"])
     found = json.loads(done.output)["estimate"]
     real = tiny_bundle.proof.stat().st_size
-    assert found["proof_bytes"] == pytest.approx(real, rel=0.01) and found["segments"] == 2
-    assert set(found["stages"]) >= {"commit", "lookups", "opening", "closing"}
+    assert found["proof_bytes"] == pytest.approx(real, rel=0.01)
+    assert set(found["stages"]) >= {"commit", "lookups", "relations", "opening"}
     known = estimate_recipe(recipe, dataset=tiny_bundle.dataset)
     assert known.proof_bytes == found["proof_bytes"] and known.certified
     done = CliRunner().invoke(app, ["compile", recipe, "--estimate", "--records", "24"])
@@ -245,87 +242,15 @@ def test_compile_estimates(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
 # memory
 
 
-@pytest.fixture
-def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration under which libraries take nothing, so that small runs differ."""
-    shipped = calibration.shipped()
-    memory = dict.fromkeys(("segment", "fractions", "tables"), 1.0)
-    memory |= dict.fromkeys(("base", "dataset", "records", "weights"), 0.0)
-    path = tmp_path / "light.json"
-    path.write_text(json.dumps({**shipped.to_json(), "memory": memory}))
-    monkeypatch.setenv(calibration.OVERRIDE, str(path))
-
-
-STEPS, CUT = 512, 128
-"""So many that shorter segments, which commit to the weights between them, need less memory."""
-
-
-def _trained(folder: Path, segment_steps: str) -> Path:
-    recipe = write_recipe(
-        folder, steps=STEPS, batch_size=64, segment_steps=segment_steps, learning_rate="0.0625"
-    )
-    zktrain.train(recipe, data=write_data(folder / "data.npz"), out=folder / "run")
-    return folder / "run"
-
-
-def _peaks(run: Path) -> Callable[[int], int]:
-    opened = Run.open(run)
-    header = header_to_be(24, 8, 3, hiding=True)
-    none = "00" * 32
-
-    def peak(steps: int) -> int:
-        statement = Statement(opened.circuit, header, none, none, steps, 100, True)
-        return estimate(statement).peak_bytes
-
-    return peak
-
-
-@pytest.mark.usefixtures("light")
-def test_a_run_that_does_not_fit_is_cut(tmp_path: Path) -> None:
-    """The cut run proves the same weights; the weights between its segments were trained again."""
-    run = _trained(tmp_path, '"auto"')
-    opened = Run.open(run)
-    assert opened.boundaries == (0, STEPS)
-    peak = _peaks(run)
-    proved = zktrain.prove(run, memory=int(peak(CUT) / 0.9) + 1)
-    assert proved.segments == 4 and Run.open(run).boundaries == tuple(range(0, STEPS + 1, CUT))
-    verdict = zktrain.verify(opened.weights_path, proof=proved.path, dataset=opened.public_dataset)
-    assert verdict.segments == 4 and verdict.statement.segment_steps == CUT
-    again = zktrain.prove(run, memory=10 * peak(STEPS))
-    assert again.segments == 4  # what is proved keeps its length
-
-
-@pytest.mark.usefixtures("light")
-def test_a_fixed_length_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    run = _trained(tmp_path, f"{STEPS}")
-    peak = _peaks(run)
-    memory = int(peak(CUT) / 0.9) + 1
-    assert memory < peak(STEPS)
-    with pytest.raises(InputError) as refused:
-        zktrain.prove(run, memory=memory)
-    message = str(refused.value)
-    assert f"segments of {STEPS} steps needs about" in message and "segment_steps = " in message
-    assert f"{peak(STEPS) / 1e6:.0f} MB" in message and f"{memory / 1e6:.0f} MB" in message
-    assert not list((run / "segments").glob("*.bin")) if (run / "segments").exists() else True
-    done = CliRunner().invoke(app, ["prove", str(run), "--memory", f"{memory}", "--json"])
-    assert done.exit_code == 2
-    kind = json.loads(done.stdout.splitlines()[-1])["error"]
-    assert kind["kind"] == "InputError" and "segment_steps" in kind["message"]
-
-
-@pytest.mark.usefixtures("light")
-def test_proved_segments_keep_their_length(tmp_path: Path) -> None:
-    run = _trained(tmp_path, '"auto"')
-    zktrain.prove(run)
-    with pytest.raises(InputError, match=r"remove .*segments, whose segments keep their length"):
-        zktrain.prove(run, memory=int(_peaks(run)(CUT) / 0.9) + 1)
-
-
-@pytest.mark.usefixtures("light")
-def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
-    run = _trained(tmp_path, '"auto"')
-    with pytest.raises(InputError, match="no shorter segment fits"):
-        zktrain.prove(run, memory=1000)
+def test_a_run_that_does_not_fit_is_refused(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
+    """Before anything is computed, with what it needs and what there is."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_bundle.run, run, ignore=shutil.ignore_patterns("*.zkt"))
+    done = CliRunner().invoke(app, ["prove", str(run), "--memory", "1MB", "--json"])
+    assert done.exit_code == 2 and not (run / "proof.zkt").exists()
+    error = json.loads(done.stdout.splitlines()[-1])["error"]
+    assert error["kind"] == "InputError" and "1 MB are available" in error["message"]
+    assert zktrain.prove(run, memory=1 << 40).path == run / "proof.zkt"
 
 
 @pytest.mark.parametrize(
@@ -358,10 +283,3 @@ def test_the_limit_of_a_control_group_counts(monkeypatch: pytest.MonkeyPatch) ->
     files.clear()
     monkeypatch.setattr(machine, "bytes_of_pages", lambda name: None)
     assert machine.available_memory() is None
-
-
-def test_the_fixture_is_not_needed_for_small_runs(tmp_path: Path) -> None:
-    """With what a machine has, tiny runs are proved as they were trained."""
-    bundle = make_bundle(tmp_path, steps=4)
-    verdict = zktrain.verify(bundle.weights, proof=bundle.proof, dataset=bundle.dataset)
-    assert verdict.segments == 1

@@ -35,13 +35,15 @@ ORDER = (
 """Folders of what both sides know, lowest first. Modules beside them are below all of them."""
 VERBS = ("judging", "_verify", "_inspect")
 """Above these folders, below everything else."""
-BUDGET = 13_050
+BUDGET = 12_350
 """Lines that verifying may import. It falls; raise it for nothing but a new capability."""
 LONGEST = 500
-LONGER = {"protocol.statement"}
+LONGER = {"training.program"}
 """Modules that are still longer. One that is not any more must go."""
 PAIRED = ("arguments", "operations", "transcript", "commitment", "dataset", "protocol")
 ALONE = {
+    "arguments.pairs": "a prover's sums over pairs, in bounded memory; what is sent is a sumcheck",
+    "commitment.code": "code words, of which a verifier sees rows",
     "commitment.commit": "a verifier knows of a commitment its root alone",
     "dataset.secret_file": "what only the owner of the records has",
 }

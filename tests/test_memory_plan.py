@@ -10,8 +10,9 @@ import pytest
 from tiny_run import TinyBundle
 
 import zktrain
+from zktrain._compile import NO_DIGEST
 from zktrain.circuit.circuit import Circuit
-from zktrain.cost.estimate import NO_DIGEST, estimate, header_to_be
+from zktrain.cost.estimate import estimate, header_to_be
 from zktrain.errors import InputError
 from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Training

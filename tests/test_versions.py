@@ -76,7 +76,7 @@ def test_long_runs_reach_the_usual_target(batch: int, steps: int) -> None:
 
 def test_what_misses_its_target_says_how_far_to_go() -> None:
     """Lower one of two numbers by so much, and it is reached; by less, and it is not."""
-    missed = _long_run(64, 1 << 18, security_bits=112)
+    missed = _long_run(64, 1 << 18, security_bits=113)
     problem = missed.problem()
     assert missed.weakness() == problem and problem is not None
     with pytest.raises(RecipeError) as caught:

@@ -7,9 +7,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from .errors import InputError, StatementMismatch
 from .extras import require
 from .judging import own_circuit
 from .locks import claimed, locked
-from .profile import mark, span
+from .profile import Clock, mark
 from .progress import Progress, silent
 from .protocol.bundle import MAGICS, MAX_PROOF_BYTES, Bundle, read_circuit
 from .protocol.certificate import certificate_plan
@@ -73,42 +71,6 @@ class ProvedEvaluation:
     peak_rss_bytes: int
 
 
-@dataclass(slots=True)
-class _Clock:
-    """Forwards progress and adds up the seconds between one stage and the next."""
-
-    progress: Progress
-    stages: dict[str, float] = field(default_factory=dict)
-    _stage: str | None = None
-    _since: float = 0.0
-    _span: AbstractContextManager[None] | None = None
-
-    def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
-        self._enter(stage)
-        self.progress(stage, done, total, **figures)
-
-    def _enter(self, stage: str | None) -> None:
-        now = time.perf_counter()
-        if stage == self._stage:
-            return
-        if self._span is not None:
-            self._span.__exit__(None, None, None)
-        self._span = None
-        if stage is not None:
-            self._span = span(stage)
-            self._span.__enter__()
-        if self._stage is not None:
-            self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
-        self._stage, self._since = stage, now
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._enter(None)
-
-
 @checked
 def prove(
     run: str | Path,
@@ -134,7 +96,7 @@ def prove(
     from .training.run import run_folder
 
     started = time.perf_counter()
-    clock = _Clock(progress)
+    clock = Clock(progress)
     with clock.running(), kernels_on(device):
         clock("load", 0, 1)  # torch, above all
         require_device(device, kernels=True)
@@ -157,7 +119,7 @@ def _proved(
     device: str,
     zero_knowledge: bool | None,
     memory: int | None,
-    clock: _Clock,
+    clock: Clock,
 ) -> tuple[Path, int, bool]:
     """Where the proof is, its size, and whether it hides."""
     from .circuit.weights import digest
@@ -242,7 +204,7 @@ def _prove_training(
     dataset: CommittedDataset,
     public: Padded,
     device: str,
-    clock: _Clock,
+    clock: Clock,
     chosen: Plan,
     journal: Journal,
 ) -> bytes:

@@ -12,11 +12,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .progress import Progress
 
 Place = tuple[str, ...]
 """Names of spans from the outermost on."""
@@ -167,6 +169,42 @@ def mark(name: str | None) -> None:
     recorder = _ACTIVE.get()
     if recorder is not None:
         recorder.mark(name)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Forwards progress and adds up the seconds between one stage and the next."""
+
+    progress: Progress
+    stages: dict[str, float] = field(default_factory=dict)
+    _stage: str | None = None
+    _since: float = 0.0
+    _span: AbstractContextManager[None] | None = None
+
+    def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
+        self._enter(stage)
+        self.progress(stage, done, total, **figures)
+
+    def _enter(self, stage: str | None) -> None:
+        now = time.perf_counter()
+        if stage == self._stage:
+            return
+        if self._span is not None:
+            self._span.__exit__(None, None, None)
+        self._span = None
+        if stage is not None:
+            self._span = span(stage)
+            self._span.__enter__()
+        if self._stage is not None:
+            self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = stage, now
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._enter(None)
 
 
 def resident_bytes() -> int:

@@ -94,9 +94,10 @@ def test_verify_eval_accepts(
 def test_verify_eval_rejects_and_cannot_judge(
     capsys: pytest.CaptureFixture[str], tiny_bundle: TinyBundle, files: dict[str, Path]
 ) -> None:
+    other: dict[str, object] = {"proof": tiny_bundle.proof, "dataset": tiny_bundle.dataset}
     cases: tuple[tuple[dict[str, object], int, str, str], ...] = (
         ({"dataset": "00" * 32}, 1, "StatementMismatch", "REJECTED"),
-        ({"proof": tiny_bundle.proof}, 1, "MalformedProof", "REJECTED"),
+        (other, 1, "MalformedProof", "REJECTED"),
         ({"weights": tiny_bundle.circuit}, 2, "InputError", "NOT JUDGED"),
         ({"proof": tiny_bundle.folder / "none.zkt"}, 2, "InputError", "NOT JUDGED"),
         ({"dataset": "nonsense"}, 2, "InputError", "NOT JUDGED"),
@@ -143,7 +144,8 @@ def test_commands_of_the_other_kind_say_so(
     arguments = verify_arguments(tiny_bundle, files)
     code, out, _ = call(capsys, "verify", *arguments[1:])
     assert code == 1 and "verify-eval" in out
-    code, out, _ = call(capsys, *verify_arguments(tiny_bundle, files, proof=tiny_bundle.proof))
+    other = {"proof": tiny_bundle.proof, "dataset": tiny_bundle.dataset}
+    code, out, _ = call(capsys, *verify_arguments(tiny_bundle, files, **other))
     assert code == 1 and "use zktrain verify " in " ".join(out.split())
 
 
@@ -151,9 +153,7 @@ def test_inspect_knows_proofs_of_evaluations(
     capsys: pytest.CaptureFixture[str], files: dict[str, Path]
 ) -> None:
     code, out, _ = call(capsys, "inspect", files["eval.zkt"])
-    assert (
-        code == 0 and "nothing has been verified" in out and "counts" in out and "Confusion" in out
-    )
+    assert code == 0 and "nothing is verified" in out and "counts" in out and "Confusion" in out
     code, out, _ = call(capsys, "inspect", files["eval.zkt"], "--json")
     found = json.loads(out)
     assert code == 0 and found["verified"] is False and found["union_bits"] >= 100

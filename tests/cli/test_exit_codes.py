@@ -212,7 +212,7 @@ def test_a_failure_is_no_verdict(
     names = {
         "verify": "zktrain._verify.verify",
         "verify-eval": "zktrain._verify.verify_eval",
-        "inspect": "zktrain._inspect.inspect_bundle",
+        "inspect": "zktrain._inspect.inspect",
         "commit": "zktrain._commit.commit",
     }
     paths = ["--proof", str(tiny_bundle.proof), "--dataset", str(tiny_bundle.dataset)]

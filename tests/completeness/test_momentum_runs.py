@@ -17,12 +17,10 @@ from zktrain.circuit.weights import digest, read_weights
 from zktrain.cost import sizes
 from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import estimate, header_to_be
-from zktrain.dataset.commitment import DatasetHeader
-from zktrain.errors import InputError, MalformedProof, RecipeError, StatementMismatch
+from zktrain.errors import InputError, RecipeError, StatementMismatch
 from zktrain.protocol.bundle import parse, parse_statement
 from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Training
-from zktrain.training.run import Run
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.weight_file import write_weights
 
@@ -129,21 +127,22 @@ def test_estimates_know_filtered_circuits(tmp_path: Path) -> None:
     """More cells than plain SGD by the bits in the middle of remainders, and as many lookups."""
     header = header_to_be(RECORDS, 8, 3, hiding=False)
 
-    def peak(training: str, steps: int) -> tuple[Circuit, float]:
-        circuit = compile_recipe(recipe(tmp_path, training)).circuit
-        statement = Statement(circuit, header, NO_DIGEST, NO_DIGEST, steps, 100)
-        return circuit, estimate(statement, certified=False).seconds
+    def stated(circuit: Circuit) -> Statement:
+        return Statement(Training(circuit, NO_DIGEST, NO_DIGEST), header, 100)
 
-    plain, quick = peak("", 4)
-    filtered, slow = peak(MOMENTUM, 4)
+    def peak(training: str) -> tuple[Circuit, float]:
+        circuit = compile_recipe(recipe(tmp_path, training)).circuit
+        return circuit, estimate(stated(circuit), certified=False).seconds
+
+    plain, quick = peak("")
+    filtered, slow = peak(MOMENTUM)
     batch = 4
     assert filtered.lookups_per_step == plain.lookups_per_step
     assert filtered.cells_per_step == plain.cells_per_step + batch * (4 + 4 + 4)
     assert quick < slow < 3 * quick
 
     def products(circuit: Circuit) -> float:
-        statement = Statement(circuit, header, NO_DIGEST, NO_DIGEST, 4, 100)
-        found = [w for w in prover_work(statement) if w.place == ("witness", "steps")]
+        found = [w for w in prover_work(stated(circuit)) if w.place == ("witness", "steps")]
         return sum(work.amounts["products"] for work in found)
 
     changes = sum(

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from zktrain.errors import (
-    ChainBroken,
     CommitmentMismatch,
     HiddenMismatch,
     InputError,
@@ -57,7 +56,6 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "lookup/children": Entry("elements", HiddenMismatch, Rejected),
             "lookup/columns": Entry("elements", HiddenMismatch, Rejected),
             "opening/batch/round": Entry("elements", HiddenMismatch, Rejected),
-            "opening/batch/work": Entry("nonce", Rejected, Rejected),
             "opening/fold/work": Entry("nonce", Rejected, Rejected),
             "opening/epsilon/work": Entry("nonce", Rejected, Rejected),
             "opening/value": Entry("elements", HiddenMismatch, Rejected),
@@ -76,7 +74,7 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "hidden/columns": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "hidden/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
-        "segment": {
+        "run": {
             "hidden/root": Entry("hash", CommitmentMismatch, Rejected),
             "commitment": Entry("hash", CommitmentMismatch, Rejected),
             "lookup/root": Entry("elements", HiddenMismatch, Rejected),
@@ -90,7 +88,6 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "linear/*": Entry("elements", HiddenMismatch, Rejected),
             "transposed/*/round": Entry("elements", HiddenMismatch, Rejected),
             "transposed/*/factors": Entry("elements", HiddenMismatch, Rejected),
-            "boundary/end": Entry("elements", HiddenMismatch, Rejected),
             "weights/*/round": Entry("elements", HiddenMismatch, Rejected),
             "weights/*/factors": Entry("elements", HiddenMismatch, Rejected),
             "product/*/round": Entry("elements", HiddenMismatch, Rejected),
@@ -113,25 +110,6 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "hidden/work": Entry("nonce", Rejected, Rejected),
             "hidden/columns": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "hidden/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "boundary/start": Entry("elements", HiddenMismatch, Rejected),
-        },
-        "closing": {
-            "hidden/root": Entry("hash", CommitmentMismatch, Rejected),
-            "opening/batch/round": Entry("elements", HiddenMismatch, Rejected),
-            "opening/value": Entry("elements", HiddenMismatch, Rejected),
-            "opening/work": Entry("nonce", Rejected, Rejected),
-            "opening/root": Entry("hash", CommitmentMismatch, Rejected),
-            "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
-            "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
-            "opening/fold/round": Entry("elements", HiddenMismatch, Rejected),
-            "opening/mask": Entry("elements", HiddenMismatch, Rejected),
-            "opening/tail": Entry("cells", OpeningMismatch, Rejected),
-            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
-            "hidden/proximity": Entry("cells", HiddenMismatch, WORK),
-            "hidden/relation": Entry("cells", HiddenMismatch, WORK),
-            "hidden/work": Entry("nonce", Rejected, Rejected),
-            "hidden/columns": Entry("cells", CommitmentMismatch, CommitmentMismatch),
-            "hidden/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
     },
     "clear": {
@@ -149,7 +127,7 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
-        "segment": {
+        "run": {
             "commitment": Entry("hash", CommitmentMismatch, SumcheckMismatch),
             "lookup/root": Entry("elements", LookupMismatch, LookupMismatch),
             "lookup/layer/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
@@ -161,7 +139,6 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "linear/*": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "transposed/*/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "transposed/*/factors": Entry("elements", SumcheckMismatch, SumcheckMismatch),
-            "boundary/end": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "weights/*/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "weights/*/factors": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "product/*/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
@@ -176,15 +153,6 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
             "opening/fold/round": Entry("elements", OpeningMismatch, Rejected),
             "opening/clear": Entry("cells", OpeningMismatch, Rejected),
-            "boundary/start": Entry("elements", SumcheckMismatch, SumcheckMismatch),
-        },
-        "closing": {
-            "opening/batch/round": Entry("elements", OpeningMismatch, OpeningMismatch),
-            "opening/value": Entry("elements", OpeningMismatch, OpeningMismatch),
-            "opening/work": Entry("nonce", Rejected, Rejected),
-            "opening/clear": Entry("cells", OpeningMismatch, Rejected),
-            "opening/rows": Entry("cells", CommitmentMismatch, CommitmentMismatch),
-            "opening/path": Entry("hash", CommitmentMismatch, CommitmentMismatch),
         },
     },
 }
@@ -199,12 +167,9 @@ BUNDLE: dict[str, Errors] = {
     "circuit": MalformedProof,
     "dataset header length": MalformedProof,
     "dataset header": MalformedProof,
-    "number of segments": MalformedProof,
-    "header of segment *": ChainBroken,
-    "proof of segment * length": MalformedProof,
-    "proof of segment *": CommitmentMismatch,
-    "closing proof length": MalformedProof,
-    "closing proof": CommitmentMismatch,
+    "dataset certificate length": MalformedProof,
+    "proof length": MalformedProof,
+    "proof": CommitmentMismatch,
 }
 """Sections and numbers in the order of the file."""
 
@@ -217,15 +182,6 @@ DATASET_FILE: dict[str, Errors] = {
     "certificate": CommitmentMismatch,
 }
 
-SEGMENT_HEADER: dict[str, Errors] = {
-    "index": ChainBroken,
-    "first_step": ChainBroken,
-    "steps": ChainBroken,
-    "start": ChainBroken,
-    "end": ChainBroken,
-    "previous": ChainBroken,
-}
-
 JSON: dict[str, dict[str, Errors]] = {
     "statement": {
         "circuit": MalformedProof,
@@ -233,9 +189,9 @@ JSON: dict[str, dict[str, Errors]] = {
         "final": StatementMismatch,
         "format": MalformedProof,
         "initial": StatementMismatch,
-        "security_bits": ChainBroken,
-        "segment_steps": MalformedProof,
-        "zero_knowledge": ChainBroken,
+        "security_bits": WORK,
+        "task": MalformedProof,
+        "zero_knowledge": LookupMismatch,
     },
     "dataset": {
         "classes": StatementMismatch,
@@ -340,7 +296,9 @@ JSON: dict[str, dict[str, Errors]] = {
 """Another value of the same type, and nothing else changed. Of another type, or without the key, a
 text is always ``MalformedProof``."""
 
-JSON_CLEAR: dict[str, dict[str, Errors]] = {"statement": {"zero_knowledge": MalformedProof}}
+JSON_CLEAR: dict[str, dict[str, Errors]] = {
+    "statement": {"security_bits": SumcheckMismatch, "zero_knowledge": MalformedProof}
+}
 """Where it matters that the dataset does not hide."""
 
 FIXED = {
@@ -401,7 +359,6 @@ FITTED: dict[str, dict[str, tuple[Callable[[dict[str, Any]], None], Errors]]] = 
         "final": (_set("final", to="00" * 32), StatementMismatch),
         "initial": (_set("initial", to="00" * 32), StatementMismatch),
         "security_bits": (_set("security_bits", to=101), WORK),
-        "segment_steps": (_set("segment_steps", to=8), Rejected),
         "zero_knowledge": (_set("zero_knowledge", to=False), LookupMismatch),
     },
     "dataset": {
@@ -520,14 +477,13 @@ WEIGHT_FILE: dict[tuple[str, str], tuple[WeightChange, Errors | None]] = {
 """Field and change. ``None``: metadata are for readers, and the file is accepted."""
 
 SECRET_FILE: dict[str, list[Any]] = {
-    "format": ["zktrain-secret-1", "zktrain-dataset-4"],
+    "format": ["zktrain-secret-3", "zktrain-dataset-4"],
     "root": ["00" * 31, "00" * 32, "00" * 33, "zz" * 32],
     "records": ["", "00" * 31, "zz" * 32],
     "secret": ["00" * 31, "00" * 32, "zz" * 32],
     "opened": [["zz" * 16], ["00" * 15]],
     "openings": [-1, 63, 1 << 13],
     "positions": [-1, 1 << 40],
-    "segments": [-1, 1 << 40],
 }
 """Values that a prover refuses with ``InputError``. Counters that are too small cannot be told from
 those of a copy."""

@@ -189,7 +189,8 @@ def prove(
             from ..protocol.bundle import statement_of
             from .profile_view import rows, show_profile
 
-            certified = recorder.root.parts["certify dataset"].parts == {}
+            stage = recorder.root.parts.get("certify dataset")  # none where a proof was kept
+            certified = stage is None or not stage.parts
             work = prover_work(statement_of(result.path), certified=certified)
             tree = rows(recorder.root, work)
         if as_json:

@@ -59,7 +59,9 @@ def _read(header: dataset.DatasetHeader) -> Iterator[Work]:
     read = {"cells": header.records * header.features, "calls": 1}
     yield Work(("read",), "read records", read)
     cells = _cells(header)
-    yield Work(("read", "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells)
+    yield Work(
+        ("commit dataset", "columns"), "dataset columns", {"cells": cells}, bytes=4.0 * cells
+    )
 
 
 def _dataset(header: dataset.DatasetHeader) -> Iterator[Work]:
