@@ -29,7 +29,7 @@ def _names() -> set[str]:
         circuit.classes - 1
     )
     stated = [
-        CASES["one segment"].statement(),
+        CASES["five steps"].statement(),
         Statement(Training(circuit, "00" * 32, "00" * 32), header, 80, True),
         Statement(Evaluation(circuit, "00" * 32, counts), header, 80, True),
     ]

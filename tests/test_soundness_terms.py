@@ -359,7 +359,7 @@ def test_least_work_that_lifts_the_keys(leaves: int, target: int) -> None:
 
 
 def test_too_many_bits_cannot_be_asked_for() -> None:
-    """Long segments at the highest target: the field's size does not reach it."""
+    """Long runs at the highest target: the field's size does not reach it."""
     case = Sizes(16, 64, 10, 16, 256, 128, 60, security=120)
     problem = case.statement().problem()
     assert case.statement().union_bits < 120
