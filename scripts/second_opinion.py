@@ -328,7 +328,7 @@ def hidden_code(elements: int, target: Bits) -> HiddenCode:
     return min(found, key=lambda c: c.size(elements))
 
 
-# claims of a segment
+# claims of a proof
 
 Point = tuple[Any, ...]
 
