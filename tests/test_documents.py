@@ -76,7 +76,7 @@ def test_the_tour_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.chdir(ROOT)
     exec("\n".join(blocks), {"__name__": "tour"})
     printed = capsys.readouterr().out
-    assert "6 steps" in printed and "Affine" in printed
+    assert "7 steps" in printed and "Affine" in printed
 
 
 def test_relative_links_lead_somewhere() -> None:
