@@ -116,7 +116,8 @@ def test_weights_that_were_not_decayed() -> None:
 
     def lie(*known: Any) -> Context:
         context = true(*known)
-        filters = undecayed.optimizer.time_filters(undecayed, 0, 4, context.shape.log_steps)
+        task = replace(known[0].task, circuit=undecayed)
+        filters = task.time_filters(context.shape.log_steps)
         return replace(context, time_filters=filters)
 
     with everywhere(proofs, "context_of", lie):

@@ -13,6 +13,7 @@ from zktrain.layers import Layer
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.statement import Statement
+from zktrain.protocol.tasks import Training
 
 DENSE = (
     Layer("fc1", 20, 9, "fc1.w", "fc1.b", True),
@@ -25,7 +26,7 @@ def estimate(layers: tuple[object, ...], loss: str, **changes: object) -> Estima
     circuit = Circuit(layers, loss, FixedPoint(), 5, 12, Sgd(((0, 1),)), "o",
                       Initialisation("seed", "s"), **changes)  # type: ignore[arg-type]  # fmt: skip
     header = header_to_be(40, circuit.features, CLASSES, hiding=True)
-    statement = Statement(circuit, header, "0" * 64, "0" * 64, 8, 100, True)
+    statement = Statement(Training(circuit, "0" * 64, "0" * 64), header, 100, True)
     return Estimate(statement, calibration.shipped())
 
 
