@@ -373,11 +373,10 @@ def _mode(path: Path) -> int:
 def test_secret_files_are_the_owners_alone(trained: Trained, proofs: tuple[Proved, Proved]) -> None:
     assert _mode(secret_file.secret_path(trained.public)) == 0o600
     before = trained.secret
-    secret_file.spend(
-        secret_file.secret_path(trained.public), trained.dataset().header, before.opened[0]
-    )
+    path, header = secret_file.secret_path(trained.public), trained.dataset().header
+    secret_file.spend(path, header, before.opened[0], 1)
     assert trained.secret == before
-    assert _mode(secret_file.secret_path(trained.public)) == 0o600
+    assert _mode(path) == 0o600
 
 
 def test_the_run_does_not_copy_the_owners_secret(
@@ -619,7 +618,7 @@ def test_where_randomness_is_made() -> None:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
-            name = _dotted(node.func).split(".")[-1]
+            name = _dotted(node.func).removeprefix("randomness.")
             if name in makers:
                 makers[name].add(module)
             if name == "expand":
