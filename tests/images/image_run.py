@@ -10,11 +10,11 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import torch
 from careful import careful
 from numpy.typing import NDArray
 
 from zktrain.arguments import lookup
+from zktrain.arguments.tensors import Tensor
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.initialisation import Initialisation
@@ -44,7 +44,7 @@ from zktrain.prover.dataset.commitment import commit_records
 from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.witness import RunWitness, batch_tensors
 from zktrain.tables import TABLES
-from zktrain.training import interpreter, witness
+from zktrain.training import interpreter
 from zktrain.training.witness import run_witness
 
 Tensors = dict[str, NDArray[Any]]
@@ -182,7 +182,7 @@ def lying(graph: StepGraph | None, lies: dict[str, Lie]) -> Iterator[None]:
         if lies:
             stack.enter_context(mock.patch.object(interpreter.Step, "_compute", compute))
             stack.enter_context(mock.patch.object(interpreter.Step, "_check"))
-            wide = mock.patch.object(witness, "_cell_type", return_value=torch.int64)
+            wide = mock.patch.object(Tensor, "cell_type", "int64")
             stack.enter_context(wide)
         yield
 
