@@ -4,6 +4,7 @@ read."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from test_soundness_terms import CASES
@@ -42,6 +43,34 @@ def _arguments() -> dict[str, str]:
     table = BUDGET.partition("| term | argument |")[2].partition("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
     return {row[0]: row[1] for row in rows}
+
+
+def _computed() -> dict[str, list[str]]:
+    """Rows of the table of terms: of the proof, then of the certificate."""
+    path = ROOT / "circuits" / "fashion-mlp-128.circuit.json"
+    circuit = Circuit.from_json(path.read_bytes())
+    header = DatasetHeader(60000, 784, 10, bytes(32), 64)
+    statement = Statement(Training(circuit, "00" * 32, "00" * 32), header, 100, True)
+    out: dict[str, list[str]] = {}
+    for column, (part, matrices) in enumerate([("training", 2), ("dataset certificate", 1)]):
+        seen: Counter[str] = Counter()
+        for term in statement.soundness_terms:
+            if term.part == part:
+                name, at, _ = term.name.partition(" at rate ")
+                if at:
+                    level, seen[name] = max(0, seen[name] - matrices + 1), seen[name] + 1
+                    name = f"{name}, level {level}"
+                row = out.setdefault(name, ["", ""])
+                row[column] += f"{', ' if row[column] else ''}{term.bits:.2f}"
+    return {**out, "**union of all**": [f"**{statement.union_bits:.2f}**", ""]}
+
+
+def test_the_table_of_terms_is_that_of_the_code() -> None:
+    table = BUDGET.partition("| term, bits | proof | certificate |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    stated = {row[0]: row[1:] for row in rows}
+    assert stated.pop("hash collisions (assumed)") == ["128", ""]
+    assert stated == _computed()
 
 
 def test_every_term_has_an_argument() -> None:
