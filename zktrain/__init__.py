@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .errors import (
         ChainBroken,
         CommitmentMismatch,
+        HiddenMismatch,
         InputError,
         LookupMismatch,
         MalformedProof,
@@ -43,6 +44,7 @@ __all__ = [
     "CompiledRecipe",
     "DatasetCommitment",
     "EvaluationVerdict",
+    "HiddenMismatch",
     "InputError",
     "Inspection",
     "LookupMismatch",

@@ -8,7 +8,7 @@ from typing import Protocol
 class Progress(Protocol):
     """Called as ``progress(stage, done, total, **figures)``; must return quickly.
 
-    ``figures`` are numbers worth showing beside the bar (loss, accuracy, segment index).
+    ``figures`` are numbers worth showing beside the bar (loss, accuracy).
     """
 
     def __call__(self, stage: str, done: int, total: int, **figures: float) -> None: ...

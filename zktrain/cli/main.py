@@ -331,8 +331,7 @@ def verify_eval(
     min_security_bits: Bits = MIN_BITS,
     as_json: Json = False,
 ) -> None:
-    """Check the accuracy of a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not
-    judged."""
+    """Check the accuracy of a weight file against a proof. Exit codes are those of verify."""
     judge("verify-eval", **locals())
 
 

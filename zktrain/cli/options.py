@@ -37,7 +37,7 @@ Memory = Annotated[
 ]
 
 Weights = Annotated[Path, argument("WEIGHTS.safetensors", "The file.")]
-Bundle = Annotated[Path, option("proof.zkt", "The bundle.")]
+Bundle = Annotated[Path, option("proof.zkt", "The proof.")]
 Used = Annotated[str, option("ROOT|FILE.zkd", "The dataset that must have been used.")]
 Trained = Annotated[
     Path | None, option("X.circuit.json", "The circuit that must have been trained.")

@@ -45,7 +45,7 @@ def span(seconds: float) -> str:
 
 
 def several(count: int, noun: str, plural: str | None = None) -> str:
-    """``1 segment``, ``1,024 steps``."""
+    """``1 record``, ``1,024 steps``."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
