@@ -164,7 +164,8 @@ def test_gradients_are_those_of_torch() -> None:
     scale = 1 << attempt.circuit.fixed_point.weight_bits
     module = float_network(LAYERS, attempt.start, attempt.circuit.fixed_point.weight_bits)
     module = module.to(torch.float64)
-    order = np.asarray(attempt.statement().order(0))[0]
+    statement = attempt.statement()
+    order = statement.task.order(statement.dataset)[0]
     inputs = torch.from_numpy(attempt.records.inputs[order] / 256.0)
     labels = torch.from_numpy(attempt.records.labels[order].astype(np.int64))
     nn.functional.cross_entropy(module(inputs), labels, reduction="sum").backward()
