@@ -331,9 +331,9 @@ LARGE = _with(multipliers=((0, 16 << 20),))
         (_with(weight_decay=-1), "weight_decay must be"),
         (_with(momentum=0), "nesterov needs a momentum"),
         (_with(momentum=0, nesterov=False, weight_decay=0), "nesterov needs a momentum"),
-        (_with(restart_steps=0), "power of two up to 8192"),
-        (_with(restart_steps=24), "power of two up to 8192"),
-        (_with(restart_steps=1 << 14), "power of two up to 8192"),
+        (_with(restart_steps=0), "power of two up to 131072"),
+        (_with(restart_steps=24), "power of two up to 131072"),
+        (_with(restart_steps=1 << 18), "power of two up to 131072"),
         (_with(restart_steps=8), "weight_decay cannot begin anew"),
         (_with(multipliers=((0, 1 << 40),)), "too large for this momentum"),
         (_with(LARGE, weight_decay=ONE // 2), "beyond which weights oscillate"),
@@ -346,12 +346,34 @@ LARGE = _with(multipliers=((0, 16 << 20),))
             "more than 4194304 changes",
         ),
         (
+            replace(
+                FILTERED,
+                steps=20_000,
+                optimizer=FilteredSgd(
+                    tuple((step, 1000 + step // 1000) for step in range(0, 20_000, 1000)),
+                    round(0.9 * ONE),
+                    False,
+                    ONE >> 15,
+                    1 << 15,
+                ),
+            ),
+            "the rate changes too often in 20000 steps",
+        ),
+        (
+            replace(
+                FILTERED,
+                steps=9000,
+                optimizer=FilteredSgd(((0, 40 << 20),), round(0.9 * ONE), False, 0, 4096),
+            ),
+            "a filter of 9000 steps",
+        ),
+        (
             _with(_with(multipliers=((0, 3000),)), restart_steps=16),
             "coefficient of every gradient rounds to 0",
         ),
         (_with(multipliers=((1, FILTERED.optimizer.peak),)), "the first at step 0"),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_limits_of_filters(circuit: Circuit, words: str) -> None:
     problem = canonical.violation(circuit)
@@ -413,3 +435,50 @@ def test_bound_of_a_filtered_run_counts_its_largest_coefficient() -> None:
     bound = 3 * 255 * ((1 << 52) - 1 + 21 * 255 * (1 << 14)) + (1 << 33)
     bias = 256 * ((1 << 52) - 1 + 21 * 256 * (1 << 14))
     assert circuit.no_wrap_bound_bits == (bound + bias).bit_length()
+
+
+@pytest.mark.parametrize("decay", [0, ONE >> 14])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ((0, 900),),
+        ((0, 900), (1000, 800)),
+        tuple((step, 900 + step % 3) for step in range(0, 3000, 5)),
+        ((0, 900), (20, 800), (23, 900), (2000, 700), (2001, 600)),
+    ],
+    ids=range(4),
+)
+def test_what_is_followed_is_bounded(
+    schedule: tuple[tuple[int, int], ...], decay: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound that canonical circuits keep is one on what is computed."""
+    circuit = replace(
+        FILTERED,
+        steps=3000,
+        optimizer=FilteredSgd(schedule, round(0.9 * ONE), False, decay, 4096),
+    )
+    seen = []
+    after = response.Response.after
+
+    def counted(of: response.Response, v: Any, c: Any, rate: int) -> Any:
+        seen.append(v.size if isinstance(v, np.ndarray) else 0)
+        return after(of, v, c, rate)
+
+    monkeypatch.setattr(response.Response, "after", counted)
+    response.response.cache_clear()
+    circuit.optimizer.coefficients(circuit, 0, 3000)
+    bound = circuit.optimizer.followed(circuit)
+    assert bound // 4 <= sum(seen) <= bound
+    assert (bound > 0) == (len(schedule) > 1)
+
+
+def test_long_runs_of_one_rate_are_quickly_known() -> None:
+    """60,000 steps without a restart, under weight decay as well."""
+    for decay in (0, ONE >> 14):
+        optimizer = FilteredSgd(((0, 1500),), round(0.9 * ONE), False, decay, 1 << 16)
+        circuit = replace(FILTERED, steps=60_000, optimizer=optimizer)
+        assert optimizer.violation(circuit) is None
+        began = time.process_time()
+        known = optimizer.coefficients(circuit, 0, 60_000)
+        assert time.process_time() - began < 10
+        assert len(known.by) <= optimizer.most_changes(circuit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -126,14 +127,14 @@ def test_keys_in_another_section_are_sent_home(folder: Path) -> None:
         compiled(folder, proof="momentum = 0.9")
 
 
-def test_long_runs_ask_for_restarts(folder: Path) -> None:
+def test_long_runs_do_not_begin_anew(folder: Path) -> None:
     path = folder / "recipe.toml"
-    path.write_text(
-        PLAIN.format(training="momentum = 0.9", init='seed = "w"', proof="").replace(
-            "steps = 20", "steps = 9000"
-        )
-    )
-    with pytest.raises(RecipeError, match="restart_steps must be a power of two up to 8192"):
+    text = PLAIN.format(training="momentum = 0.9", init='seed = "w"', proof="")
+    text = re.sub("learning_rate = .*", "learning_rate = 0.01", text)
+    path.write_text(text.replace("steps = 20", "steps = 9000"))
+    assert compile_recipe(path).circuit.optimizer.restart_steps == 1 << 14
+    path.write_text(text.replace("steps = 20", "steps = 140_000"))
+    with pytest.raises(RecipeError, match="restart_steps must be a power of two up to 131072"):
         compile_recipe(path)
     path.write_text(
         path.read_text().replace("momentum = 0.9", "momentum = 0.9\nrestart_steps = 512")

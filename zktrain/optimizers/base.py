@@ -50,10 +50,14 @@ class Rule(Hashable, Protocol):
         """How often steps that keep no gradients multiply one out."""
         ...
 
-    @property
-    def most_changes(self) -> int:
-        """Changes of the filter of a stretch, at most: what it costs a verifier. 0 where a step
-        just subtracts its gradients."""
+    def most_changes(self, circuit: Run) -> int:
+        """Changes of the filter, at most: what it costs a verifier. 0 where a step just subtracts
+        its gradients."""
+        ...
+
+    def followed(self, circuit: Run) -> int:
+        """At most how many steps go by over all gradients that are followed one by one, because the
+        rate has changed since: what it costs to know the filter."""
         ...
 
     def largest_total(self, circuit: Run) -> int:

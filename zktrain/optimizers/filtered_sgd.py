@@ -32,13 +32,15 @@ from ..strict_json import boolean as true_or_false
 from ..strict_json import integer, keyed
 from . import schedule
 from .base import Run
-from .response import COEFFICIENT_BITS, MULTIPLIER_BITS, Response, response
+from .response import COEFFICIENT_BITS, MULTIPLIER_BITS, Response, followed, response
 from .schedule import MAX_MULTIPLIER, MAX_STEPS, RATE, TOLERANCE, Rates, Schedule
 
 MAX_MOMENTUM = (1 << COEFFICIENT_BITS) - (1 << (COEFFICIENT_BITS - 10))
-MAX_RESTART_STEPS = 1 << 13
+MAX_RESTART_STEPS = 1 << 17
 MAX_CHANGES = 1 << 22
 """Bound on the nonzero differences of a filter: what it costs a verifier to build and to use."""
+MAX_FOLLOWED = 1 << 26
+"""Bound on the steps through which gradients of earlier rates are followed one by one."""
 MAX_SCALE = 20
 LEAST_COEFFICIENT = Fraction(1, 8)
 """What a gradient must count in the long run: below, most would count nothing."""
@@ -128,10 +130,19 @@ class FilteredSgd:
         bound = -(-(self.peak << (COEFFICIENT_BITS - MULTIPLIER_BITS)) // (_ONE - self.momentum))
         return max(0, (bound - 1).bit_length())
 
-    @property
-    def most_changes(self) -> int:
+    def most_changes(self, circuit: Run) -> int:
         """See ``Rule``: a coefficient rises to ``2^s`` and falls again, with its rounding."""
-        return self.restart_steps * min(self.restart_steps, (2 << self.scale) + 2)
+        return circuit.steps * min(self.restart_steps, circuit.steps, (2 << self.scale) + 2)
+
+    def followed(self, circuit: Run) -> int:
+        """See ``Rule``."""
+        steps, whole = self.restart_steps, circuit.steps
+        multipliers = schedule.values(self.multipliers, whole, 0, whole)
+        back = self.feedback(circuit)
+        return sum(
+            followed(self.momentum, back, multipliers[first : first + steps])
+            for first in range(0, whole, steps)
+        )
 
     def feedback(self, circuit: Run) -> int:
         """``lambda B 2^(s - q)``, rounded down: what a response of ``2^s`` adds to the gradient."""
@@ -178,10 +189,16 @@ class FilteredSgd:
                 "learning_rate * weight_decay must be at most (1 - momentum)^2 / 4, beyond which "
                 "weights oscillate"
             )
-        if self.most_changes > MAX_CHANGES:
+        if self.most_changes(circuit) > MAX_CHANGES:
             return (
-                f"a filter of {steps} steps with multipliers up to {1 << shift} has more than "
-                f"{MAX_CHANGES} changes; use a smaller restart_steps or a lower learning rate"
+                f"a filter of {circuit.steps} steps with multipliers up to {1 << shift} has more "
+                f"than {MAX_CHANGES} changes; use fewer steps, a smaller restart_steps or a lower "
+                "learning rate"
+            )
+        if self.followed(circuit) > MAX_FOLLOWED:
+            return (
+                f"the rate changes too often in {circuit.steps} steps for this momentum or weight "
+                "decay; use fewer changes of the rate, or fewer steps"
             )
         return None
 

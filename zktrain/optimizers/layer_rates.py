@@ -15,7 +15,7 @@ from ..recipe_values import bad, unknown
 from ..strict_json import keyed, listed, malformed, string
 from . import schedule
 from .base import Run
-from .filtered_sgd import MAX_CHANGES, AskedFilter, FilteredSgd
+from .filtered_sgd import MAX_CHANGES, MAX_FOLLOWED, AskedFilter, FilteredSgd
 from .schedule import Rates, Schedule
 from .sgd import AskedSgd, Sgd
 
@@ -83,10 +83,15 @@ class LayerRates:
             if problem := replace(self.base, multipliers=multipliers).violation(circuit):
                 return f"with the rates of layer {name!r:.80}, {problem}"
         rules = {self.of(circuit, layer.weight) for layer in circuit.moving}
-        if sum(rule.most_changes for rule in rules) > MAX_CHANGES:
+        if sum(rule.most_changes(circuit) for rule in rules) > MAX_CHANGES:
             return (
                 f"the filters of layers with {len(rules)} kinds of rates have more than "
                 f"{MAX_CHANGES} changes; use fewer rates, a smaller restart_steps or lower rates"
+            )
+        if sum(rule.followed(circuit) for rule in rules) > MAX_FOLLOWED:
+            return (
+                f"the rates of layers, of {len(rules)} kinds, change too often for this momentum "
+                "or weight decay; use fewer changes of the rates, or fewer steps"
             )
         return None
 

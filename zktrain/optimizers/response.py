@@ -169,6 +169,27 @@ def response(of: Response, multipliers: Sequence[int]) -> Coefficients:
     return Coefficients(total, np.array(start, dtype=np.int64), at[order], tau[order], by[order])
 
 
+def followed(momentum: int, back: int, multipliers: Sequence[int]) -> int:
+    """At most how many steps ``response`` goes, over all gradients that it follows one by one."""
+    last = len(multipliers) if back else _settled(momentum)
+    total = before = 0
+    for _, run in groupby(multipliers):
+        steps = sum(1 for _ in run)
+        own = steps if steps <= SHORT else 0
+        total += min(before + own, last) * min(steps, last)
+        before += steps
+    return total
+
+
+@lru_cache(maxsize=4)
+def _settled(momentum: int) -> int:
+    """Steps after which a velocity is 0 that nothing adds to."""
+    v, steps = _ONE, 1
+    while v:
+        v, steps = _times(v, momentum), steps + 1
+    return steps
+
+
 def _times(values: Number, factor: int) -> Number:
     """``floor(values factor / 2^40)``, exactly, for ``|values| <= 2^60``, ``0 <= factor < 2^42``:
     no product of halves leaves 63 bits."""

@@ -32,7 +32,6 @@ class Sgd:
 
     more: ClassVar[str] = ""
     own: ClassVar[tuple[()]] = ()
-    most_changes: ClassVar[int] = 0
     remembers: ClassVar[bool] = False
     start_bits: ClassVar[int] = 0
     words: ClassVar[str] = "SGD"
@@ -96,6 +95,14 @@ class Sgd:
     def changes(self, circuit: Run, first: int, steps: int) -> int:
         """One for each step."""
         return steps
+
+    def most_changes(self, circuit: Run) -> int:
+        """None."""
+        return 0
+
+    def followed(self, circuit: Run) -> int:
+        """None."""
+        return 0
 
     def largest_total(self, circuit: Run) -> int:
         """See ``Rule``."""
