@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count, islice, takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -112,18 +111,6 @@ def _pieces(
         if whole:
             yield rest[:whole].reshape(-1, batch_size)
         rest = rest[whole:]
-
-
-def epoch_ends(
-    records: int, batch_size: int, steps: int, *, drop_last: bool, most: int
-) -> tuple[int, ...]:
-    """The steps of a run, the last one left out, after which all records of an epoch have been in
-    batches, at most ``most`` of them."""
-    used = records_used(records, batch_size, drop_last=drop_last)
-    if used <= batch_size:
-        return tuple(range(1, min(steps, most + 1))) if used else ()
-    ends = (-(-epoch * used // batch_size) for epoch in count(1))
-    return tuple(islice(takewhile(lambda end: end < steps, ends), most))
 
 
 def batch_indices(

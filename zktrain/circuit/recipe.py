@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..optimizers.schedule import MAX_STEPS, Rates
 from ..recipe_values import bad, boolean, choice, is_integer, required, shown, whole
 from .bounds import MAX_CHECKPOINTS
 from .canonical import MAX_BATCH, MAX_BYTES, text_violation
-from .order import epoch_ends
+from .order import records_used
 
 OPTIMIZERS = ("sgd",)
 """Words of ``training.optimizer``; its other keys say which kind of it."""
@@ -83,7 +83,7 @@ class Recipe:
         """The steps of ``checkpoints`` in a run on so many records. Raises ``RecipeError``."""
         if not isinstance(self.checkpoints, str):
             return self.checkpoints
-        found = epoch_ends(
+        found = _epoch_ends(
             records,
             self.batch_size,
             self.steps,
@@ -96,6 +96,18 @@ class Recipe:
                 f"on {records} records; list the steps instead"
             )
         return found
+
+
+def _epoch_ends(
+    records: int, batch_size: int, steps: int, *, drop_last: bool, most: int
+) -> tuple[int, ...]:
+    """The steps of a run, the last one left out, after which all records of an epoch have been in
+    batches, at most ``most`` of them."""
+    used = records_used(records, batch_size, drop_last=drop_last)
+    if used <= batch_size:
+        return tuple(range(1, min(steps, most + 1))) if used else ()
+    ends = (-(-epoch * used // batch_size) for epoch in count(1))
+    return tuple(islice(takewhile(lambda end: end < steps, ends), most))
 
 
 def load_recipe(path: str | Path) -> Recipe:
