@@ -167,7 +167,7 @@ def prove(
     as_json: Json = False,
 ) -> None:
     """Prove a finished training run."""
-    kept = partial(stopped.prove, run)
+    kept = partial(stopped.prove, run, out)
     with guarded(as_json, interrupted=kept, less_memory="fewer steps need less"):
         from ..extras import require
 
