@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._inspect import Inspection, inspect
     from ._prove import Proved, ProvedEvaluation, prove, prove_eval
     from ._train import TrainedRun, train
-    from ._verify import EvaluationVerdict, Verdict, verify, verify_eval
+    from ._verify import CheckpointVerdict, EvaluationVerdict, Verdict, verify, verify_eval
     from .errors import (
         ChainBroken,
         CommitmentMismatch,
@@ -40,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Benchmarked",
     "ChainBroken",
+    "CheckpointVerdict",
     "CommitmentMismatch",
     "CompiledRecipe",
     "DatasetCommitment",
@@ -76,6 +77,7 @@ __all__ = [
 
 _HOMES = {
     "Benchmarked": "_bench",
+    "CheckpointVerdict": "_verify",
     "CompiledRecipe": "_compile",
     "DatasetCommitment": "_commit",
     "EvaluationVerdict": "_verify",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,11 +111,20 @@ def estimate(
 
 
 def statement_to_be(
-    compiled: Compiled, header: DatasetHeader, initial: str = NO_DIGEST, final: str = NO_DIGEST
+    compiled: Compiled,
+    header: DatasetHeader,
+    initial: str = NO_DIGEST,
+    final: str = NO_DIGEST,
+    kept: Mapping[int, str] | None = None,
 ) -> Statement:
-    """What a proof of the recipe on a dataset states; digests of weights are not known before."""
+    """What a proof of the recipe on a dataset states; digests of weights, those of checkpoints by
+    their steps, are not known before."""
     from .protocol.statement import Statement
-    from .protocol.tasks import Training
+    from .protocol.tasks import Checkpoint, Training
 
-    options, task = compiled.recipe.proof, Training(compiled.circuit, initial, final)
+    options = compiled.recipe.proof
+    if kept is None:
+        kept = dict.fromkeys(compiled.recipe.checkpoint_steps(header.records), NO_DIGEST)
+    checkpoints = tuple(Checkpoint(step, digest) for step, digest in kept.items())
+    task = Training(compiled.circuit, initial, final, checkpoints)
     return Statement(task, header, options.security_bits, options.zero_knowledge)

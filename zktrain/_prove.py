@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from .protocol.statement import Statement
 from .protocol.tasks import Counts, Evaluation, Training
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from .dataset.readers import Like, Records
@@ -141,12 +143,13 @@ def _proved(
     if zero_knowledge is None:
         zero_knowledge = bool(opened.proof.get("zero_knowledge", True))
     first, last = opened.boundary(0), opened.boundary(circuit.steps)
-    task = Training(circuit, digest(first), digest(last))
+    opened.require_checkpoints()
+    task = Training(circuit, digest(first), digest(last), opened.checkpoints)
     bits = int(opened.proof.get("security_bits", 100))
     statement = Statement(task, header, bits, zero_knowledge)
     require_provable(statement)
     chosen = plan(opened.path, statement, memory, certified=opened.public_dataset.exists())
-    public = trained_weights(circuit, first, last)
+    public = trained_weights(circuit, first, last, _checkpoint_readers(opened))
 
     def make(journal: Journal) -> Bundle:
         clock("commit dataset", 0, 1)
@@ -165,6 +168,15 @@ def _proved(
 
     data = published(path, statement, public, secret, make)
     return path, len(data), zero_knowledge
+
+
+def _checkpoint_readers(run: Run) -> dict[int, Callable[[str], NDArray[np.int64]]]:
+    """The weights after some steps, each parameter read when it is needed."""
+
+    def reader(step: int) -> Callable[[str], NDArray[np.int64]]:
+        return lambda name: run.checkpoint(step, (name,))[name]
+
+    return {kept.step: reader(kept.step) for kept in run.checkpoints}
 
 
 def _bundle(statement: Statement, certificate: bytes, proof: bytes) -> Bundle:

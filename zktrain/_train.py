@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ from .prover.randomness import new_secret
 
 if TYPE_CHECKING:
     from .circuit.compile import Compiled
+    from .circuit.recipe import Recipe
     from .dataset.commitment import DatasetHeader
+    from .protocol.tasks import Checkpoint
     from .prover.dataset.secret_file import Owned
     from .training.run import Run
     from .training.trainer import FloatTrained
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 OWN_SECRET = "dataset.zkd.secret"
 INITIAL_WEIGHTS = "initial.safetensors"
 WEIGHTS_FORMAT = "zktrain-weights-1"
+FEW_STEPS = 10
+"""Published weights that are fewer steps apart are warned of."""
 _LOSSES = ("losses", "float_losses")
 _SAID = ("changes", "warnings", "kept")
 """Of a result, what is not kept."""
@@ -45,8 +50,9 @@ class TrainedRun:
     shares of the held-out records, and ``losses`` holds ``(step, mean loss of its batch)``. What
     belongs to the float32 comparison is ``None`` or empty unless it was asked for. ``changes``
     are sentences about what is trained otherwise than recipe and network file say, ``warnings``
-    about what may not be meant. ``kept``: the run was there already, finished by the same command,
-    and nothing was trained.
+    about what may not be meant. ``checkpoints`` have the digests of the weights after earlier
+    steps, which are beside ``weights`` (``checkpoint-000256.safetensors``). ``kept``: the run was
+    there already, finished by the same command, and nothing was trained.
     """
 
     path: Path
@@ -66,6 +72,7 @@ class TrainedRun:
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     kept: bool = False
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @checked
@@ -139,6 +146,7 @@ def train(
     _require_provable(compiled, records, known)
 
     weights_0 = initial_weights(compiled)
+    steps = compiled.recipe.checkpoint_steps(len(records.labels))
     header = _committed(records, known, progress)
     disk.make_folder(out, private=True)
     busy = f"{out} is in use: another process trains or proves it; wait for it, or end it"
@@ -147,13 +155,23 @@ def train(
         if done is not None:
             return done
         run = _create_run(out, compiled, records, header, weights_0, dataset, known)
+        described = _metadata(run, header)
+        checkpoints: list[Checkpoint] = []
+
+        def keep(step: int, weights: _Weights) -> None:
+            if step in run.boundaries:
+                run.write_boundary(step, weights)
+            else:
+                metadata = {**described, "step": str(step)}
+                checkpoints.append(run.write_checkpoint(step, weights, metadata))
+
         trained = trainer.train(
             circuit,
             records,
             weights_0,
             device=device,
-            boundaries=run.boundaries,
-            on_boundary=run.write_boundary,
+            boundaries=(*run.boundaries, *steps),
+            on_boundary=keep,
             progress=progress,
             test=held_out,
         )
@@ -170,7 +188,11 @@ def train(
             dataset_root=run.dataset_root,
             circuit_id=circuit.id,
             statement_digest=statement_to_be(
-                compiled, header, digest(weights_0), final
+                compiled,
+                header,
+                digest(weights_0),
+                final,
+                {kept.step: kept.weights for kept in checkpoints},
             ).digest.hex(),
             steps=circuit.steps,
             seconds=trained.seconds,
@@ -182,8 +204,10 @@ def train(
             float_test_accuracy=None if compared is None else compared.test_accuracy,
             changes=compiled.changes,
             warnings=_warnings(compiled, records, dataset, run),
+            checkpoints=tuple(checkpoints),
         )
-        run.finish(trained.weights, _results(result), _metadata(result, header))
+        described["statement_digest"] = result.statement_digest
+        run.finish(trained.weights, _results(result), described)
     return result
 
 
@@ -217,11 +241,15 @@ def _finished(
         and run.proof.get("zero_knowledge") == options.zero_knowledge
         and kept.get("test_source") == (None if held_out is None else held_out.source)
         and (kept.get("float_seconds") is not None or not compare_float)
+        and tuple(found.step for found in run.checkpoints)
+        == compiled.recipe.checkpoint_steps(len(records.labels))
     )
     if not same:
         return None
     figures: dict[str, Any] = {
-        name: tuple(map(tuple, value)) if name in _LOSSES else value for name, value in kept.items()
+        name: tuple(map(tuple, value)) if name in _LOSSES else value
+        for name, value in kept.items()
+        if name != "checkpoints"
     }
     try:
         return TrainedRun(
@@ -232,6 +260,7 @@ def _finished(
             changes=compiled.changes,
             warnings=_warnings(compiled, records, dataset, run),
             kept=True,
+            checkpoints=run.checkpoints,
             **figures,
         )
     except TypeError:  # of another version
@@ -243,12 +272,28 @@ def _warnings(
 ) -> tuple[str, ...]:
     """What may not be meant, of the recipe, of the records, of their commitment."""
     found = (*compiled.warnings, *records.warnings)
+    found += _about_checkpoints(compiled.recipe, len(records.labels))
     if dataset is not None:
         return found
     return (
         *found,
         "without --dataset the run has a commitment of its own, which zktrain prove writes to "
         f"{run.public_dataset}; its proof is about that one and no other",
+    )
+
+
+def _about_checkpoints(recipe: Recipe, records: int) -> tuple[str, ...]:
+    """What may not be meant of the checkpoints."""
+    steps = recipe.checkpoint_steps(records)
+    if not steps:
+        none = "no epoch ends before the last step, so there are no checkpoints"
+        return (none,) if recipe.checkpoints else ()
+    apart = min(after - before for before, after in pairwise((0, *steps, recipe.steps)))
+    if apart >= FEW_STEPS:
+        return ()
+    return (
+        f"published weights are {apart} step{'s' * (apart > 1)} apart: their difference is the "
+        "sum of the gradients of so many batches, which tells much of the records in them",
     )
 
 
@@ -340,15 +385,14 @@ def _create_run(
     return run
 
 
-def _metadata(result: TrainedRun, header: DatasetHeader) -> dict[str, str]:
-    """What the weight file says about itself; nothing that verifying relies on."""
+def _metadata(run: Run, header: DatasetHeader) -> dict[str, str]:
+    """What weight files say about themselves; nothing that verifying relies on."""
     from .training.weight_file import scaling_metadata
 
     return {
         "format": WEIGHTS_FORMAT,
-        "circuit_id": result.circuit_id,
-        "dataset_root": result.dataset_root,
-        "statement_digest": result.statement_digest,
+        "circuit_id": run.circuit.id,
+        "dataset_root": run.dataset_root,
         **scaling_metadata(header.scaling),
     }
 
@@ -358,4 +402,4 @@ def _results(result: TrainedRun) -> dict[str, Any]:
     kept = asdict(result)
     for name in ("path", "weights", "dataset_root", "circuit_id", *_SAID):
         del kept[name]
-    return kept
+    return {**kept, "checkpoints": [[one.step, one.weights] for one in result.checkpoints]}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .checked import checked
+from .checked import Paths, checked
 from .circuit.circuit import Circuit
 from .circuit.initial import start_violation
 from .circuit.weights import digest
@@ -29,6 +29,7 @@ from .judging import (
     check_scaling,
     initial_weights,
     own_circuit,
+    read_of,
     revealing,
     staged,
     weights_of,
@@ -42,10 +43,13 @@ from .protocol.statement import Statement
 from .protocol.tasks import Counts, Evaluation, Training
 from .spans import whole
 
+_MOST_WARNINGS = 4
+"""Checkpoints that are warned of one by one."""
+
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was accepted. A rejected proof has no verdict but an exception."""
+class Accepted:
+    """What was accepted, of a training or of an evaluation."""
 
     statement: Statement
     security_bits: float
@@ -58,7 +62,26 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationVerdict(Verdict):
+class CheckpointVerdict:
+    """That the weights with this digest are those after ``step`` is proven if ``checked``, for
+    which their ``file`` had to be given; else it is only stated."""
+
+    step: int
+    weights_digest: str
+    checked: bool
+    file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Accepted):
+    """What was accepted. A rejected proof has no verdict but an exception. ``checkpoints`` are all
+    that the proof states, with what is known of each."""
+
+    checkpoints: tuple[CheckpointVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationVerdict(Accepted):
     """What was accepted of an evaluation. ``confusion`` counts records by label (outer) and
     prediction (inner), ``correct`` those on its diagonal; ``accuracy`` is ``correct / records``."""
 
@@ -78,17 +101,19 @@ def verify(
     circuit: str | Path | None = None,
     initial: str | Path | None = None,
     certificate: str | Path | None = None,
+    checkpoints: Paths = (),
     min_security_bits: int = 100,
     progress: Progress = silent,
 ) -> Verdict:
     """Accept iff ``proof`` proves that training on ``dataset`` ends in exactly the weights of
-    the file.
+    the file, and has those of all files of ``checkpoints`` on its way.
 
     ``dataset`` is the root in hex or a public dataset file. ``circuit`` pins the compiled
     circuit; without it the verdict's statement says which network and recipe were proven.
     ``initial`` is the file of first weights for runs that do not start from a seed. Proofs of
     training do not repeat the dataset's certificate: where ``dataset`` is a root, ``certificate``
-    is the public dataset file that holds it.
+    is the public dataset file that holds it. ``checkpoints`` are weight files, in any order; the
+    verdict says of which step each is. Of checkpoints whose file is not given nothing is proven.
 
     Raises
     ------
@@ -107,11 +132,27 @@ def verify(
         statement = parse_statement(bundle)
         task = task_of(statement, Training)
         check_bits(statement, min_security_bits)
-        public = _trained(task, weights, initial)
+        kept = _checkpoints(task, checkpoints)
+        public = _trained(
+            task, weights, initial, {step: found for step, (_, found) in kept.items()}
+        )
         _judge(statement, bundle, given, certificate, public, progress)
     return Verdict(
         *_figures(statement, file, started),
-        warnings=(*_unpinned(circuit, "network and recipe were proven"), *revealing(statement)),
+        warnings=(
+            *_unpinned(circuit, "network and recipe were proven"),
+            *revealing(statement),
+            *_unchecked([step for step in task.checkpoint_steps if step not in kept]),
+        ),
+        checkpoints=tuple(
+            CheckpointVerdict(
+                stated.step,
+                stated.weights,
+                stated.step in kept,
+                kept[stated.step][0] if stated.step in kept else None,
+            )
+            for stated in task.checkpoints
+        ),
     )
 
 
@@ -204,19 +245,59 @@ def _figures(
     )
 
 
-def _trained(task: Training, weights: str | Path, initial: str | Path | None) -> Padded:
-    """The public weights of a training: the file's, and those that it starts from."""
+def _trained(
+    task: Training,
+    weights: str | Path,
+    initial: str | Path | None,
+    kept: dict[int, Weights] | None = None,
+) -> Padded:
+    """The public weights of a training: the file's, those that it starts from, and ``kept`` ones
+    of checkpoints by step."""
     last = weights_of(task.circuit, weights, task.final, "proven")
-    first = _initial_weights(task, initial)
+    first, kept = _initial_weights(task, initial), kept or {}
     moving = task.circuit.trained_shapes()
     for name, values in first.items():
-        if name not in moving and not np.array_equal(values, last[name]):
+        for found in (last, *kept.values()):
+            if name not in moving and not np.array_equal(values, found[name]):
+                raise StatementMismatch(
+                    f"the parameter {name} belongs to a frozen layer, but the weights differ from "
+                    "the initial ones",
+                    stage="statement",
+                )
+    readers = {step: found.__getitem__ for step, found in kept.items()}
+    return trained_weights(task.circuit, first, last, readers)
+
+
+def _checkpoints(task: Training, paths: Paths) -> dict[int, tuple[Path, Weights]]:
+    """File and weights of every checkpoint that is given, by step. Raises ``StatementMismatch`` for
+    a file of none."""
+    out: dict[int, tuple[Path, Weights]] = {}
+    for path in paths:
+        weights = read_of(task.circuit, path)
+        found = digest(weights)
+        steps = [stated.step for stated in task.checkpoints if stated.weights == found]
+        if not steps:
             raise StatementMismatch(
-                f"the parameter {name} belongs to a frozen layer, but the weights differ from the "
-                "initial ones",
-                stage="statement",
+                f"{path} does not hold the weights of any checkpoint that the proof states"
+                if task.checkpoints
+                else f"{path} is given as a checkpoint, and the proof states none",
+                stage="checkpoints",
             )
-    return trained_weights(task.circuit, first, last)
+        out.update(dict.fromkeys(steps, (Path(path), weights)))
+    return out
+
+
+def _unchecked(steps: list[int]) -> tuple[str, ...]:
+    """What to say of checkpoints whose files were not given."""
+    if len(steps) <= _MOST_WARNINGS:
+        return tuple(
+            f"checkpoint of step {step}: digest stated, not checked; give --checkpoint FILE"
+            for step in steps
+        )
+    return (
+        f"{len(steps)} checkpoints, of steps {steps[0]} to {steps[-1]}: digests stated, not "
+        "checked; give --checkpoint FILE for each that matters",
+    )
 
 
 def _initial_weights(task: Training, path: str | Path | None) -> Weights:
@@ -264,4 +345,4 @@ def _unpinned(circuit: str | Path | None, what: str) -> tuple[str, ...]:
     return (f"no circuit was pinned: read below which {what}, or pin one with --circuit",)
 
 
-__all__ = ["EvaluationVerdict", "Verdict", "verify", "verify_eval"]
+__all__ = ["CheckpointVerdict", "EvaluationVerdict", "Verdict", "verify", "verify_eval"]

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import InputError
+
+Paths = Sequence[str | Path]
+"""A list or a tuple of files."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -24,6 +27,9 @@ _KINDS: dict[str, Callable[[object], bool]] = {
     "None": lambda value: value is None,
     "str": lambda value: isinstance(value, str),
     "Path": lambda value: isinstance(value, Path),
+    "Paths": lambda value: (
+        isinstance(value, list | tuple) and all(isinstance(one, str | Path) for one in value)
+    ),
     "bool": lambda value: isinstance(value, bool),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "Progress": callable,
@@ -32,6 +38,7 @@ _WORDS = {
     "None": "None",
     "str": "a str",
     "Path": "a Path",
+    "Paths": "a list of paths",
     "bool": "True or False",
     "int": "an int",
     "Progress": "a function (stage, done, total, **figures)",
@@ -69,6 +76,9 @@ def _check(function: str, name: str, annotation: str, value: Any) -> None:
         )
     if "Path" in kinds and value is not None:
         _check_path(function, name, str(value))
+    if "Paths" in kinds:
+        for one in value:
+            _check_path(function, name, str(one))
 
 
 def _is(kind: str, value: Any) -> bool:

@@ -151,7 +151,7 @@ def initial_weights(circuit: Circuit, path: str | Path | None) -> Weights:
     says the weights."""
     if circuit.initialisation.kind == "seed":
         seeded = seeded_weights(circuit)
-        if path is not None and digest(_read(circuit, path)) != digest(seeded):
+        if path is not None and digest(read_of(circuit, path)) != digest(seeded):
             raise StatementMismatch(
                 "the run starts from a seed, and the file of initial weights holds others than "
                 "those of the seed",
@@ -163,19 +163,20 @@ def initial_weights(circuit: Circuit, path: str | Path | None) -> Weights:
             "this run starts from a weight file: give it with --initial, its digest is "
             f"{circuit.initialisation.value}"
         )
-    weights = _read(circuit, path)
+    weights = read_of(circuit, path)
     if digest(weights) != circuit.initialisation.value:
         raise StatementMismatch("the initial weights are not those of the circuit", stage="initial")
     return weights
 
 
-def _read(circuit: Circuit, path: str | Path) -> Weights:
+def read_of(circuit: Circuit, path: str | Path) -> Weights:
+    """The weights of a file, which may be any of this network."""
     return read_weights(path, circuit.parameter_shapes(), circuit.fixed_point.weight_bits)
 
 
 def weights_of(circuit: Circuit, path: str | Path, wanted: str, verb: str) -> Weights:
     """The published weights; raises ``StatementMismatch`` unless their digest is ``wanted``."""
-    weights = _read(circuit, path)
+    weights = read_of(circuit, path)
     found = digest(weights)
     if found != wanted:
         raise StatementMismatch(

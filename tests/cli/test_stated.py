@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any, get_args
 
 import pytest
 
+from zktrain._verify import CheckpointVerdict
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.cli import evaluation_view, stated, wording
@@ -32,7 +34,7 @@ from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.layer_rates import LayerRates
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.statement import Statement
-from zktrain.protocol.tasks import Evaluation, Training
+from zktrain.protocol.tasks import Checkpoint, Evaluation, Training
 
 LAYERS: tuple[AnyLayer, ...] = (
     Unflatten("image", 1, 8, 8),
@@ -69,7 +71,8 @@ LAYERED = replace(
     optimizer=LayerRates(FILTERED.optimizer, (("c2", ((0, 5), (3, 77))), ("last", ((0, 6),)))),
 )
 HEADER = DatasetHeader(24, 64, 3, bytes(32), 7)
-STATEMENT = Statement(Training(CIRCUIT, "0a" * 32, "0b" * 32), HEADER, 100, True)
+KEPT = (Checkpoint(3, "0d" * 32), Checkpoint(7, "0e" * 32))
+STATEMENT = Statement(Training(CIRCUIT, "0a" * 32, "0b" * 32, KEPT), HEADER, 100, True)
 COUNTS = ((4, 0, 2), (0, 6, 0), (4, 0, 8))
 EVALUATION = Statement(Evaluation(CIRCUIT, "0c" * 32, COUNTS), HEADER, 100, True)
 
@@ -251,3 +254,38 @@ def test_no_minute_has_sixty_seconds(seconds: float, text: str) -> None:
 )
 def test_sizes_are_rounded_into_the_next_unit(count: int, text: str) -> None:
     assert wording.size(count) == text
+
+
+def _found(*checked: int, kept: tuple[Checkpoint, ...] = KEPT) -> list[CheckpointVerdict]:
+    return [
+        CheckpointVerdict(one.step, one.weights, one.step in checked, FilePath(f"{one.step}.file"))
+        for one in kept
+    ]
+
+
+def test_a_checkpoint_without_its_file_is_said_to_be_unchecked() -> None:
+    """Under the heading of what is proven, too; before any verdict nothing is said of files."""
+    rows = wording.statement_rows(STATEMENT, _found(7))
+    said = [text for label, text in rows if label == "checkpoint"]
+    assert said == [
+        "after step 3, digest stated, not checked; give --checkpoint FILE",
+        "after step 7, checked: the weights of 7.file",
+    ]
+    assert rows[rows.index(("checkpoint", said[0])) + 1] == ("", "0d" * 32)
+    unverified = [
+        text for label, text in wording.statement_rows(STATEMENT) if label == "checkpoint"
+    ]
+    assert unverified[0] == "after step 3, the weight file with this digest"
+    fields = wording.statement_fields(STATEMENT)["checkpoints"]
+    assert fields[1] == {"step": 7, "weights_digest": "0e" * 32}
+
+
+def test_many_checkpoints_are_shortened() -> None:
+    """The last one stays."""
+    many = tuple(Checkpoint(step, f"{step:064x}") for step in range(1, 101))
+    changed = replace(STATEMENT, task=replace(STATEMENT.task, checkpoints=many))
+    rows = wording.statement_rows(changed, _found(100, kept=many))
+    said = [text for label, text in rows if label == "checkpoint"]
+    assert len(said) == 6 and said[-1].startswith("after step 100, checked")
+    assert ("", "... 94 more; --json shows all") in rows
+    assert len(wording.statement_fields(changed)["checkpoints"]) == 100

@@ -37,12 +37,17 @@ def test_train(tmp_path: Path) -> None:
     assert stopped.train(tmp_path) == f"{tmp_path} holds a finished run"
 
 
-def test_prove(tmp_path: Path) -> None:
-    assert stopped.prove(tmp_path) == "no proof was written; the same command begins again"
-    disk.journal_of(tmp_path / "proof.zkt").write_bytes(b"")
-    assert stopped.prove(tmp_path).endswith("is kept, and the same command goes on with it")
-    _leave_waiting(tmp_path / "proof.zkt")
-    assert "it is made, and the same command writes it" in stopped.prove(tmp_path)
+@pytest.mark.parametrize("out", [None, "other.zkt"])
+def test_prove(tmp_path: Path, out: str | None) -> None:
+    given = None if out is None else tmp_path / out
+    proof = given or tmp_path / "proof.zkt"
+    again = "no proof was written; the same command begins again"
+    assert stopped.prove(tmp_path, given) == again
+    disk.journal_of(proof).write_bytes(b"")
+    assert stopped.prove(tmp_path, given).endswith("is kept, and the same command goes on with it")
+    assert stopped.prove(tmp_path, tmp_path / "third.zkt") == again
+    _leave_waiting(proof)
+    assert "it is made, and the same command writes it" in stopped.prove(tmp_path, given)
 
 
 def test_prove_eval(tmp_path: Path) -> None:

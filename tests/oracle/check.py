@@ -79,15 +79,15 @@ def check(case: Case, *, prove: bool = True, files: bool = False) -> Outcome:
     with _Stage(outcome, "autograd", "not the gradient"):
         outcome.difference = autograd.agree(circuit, run, case.labels)
     with _Stage(outcome, "train", "training fails"):
-        ends = _trained(case, run)
-    if ends is None:
+        kept = _trained(case, run)
+    if kept is None:
         outcome.stopped = True
         return outcome
-    for weights, step in zip(ends, (0, -1), strict=True):
+    for step, weights in kept.items():
         found = honest.integers(weights)
         if found != run.boundaries[step]:
             names = [n for n, w in found.items() if w != run.boundaries[step][n]]
-            raise Failure("other weights", f"{('first', 'last')[step]}: {', '.join(names)}")
+            raise Failure("other weights", f"after step {step}: {', '.join(names)}")
     if not prove:
         return outcome
     with _Stage(outcome, "prove", "the honest run is not accepted"):
@@ -96,16 +96,16 @@ def check(case: Case, *, prove: bool = True, files: bool = False) -> Outcome:
                 assert honest.published(case, Path(folder)) == run.boundaries[-1]
         else:
             with light_work():
-                honest.prove_and_verify(case, ends)
+                honest.prove_and_verify(case, kept)
     outcome.proved = True
     return outcome
 
 
-def _trained(case: Case, run: Run) -> tuple[honest.Arrays, honest.Arrays] | None:
-    """First and last weights of the honest run, ``None`` where it stops at the step where it has
+def _trained(case: Case, run: Run) -> dict[int, honest.Arrays] | None:
+    """The weights that the honest run publishes, ``None`` where it stops at the step where it has
     to."""
     try:
-        ends = honest.trained(case)
+        kept = honest.trained(case)
     except RangeOverflow as error:
         found = re.match(r"step (\d+)", error.message)
         at = None if run.stopped is None else run.stopped.step
@@ -114,4 +114,4 @@ def _trained(case: Case, run: Run) -> tuple[honest.Arrays, honest.Arrays] | None
         return None
     if run.stopped is not None:
         raise Failure("other ranges", f"training went on; the oracle: {run.stopped}")
-    return ends
+    return kept

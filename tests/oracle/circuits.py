@@ -60,6 +60,8 @@ class Case:
     labels: Vector
     first: Weights
     hiding: bool
+    checkpoints: tuple[int, ...] = ()
+    """Steps after which weights are published too."""
 
     @property
     def restarts(self) -> int:
@@ -564,7 +566,13 @@ def draw(key: str) -> Case:
             case = replace(case, circuit=replace(circuit, initialisation=start))
         if "clear" in asked or "hiding" in asked:
             case = replace(case, hiding="hiding" in asked)
-        return case
+        return replace(case, checkpoints=_checkpoints(random, case.circuit.steps))
+
+
+def _checkpoints(random: Random, steps: int) -> tuple[int, ...]:
+    """None, some or all of the steps before the last."""
+    share = random.choice((0.0, 0.4, 1.0))
+    return tuple(step for step in range(1, steps) if random.random() < share)
 
 
 # Features

@@ -19,7 +19,7 @@ from zktrain.layers import Convolution, Layer
 from zktrain.protocol import proof as proofs
 from zktrain.protocol.proof import trained_weights
 from zktrain.protocol.statement import Statement
-from zktrain.protocol.tasks import Training
+from zktrain.protocol.tasks import Checkpoint, Training
 from zktrain.prover.dataset.commitment import commit_records
 from zktrain.prover.protocol import proof as prover_proof
 from zktrain.prover.protocol.bundle import require_provable
@@ -42,33 +42,35 @@ def records(case: Case) -> Records:
     return Records(inputs, np.array(case.labels, dtype=np.uint8), case.circuit.classes, case.key)
 
 
-def trained(case: Case) -> tuple[Arrays, Arrays]:
-    """The weights before the first step and after the last one. Raises ``RangeOverflow`` as
-    training does."""
-    ends: dict[int, Arrays] = {}
+def trained(case: Case) -> dict[int, Arrays]:
+    """The weights before the first step, after those of checkpoints, and after the last one. Raises
+    ``RangeOverflow`` as training does."""
+    kept: dict[int, Arrays] = {}
     last = case.circuit.steps
     result = train(
         case.circuit,
         records(case),
         case.arrays(),
-        boundaries=[0, last],
-        on_boundary=lambda step, weights: ends.update({step: weights}),
+        boundaries=[0, *case.checkpoints, last],
+        on_boundary=lambda step, weights: kept.update({step: weights}),
     )
-    assert digest(result.weights) == digest(ends[last])
-    return ends[0], ends[last]
+    assert digest(result.weights) == digest(kept[last])
+    return kept
 
 
 def integers(weights: Arrays) -> Weights:
     return {name: [int(v) for v in values.reshape(-1)] for name, values in weights.items()}
 
 
-def prove_and_verify(case: Case, ends: tuple[Arrays, Arrays]) -> None:
-    """Prove, and judge as a verifier who knows the statement and both ends. Raises what proving and
-    judging raise."""
+def prove_and_verify(case: Case, kept: dict[int, Arrays]) -> None:
+    """Prove, and judge as verifiers who know the statement and both ends, one of them with all
+    checkpoints, one with the last. Raises what proving and judging raise."""
     circuit, data = case.circuit, records(case)
+    ends, steps = (kept[0], kept[circuit.steps]), case.checkpoints
     seed = bytes(range(32)) if case.hiding else None
     dataset = commit_records(data, seed, 8)
-    task = Training(circuit, *map(digest, ends))
+    stated = tuple(Checkpoint(step, digest(kept[step])) for step in steps)
+    task = Training(circuit, *map(digest, ends), stated)
     statement = Statement(task, dataset.header, SECURITY_BITS, case.hiding)
     require_provable(statement)
     statement = Statement.from_json(statement.to_json(), circuit, dataset.header)
@@ -78,14 +80,29 @@ def prove_and_verify(case: Case, ends: tuple[Arrays, Arrays]) -> None:
     order = task.order(dataset.header)
     batches = batch_tensors(data.inputs, data.labels, circuit.classes, order)
     witness = RunWitness(statement.graph, shape, {**arrays, **batches})
-    public = trained_weights(circuit, *ends)
-    _judge(statement, prover_proof.prove(statement, witness, dataset, public), *ends)
+    files = {step: kept[step].__getitem__ for step in steps}
+    public = trained_weights(circuit, *ends, files)
+    proof = prover_proof.prove(statement, witness, dataset, public)
+    moving, first = circuit.trained_shapes(), kept[0]
+    assert all(
+        np.array_equal(first[name], found[name])
+        for found in kept.values()
+        for name in first
+        if name not in moving
+    )
+    for given in {steps, steps[-1:]}:
+        _judge(statement, proof, *ends, {step: kept[step] for step in given})
 
 
-def _judge(statement: Statement, proof: bytes, first: Arrays, last: Arrays) -> None:
-    moving = statement.circuit.trained_shapes()
-    assert all(np.array_equal(first[name], last[name]) for name in first if name not in moving)
-    proofs.verify(statement, proof, trained_weights(statement.circuit, first, last))
+def _judge(
+    statement: Statement,
+    proof: bytes,
+    first: Arrays,
+    last: Arrays,
+    checkpoints: dict[int, Arrays] | None = None,
+) -> None:
+    files = {step: found.__getitem__ for step, found in (checkpoints or {}).items()}
+    proofs.verify(statement, proof, trained_weights(statement.circuit, first, last, files))
 
 
 def published(case: Case, folder: Path) -> Weights:
@@ -96,7 +113,13 @@ def published(case: Case, folder: Path) -> Weights:
     if case.circuit.initialisation.kind == "file":
         start = folder / "first.safetensors"
         write_weights(start, case.arrays(), case.circuit.fixed_point.weight_bits, {})
-    recipe = SimpleNamespace(proof=options, init_weights=start)
+    recipe = SimpleNamespace(
+        proof=options,
+        init_weights=start,
+        checkpoints=case.checkpoints,
+        checkpoint_steps=lambda records: case.checkpoints,
+        steps=case.circuit.steps,
+    )
     compiled = compiling.Compiled(case.circuit, recipe, None)  # type: ignore[arg-type]
     data = folder / "data.npz"
     rows = records(case)
@@ -107,14 +130,16 @@ def published(case: Case, folder: Path) -> Weights:
     proof = zktrain.prove(run.path)
     text = folder / "circuit.json"
     text.write_bytes(case.circuit.canonical_json())
-    zktrain.verify(
+    found = zktrain.verify(
         run.weights,
         proof=proof.path,
         dataset=run.path / "dataset.zkd",
         circuit=text,
         initial=start,
+        checkpoints=sorted(run.path.glob("checkpoint-*.safetensors")),
         min_security_bits=SECURITY_BITS,
     )
+    assert tuple(one.step for one in found.checkpoints if one.checked) == case.checkpoints
     return weight_file(case, run.weights)
 
 

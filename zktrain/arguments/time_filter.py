@@ -77,6 +77,10 @@ class TimeFilter(Protocol):
         """``sum_t eq(t_point, t) d_t`` over all padded steps, or over the first ``steps``."""
         ...
 
+    def start(self, step: int) -> Ext:
+        """``d_step``."""
+        ...
+
     def decay(self, omega: ExtVec) -> ExtVec:
         """``sum_{t > tau} omega(t) c[t, tau]`` for all ``tau``."""
         ...
@@ -94,6 +98,9 @@ class PlainSteps:
 
     def first(self, t: Point, steps: int | None = None) -> Ext:
         return ONE if steps is None else ml.less_than(t, steps)
+
+    def start(self, step: int) -> Ext:
+        return ONE
 
     def decay(self, omega: ExtVec) -> ExtVec:
         later = np.stack([gl.sums_after(coordinate) for coordinate in omega])
@@ -124,6 +131,9 @@ class FilteredSteps:
         if steps is not None:
             omega[:, steps:] = 0
         return ext.scalar(ext.total(ext.mul_base(omega, self.start_factors[:-1])))
+
+    def start(self, step: int) -> Ext:
+        return Ext(int(self.start_factors[step]))
 
     def decay(self, omega: ExtVec) -> ExtVec:
         # sum_{t >= at} omega(t), of each change, times by; then added up for each tau

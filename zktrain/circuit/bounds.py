@@ -21,6 +21,8 @@ MAX_CELLS_LOG = 34
 """No proof has more cells than two to this power."""
 MAX_SAMPLES = 1 << 27
 """Samples of all steps together."""
+MAX_CHECKPOINTS = 1 << 10
+"""Steps of a run after which weights are published."""
 FILE_WEIGHT_MAX = (1 << 52) - 1
 """Largest integer of a weight file, as ``circuit.weights`` reads it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from dataclasses import dataclass, field
+from itertools import count, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from ..files import read_bytes
 from ..losses import LOSSES
 from ..optimizers import Asked, schedule
 from ..optimizers.schedule import MAX_STEPS, Rates
-from ..recipe_values import bad, boolean, choice, required, shown, whole
+from ..recipe_values import bad, boolean, choice, is_integer, required, shown, whole
+from .bounds import MAX_CHECKPOINTS
 from .canonical import MAX_BATCH, MAX_BYTES, text_violation
+from .order import records_used
 
 OPTIMIZERS = ("sgd",)
 """Words of ``training.optimizer``; its other keys say which kind of it."""
 LAST_BATCH = ("wrap", "drop")
 SECURITY_BITS = (80, 120)
+EPOCH = "epoch"
+"""Checkpoints after every epoch."""
 
 _KEYS = {
     "model": ("onnx",),
@@ -33,6 +38,7 @@ _KEYS = {
         "order_seed",
         "last_batch",
         "frozen",
+        "checkpoints",
         *optimizers.KEYS,
     ),
     "init": ("seed", "weights", "onnx"),
@@ -53,7 +59,8 @@ class Recipe:
     """A parsed recipe; paths are already relative to the recipe's folder.
 
     ``learning_rate`` is the schedule ``((first_step, rate), ...)`` as asked for. Exactly one of
-    ``init_seed``, ``init_weights`` and ``init_onnx`` is set.
+    ``init_seed``, ``init_weights`` and ``init_onnx`` is set. ``checkpoints`` are the steps after
+    which weights are published too, or ``EPOCH``.
     """
 
     path: Path
@@ -70,6 +77,37 @@ class Recipe:
     proof: ProofOptions = field(default_factory=ProofOptions)
     drop_last: bool = False
     frozen: tuple[str, ...] = ()
+    checkpoints: tuple[int, ...] | str = ()
+
+    def checkpoint_steps(self, records: int) -> tuple[int, ...]:
+        """The steps of ``checkpoints`` in a run on so many records. Raises ``RecipeError``."""
+        if not isinstance(self.checkpoints, str):
+            return self.checkpoints
+        found = _epoch_ends(
+            records,
+            self.batch_size,
+            self.steps,
+            drop_last=self.drop_last,
+            most=MAX_CHECKPOINTS + 1,
+        )
+        if len(found) > MAX_CHECKPOINTS:
+            raise RecipeError(
+                f'training.checkpoints = "{EPOCH}" gives more than {MAX_CHECKPOINTS} checkpoints '
+                f"on {records} records; list the steps instead"
+            )
+        return found
+
+
+def _epoch_ends(
+    records: int, batch_size: int, steps: int, *, drop_last: bool, most: int
+) -> tuple[int, ...]:
+    """The steps of a run, the last one left out, after which all records of an epoch have been in
+    batches, at most ``most`` of them."""
+    used = records_used(records, batch_size, drop_last=drop_last)
+    if used <= batch_size:
+        return tuple(range(1, min(steps, most + 1))) if used else ()
+    ends = (-(-epoch * used // batch_size) for epoch in count(1))
+    return tuple(islice(takewhile(lambda end: end < steps, ends), most))
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -118,6 +156,7 @@ def parse_recipe(document: dict[str, Any], path: Path) -> Recipe:
         init_onnx=boolean(init, "init", "onnx", False),
         proof=_proof(proof),
         frozen=_names(training.get("frozen", []), "frozen"),
+        checkpoints=_checkpoints(training.get("checkpoints", []), steps),
         drop_last="last_batch" in training
         and choice(training, "training", "last_batch", LAST_BATCH) == "drop",
     )
@@ -131,6 +170,20 @@ def _optimizer(training: dict[str, Any], steps: int) -> Asked:
 def _names(value: Any, key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise bad("training", key, value, 'must be a list of names of layers, such as ["conv1"]')
+    return tuple(value)
+
+
+def _checkpoints(value: Any, steps: int) -> tuple[int, ...] | str:
+    if value == EPOCH:
+        return EPOCH
+    if not isinstance(value, list) or not all(map(is_integer, value)):
+        remedy = f'must be a list of steps, such as [256, 512], or "{EPOCH}"'
+        raise bad("training", "checkpoints", value, remedy)
+    if not all(before < after for before, after in pairwise((0, *value, steps))):
+        remedy = f"must increase, from 1 to {steps - 1}: after step {steps} is the result itself"
+        raise bad("training", "checkpoints", value, remedy)
+    if len(value) > MAX_CHECKPOINTS:
+        raise bad("training", "checkpoints", value, f"has more than {MAX_CHECKPOINTS} steps")
     return tuple(value)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -54,9 +54,13 @@ def digest(weights: Mapping[str, npt.NDArray[np.int64]]) -> str:
 
 
 def read_weights(
-    path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]], weight_bits: int
+    path: str | os.PathLike[str],
+    shapes: Mapping[str, tuple[int, ...]],
+    weight_bits: int,
+    names: Sequence[str] | None = None,
 ) -> dict[str, npt.NDArray[np.int64]]:
-    """Integer weights of an untrusted file, in the internal layout and in the order of ``shapes``.
+    """Integer weights of an untrusted file, in the internal layout and in the order of ``shapes``,
+    or those with these ``names``.
 
     ``shapes`` are internal ones. Nothing of the size of a tensor is allocated before all names,
     types and shapes have been compared. Raises ``InputError`` when the file is not a safetensors
@@ -81,7 +85,8 @@ def read_weights(
                     expected=f"F64 {expected}",
                     got=f"{entry.dtype} {entry.shape}",
                 )
-        return {name: _integers(path, name, file.floats(name), weight_bits) for name in shapes}
+        wanted = shapes if names is None else names
+        return {name: _integers(path, name, file.floats(name), weight_bits) for name in wanted}
 
 
 def _integers(

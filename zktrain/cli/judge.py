@@ -75,10 +75,16 @@ def plain(arguments: list[str]) -> dict[str, Any] | None:
     paths = PATHS[arguments[0]]
     names = (*paths, "dataset", "min_security_bits")
     values, found = {f"--{name.replace('_', '-')}": name for name in names}, dict[str, Any]()
-    rest = iter(arguments[1:])
+    rest, checkpoints = iter(arguments[1:]), list[Path]()
     for word in rest:
         if word == "--json":
             name, value = "as_json", "yes"
+        elif word == "--checkpoint" and arguments[0] == "verify":
+            value = next(rest, "")
+            if not value or value.startswith("-"):
+                return None
+            checkpoints.append(Path(value))
+            continue
         elif word in values:
             name, value = values[word], next(rest, "")
         else:
@@ -92,5 +98,7 @@ def plain(arguments: list[str]) -> dict[str, Any] | None:
     if not (bits.isascii() and bits.isdigit() and len(bits) <= 4):
         return None
     given = {name: Path(found[name]) for name in ("weights", *paths) if name in found}
-    others = {"min_security_bits": int(bits), "as_json": "as_json" in found}
+    others: dict[str, Any] = {"min_security_bits": int(bits), "as_json": "as_json" in found}
+    if checkpoints:
+        others["checkpoints"] = checkpoints
     return {"verb": arguments[0], "dataset": found["dataset"], **given, **others}

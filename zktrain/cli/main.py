@@ -167,7 +167,7 @@ def prove(
     as_json: Json = False,
 ) -> None:
     """Prove a finished training run."""
-    kept = partial(stopped.prove, run)
+    kept = partial(stopped.prove, run, out)
     with guarded(as_json, interrupted=kept, less_memory="fewer steps need less"):
         from ..extras import require
 
@@ -270,11 +270,17 @@ def verify(
     certificate: Annotated[
         Path | None, option("FILE.zkd", "Beside a root: the dataset's public file.")
     ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        option("FILE", "Published weights of an earlier step; may be given again."),
+    ] = None,
     min_security_bits: Bits = MIN_BITS,
     as_json: Json = False,
 ) -> None:
     """Check a weight file against a proof. Exit: 0 accepted, 1 rejected, 2 not judged."""
-    judge("verify", **locals())
+    asked = locals()
+    checkpoints = asked.pop("checkpoint") or []
+    judge("verify", checkpoints=checkpoints, **asked)
 
 
 @app.command("prove-eval")

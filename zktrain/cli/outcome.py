@@ -162,8 +162,9 @@ def usage_error(arguments: list[str], message: str) -> int:
     return FAILED
 
 
+_JUDGED = ("statement", "security_bits", "zero_knowledge", "seconds", "proof_bytes")
 _FIGURES = {
-    "verify": ("statement", "security_bits", "zero_knowledge", "seconds", "proof_bytes"),
+    "verify": ("checkpoints",),
     "verify-eval": (
         "accuracy",
         "correct",
@@ -177,4 +178,4 @@ _FIGURES = {
 
 def unjudged_fields(verb: str) -> dict[str, Any]:
     """The JSON object of a verb that judges, without a verdict to take figures from."""
-    return {"accepted": False, **dict.fromkeys((*_FIGURES["verify"], *_FIGURES[verb]))}
+    return {"accepted": False, **dict.fromkeys((*_JUDGED, *_FIGURES[verb]))}

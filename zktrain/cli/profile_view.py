@@ -137,7 +137,7 @@ def show_estimate(found: Estimate) -> None:
     totals = (
         ("prove", wording.span(found.seconds)),
         ("peak memory", wording.size(found.peak_bytes)),
-        ("bundle", wording.size(found.proof_bytes)),
+        ("proof", wording.size(found.proof_bytes)),
         ("verify", wording.span(found.verify_seconds)),
         ("figures", found.calibration.remark()),
     )

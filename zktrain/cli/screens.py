@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import wording
+from . import stated, wording
 from .stated import result_fields
 
 if TYPE_CHECKING:
@@ -172,6 +172,9 @@ def trained(result: TrainedRun) -> None:
         ("dataset root", result.dataset_root),
         ("training", f"{result.steps:,} steps in {wording.span(result.seconds)}"),
     ]
+    if result.checkpoints:
+        steps = stated.shortened([f"{kept.step:,}" for kept in result.checkpoints])
+        rows.insert(1, ("checkpoints", f"after steps {steps}, beside the weights"))
     if result.test_accuracy is not None:
         rows.append(("accuracy", f"{result.test_accuracy:.2%} on {result.test_source}"))
     if result.float_seconds is not None:
@@ -281,7 +284,7 @@ def accepted(verdict: Verdict, weights: str) -> None:
         "Proven",
         "There is a dataset with the root below such that training the network on it, as stated "
         "and from the stated start, ends in exactly the weights of the file.",
-        wording.statement_rows(statement),
+        wording.statement_rows(statement, verdict.checkpoints),
     )
     doubts = wording.not_proven(statement, zero_knowledge=verdict.zero_knowledge)
     show_bullets(out, "Not proven", doubts)

@@ -35,9 +35,10 @@ def train(out: Path) -> str:
     return f"{out} holds an unfinished run; the same command begins it again"
 
 
-def prove(run: Path) -> str:
+def prove(run: Path, out: Path | None) -> str:
     """After ``zktrain prove``."""
-    return f"no proof was written; {_left(run / 'proof.zkt') or 'the same command begins again'}"
+    left = _left(out or run / "proof.zkt")
+    return f"no proof was written; {left or 'the same command begins again'}"
 
 
 def prove_eval(out: Path, dataset_out: Path | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,13 +15,15 @@ from . import stated
 if TYPE_CHECKING:
     from .._commit import DatasetCommitment
     from .._inspect import Inspection
-    from .._verify import Verdict
+    from .._verify import Accepted, CheckpointVerdict, Verdict
     from ..circuit.circuit import Circuit
     from ..dataset.commitment import DatasetHeader
     from ..protocol.statement import Statement
 
 PLAIN_INTEGER_BITS = 63
 """Below this static bound, arithmetic over ``F_p`` is that of plain integers."""
+_MOST_CHECKPOINTS = 6
+"""More are shortened."""
 
 
 def size(count: int) -> str:
@@ -141,9 +143,30 @@ def proof_rows(statement: Statement) -> list[tuple[str, str]]:
     ]
 
 
-def statement_rows(statement: Statement) -> list[tuple[str, str]]:
+def _checkpoint_rows(
+    task: Training, found: Sequence[CheckpointVerdict]
+) -> Iterator[tuple[str, str]]:
+    """Steps and digests of published weights, and what was found of them."""
+    said = {one.step: "digest stated, not checked; give --checkpoint FILE" for one in found}
+    said |= {one.step: f"checked: the weights of {one.file}" for one in found if one.checked}
+    rows = [
+        (f"after step {one.step:,}, {said.get(one.step, 'the weight file with this digest')}", one)
+        for one in task.checkpoints
+    ]
+    left_out = len(rows) - _MOST_CHECKPOINTS
+    for number, (text, one) in enumerate(rows):
+        if left_out > 0 and number == _MOST_CHECKPOINTS - 1:
+            yield "", f"... {left_out:,} more; {stated.IN_FULL}"
+        if number < _MOST_CHECKPOINTS - 1 or number + 1 == len(rows):
+            yield "checkpoint", text
+            yield "", one.weights
+
+
+def statement_rows(
+    statement: Statement, checkpoints: Sequence[CheckpointVerdict] = ()
+) -> list[tuple[str, str]]:
     """Label and value of everything that a bundle states, see ``stated``; values may come from a
-    proof."""
+    proof. ``checkpoints`` say what was found of them."""
     task = task_of(statement, Training)
     circuit, start = task.circuit, task.circuit.initialisation
     seeded = start.kind == "seed"
@@ -156,6 +179,7 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
             f'from the seed "{start.value}"' if seeded else "the weight file with this digest",
         ),
         ("", task.initial),
+        *_checkpoint_rows(task, checkpoints),
         ("end", "the weight file with this digest"),
         ("", task.final),
         *proof_rows(statement),
@@ -164,7 +188,7 @@ def statement_rows(statement: Statement) -> list[tuple[str, str]]:
     ]
 
 
-def figures(verdict: Verdict) -> list[tuple[str, str]]:
+def figures(verdict: Accepted) -> list[tuple[str, str]]:
     """What an accepted proof is worth, and what it took."""
     return [
         ("security", f"{bits(verdict.security_bits)} bits, every term proven"),
@@ -254,9 +278,12 @@ def run_fields(statement: _Stated, task: _Digests) -> dict[str, Any]:
 
 def statement_fields(statement: Statement) -> dict[str, Any]:
     """The statement as a JSON object."""
-    circuit = statement.circuit
+    circuit, task = statement.circuit, task_of(statement, Training)
     return {
-        **run_fields(statement, task_of(statement, Training)),
+        **run_fields(statement, task),
+        "checkpoints": [
+            {"step": one.step, "weights_digest": one.weights} for one in task.checkpoints
+        ],
         **circuit.optimizer.fields(),
         "digest": statement.digest.hex(),
         "trained_parameters": stated.trained_parameters(circuit),

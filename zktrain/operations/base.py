@@ -17,7 +17,7 @@ from ..arguments.claims import Ledger, WeightLedger
 from ..arguments.records import DatasetClaim
 from ..arguments.tensors import Shape, Tensor
 from ..arguments.time_filter import PlainSteps, TimeFilter
-from ..field.extension import Point
+from ..field.extension import Ext, Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .reach import Bounds, Reaches
@@ -112,13 +112,23 @@ def name_of(op: Operation) -> str:
     return f"{type(op).__name__.lower()} {(*op.outputs(), *op.inputs())[0]}"
 
 
+def _not_given(step: int, name: str, point: Point) -> None:
+    return None
+
+
 class Ends:
     """Public weights at both ends (``start``, ``end``) and those that no step changes (``fixed``),
-    each evaluated once."""
+    each evaluated once; ``checkpoint`` are those after a step, as a parameter's extension, None
+    where they are not given."""
 
-    def __init__(self, values: Callable[[str, str, Point], Scalar]) -> None:
+    def __init__(
+        self,
+        values: Callable[[str, str, Point], Scalar],
+        checkpoint: Callable[[int, str, Point], Ext | None] = _not_given,
+    ) -> None:
         self._values = values
         self._known: dict[tuple[str, str, Point], Scalar] = {}
+        self.checkpoint = checkpoint
 
     def value(self, side: str, name: str, point: Point) -> Scalar:
         """Of the parameter's extension."""
@@ -147,7 +157,8 @@ class Context:
 
     ``time_filters`` say how the updates of a weight (by its name) and of its bias add up, ``order``
     are the records of every step, out of ``2^log_records``, ``counts`` the public matrix of a
-    ``Tally``.
+    ``Tally``, ``checkpoints`` the steps after which weights are published, increasing, none of them
+    the last.
     """
 
     graph: StepGraph
@@ -160,6 +171,7 @@ class Context:
     ends: Ends = field(default_factory=lambda: Ends(_unknown))
     weights: WeightLedger = field(default_factory=WeightLedger)
     dataset: list[DatasetClaim] = field(default_factory=list)
+    checkpoints: tuple[int, ...] = ()
 
     def tensor(self, name: str) -> Tensor:
         """Of the graph."""

@@ -35,11 +35,20 @@ class Claims:
     errors: dict[str, int]
 
 
-def count(graph: StepGraph, shape: Shape, log_records: int) -> Claims:
-    """What a verifier meets."""
+def count(
+    graph: StepGraph, shape: Shape, log_records: int, checkpoints: tuple[int, ...] = ()
+) -> Claims:
+    """What a verifier meets; ``checkpoints`` are the steps after which weights are published."""
     channel = DryChannel()
     ends = Ends(lambda *_: ZERO)
-    context = Context(graph, shape, Ledger(channel.check), log_records=log_records, ends=ends)
+    context = Context(
+        graph,
+        shape,
+        Ledger(channel.check),
+        log_records=log_records,
+        ends=ends,
+        checkpoints=checkpoints,
+    )
     entries = entries_of(graph, shape)
     context.ledger.add_all(lookup.verify(channel, "lookup", entries))
     channel.errors.clear()

@@ -210,7 +210,8 @@ class Statement:
     @cached_property
     def claims(self) -> Claims:
         """How many claims a verifier meets."""
-        return _claims(self.graph, self.shape, self.dataset.log_records)
+        known = self.graph, self.shape, self.dataset.log_records
+        return _claims(*known, self.task.checkpoint_steps)
 
     @cached_property
     def opening_plan(self) -> Plan:
@@ -266,5 +267,7 @@ class Statement:
 
 
 @lru_cache(maxsize=16)
-def _claims(graph: StepGraph, shape: Shape, log_records: int) -> Claims:
-    return dry.count(graph, shape, log_records)
+def _claims(
+    graph: StepGraph, shape: Shape, log_records: int, checkpoints: tuple[int, ...]
+) -> Claims:
+    return dry.count(graph, shape, log_records, checkpoints)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..arguments.tensors import Shape
 from ..arguments.time_filter import PlainSteps, TimeFilter
-from ..circuit.bounds import MAX_SAMPLES
+from ..circuit.bounds import MAX_CHECKPOINTS, MAX_SAMPLES
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import evaluation_graph
 from ..circuit.order import batch_indices, permuted
@@ -78,6 +79,11 @@ class Task(Protocol):
         """The public counts, where the graph has any."""
         ...
 
+    @property
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """The steps after which weights are published beside the last ones."""
+        ...
+
 
 def _read_digest(text: Any) -> str:
     if not isinstance(text, str) or len(text) != 64 or bytes.fromhex(text).hex() != text:
@@ -85,25 +91,49 @@ def _read_digest(text: Any) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """After so many steps a training has the weights with digest ``weights``."""
+
+    step: int
+    weights: str
+
+    @classmethod
+    def read(cls, value: Any) -> Checkpoint:
+        """Of the text of a statement; errors as of ``Task.read``."""
+        step, text = value
+        if type(step) is not int:
+            raise ValueError("not a step")
+        return cls(step, _read_digest(text))
+
+
 @dataclass(frozen=True)
 class Training:
     """Training ``circuit`` from the weights with digest ``initial`` ends in the weights with digest
-    ``final``."""
+    ``final``, and has those of the ``checkpoints`` on its way.
+
+    A proof binds a checkpoint only for who compares its file: see ``protocol.proof``."""
 
     circuit: Circuit
     initial: str
     final: str
+    checkpoints: tuple[Checkpoint, ...] = ()
 
     KIND: ClassVar[str] = "training"
 
     @classmethod
     def read(cls, fields: dict[str, Any], circuit: Circuit) -> Training:
         """See ``Task``."""
-        return cls(circuit, _read_digest(fields["initial"]), _read_digest(fields["final"]))
+        checkpoints = tuple(map(Checkpoint.read, fields.get("checkpoints", ())))
+        ends = _read_digest(fields["initial"]), _read_digest(fields["final"])
+        return cls(circuit, *ends, checkpoints)
 
     def stated(self) -> dict[str, Any]:
-        """See ``Task``."""
-        return {"initial": self.initial, "final": self.final}
+        """See ``Task``; without checkpoints nothing is said of them."""
+        fields: dict[str, Any] = {"initial": self.initial, "final": self.final}
+        if self.checkpoints:
+            fields["checkpoints"] = [[kept.step, kept.weights] for kept in self.checkpoints]
+        return fields
 
     def misfit(self, dataset: DatasetHeader) -> str | None:
         """See ``Task``."""
@@ -119,6 +149,14 @@ class Training:
                 f"the order of the run permutes {drawn} records, more than {MAX_PERMUTED} or than "
                 f"those of {MAX_EPOCHS} epochs; train fewer epochs"
             )
+        return self._checkpoint_problem()
+
+    def _checkpoint_problem(self) -> str | None:
+        steps, last = self.checkpoint_steps, self.circuit.steps
+        if len(steps) > MAX_CHECKPOINTS:
+            return f"a run has at most {MAX_CHECKPOINTS} checkpoints, not {len(steps)}; keep fewer"
+        if not all(before < after for before, after in pairwise((0, *steps, last))):
+            return f"the steps of checkpoints must increase, after 0 and before the last, {last}"
         return None
 
     def graph(self) -> StepGraph:
@@ -154,6 +192,11 @@ class Training:
     def counts(self) -> None:
         """There are none."""
         return
+
+    @property
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """See ``Task``."""
+        return tuple(kept.step for kept in self.checkpoints)
 
 
 @dataclass(frozen=True)
@@ -215,6 +258,11 @@ class Evaluation:
     def counts(self) -> NDArray[np.int64]:
         """The confusion matrix."""
         return np.array(self.confusion, dtype=np.int64)
+
+    @property
+    def checkpoint_steps(self) -> tuple[()]:
+        """There are none."""
+        return ()
 
     @property
     def records(self) -> int:

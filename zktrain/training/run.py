@@ -7,11 +7,13 @@
     boundary-00000000.npz  integer weights before that step: ``arr_0``, ``arr_1``, ... int64 in the
                            internal layout and in the order of ``Circuit.parameter_shapes``
     weights.safetensors    the trained weights
+    checkpoint-000256.safetensors  weights after that step, where the recipe has checkpoints
 
 Each file appears complete or not at all. ``results`` are written last: a directory without them
 holds an interrupted run. ``digest`` of the dataset in ``run.json`` tells nothing of the records to
 those who do not have the secret of a commitment that hides: it is keyed by it. The folder and all
-in it but weights, circuit, and the public files of the dataset are for their owner alone.
+in it but weights, checkpoints, circuit, and the public files of the dataset are for their owner
+alone.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ import numpy.typing as npt
 from .. import disk, files
 from ..circuit.canonical import MAX_BYTES
 from ..circuit.circuit import Circuit
-from ..circuit.weights import WEIGHT_LIMIT
+from ..circuit.weights import WEIGHT_LIMIT, digest, read_weights
 from ..dataset.arrays import read_npy, read_npz
 from ..dataset.commitment import DatasetHeader
 from ..dataset.readers import Records
-from ..errors import InputError, MalformedProof
+from ..errors import InputError, MalformedProof, StatementMismatch
+from ..protocol.tasks import Checkpoint
 from .weight_file import write_weights
 
 FORMAT = "zktrain-run-4"
@@ -138,7 +141,8 @@ class Run:
         )
         if run.results is None:
             _unusable(folder, "holds a training run that was not finished")
-        for needed in (run.weights_path, *map(run._boundary_path, run.boundaries)):
+        kept = [run.checkpoint_path(found.step) for found in run.checkpoints]
+        for needed in (run.weights_path, *map(run._boundary_path, run.boundaries), *kept):
             if not needed.is_file():
                 _unusable(needed, "is missing")
         return run
@@ -147,6 +151,19 @@ class Run:
     def weights_path(self) -> Path:
         """Where the trained weights are."""
         return self.path / "weights.safetensors"
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Where the weights after a step are, if they are published."""
+        return self.path / f"checkpoint-{step:06d}.safetensors"
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Those of a finished run. Raises ``InputError``."""
+        found = (self.results or {}).get("checkpoints", [])
+        try:
+            return tuple(map(Checkpoint.read, found))
+        except (ValueError, TypeError):
+            _unusable(self.path / "run.json", "has checkpoints that are none")
 
     @property
     def dataset_root(self) -> str:
@@ -212,6 +229,32 @@ class Run:
         if any(a.size and max(-int(a.min()), int(a.max())) >= WEIGHT_LIMIT for a in arrays):
             _unusable(path, "has weights that are not below 2^52")
         return dict(zip(shapes, arrays, strict=True))
+
+    def write_checkpoint(
+        self, step: int, weights: IntegerWeights, metadata: Mapping[str, str]
+    ) -> Checkpoint:
+        """Publish the weights after ``step``."""
+        bits = self.circuit.fixed_point.weight_bits
+        write_weights(self.checkpoint_path(step), weights, bits, metadata)
+        return Checkpoint(step, digest(weights))
+
+    def checkpoint(
+        self, step: int, names: Sequence[str] | None = None
+    ) -> dict[str, npt.NDArray[np.int64]]:
+        """The weights after ``step``, or some of them. Raises ``InputError``."""
+        path, shapes = self.checkpoint_path(step), self.circuit.parameter_shapes()
+        try:
+            with _train_again():
+                return read_weights(path, shapes, self.circuit.fixed_point.weight_bits, names)
+        except StatementMismatch:
+            _unusable(path, "does not have the weights that training wrote")
+
+    def require_checkpoints(self) -> None:
+        """Raises ``InputError`` unless all files are as training wrote them."""
+        for kept in self.checkpoints:
+            if digest(self.checkpoint(kept.step)) != kept.weights:
+                path = self.checkpoint_path(kept.step)
+                _unusable(path, "does not have the weights that training wrote")
 
     def seed(self) -> bytes | None:
         """What hides the dataset, None if nothing does. Raises ``InputError``."""
@@ -319,7 +362,7 @@ def _free(folder: Path, steps: int) -> bool:
 
 
 _OF_A_RUN = re.compile(
-    r"boundary-\d{8}\.npz|dataset-(inputs|labels)\.npy|circuit\.json|(weights|initial)\.safetensors"
+    r"boundary-\d{8}\.npz|checkpoint-\d{6,8}\.safetensors|dataset-(inputs|labels)\.npy|circuit\.json|(weights|initial)\.safetensors"
     r"|dataset\.zkd(\.secret)?"
 )
 

@@ -18,7 +18,15 @@ from .matrix import CONTRACTED
 
 
 def prove(op: Accumulate, channel: ProverChannel, context: Context, given: Given) -> None:
-    claims, powers, _ = op.gather(channel.challenger, context)
+    row, column = op.point(channel.challenger, context)
+    values = [
+        value
+        for at in op.published(context, row, column)
+        if (value := context.ends.checkpoint(*at)) is not None
+    ]
+    if values:
+        channel.send_clear(f"{op.label}/checkpoints", values)  # P -> V
+    claims, powers, _ = op.gather(channel.challenger, context, row, column, values)
     places = log_grid(context.tensor(op.error))
 
     def factors(at: Range) -> Iterator[pairs.Pair]:

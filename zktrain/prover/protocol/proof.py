@@ -20,6 +20,7 @@ from ...protocol.proof import (
     check_messages,
     context_of,
     opening_claims,
+    side_of,
     verifier_of,
 )
 from ...protocol.statement import Statement
@@ -109,7 +110,10 @@ def _prove(
     def public_value(side: str, name: str, point: Point) -> Ext:
         return kf.evaluate(public[side][name].reshape(-1), point)
 
-    context = context_of(statement, ledger, Ends(public_value))
+    def checkpoint(step: int, name: str, point: Point) -> Ext:
+        return public_value(side_of(step), name, point)
+
+    context = context_of(statement, ledger, Ends(public_value, checkpoint))
     first = {**public.get("start", {}), **public["fixed"]}
     walk.prove(channel, context, Given(witness, first, dataset.columns), journal)
 
