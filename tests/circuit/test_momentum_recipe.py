@@ -130,7 +130,7 @@ def test_keys_in_another_section_are_sent_home(folder: Path) -> None:
 def test_long_runs_do_not_begin_anew(folder: Path) -> None:
     path = folder / "recipe.toml"
     text = PLAIN.format(training="momentum = 0.9", init='seed = "w"', proof="")
-    text = re.sub("learning_rate = .*", "learning_rate = 0.01", text)
+    text = re.sub("learning_rate = .*", "learning_rate = 0.001", text)
     path.write_text(text.replace("steps = 20", "steps = 9000"))
     assert compile_recipe(path).circuit.optimizer.restart_steps == 1 << 14
     path.write_text(text.replace("steps = 20", "steps = 140_000"))
