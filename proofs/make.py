@@ -38,6 +38,7 @@ from zktrain.field.extension import Ext
 from zktrain.layers import Add, AveragePool, Convolution, Flatten, Layer, MaxPool, Unflatten
 from zktrain.operations.base import Context
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.operations.selection import Selections
 from zktrain.optimizers.filtered_sgd import FilteredSgd
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import proof as proofs
@@ -225,7 +226,7 @@ class Prover:
         trained: Circuit,
     ) -> bytes:
         shape = statement.shape
-        order = Training(trained, "", "").order(dataset.header)
+        order = list(Training(trained, "", "").order(dataset.header))
         batches = batch_tensors(records.inputs, records.labels, trained.classes, order)
         views = RunWitness(statement.graph, shape, batches)
         tensors = {**arrays, **{name: views.tensor(name) for name in batches}}
@@ -238,7 +239,7 @@ class Prover:
         true = proofs.context_of
 
         def context_of(*known: Any) -> Context:
-            context = replace(true(*known), order=order)
+            context = replace(true(*known), order=Selections(lambda: order, shape))
             if not isinstance(trained.optimizer, Sgd):
                 return context
             multipliers = np.zeros(1 << shape.log_steps, dtype=np.uint64)

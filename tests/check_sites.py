@@ -33,6 +33,8 @@ import pytest
 
 import zktrain
 from zktrain.errors import ZktrainError
+from zktrain.field.forms import Form
+from zktrain.transcript.channel import several
 
 ROOT = Path(zktrain.__file__).resolve().parents[1]
 GROUPS = {
@@ -127,6 +129,8 @@ def _checks(name: str, callee: Callable[..., Any], *args: Any, **kwargs: Any) ->
         stays = hiding and STATE.removed.get(name, False)
         if (removed and not stays) or STATE.muted:
             return None
+        if kwargs.get("late"):
+            return callee(_noted(name, args[0]), args[1], late=True)
     elif removed:
         STATE.muted += 1
         try:
@@ -138,6 +142,18 @@ def _checks(name: str, callee: Callable[..., Any], *args: Any, **kwargs: Any) ->
     except Exception:
         STATE.fired.add(name)
         raise
+
+
+def _noted(name: str, difference: Callable[[], Any]) -> Callable[[], Any]:
+    """Of a check that refuses later."""
+
+    def found() -> Any:
+        value = difference()
+        if any(not isinstance(part, Form) and part for part in several(value)):
+            STATE.fired.add(name)
+        return value
+
+    return found
 
 
 _HOOKS = {

@@ -22,6 +22,7 @@ from zktrain.layers import AnyLayer, Convolution, Flatten, Layer, MaxPool, Unfla
 from zktrain.operations.base import Context, Ends, name_of
 from zktrain.operations.fixed_point import FixedPoint
 from zktrain.operations.lookup import entries_of
+from zktrain.operations.selection import Selections
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.tasks import Training
 from zktrain.prover.arguments.pairs import PairMachine
@@ -87,7 +88,7 @@ def measured(
     """By relation, the passes over its pairs and its peak in bytes."""
     arrays, end, records = run
     order = batch_indices(CIRCUIT.order_seed, RECORDS, BATCH, 0, STEPS)
-    batches = batch_tensors(records.inputs, records.labels, 5, order)
+    batches = batch_tensors(records.inputs, records.labels, 5, [order])
     graph = CIRCUIT.graph()
     witness = RunWitness(graph, SHAPE, {**arrays, **batches}, memory)
     channel, ledger = ProverChannel(Challenger("needs")), Ledger()
@@ -101,7 +102,8 @@ def measured(
         return kf.evaluate((last if side == "end" else first)[name].reshape(-1), point)
 
     filters = Training(CIRCUIT, "", "").time_filters(SHAPE.log_steps)
-    context = Context(graph, SHAPE, ledger, filters, 6, order, None, Ends(public))
+    known = Selections(lambda: [order], SHAPE)
+    context = Context(graph, SHAPE, ledger, filters, 6, known, None, Ends(public))
     columns = {"inputs": np.zeros((256, 64), np.uint8), "labels": np.zeros((8, 64), np.uint8)}
     columns["inputs"][:144] = records.inputs.T
     columns["labels"][records.labels, np.arange(RECORDS)] = 1

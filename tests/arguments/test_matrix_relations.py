@@ -33,6 +33,7 @@ from zktrain.field import goldilocks as gl
 from zktrain.field.extension import Ext, Point, scalars, vector
 from zktrain.operations import Accumulate, Affine, AffineTransposed, Batch
 from zktrain.operations.base import Context, Ends
+from zktrain.operations.selection import Selections
 from zktrain.prover.arguments import time_filter as time_filters
 from zktrain.transcript.channel import VerifierChannel
 
@@ -396,7 +397,8 @@ def batch_proof(
     shape: Shape, order: np.ndarray, columns: np.ndarray, ledger: Ledger
 ) -> tuple[bytes, list[DatasetClaim]]:
     log_records = (columns.shape[1] - 1).bit_length()
-    context = Context(graph(), shape, ledger, log_records=log_records, order=order)
+    known = Selections(lambda: [order], shape)
+    context = Context(graph(), shape, ledger, log_records=log_records, order=known)
     proof = proof_of(BATCH, context, witness={}, columns={"inputs": columns})
     return proof, context.dataset
 
@@ -404,8 +406,10 @@ def batch_proof(
 def batches_of(
     channel: VerifierChannel, shape: Shape, order: np.ndarray, log_records: int, ledger: Ledger
 ) -> list[DatasetClaim]:
-    context = Context(graph(), shape, ledger, log_records=log_records, order=order)
+    known = Selections(lambda: [order], shape)
+    context = Context(graph(), shape, ledger, log_records=log_records, order=known)
     BATCH.verify(channel, context)
+    channel.finish()
     return context.dataset
 
 
@@ -423,7 +427,6 @@ def test_true_batches(
     reading = verifier(proof)
     log_records = (records - 1).bit_length()
     found = batches_of(reading, shape, order, log_records, copy(ledger, ["x"]))
-    reading.finish()
     assert found == ours and len(found) == len(ledger.of("x"))
     for claim in found:
         assert claim.source == "inputs"

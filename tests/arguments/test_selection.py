@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partial
 from random import Random
 
 import numpy as np
 import pytest
 
 from zktrain.arguments.tensors import Shape
+from zktrain.circuit import order as orders
 from zktrain.circuit.order import batch_indices, batches
 from zktrain.field import multilinear as ml
 from zktrain.field.extension import ONE, ZERO, Ext, Point
 from zktrain.field.goldilocks import P
 from zktrain.operations import selection
-from zktrain.operations.selection import Selection, selections
+from zktrain.operations.selection import Selection, Selections, selections
 
 SIZES = [(1, 1, 1), (5, 3, 9), (37, 8, 100), (70, 1, 3), (3, 300, 40), (2, 257, 5)]
 
@@ -83,20 +85,55 @@ def test_pieces_are_the_order(batch: int, drop_last: bool) -> None:
         whole = batch_indices("s", records, batch, first, steps, drop_last=drop_last)
         assert [row for piece in pieces for row in piece.tolist()] == whole.tolist()
         assert whole.shape == (steps, batch)
-        assert all(0 < len(piece) * batch <= records + batch - 1 or batch > records
-                   for piece in pieces)  # fmt: skip
+        assert len(pieces) == (steps > 0)
 
 
-def test_a_long_order_is_never_whole_in_memory() -> None:
-    """Two million samples, of which the table alone would be 16 MB."""
-    records, batch, steps = 5000, 64, 1 << 15
-    shape, point = Shape(steps, batch), _point(Random(1), 13)
-    one = Selection(point, ONE, _point(Random(2), 6), _point(Random(3), 15))
-    tracemalloc.start()
-    try:
-        (found,) = selections(batches("s", records, batch, 0, steps), shape, [one])
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 12 << 20
-    assert [found] == selections([batch_indices("s", records, batch, 0, steps)], shape, [one])
+def test_pieces_are_of_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many that a piece has some samples, and no more."""
+    monkeypatch.setattr(orders, "PIECE", 20)
+    for records, batch, sizes in ((31, 4, [28, 32, 32, 28]), (9, 4, [24, 20, 28, 24, 20, 4])):
+        pieces = list(batches("s", records, batch, 0, 30))
+        assert [piece.size for piece in pieces] == sizes
+        whole = batch_indices("s", records, batch, 0, 30)
+        assert np.concatenate(pieces).tolist() == whole.tolist()
+
+
+def test_memory_does_not_grow_with_the_order() -> None:
+    """Of two million samples the order alone would be 16 MB."""
+    records, batch = 5000, 64
+    peaks = []
+    for log_steps in (12, 15):
+        shape = Shape(1 << log_steps, batch)
+        wanted = [
+            Selection(
+                _point(Random(at), 13), ONE, _point(Random(2), 6), _point(Random(3), log_steps)
+            )
+            for at in (4, 5)
+        ]
+        pieces = partial(batches, "s", records, batch, 0, shape.steps)
+        selected = Selections(pieces, shape)
+        first, second = (selected.want([one]) for one in wanted)
+        tracemalloc.start()
+        try:
+            found = first() + second()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert found == selections([np.concatenate(list(pieces()))], shape, wanted)
+    assert peaks[1] < 12 << 20 and peaks[1] < peaks[0] + (1 << 18)
+
+
+def test_one_pass_for_all_that_is_wanted_before_it() -> None:
+    shape, passes = Shape(9, 4), []
+
+    def pieces() -> list[np.ndarray]:
+        passes.append(batch_indices("s", 31, 4, 0, 9))
+        return passes[-1:]
+
+    selected, wanted = Selections(pieces, shape), _wanted(Random(7), shape, 31)
+    expected = [_direct(batch_indices("s", 31, 4, 0, 9), one) for one in wanted]
+    first, second = selected.want(wanted[:1]), selected.want(wanted[1:])
+    assert not passes
+    assert second() + first() == expected[1:] + expected[:1] and len(passes) == 1
+    other = _wanted(Random(8), shape, 31)[0]
+    assert selected.want([other])() == [_direct(passes[0], other)] and len(passes) == 2

@@ -179,7 +179,7 @@ class Simulator(HidingVerifier):
         gamma = self.challenger.element("hidden/gamma")
         relation, target = self.relation(c, openings, gamma)
         self._plan_pads(relation, target)
-        ligero.verify(self, "hidden", self._root, self._parameters, relation, target)
+        ligero.verify(self, "hidden", self._root, self._parameters, lambda: (relation, target))
 
     def _plan_pads(self, relation: ExtVec, target: Ext) -> None:
         sizes, random = self._parameters, self._random

@@ -236,7 +236,7 @@ class Attempt:
     def witness(self, statement: Statement) -> RunWitness:
         shape = statement.shape
         order = batch_indices(self.circuit.order_seed, RECORDS, BATCH, 0, self.steps)
-        batches = batch_tensors(self.records.inputs, self.records.labels, CLASSES, order)
+        batches = batch_tensors(self.records.inputs, self.records.labels, CLASSES, [order])
         return RunWitness(statement.graph, shape, {**self.tensors, **batches})
 
     def prove(self) -> bytes:

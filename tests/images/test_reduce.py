@@ -165,7 +165,7 @@ def test_gradients_are_those_of_torch() -> None:
     module = float_network(LAYERS, attempt.start, attempt.circuit.fixed_point.weight_bits)
     module = module.to(torch.float64)
     statement = attempt.statement()
-    order = statement.task.order(statement.dataset)[0]
+    (order,) = np.concatenate(list(statement.task.order(statement.dataset)))
     inputs = torch.from_numpy(attempt.records.inputs[order] / 256.0)
     labels = torch.from_numpy(attempt.records.labels[order].astype(np.int64))
     nn.functional.cross_entropy(module(inputs), labels, reduction="sum").backward()

@@ -17,6 +17,7 @@ from zktrain.errors import RangeOverflow
 from zktrain.field.extension import Ext, Point
 from zktrain.operations.base import Context, Ends
 from zktrain.operations.lookup import entries_of
+from zktrain.operations.selection import Selections
 from zktrain.protocol.tasks import Evaluation, Task, Training
 from zktrain.prover.kernels import field as kf
 from zktrain.prover.operations.base import Given
@@ -76,7 +77,7 @@ class Proved:
         """Of all messages about relations."""
         records, classes = records_of(self.case), self.case.circuit.classes
         arrays, end = self.arrays(scratch)
-        batches = batch_tensors(records.inputs, records.labels, classes, self.order)
+        batches = batch_tensors(records.inputs, records.labels, classes, [self.order])
         graph = self.task.graph()
         witness = RunWitness(graph, self.shape, {**arrays, **batches}, memory, scratch)
         channel, ledger = ProverChannel(Challenger("ranges")), Ledger()
@@ -101,7 +102,7 @@ class Proved:
         columns["labels"][records.labels, np.arange(len(records.labels))] = 1
         context = Context(
             graph, self.shape, ledger, self.task.time_filters(self.shape.log_steps), log_records,
-            self.order, self.task.counts(), Ends(public),
+            Selections(lambda: [self.order], self.shape), self.task.counts(), Ends(public),
         )  # fmt: skip
         walk.prove(channel, context, Given(witness, self.first, columns))
         left = [(t.name, ledger.of(t.name)) for t in graph.tensors if t.committed]

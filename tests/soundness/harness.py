@@ -39,6 +39,7 @@ from zktrain.layers import Layer
 from zktrain.operations import accumulate, batch, linear, matrix, product, unit_map
 from zktrain.operations.base import Context
 from zktrain.operations.fixed_point import FixedPoint
+from zktrain.operations.selection import Selections
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol import proof as proofs
 from zktrain.protocol.proof import Padded, trained_weights
@@ -363,7 +364,10 @@ def prove(
                     else known(weight)
                 ),
             )
-        return context if order is None else replace(context, order=order(context.order))
+        if order is None:
+            return context
+        false = order(np.concatenate(list(context.order.pieces())))
+        return replace(context, order=Selections(lambda: [false], context.shape))
 
     with ExitStack() as stack:
         if multipliers is not None or order is not None:

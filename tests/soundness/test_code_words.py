@@ -492,7 +492,7 @@ class _Columns:
             prover_ligero.prove(prover, "hidden", committed, self.relation)
             verifier = VerifierChannel(_challenger(nonce), prover.proof())
             sizes, root = self.sizes, committed.tree.root
-            ligero.verify(verifier, "hidden", root, sizes, self.relation, target)
+            ligero.verify(verifier, "hidden", root, sizes, lambda: (self.relation, target))
             verifier.finish()
 
 

@@ -112,7 +112,7 @@ def test_public_difference_in_a_channel_that_hides() -> None:
         channel.check(lambda: ZERO, hh.SUM)
         channel.check(lambda: [ZERO, Ext(0, 1)], hh.SUM)
 
-    refused_by("commitment.hiding.HidingVerifier.check: found", attack, SumcheckMismatch)
+    refused_by("commitment.hiding.hidden_part: found", attack, SumcheckMismatch)
 
 
 HIDDEN_PRODUCT = {
@@ -585,7 +585,7 @@ ORDERS: list[tuple[str, dict[str, Any]]] = [
 def test_order_of_nothing(part: str, change: dict[str, Any]) -> None:
     given = {"records": 5, "batch_size": 2, "first_step": 0, "steps": 3, **change}
     attack = lambda: batch_indices("o", **given)  # noqa: E731
-    refused_at(f"circuit.order.batch_indices: {part}", attack, InputError)
+    refused_at(f"circuit.order.batches: {part}", attack, InputError)
 
 
 def written(path: Path, size: int = 4) -> Path:

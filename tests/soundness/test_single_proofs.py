@@ -183,7 +183,7 @@ def test_proof_with_bytes_left(what: str) -> None:
     judge(proof)
     attack = lambda: judge(proof + bytes(8))  # noqa: E731
     refused_by(f"{place}: channel.finish", attack, MalformedProof)
-    refused_by("transcript.channel.VerifierChannel.finish: self._at", attack, MalformedProof)
+    refused_by("transcript.channel.VerifierChannel._ended: self._at", attack, MalformedProof)
 
 
 @pytest.mark.parametrize(

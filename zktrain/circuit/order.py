@@ -27,6 +27,8 @@ import numpy.typing as npt
 
 from ..errors import InputError
 
+PIECE = 1 << 16
+"""Samples in a piece of an order, at least: what is done for each piece then costs little."""
 _DOMAIN = b"zktrain order v1"
 
 
@@ -74,8 +76,8 @@ def batches(
     *,
     drop_last: bool = False,
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Record numbers of the batches ``first_step .. first_step+steps-1`` in pieces ``(n, B)``,
-    about one for each epoch: no more than two of them are in memory.
+    """Record numbers of the batches ``first_step .. first_step+steps-1`` in pieces ``(n, B)``, each
+    about an epoch, or several small ones: no more than two of them are in memory.
 
     Raises ``InputError`` when there is nothing to draw from or a count is negative, and when
     ``drop_last`` leaves nothing of an epoch.
@@ -101,16 +103,19 @@ def _pieces(
 ) -> Iterator[npt.NDArray[np.int64]]:
     missing = steps * batch_size
     epoch, skip = divmod(first_step * batch_size, used)
-    rest = np.zeros(0, dtype=np.int64)
+    held: list[npt.NDArray[np.int64]] = []
+    size = 0
     while missing:
         here = _last_permutation(order_seed, records, epoch)[skip:used][:missing]
         missing -= here.size
         epoch, skip = epoch + 1, 0
-        rest = np.concatenate([rest, here]) if rest.size else here
-        whole = rest.size - rest.size % batch_size
-        if whole:
-            yield rest[:whole].reshape(-1, batch_size)
-        rest = rest[whole:]
+        held.append(here)
+        size += here.size
+        if not missing or size >= max(batch_size, PIECE):
+            found = np.concatenate(held)
+            whole = size - size % batch_size
+            yield found[:whole].reshape(-1, batch_size)
+            held, size = [found[whole:]], size - whole
 
 
 def batch_indices(

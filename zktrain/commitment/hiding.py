@@ -56,6 +56,21 @@ class Layout:
         return Layout(self.scalars + scalars, self.products)
 
 
+Late = tuple[Difference, ZktrainError]
+"""A check that is not evaluated yet."""
+
+
+def hidden_part(difference: Difference, error: ZktrainError) -> list[Form]:
+    """What of a check is to be proved about pads; the rest is judged. Raises ``error``."""
+    hidden = []
+    for found in several(difference()):
+        if isinstance(found, Form):
+            hidden.append(found)
+        elif found:
+            raise error
+    return hidden
+
+
 class HidingVerifier(VerifierChannel):
     """Receives padded scalars as forms in the pads and collects checks on them."""
 
@@ -67,7 +82,7 @@ class HidingVerifier(VerifierChannel):
         self._parameters = ligero.parameters(layout.count, bits)
         self._used = 0
         self._products: list[tuple[int, int]] = []
-        self._checks: list[Form] = []
+        self._checks: list[Form | Late] = []
         self._root = self.receive_digest("hidden/root")  # P -> V
 
     def receive(self, label: str, count: int) -> list[Scalar]:
@@ -86,13 +101,10 @@ class HidingVerifier(VerifierChannel):
         self._products.append((left.slot or 0, right.slot or 0))
         return out
 
-    def check(self, difference: Difference, error: ZktrainError) -> None:
-        """What has no hidden part is judged at once; of the rest only the sum is, at the end."""
-        for found in several(difference()):
-            if isinstance(found, Form):
-                self._checks.append(found)
-            elif found:
-                raise error
+    def check(self, difference: Difference, error: ZktrainError, *, late: bool = False) -> None:
+        """What has no hidden part is judged at once; of the rest only the sum is, at the end. What
+        is ``late`` keeps its place."""
+        self._checks += [(difference, error)] if late else hidden_part(difference, error)
 
     def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
         """The product has an inverse: both are received, hidden."""
@@ -109,7 +121,9 @@ class HidingVerifier(VerifierChannel):
         """All checks as one: coefficients of the committed vector, and what they must give."""
         if self.layout() != self._layout:
             raise ValueError("the verifier has received other scalars than its dry run")
-        checks, first = list(self._checks), self._layout.scalars
+        checks, first = [], self._layout.scalars
+        for check in self._checks:
+            checks += [check] if isinstance(check, Form) else hidden_part(*check)
         many = len(self._layout.products)
         if len(checks) + 2 * many >= self._layout.count:
             raise ValueError("there are more checks than the error of their combination allows for")
@@ -134,8 +148,12 @@ class HidingVerifier(VerifierChannel):
         else:
             c = ZERO
         gamma = self.challenger.element("hidden/gamma")  # V -> P
-        relation, target = self.relation(c, openings, gamma)
-        ligero.verify(self, "hidden", self._root, self._parameters, relation, target)
+
+        def relation() -> tuple[ExtVec, Ext]:
+            self._ended()
+            return self.relation(c, openings, gamma)
+
+        ligero.verify(self, "hidden", self._root, self._parameters, relation)
 
 
 class _NoChallenger(Challenger):
@@ -181,7 +199,7 @@ class DryChannel(HidingVerifier):
         self.inverses += 1
         super().check_nonzero(label, left, right, error)
 
-    def check(self, difference: Difference, error: ZktrainError) -> None:
+    def check(self, difference: Difference, error: ZktrainError, *, late: bool = False) -> None:
         pass
 
 

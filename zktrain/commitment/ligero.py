@@ -18,6 +18,7 @@ are sent and compared with the opened points. More in ``docs/protocol.md``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -178,11 +179,11 @@ def verify(
     label: str,
     root: bytes,
     parameters: Parameters,
-    relation: ExtVec,
-    target: Ext,
+    relation: Callable[[], tuple[ExtVec, Ext]],
 ) -> None:
-    """Raises :class:`HiddenMismatch` or ``CommitmentMismatch`` unless ``sum_i relation_i vector_i =
-    target``."""
+    """Raises :class:`HiddenMismatch` or ``CommitmentMismatch`` unless ``sum_i c_i vector_i =
+    target`` for the ``c`` and the target that ``relation`` gives, which is called when all else
+    holds."""
     rows, slots, queries = parameters.rows, parameters.slots, parameters.queries
     weights = row_weights(channel.challenger, label, rows + 2)  # V -> P
     u = channel.receive_cells(f"{label}/proximity", (parameters.degree, 2)).T  # P -> V
@@ -195,9 +196,6 @@ def verify(
     columns = channel.receive_cells(f"{label}/columns", (queries, width + SALT_CELLS))  # P -> V
     merkle.verify(channel, label, root, parameters.code_log, indices, columns)
 
-    slot_sum = ext.scale(ext.total(p[:, ::slots]), Ext(slots))
-    if ext.scalar(slot_sum) != target:
-        raise HiddenMismatch("the hidden scalars do not satisfy the relations", stage=label)
     values = np.stack([columns[:, 0:width:2], columns[:, 1:width:2]])
     points = code_points(parameters.code_log, indices)
     sent = np.zeros((2, 2, parameters.product_degree), dtype=np.uint64)
@@ -207,7 +205,11 @@ def verify(
     folded = ext.add(ext.contract(mixed, weights), values[:, :, rows])
     if not np.array_equal(u_values, folded):
         raise HiddenMismatch("the rows of hidden scalars are no code words", stage=label)
-    polynomials = interpolated(relation, parameters)
+    coefficients, target = relation()
+    slot_sum = ext.scale(ext.total(p[:, ::slots]), Ext(slots))
+    if ext.scalar(slot_sum) != target:
+        raise HiddenMismatch("the hidden scalars do not satisfy the relations", stage=label)
+    polynomials = interpolated(coefficients, parameters)
     at = gl.evaluate_polynomials(polynomials.reshape(2 * rows, slots), points)
     terms = ext.mul(at.reshape(2, rows, queries), values[:, :, :rows].transpose(0, 2, 1))
     product = ext.add(blind_values(values, points, slots), ext.total(terms, axis=-2))

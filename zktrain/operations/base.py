@@ -21,6 +21,7 @@ from ..field.extension import Ext, Point
 from ..field.forms import Scalar
 from ..transcript.channel import VerifierChannel
 from .reach import Bounds, Reaches
+from .selection import Selections
 
 if TYPE_CHECKING:
     from .reverse import Error, Reverse
@@ -146,8 +147,8 @@ def _no_steps() -> PlainSteps:
     return PlainSteps(np.zeros(0, dtype=np.uint64))
 
 
-def _no_records() -> NDArray[np.int64]:
-    return np.zeros((0, 0), dtype=np.int64)
+def _no_records() -> Selections:
+    return Selections(tuple, Shape(0, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,9 +157,9 @@ class Context:
     ``weights`` of the steps, on the ``dataset``; ``ends`` has the public weights.
 
     ``time_filters`` say how the updates of a weight (by its name) and of its bias add up, ``order``
-    are the records of every step, out of ``2^log_records``, ``counts`` the public matrix of a
-    ``Tally``, ``checkpoints`` the steps after which weights are published, increasing, none of them
-    the last.
+    has the records of every step, out of ``2^log_records``, ``counts`` is the public matrix of a
+    ``Tally``, ``checkpoints`` are the steps after which weights are published, increasing, none of
+    them the last.
     """
 
     graph: StepGraph
@@ -166,7 +167,7 @@ class Context:
     ledger: Ledger
     time_filters: Callable[[str], TimeFilter] = field(default_factory=lambda: lambda _: _no_steps())
     log_records: int = 0
-    order: NDArray[np.int64] = field(default_factory=_no_records)
+    order: Selections = field(default_factory=_no_records)
     counts: NDArray[np.int64] | None = None
     ends: Ends = field(default_factory=lambda: Ends(_unknown))
     weights: WeightLedger = field(default_factory=WeightLedger)

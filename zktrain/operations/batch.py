@@ -2,7 +2,8 @@
 
 ``X(z_i, z_b, z_t) = sum_n D(n, z_i) M(n)`` with ``M(n) = sum_{(t,b): index(t,b) = n} eq(z_t, t)
 eq(z_b, b)``, the order being public. All claims on one source in one sumcheck over ``n``; the
-verifier evaluates all ``M`` in one pass over the order (``selection``). Error ``(#claims + 2
+verifier evaluates all ``M`` of both sources in one pass over the order, after everything else
+(``selection``). Error ``(#claims + 2
 variables) / |E|``.
 
 What is left are claims on ``D``, which the opening of its commitment checks.
@@ -20,7 +21,7 @@ from ..field.forms import Scalar, combine
 from ..transcript.channel import VerifierChannel
 from .base import Context
 from .reach import Bounds, Reach, Reaches, whole
-from .selection import Selection, selections
+from .selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Batch:
         return {self.output: whole(tensor, 0, 255) if self.source == "inputs" else Reach(0, 1)}
 
     def verify(self, channel: VerifierChannel, context: Context) -> None:
-        shape = context.shape
+        split = context.shape.split
         claims = context.ledger.of(self.output)
         weights = channel.challenger.powers(f"{self.label}/gamma", len(claims))  # V -> P
         if not claims:
@@ -55,18 +56,19 @@ class Batch:
         target = combine(weights, [value for _, value in claims])
         reduced, record = sumcheck.verify(channel, self.label, target, context.log_records, 2)
         values = channel.receive(f"{self.label}/records", len(claims))  # P -> V
+        selected = context.order.want(
+            [Selection(record, ONE, *split(point)[1:]) for point, _ in claims]
+        )
 
-        def selected() -> Scalar:
+        def total() -> Scalar:
             """``sum_k gamma^k M_k(record) value_k``."""
-            splits = (shape.split(claim) for claim, _ in claims)
-            wanted = [Selection(record, ONE, samples, steps) for _, samples, steps in splits]
-            found = selections([context.order], shape, wanted)
-            return combine([w * f for w, f in zip(weights, found, strict=True)], values)
+            return combine([w * m for w, m in zip(weights, selected(), strict=True)], values)
 
         channel.check(
-            lambda: selected() - reduced,
+            lambda: total() - reduced,
             SumcheckMismatch(f"the batches of the {self.source} do not match", stage="batch"),
+            late=True,
         )
         for (point, _), value in zip(claims, values, strict=True):
-            claim = DatasetClaim(self.source, record + shape.split(point)[0], value)
+            claim = DatasetClaim(self.source, record + split(point)[0], value)
             context.dataset.append(claim)

@@ -6,7 +6,7 @@ for a verifier: of all that he does, the only thing that grows with the samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..arguments.tensors import Shape
 from ..field import extension as ext
 from ..field import goldilocks as gl
 from ..field import multilinear as ml
-from ..field.extension import Ext, ExtVec, Point
+from ..field.extension import ONE, ZERO, Ext, ExtVec, Point
 
 _WIDTH = 1 << 8
 """Samples in a block, as a rule; their weights are one vector."""
@@ -45,12 +45,37 @@ class Selection:
     steps: Point
 
 
+class Selections:
+    """All that is wanted of one order, found in one pass when the first of it is needed.
+
+    ``pieces`` gives the order, anew whenever it is called."""
+
+    def __init__(self, pieces: Callable[[], Order], shape: Shape) -> None:
+        self.pieces = pieces
+        self._shape = shape
+        self._wanted: list[Selection] = []
+        self._found: dict[Selection, Ext] = {}
+
+    def want(self, wanted: Sequence[Selection]) -> Callable[[], list[Ext]]:
+        """What gives them; the order is not touched before it is called."""
+        self._wanted += wanted
+
+        def found() -> list[Ext]:
+            missing = [one for one in self._wanted if one not in self._found]
+            if missing:
+                values = selections(self.pieces(), self._shape, missing)
+                self._found |= zip(missing, values, strict=True)
+            return [self._found[one] for one in wanted]
+
+        return found
+
+
 def selections(order: Order, shape: Shape, wanted: Sequence[Selection]) -> list[Ext]:
     """All that are wanted, in one pass over the order.
 
     Blocks of samples are multiplied with the weights of a block: both are cut in limbs whose
     products float64 adds up exactly. Apart from the tables, what is in memory is a piece of the
-    order and one number for every block.
+    order.
     """
     low = min(shape.log_steps, max(0, (_WIDTH // shape.batch).bit_length() - 1))
     groups: dict[tuple[Point, Ext], list[Selection]] = {}
@@ -60,18 +85,19 @@ def selections(order: Order, shape: Shape, wanted: Sequence[Selection]) -> list[
         (
             _Factors(record, factor),
             np.concatenate([_weights(s, shape.batch, low) for s in group], 1),
+            [(s, _Eq(s.steps[low:])) for s in group],
         )
         for (record, factor), group in groups.items()
     ]
-    rows: list[list[gl.U64]] = [[] for _ in parts]
+    found = dict.fromkeys(wanted, ZERO)
+    at = 0
     for blocks in _blocks(order, shape.batch << low):
-        for (factors, weights), found in zip(parts, rows, strict=True):
-            found.append(_contracted(factors, weights, blocks))
-    known: dict[Selection, Ext] = {}
-    for group, found in zip(groups.values(), rows, strict=True):
-        for one, row in zip(group, np.concatenate(found, axis=2), strict=True):
-            known[one] = ext.dot(row, ml.eq_table(one.steps[low:])[:, : row.shape[1]])
-    return [known[one] for one in wanted]
+        numbers = np.arange(at, at + len(blocks))
+        at += len(blocks)
+        for factors, weights, group in parts:
+            for (one, steps), row in zip(group, _contracted(factors, weights, blocks), strict=True):
+                found[one] = found[one] + ext.dot(row, steps.of(numbers))
+    return [found[one] for one in wanted]
 
 
 def _weights(one: Selection, batch: int, low: int) -> NDArray[np.float64]:
@@ -90,29 +116,35 @@ def _halves(values: ExtVec) -> list[NDArray[np.float64]]:
     return [half.astype(np.float64) for v in values for half in (v & mask, v >> low)]
 
 
+class _Eq:
+    """``factor eq(point, n)`` for numbers ``n``, from two tables of half the variables."""
+
+    def __init__(self, point: Point, factor: Ext = ONE) -> None:
+        self._half = len(point) // 2
+        self._low = ml.eq_table(point[: self._half], factor)
+        self._high = ml.eq_table(point[self._half :])
+
+    def of(self, numbers: NDArray[np.int64]) -> ExtVec:
+        low = self._low[:, numbers & ((1 << self._half) - 1)]
+        return ext.mul(low, self._high[:, numbers >> self._half])
+
+
 class _Factors:
     """``factor eq(record, n)`` for numbers ``n`` of records, in halves."""
 
     def __init__(self, record: Point, factor: Ext) -> None:
-        self._half = len(record) // 2
         self._tables: list[NDArray[np.float64]] = []
+        self._eq = _Eq(record, factor)
         if len(record) <= TABLE_LOG:
             table = ml.eq_table(record, factor)
             self._tables = _halves(np.concatenate([table, np.zeros((2, 1), np.uint64)], axis=1))
-            return
-        self._low, self._high = (
-            ml.eq_table(record[: self._half], factor),
-            ml.eq_table(record[self._half :]),
-        )
 
     def of(self, records: NDArray[np.int64]) -> list[NDArray[np.float64]]:
         """Four arrays of the same shape."""
         if self._tables:
             return [np.take(table, records, mode="clip") for table in self._tables]
         there = records != _NONE
-        known = np.where(there, records, 0)
-        low = self._low[:, known & ((1 << self._half) - 1)]
-        return _halves(ext.mul(low, self._high[:, known >> self._half]) * there)
+        return _halves(self._eq.of(np.where(there, records, 0)) * there)
 
 
 def _blocks(order: Order, width: int) -> Iterator[NDArray[np.int64]]:

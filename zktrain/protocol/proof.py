@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from ..commitment.packing import Claim, claim_on
 from ..field import multilinear as ml
 from ..field.extension import Ext, Point
 from ..operations.base import Context, Ends
+from ..operations.selection import Selections
 from ..spans import Bytes
 from ..transcript.challenger import Challenger, Trace
 from ..transcript.channel import VerifierChannel
@@ -117,7 +119,7 @@ def context_of(statement: Statement, ledger: Ledger, ends: Ends) -> Context:
         ledger,
         task.time_filters(shape.log_steps),
         statement.dataset.log_records,
-        task.order(statement.dataset),
+        Selections(partial(task.order, statement.dataset), shape),
         task.counts(),
         ends,
         checkpoints=task.checkpoint_steps,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -16,7 +16,7 @@ from ..arguments.time_filter import PlainSteps, TimeFilter
 from ..circuit.bounds import MAX_CHECKPOINTS, MAX_SAMPLES
 from ..circuit.circuit import Circuit
 from ..circuit.evaluation import evaluation_graph
-from ..circuit.order import batch_indices, permuted
+from ..circuit.order import batches, permuted
 from ..dataset.commitment import DatasetHeader
 from ..operations.base import StepGraph
 from ..optimizers.base import Rule
@@ -66,8 +66,8 @@ class Task(Protocol):
         """Steps, and samples in each."""
         ...
 
-    def order(self, dataset: DatasetHeader) -> NDArray[np.int64]:
-        """The records of every step, ``(steps, batch)``."""
+    def order(self, dataset: DatasetHeader) -> Iterable[NDArray[np.int64]]:
+        """The records of every step, in pieces ``(steps, batch)``."""
         ...
 
     def time_filters(self, log_steps: int) -> Callable[[str], TimeFilter]:
@@ -167,10 +167,10 @@ class Training:
         """See ``Task``."""
         return Shape(self.circuit.steps, self.circuit.batch_size)
 
-    def order(self, dataset: DatasetHeader) -> NDArray[np.int64]:
+    def order(self, dataset: DatasetHeader) -> Iterable[NDArray[np.int64]]:
         """The batches of the public order."""
         circuit = self.circuit
-        return batch_indices(
+        return batches(
             circuit.order_seed,
             dataset.records,
             circuit.batch_size,
@@ -246,9 +246,9 @@ class Evaluation:
         """One step whose batch are all records."""
         return Shape(1, dataset.records)
 
-    def order(self, dataset: DatasetHeader) -> NDArray[np.int64]:
+    def order(self, dataset: DatasetHeader) -> Iterable[NDArray[np.int64]]:
         """File order."""
-        return np.arange(dataset.records, dtype=np.int64).reshape(1, -1)
+        return [np.arange(dataset.records, dtype=np.int64).reshape(1, -1)]
 
     def time_filters(self, log_steps: int) -> Callable[[str], TimeFilter]:
         """Nothing is trained: weights stay."""

@@ -16,6 +16,7 @@ from ..field.extension import ZERO, Ext, Point
 from ..operations import Accumulate, Affine, AffineTransposed, UnitMap
 from ..operations.base import StepGraph
 from ..operations.maps import Window
+from ..operations.selection import Order
 from ..scratch import IN_MEMORY, Scratch
 from .kernels import field as kf
 from .operands import Dense, Operand, Patches
@@ -232,10 +233,11 @@ class Gathered:
 
 
 def batch_tensors(
-    inputs: NDArray[np.uint8], labels: NDArray[Any], classes: int, order: NDArray[np.int64]
+    inputs: NDArray[np.uint8], labels: NDArray[Any], classes: int, order: Order
 ) -> dict[str, Gathered]:
     """``x`` and one-hot ``y`` of the run's batches. ``inputs`` is ``(N, features)``."""
+    whole = np.concatenate(list(order))
     return {
-        "x": Gathered(inputs, order, inputs.shape[1]),
-        "y": Gathered(labels, order, classes),
+        "x": Gathered(inputs, whole, inputs.shape[1]),
+        "y": Gathered(labels, whole, classes),
     }

@@ -45,6 +45,7 @@ class VerifierChannel:
         self._proof = proof
         self._at = 0
         self.sizes: dict[str, int] = {}
+        self._late: list[tuple[Difference, ZktrainError]] = []
 
     def _take(self, label: str, size: int, count: int = 1) -> bytes:
         """``count`` messages of ``size`` bytes each, not absorbed yet."""
@@ -76,13 +77,16 @@ class VerifierChannel:
             raise TypeError("a channel in clear has no hidden scalars")
         return left * right
 
-    def check(self, difference: Difference, error: ZktrainError) -> None:
+    def check(self, difference: Difference, error: ZktrainError, *, late: bool = False) -> None:
         """``difference()`` must be 0, or all of several; raises ``error`` now or, of hidden
-        scalars, at the end.
+        scalars and where it is ``late``, at the end.
 
-        What only checks need is computed inside ``difference``: a dry run never calls it.
+        What only checks need is computed inside ``difference``: a dry run never calls it. One that
+        costs much is ``late``: it is called when all else holds.
         """
-        if any(several(difference())):
+        if late:
+            self._late.append((difference, error))
+        elif any(several(difference())):
             raise error
 
     def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
@@ -129,7 +133,12 @@ class VerifierChannel:
         """After the last message: nothing is left to check when nothing was hidden."""
 
     def finish(self) -> None:
-        """No byte may be left."""
+        """No byte may be left; then what is late is checked."""
+        self._ended()
+        for difference, error in self._late:
+            self.check(difference, error)
+
+    def _ended(self) -> None:
         if self._at != len(self._proof):
             raise MalformedProof(
                 "the proof goes on after its end", expected=self._at, got=len(self._proof)

@@ -26,15 +26,21 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     if not claims:
         return
     size = 1 << context.log_records
+    splits = [shape.split(point) for point, _ in claims]
+    factors = [
+        (kf.eq_table(t, power), kf.eq_table(b)[:, : shape.batch])
+        for power, (_, b, t) in zip(weights, splits, strict=True)
+    ]
+    selectors = [np.zeros((2, size), dtype=np.uint64) for _ in claims]
+    at, at_once = 0, max(1, AT_ONCE // shape.batch)
+    for piece in context.order.pieces():
+        for first in range(0, len(piece), at_once):
+            here = piece[first : first + at_once]
+            for selector, (steps, samples) in zip(selectors, factors, strict=True):
+                scatter(here, kf.outer(steps[:, at : at + len(here)], samples), selector)
+            at += len(here)
     terms = []
-    for power, (point, _) in zip(weights, claims, strict=True):
-        i, b, t = shape.split(point)
-        steps, samples = kf.eq_table(t, power), kf.eq_table(b)[:, : shape.batch]
-        selector = np.zeros((2, size), dtype=np.uint64)
-        at_once = max(1, AT_ONCE // shape.batch)
-        for first in range(0, shape.steps, at_once):
-            here = slice(first, min(shape.steps, first + at_once))
-            scatter(context.order[here], kf.outer(steps[:, here], samples), selector)
+    for selector, (i, _, _) in zip(selectors, splits, strict=True):
         units = kf.eq_table(i)
         cells = kf.contract_first(columns, np.ascontiguousarray(units[:, : columns.shape[0]]))
         terms.append((selector, np.pad(cells, ((0, 0), (0, size - cells.shape[1])))))
@@ -42,8 +48,8 @@ def prove(op: Batch, channel: ProverChannel, context: Context, given: Given) -> 
     record = sumcheck.prove(channel, op.label, machine)
     values = [d for _, d in machine.finals()]
     channel.send(f"{op.label}/records", values)  # P -> V
-    for (point, _), value in zip(claims, values, strict=True):
-        context.dataset.append(DatasetClaim(op.source, record + shape.split(point)[0], value))
+    for (unit, _, _), value in zip(splits, values, strict=True):
+        context.dataset.append(DatasetClaim(op.source, record + unit, value))
 
 
 def work(op: Batch, sizes: Sizes) -> Work:
