@@ -122,9 +122,10 @@ def commit_as(
     split: str = "train",
     public: bool = False,
     openings: int | None = None,
+    memory: int | None = None,
     progress: Progress = silent,
 ) -> DatasetCommitment:
-    """:func:`commit` in the way of data that are known."""
+    """:func:`commit` in the way of data that are known; ``memory``: as ``code.commit`` has it."""
     require("prove", "committing", "numba")
     from .prover.dataset.secret_file import Owned, owned
 
@@ -142,13 +143,13 @@ def commit_as(
             raise InputError("--check compares with a commitment that hides; it writes none")
     if out is None:
         records = read_dataset(str(data), split, like)
-        made = _Made(_committed(records, known, progress).header, None, False)
+        made = _Made(_committed(records, known, progress, memory=memory).header, None, False)
     else:
         busy = f"another process is committing to {out}; wait for it, or end it"
         with claimed(out, busy=busy):
             require_writable(out, "dataset file", b"ZKTDATA")
             records = read_dataset(str(data), split, like)
-            made = _written(Path(out), records, known, progress)
+            made = _written(Path(out), records, known, progress, memory)
     return DatasetCommitment(
         made.header.root.hex(),
         made.header.records,
@@ -176,13 +177,17 @@ class _Made:
 
 
 def _committed(
-    records: Records, known: Owned, progress: Progress, seed: bytes | None = None
+    records: Records,
+    known: Owned,
+    progress: Progress,
+    seed: bytes | None = None,
+    memory: int | None = None,
 ) -> CommittedDataset:
     """The records with the root that they should have, if any."""
     from .prover.dataset.commitment import commit_records
 
     progress("commit dataset", 0, 1)
-    committed = commit_records(records, seed or known.seed, known.openings)
+    committed = commit_records(records, seed or known.seed, known.openings, memory)
     progress("commit dataset", 1, 1)
     root = committed.header.root.hex()
     if known.root is not None and root != known.root:
@@ -192,7 +197,9 @@ def _committed(
     return committed
 
 
-def _written(path: Path, records: Records, known: Owned, progress: Progress) -> _Made:
+def _written(
+    path: Path, records: Records, known: Owned, progress: Progress, memory: int | None
+) -> _Made:
     """The files of a commitment, where they are not there yet.
 
     The public file waits, whole and on the disk, until the secret file is written, which counts
@@ -213,10 +220,10 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
                 f"{path} is a commitment that hides its records; choose another name for a "
                 "public one"
             )
-        committed = _committed(records, known, progress)
+        committed = _committed(records, known, progress, memory=memory)
         if there != committed.header:
             progress("certify dataset", 0, 1)
-            write(path, encoded(committed.header, certify(committed)))
+            write(path, encoded(committed.header, certify(committed, memory=memory)))
             progress("certify dataset", 1, 1)
         return _Made(committed.header, None, there == committed.header)
 
@@ -244,10 +251,10 @@ def _written(path: Path, records: Records, known: Owned, progress: Progress) -> 
             f"{path} is a commitment that hides its records, and its secret file is not beside it; "
             "choose another name, or remove it if that commitment is not needed any more"
         )
-    committed = _committed(records, known, progress, seed)
+    committed = _committed(records, known, progress, seed, memory)
     header, positions = committed.header, certificate_plan(committed.header).commitments[0].queries
     progress("certify dataset", 0, 1)
-    data = encoded(header, certify(committed))
+    data = encoded(header, certify(committed, memory=memory))
     progress("certify dataset", 1, 1)
 
     def count(opened: str) -> None:

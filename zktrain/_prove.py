@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """Where the proof is and what it cost; ``stages`` are seconds by stage."""
+    """Where the proof is and what it cost: ``stages`` are seconds by stage, ``plan`` a guess."""
 
     path: Path
     seconds: float
@@ -50,6 +50,7 @@ class Proved:
     peak_rss_bytes: int
     stages: dict[str, float]
     zero_knowledge: bool
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,15 @@ class ProvedEvaluation:
     seconds: float
     proof_bytes: int
     peak_rss_bytes: int
+    plan: Plan
+
+
+Planned = Callable[["Plan"], None]
+"""Told how a proof will be made, before it is."""
+
+
+def _unheard(plan: Plan) -> None:
+    """The default: nobody listens."""
 
 
 @checked
@@ -81,14 +91,16 @@ def prove(
     device: str = "cpu",
     zero_knowledge: bool | None = None,
     memory: int | None = None,
+    planned: Planned = _unheard,
     progress: Progress = silent,
 ) -> Proved:
     """Prove a finished training run.
 
     ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
     heavy kernels run there too. The proof does not depend on it. ``memory`` is how many bytes the
-    process may take (None: what the machine has left). A proof of the run that is at ``out``
-    already is kept.
+    process may take (None: what the machine has left), and ``planned`` is told before the work
+    begins what follows from it; the proof does not depend on it. A proof of the run that is at
+    ``out`` already is kept.
 
     Raises :class:`InputError` for an unusable run directory or device or too little memory,
     :class:`RangeOverflow` never for a run that training finished.
@@ -104,9 +116,11 @@ def prove(
         require_device(device, kernels=True)
         busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
         with locked(run_folder(run), busy=busy):
-            path, size, hides = _proved(run, out, device, zero_knowledge, memory, clock)
+            path, size, hides, chosen = _proved(
+                run, out, device, zero_knowledge, memory, planned, clock
+            )
     seconds = time.perf_counter() - started
-    return Proved(path, seconds, size, _peak_bytes(), clock.stages, hides)
+    return Proved(path, seconds, size, _peak_bytes(), clock.stages, hides, chosen)
 
 
 def _peak_bytes() -> int:
@@ -121,9 +135,10 @@ def _proved(
     device: str,
     zero_knowledge: bool | None,
     memory: int | None,
+    planned: Planned,
     clock: Clock,
-) -> tuple[Path, int, bool]:
-    """Where the proof is, its size, and whether it hides."""
+) -> tuple[Path, int, bool, Plan]:
+    """Where the proof is, its size, whether it hides, and how it was to be made."""
     from .circuit.weights import digest
     from .prover.dataset import secret_file
     from .prover.dataset.commitment import columns_of, commit_columns
@@ -148,26 +163,29 @@ def _proved(
     bits = int(opened.proof.get("security_bits", 100))
     statement = Statement(task, header, bits, zero_knowledge)
     require_provable(statement)
-    chosen = plan(opened.path, statement, memory, certified=opened.public_dataset.exists())
+    certified = opened.public_dataset.exists()
+    chosen = plan(opened.path, opened.path, statement, memory, certified=certified)
+    planned(chosen)
+    chosen.begin()
     public = trained_weights(circuit, first, last, _checkpoint_readers(opened))
 
     def make(journal: Journal) -> Bundle:
         clock("commit dataset", 0, 1)
-        dataset = commit_columns(header, columns_of(header, records), seed)
+        dataset = commit_columns(header, columns_of(header, records), seed, chosen.memory)
         if dataset.header != header:
             raise InputError(
                 f"{opened.path} or its secret file has changed: the dataset no longer has the "
                 "root that the run was trained for; train again"
             )
         clock("certify dataset", 0, 1)
-        _certify(opened.public_dataset, dataset, secret)
+        _certify(opened.public_dataset, dataset, secret, chosen.memory)
         proof = _prove_training(
             opened, records, statement, dataset, public, device, clock, chosen, journal
         )
         return _bundle(statement, b"", proof)
 
     data = published(path, statement, public, secret, make)
-    return path, len(data), zero_knowledge
+    return path, len(data), zero_knowledge, chosen
 
 
 def _checkpoint_readers(run: Run) -> dict[int, Callable[[str], NDArray[np.int64]]]:
@@ -189,7 +207,9 @@ def _bundle(statement: Statement, certificate: bytes, proof: bytes) -> Bundle:
     )
 
 
-def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None:
+def _certify(
+    path: Path, dataset: CommittedDataset, secret: Path | None, memory: int | None
+) -> None:
     """Keep the certificate in the run directory if it is good, else put a new one there."""
     from .prover.dataset import secret_file
     from .prover.dataset.public_file import encoded
@@ -205,7 +225,7 @@ def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None
     if certificate is None:
         if secret is not None:
             secret_file.require_left(secret, dataset.header, positions)
-        certificate = certify(dataset)
+        certificate = certify(dataset, memory=memory)
     disk.publish(path, encoded(dataset.header, certificate), count)
 
 
@@ -225,26 +245,27 @@ def _prove_training(
     from .training.witness import run_witness
 
     circuit, shape = statement.circuit, statement.shape
-    scratch = chosen.scratch(run.path)
-    clock("witness", 0, shape.steps)
-    mark("steps")
-    arrays, _ = run_witness(
-        circuit,
-        records,
-        run.boundary(0),
-        0,
-        shape.steps,
-        1 << shape.log_steps,
-        scratch=scratch,
-        device=device,
-        progress=clock,
-    )
-    mark("batches")
     order = statement.task.order(statement.dataset)
     batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
-    given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
-    witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
-    return prove_statement(statement, witness, dataset, public, progress=clock, journal=journal)
+    with chosen.scratch(run.path) as scratch:
+        clock("witness", 0, shape.steps)
+        mark("steps")
+        arrays, _ = run_witness(
+            circuit,
+            records,
+            run.boundary(0),
+            0,
+            shape.steps,
+            1 << shape.log_steps,
+            scratch=scratch,
+            device=device,
+            progress=clock,
+        )
+        given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
+        witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
+        return prove_statement(
+            statement, witness, dataset, public, progress=clock, journal=journal
+        )
 
 
 @checked
@@ -261,6 +282,8 @@ def prove_eval(
     device: str = "cpu",
     zero_knowledge: bool = True,
     security_bits: int = 100,
+    memory: int | None = None,
+    planned: Planned = _unheard,
     progress: Progress = silent,
 ) -> ProvedEvaluation:
     """Prove which class the network of ``circuit`` with the weights of a file predicts how often
@@ -290,6 +313,11 @@ def prove_eval(
         Hide everything but the published counts.
     security_bits
         80 to 120.
+    memory
+        How many bytes the process may take (None: what the machine has left); the proof does not
+        depend on it.
+    planned
+        Told before the proof begins what follows from ``memory``.
     progress
         Called with the stages ``evaluate``, ``commit dataset`` and those of the proof.
 
@@ -313,7 +341,7 @@ def prove_eval(
     busy = f"another process is writing {out}; wait for it, or end it"
     with claimed(out, busy=busy):
         disk.require_writable(out, "proof", *MAGICS)
-        statement, task, size, source = _evaluated(
+        statement, task, size, source, chosen = _evaluated(
             Path(out),
             weights,
             circuit,
@@ -325,6 +353,8 @@ def prove_eval(
             device,
             zero_knowledge,
             security_bits,
+            memory,
+            planned,
             progress,
         )
     return ProvedEvaluation(
@@ -341,6 +371,7 @@ def prove_eval(
         time.perf_counter() - started,
         size,
         _peak_bytes(),
+        chosen,
     )
 
 
@@ -356,13 +387,18 @@ def _evaluated(
     device: str,
     zero_knowledge: bool,
     security_bits: int,
+    memory: int | None,
+    planned: Planned,
     progress: Progress,
-) -> tuple[Statement, Evaluation, int, str]:
-    """Statement and size of the proof at ``out``, and where the records come from."""
+) -> tuple[Statement, Evaluation, int, str, Plan]:
+    """Statement and size of the proof at ``out``, where the records come from, and how the proof
+    was to be made."""
     from .circuit.weights import digest, read_weights
+    from .cost.estimate import header_to_be
     from .dataset.readers import read_dataset
-    from .prover.dataset.commitment import commit_records
+    from .prover.dataset.commitment import DEFAULT_OPENINGS, commit_records
     from .prover.kernels.device import kernels_on
+    from .prover.memory_plan import plan
     from .prover.protocol.bundle import published, require_provable
     from .prover.protocol.certificate import certify
     from .training.evaluation import confusion
@@ -376,30 +412,52 @@ def _evaluated(
     found = confusion(compiled, integers, records, 0, len(records.labels), device=device)
     task = Evaluation(compiled, digest(integers), tuple(map(tuple, found.tolist())))
     with kernels_on(device):
-        known = _known(out, data, split, dataset, dataset_out, training, zero_knowledge, progress)
+        known = _known(out, dataset, dataset_out, zero_knowledge)
+        header = header_to_be(
+            len(records.labels),
+            compiled.features,
+            compiled.classes,
+            hiding=zero_knowledge if isinstance(known, Path) else known.openings > 0,
+            openings=DEFAULT_OPENINGS if isinstance(known, Path) else known.openings,
+        )
+        statement = Statement(task, header, security_bits, zero_knowledge)
+        require_provable(statement)
+        certified = dataset is not None and Path(dataset).is_file()
+        chosen = plan(out, out.absolute().parent, statement, memory, certified=certified)
+        planned(chosen)
+        chosen.begin()
+        if isinstance(known, Path):
+            known = _made(known, data, split, training, zero_knowledge, chosen, progress)
         progress("commit dataset", 0, 1)
-        committed = commit_records(records, known.seed, known.openings)
+        committed = commit_records(records, known.seed, known.openings, chosen.memory)
         root = committed.header.root.hex()
         if known.root is not None and root != known.root:
             raise StatementMismatch(
                 f"{records.source} is not the dataset with this root", expected=known.root, got=root
             )
         statement = Statement(task, committed.header, security_bits, zero_knowledge)
-        require_provable(statement)
         public = evaluated_weights(integers)
 
         def make(journal: Journal) -> Bundle:
             progress("certify dataset", 0, 1)
             certificate = _certificate(dataset_out or dataset, committed)
             if certificate is None:
-                certificate = certify(committed)
+                certificate = certify(committed, memory=chosen.memory)
             proof = _prove_evaluation(
-                statement, records, committed, public, device, progress, journal
+                statement,
+                records,
+                committed,
+                public,
+                device,
+                progress,
+                chosen,
+                out.absolute().parent,
+                journal,
             )
             return _bundle(statement, certificate, proof)
 
         written = published(out, statement, public, known.secret, make)
-    return statement, task, len(written), records.source
+    return statement, task, len(written), records.source, chosen
 
 
 def _prove_evaluation(
@@ -409,6 +467,8 @@ def _prove_evaluation(
     public: Padded,
     device: str,
     progress: Progress,
+    chosen: Plan,
+    folder: Path,
     journal: Journal,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
@@ -421,11 +481,17 @@ def _prove_evaluation(
     weights = {
         name: values[tuple(map(slice, shapes[name]))] for name, values in public["fixed"].items()
     }
-    arrays = evaluation_witness(circuit, weights, records, 0, shape.batch, device=device)
     order = statement.task.order(statement.dataset)
     batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
-    witness = RunWitness(statement.graph, shape, {**arrays, **batches})
-    return prove_statement(statement, witness, dataset, public, progress=progress, journal=journal)
+    with chosen.scratch(folder) as scratch:
+        arrays = evaluation_witness(
+            circuit, weights, records, 0, shape.batch, scratch=scratch, device=device
+        )
+        given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
+        witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
+        return prove_statement(
+            statement, witness, dataset, public, progress=progress, journal=journal
+        )
 
 
 def _training_data(weights: str | Path, like: str | Path | None, circuit: Circuit) -> Like | None:
@@ -442,16 +508,11 @@ def _training_data(weights: str | Path, like: str | Path | None, circuit: Circui
 
 def _known(
     out: Path,
-    data: str | Path,
-    split: str,
     dataset: str | Path | None,
     dataset_out: str | Path | None,
-    training: Like | None,
     zero_knowledge: bool,
-    progress: Progress,
-) -> Owned:
-    """The commitment to prove on, made and written here if there is none yet."""
-    from ._commit import commit_as
+) -> Owned | Path:
+    """The commitment to prove on, or where to write a new one."""
     from .prover.dataset.secret_file import Owned, owned
 
     if dataset is not None and dataset_out is not None:
@@ -461,15 +522,7 @@ def _known(
     if dataset_out is not None:
         if os.path.realpath(dataset_out) == os.path.realpath(out):
             raise InputError("--out and --dataset-out are one file; choose two names")
-        commit_as(
-            training,
-            data,
-            out=dataset_out,
-            split=split,
-            public=not zero_knowledge,
-            progress=progress,
-        )
-        return owned(dataset_out)
+        return Path(dataset_out)
     if dataset is not None:
         return owned(dataset)
     if zero_knowledge:
@@ -478,6 +531,31 @@ def _known(
             "or --dataset-out FILE.zkd to make one; or prove with --no-zk"
         )
     return Owned()
+
+
+def _made(
+    out: Path,
+    data: str | Path,
+    split: str,
+    training: Like | None,
+    zero_knowledge: bool,
+    chosen: Plan,
+    progress: Progress,
+) -> Owned:
+    """A new commitment, in its files."""
+    from ._commit import commit_as
+    from .prover.dataset.secret_file import owned
+
+    commit_as(
+        training,
+        data,
+        out=out,
+        split=split,
+        public=not zero_knowledge,
+        memory=chosen.memory,
+        progress=progress,
+    )
+    return owned(out)
 
 
 def _certificate(path: str | Path | None, committed: CommittedDataset) -> bytes | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import Any
 
 _M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
 
 
@@ -15,10 +17,27 @@ def keep_freed_memory() -> bool:
 
     False where the C library is not the GNU one: nothing changes.
     """
+    mallopt = _c_function("mallopt")
+    return mallopt is not None and bool(
+        mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    )
+
+
+def return_freed_memory() -> bool:
+    """The opposite, for processes that must not take more memory than they need."""
+    mallopt, trim = _c_function("mallopt"), _c_function("malloc_trim")
+    if mallopt is None or trim is None:
+        return False
+    known = (_M_MMAP_MAX, 1 << 16), (_M_MMAP_THRESHOLD, 1 << 20), (_M_TRIM_THRESHOLD, 1 << 20)
+    done = all(mallopt(name, value) for name, value in known)
+    trim(0)
+    return done
+
+
+def _c_function(name: str) -> Any:
     if not sys.platform.startswith("linux"):
-        return False
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+        return getattr(ctypes.CDLL(None), name, None)
+    except OSError:
+        return None

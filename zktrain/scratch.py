@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from .errors import InputError
 
 _SMALL = 1 << 20
 """Bytes from which on an array is worth a file."""
+_SETTLED_SECONDS = 0.02
 
 
 class Scratch:
@@ -47,8 +51,28 @@ class Scratch:
         """What was read or written need not stay in memory."""
         advice = getattr(mmap, "MADV_DONTNEED", None)
         if advice is not None:
-            for found in self._maps:
+            for found in tuple(self._maps):
                 found.madvise(advice)
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Arrays settle again and again, whoever reads or writes them meanwhile."""
+        if self._folder is None:
+            yield
+            return
+        done = threading.Event()
+
+        def settle() -> None:
+            while not done.wait(_SETTLED_SECONDS):
+                self.settle()
+
+        thread = threading.Thread(target=settle, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
 
 IN_MEMORY = Scratch()

@@ -179,7 +179,9 @@ def prove(
 
         recorder = Recorder(memory=True)
         hiding, allowed = False if no_zk else None, None if memory is None else parse_size(memory)
-        asked = {"run": run, "out": out, "device": device, "memory": allowed}
+        asked: dict[str, Any] = {"run": run, "out": out, "device": device, "memory": allowed}
+        if not as_json:
+            asked["planned"] = screens.planned
         say_first_use()
         with recorder if profile else nullcontext():
             result = _worked(verb, {**asked, "zero_knowledge": hiding})
@@ -303,6 +305,7 @@ def prove_eval(
     device: Prover = "cpu",
     no_zk: Clear = False,
     security_bits: Annotated[int, option("BITS", "From 80 to 120.")] = 100,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Prove accuracy and confusion matrix of a weight file on a committed dataset."""
@@ -314,7 +317,11 @@ def prove_eval(
 
         require("prove", "proving", "numba", "torch")
         from .._prove import prove_eval as verb
+        from ..machine import parse_size
 
+        asked["memory"] = None if memory is None else parse_size(memory)
+        if not as_json:
+            asked["planned"] = screens.planned
         say_first_use()
         show = partial(evaluation_view.proved, weights=str(weights))
         answer(as_json, _worked(verb, asked), partial(result_fields, left_out=("source",)), show)

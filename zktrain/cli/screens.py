@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .._verify import Verdict
     from ..cost.calibration import Calibration
     from ..protocol.statement import Statement
+    from ..prover.memory_plan import Plan
 
 _WIDTH = 80
 _LABEL = 14
@@ -187,6 +188,24 @@ def trained(result: TrainedRun) -> None:
         notes(out, ["the same command had finished here; nothing was trained"])
     changes(out, result.changes, result.warnings)
     out.print(f"Next: zktrain prove {result.path}", markup=False)
+
+
+def planned(plan: Plan) -> None:
+    """Before a proof is made."""
+    where = "all in memory"
+    if plan.files:
+        where = f"in files of {wording.size(plan.disk_bytes)} without a name"
+    elif plan.memory is not None:
+        where = "in memory; what follows from it is computed range by range"
+    passes = f"{plan.passes}, for {wording.several(plan.relations, 'relation')}"
+    limit = "" if plan.limit is None else f", of {wording.size(plan.limit)}"
+    rows = [
+        ("witness", where),
+        ("passes over it", passes),
+        ("expected time", wording.span(plan.seconds)),
+        ("expected peak", wording.size(plan.peak_bytes) + limit),
+    ]
+    show_rows(console(), rows)
 
 
 def proved(result: Proved, dataset: Path, weights: Path) -> None:

@@ -1,77 +1,149 @@
 """The prover's memory, stage by stage: what it holds at once.
 
-Everything is in bytes and known from the statement but for a factor near 1 for each kind, and the
-base that libraries take; both are fitted (``calibration``).
+Everything is in bytes and follows from what the prover's parts say of themselves. Predictions
+multiply every kind by a factor near 1, and the base that libraries take; both are fitted
+(``calibration``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 
 import numpy as np
 
-from ..arguments import lookup
-from ..commitment.packing import Packing
+from ..circuit.evaluation import records_at_once
+from ..commitment import ligero
+from ..commitment.hiding import Layout
+from ..commitment.packing import BLOCK_LOG_MIN, Packing
+from ..commitment.parameters import Level, Plan
 from ..dataset import commitment as dataset
+from ..protocol.certificate import certificate_layout, certificate_plan
 from ..protocol.statement import Statement
-from .counts import relations
+from ..prover.arguments import lookup
+from ..prover.commitment import code
+from ..prover.dataset.commitment import all_real
+from ..prover.needs import Need, needs, values
+from .parts import ELEMENT_BYTES as E
 
 Held = dict[str, float]
 
-FRACTION_BYTES = 32
-"""Numerator and denominator in E."""
-KEPT_BYTES, BUFFER_BYTES = 1 << 27, 1 << 28
-"""As ``prover.commitment.code`` has them, without loading kernels."""
-_DIGEST_BYTES = 32
-_WHOLE_LANES = 8
-"""Code words have whole vector registers of lanes."""
+WEIGHTS = 64
+"""Bytes of a weight: the first and the last ones as integers, padded too, and those of training."""
+PIECES = 1 << 25
+"""What is computed piece by piece, and pages of files until they settle."""
 
 
-def stages(statement: Statement, *, certified: bool = False) -> Iterator[tuple[str, Held]]:
-    """``(stage, bytes by kind)``, in the order of the stages."""
-    header = statement.dataset
+def stages(
+    statement: Statement,
+    *,
+    certified: bool = False,
+    memory: int | None = None,
+    files: bool = False,
+) -> Iterator[tuple[str, Held]]:
+    """``(stage, bytes by kind)``, in the order of the stages, where ``memory`` bytes are for what
+    is computed from the witness, which is in ``files`` or not."""
+    header, run = statement.dataset, statement.packing
     kept = {
         "base": 1.0,
-        "records": _record_bytes(header),
-        "weights": 8.0 * statement.circuit.parameters,
+        "records": _columns(header) + header.records * header.features,
+        "weights": WEIGHTS * statement.circuit.parameters,
     }
-    data = {**kept, "dataset": _code_bytes(header.packing())}
-    yield "commit dataset", data
+    word = _commitment(header.packing(), memory)
+    yield "commit dataset", {**kept, "dataset": word.kept + word.working}
+    kept["dataset"] = word.kept
     if not certified:
-        leaves = lookup.leaf_count(dataset.lookups(header))
-        yield "certify dataset", {**data, "fractions": FRACTION_BYTES * leaves}
-    held = {**data, "segment": _tensor_bytes(statement)}
-    yield "commit", held
-    yield "lookups", {**held, "fractions": FRACTION_BYTES * lookup.live_count(statement.entries)}
-    yield "relations", {**held, "tables": max(work.held for work in relations(statement))}
+        levels, packings = certificate_plan(header), [header.packing()]
+        amounts = {"columns": _indicators(header), "pads": _pads(certificate_layout(header))}
+        tree = lookup.held(dataset.lookups(header), memory)
+        opened = _opening(packings, levels, memory)
+        yield "certify dataset", {**kept, **amounts, "computed": max(tree, opened) + PIECES}
+    kept["witness"] = 2 * PIECES if files else sum(witness_parts(statement))
+    yield "witness", {**kept, "computed": _at_once(statement) + PIECES}
+    kept["pads"] = _pads(statement.layout)
+    word = _commitment(run, memory)
+    yield "commit", {**kept, "computed": word.kept + word.working + PIECES}
+    kept["commitment"] = word.kept
+    tree = lookup.held(statement.entries, memory)
+    yield "lookups", {**kept, "computed": tree + PIECES}
+    most = max(need.peak for need in relations(statement, memory))
+    most += values(statement.graph, statement.shape, memory)
+    yield "relations", {**kept, "computed": most + PIECES}
+    opened = _opening(statement.packings, statement.opening_plan, memory)
+    yield "opening", {**kept, "computed": opened + PIECES}
 
 
-def _code_bytes(packing: Packing) -> int:
-    """Code word or the buffer that it is made in, tree, salts and tails of a commitment."""
-    lanes = len(packing.live_lanes)
-    positions = 1 << packing.code_log
-    salts = packing.row_cells - lanes
-    written = -(-lanes // _WHOLE_LANES) * _WHOLE_LANES
-    if 8 * lanes * positions > KEPT_BYTES:
-        written = min(written, max(_WHOLE_LANES, BUFFER_BYTES // (8 * positions)))
-    return positions * (8 * (written + salts) + 2 * _DIGEST_BYTES) + 8 * lanes * packing.tail
+def relations(statement: Statement, memory: int | None) -> list[Need]:
+    """What each takes."""
+    return needs(statement.graph, statement.shape, memory, statement.dataset.log_records)
 
 
-def _record_bytes(header: dataset.DatasetHeader) -> int:
-    """Records as they are read and as columns, and which cells of these are real."""
-    columns = (header.covered_features + (1 << header.log_classes)) << header.log_records
-    return 2 * columns + header.records * header.features
-
-
-def _tensor_bytes(statement: Statement) -> int:
-    """Tensors, committed and virtual, and what commits to them. Windows that only matrix products
-    read are never written down."""
+def witness_parts(statement: Statement) -> Iterable[int]:
+    """Bytes of committed tensors, low limbs, columns of lookups that are computed, and which of
+    their cells are real: of real steps, since nothing else is written."""
     shape, graph = statement.shape, statement.graph
-    written = {name for work in relations(statement) for name in work.reads}
-    written |= {name for entry in statement.entries for name in entry.columns}
-    tensors = sum(
-        np.dtype(tensor.cell_type).itemsize << shape.log_size(tensor)
-        for tensor in graph.tensors
-        if tensor.committed or not tensor.taps or tensor.name in written
+    looked_up = {name for entry in statement.entries for name in entry.columns}
+    for tensor in graph.tensors:
+        if tensor.hint is not None or tensor.name in looked_up:
+            step = np.dtype(tensor.cell_type).itemsize << shape.log_size(tensor) - shape.log_steps
+            yield step * shape.steps
+    marked = {
+        graph.tensor(entry.columns[0]).axes: entry.cells
+        for entry in statement.entries
+        if entry.indicator is not None
+    }
+    yield from marked.values()
+
+
+def _at_once(statement: Statement) -> int:
+    """Tensors of one step, or of a part of an evaluation, while they are computed."""
+    records, cells = statement.shape.batch, sum(prod(t.axes) for t in statement.graph.tensors)
+    if statement.task.KIND == "evaluation":
+        records = records_at_once(statement.graph, records)
+    return 2 * 8 * records * cells
+
+
+def _columns(header: dataset.DatasetHeader) -> int:
+    return (header.covered_features + (1 << header.log_classes)) << header.log_records
+
+
+def _indicators(header: dataset.DatasetHeader) -> int:
+    """Which cells are real, as far as that has to be written down."""
+    return sum(
+        1 << part.log_rows + header.log_records
+        for part in dataset.parts_of(header)
+        if not all_real(header, part)
     )
-    return tensors + _code_bytes(statement.packing)
+
+
+def _commitment(packing: Packing, memory: int | None) -> code.Held:
+    """Tails count among what is kept."""
+    lanes = len(packing.live_lanes)
+    word = code.held(lanes, packing.code_log, packing.row_cells - lanes, memory)
+    return code.Held(word.kept + 8 * lanes * packing.tail, word.working)
+
+
+def _pads(layout: Layout | None) -> int:
+    """The committed vector and its code word, and both once more while the checks are proved."""
+    if layout is None:
+        return 0
+    sizes = ligero.parameters(layout.count, dataset.query_bits())
+    return 4 * E * (sizes.rows + ligero.BLINDS) << sizes.code_log
+
+
+def _opening(packings: Sequence[Packing], levels: Plan, memory: int | None) -> int:
+    """The cube with its lowest variables bound, then the folds, level by level."""
+    most = 3 * E << levels.variables - BLOCK_LOG_MIN
+    above: Sequence[Level] = levels.commitments
+    working = max(_commitment(packing, memory).working for packing in packings)
+    kept = 0
+    vectors = 2 * E * sum(1 << packing.lane_log for packing in packings)
+    for level in levels.deeper:
+        vectors = max(vectors, 2 * E * sum(1 << part.log_size for part in level.parts))
+        word = code.held(2 * level.lanes, level.code_log, level.salt_cells, memory)
+        powers = 2 * E << max(opened.code_log for opened in above)
+        now = max(word.working, working, powers, vectors // 2)
+        most = max(most, kept + vectors + word.kept + now)
+        kept, working, above = word.kept, word.working, [level]
+        vectors = 2 * E << level.message_log
+    return most

@@ -2,76 +2,151 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from .. import machine
+from ..cost import memory as held
 from ..cost.estimate import estimate
 from ..errors import InputError
+from ..memory import return_freed_memory
 from ..profile import resident_bytes
 from ..protocol.statement import Statement
 from ..scratch import IN_MEMORY, Scratch
-from .needs import needs
+from .arguments.lookup import LEAST
 
-_POSITION = 160
-"""Bytes of a position of the code: digests, salts, and the state of a hash."""
-_BUFFER = 1 << 28
-"""Lanes that are encoded at once, and what else a commitment takes."""
+LIBRARIES = 150_000_000
+"""Bytes that a process takes when all kernels and what they need are loaded, besides what it has
+when this is asked."""
+_DISK = 64 << 20
+"""Bytes that are left free on a disk."""
+_TIGHT = 1.5
+"""A limit that is so many times what is needed is not looked at any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``memory`` bytes are for what is computed from the witness (None: as many as it takes), which
-    is in memory itself, or in ``files``. The proof does not depend on either."""
+    """How one proof is made; its bytes do not depend on it.
+
+    ``memory`` bytes are for what is computed from the witness (None: as many as it takes), which is
+    in memory itself, or in ``files`` of ``disk_bytes``. Relations read it in ``passes``, of
+    ``relations`` at least. ``limit`` is what the process may take (None: not known), ``peak_bytes``
+    and ``seconds`` are predicted.
+    """
 
     memory: int | None = None
     files: bool = False
+    limit: int | None = None
+    disk_bytes: int = 0
+    passes: int = 0
+    relations: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
 
-    def scratch(self, folder: Path) -> Scratch:
+    @contextmanager
+    def scratch(self, folder: Path) -> Iterator[Scratch]:
         """Where the witness goes."""
-        return Scratch(folder) if self.files else IN_MEMORY
+        found = Scratch(folder) if self.files else IN_MEMORY
+        with found.settling():
+            yield found
+
+    def begin(self) -> None:
+        """Freed memory goes back to the system from now on where the limit is near."""
+        if self.limit is not None and self.peak_bytes * _TIGHT > self.limit:
+            return_freed_memory()
 
 
-def plan(path: Path, statement: Statement, memory: int | None, *, certified: bool) -> Plan:
-    """What a proof keeps in ``memory`` bytes (None: what the machine has left). Raises
-    :class:`InputError` where even the least does not fit."""
+def plan(
+    path: Path, folder: Path, statement: Statement, memory: int | None, *, certified: bool
+) -> Plan:
+    """How the proof of what is at ``path`` keeps to ``memory`` bytes for the whole process (None:
+    what the machine has left); files are in ``folder``. Raises :class:`InputError` where even the
+    least does not fit, or the disk takes no such files."""
     available = _available() if memory is None else memory
-    known = estimate(statement, certified=certified)
-    if available is None or known.peak_bytes <= available:
-        return Plan()
-    fixed = known.stage_memory["commit dataset"] + _BUFFER
-    fixed += _POSITION << statement.packing.code_log
-    relations = needs(statement.graph, statement.shape, None, statement.dataset.log_records)
-    resident = max(need.resident for need in relations)
-    least = fixed + resident + 2 * max(need.least for need in relations)
+    sized = _Sized(statement, certified, _base())
+    if available is None or sized.peak(None, False) <= available:
+        return sized.plan(None, False, available)
+    least = min(sized.peak(LEAST, files) for files in (False, True))
     if least > available:
         raise InputError(
-            f"proving {path} needs at least {_size(least)} of memory and {_size(available)} are "
-            "available; use a machine with more memory, or give --memory if more is there"
+            f"proving {path} needs at least {_at_least(least)} of memory and {_size(available)} "
+            "are available; give more --memory, or use a machine that has more"
         )
-    left = available - fixed - resident
-    witness = witness_bytes(statement)
-    files = 2 * witness > left
-    # what is kept is there one and a half times while it is bound
-    return Plan(2 * (left if files else left - witness) // 3, files)
+    kept, filed = (sized.most(available, files) for files in (False, True))
+    files = 2 * kept < filed
+    found = sized.plan(filed if files else kept, files, available)
+    free = shutil.disk_usage(folder).free
+    if found.disk_bytes + _DISK > free:
+        raise InputError(
+            f"proving {path} within {_size(available)} of memory puts {_size(found.disk_bytes)} "
+            f"into files and {folder} has {_size(free)} free; make room there, or give more "
+            "--memory"
+        )
+    return found
 
 
-def witness_bytes(statement: Statement) -> int:
-    """Of committed tensors, low limbs, and columns of lookups that are computed."""
-    shape, graph = statement.shape, statement.graph
-    looked_up = {name for entry in statement.entries for name in entry.columns}
-    return sum(
-        (np.dtype(tensor.cell_type).itemsize << shape.log_size(tensor) - shape.log_steps)
-        * shape.steps
-        for tensor in graph.tensors
-        if tensor.hint is not None or tensor.name in looked_up
-    )
+@dataclass(frozen=True)
+class _Sized:
+    statement: Statement
+    certified: bool
+    base: int
+
+    def peak(self, memory: int | None, files: bool) -> int:
+        stages = held.stages(self.statement, certified=self.certified, memory=memory, files=files)
+        return round(max(sum(amounts.values()) for _, amounts in stages)) + self.base
+
+    def most(self, available: int, files: bool) -> int:
+        """The most for what is computed, within some per cent; 0 if the least does not fit."""
+        fits, too_much = LEAST, max(LEAST, available)
+        if self.peak(fits, files) > available:
+            return 0
+        for _ in range(8):
+            middle = math.isqrt(fits * too_much)
+            if self.peak(middle, files) <= available:
+                fits = middle
+            else:
+                too_much = middle
+        return fits
+
+    def plan(self, memory: int | None, files: bool, limit: int | None) -> Plan:
+        needs = held.relations(self.statement, memory)
+        passes = {need.relation: need.passes for need in needs}
+        known = estimate(self.statement, certified=self.certified)
+        seconds = sum(
+            taken * passes.get(work.place[-1], 1) if work.place[0] == "relations" else taken
+            for work, taken in known.timed
+        )
+        size = sum(held.witness_parts(self.statement)) if files else 0
+        return Plan(
+            memory,
+            files,
+            limit,
+            size,
+            sum(passes.values()),
+            len(passes),
+            seconds,
+            self.peak(memory, files),
+        )
+
+
+def _base() -> int:
+    """What the process takes before anything of the proof is there, libraries included."""
+    return max(0, resident_bytes()) + LIBRARIES
 
 
 def _size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 9.5e8 else f"{count / 1e6:.0f} MB"
+
+
+def _at_least(count: int) -> str:
+    """Rounded up, and so much more that it is enough the next time too."""
+    if count >= 9.5e8:
+        return f"{math.ceil(count / 1e8 + 0.1) / 10} GB"
+    return f"{math.ceil(count / 1e6 + 5)} MB"
 
 
 def _available() -> int | None:

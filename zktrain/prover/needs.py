@@ -58,13 +58,24 @@ class Need:
 def needs(graph: StepGraph, shape: Shape, memory: int | None, log_records: int) -> list[Need]:
     """Of all relations that send messages, in the order of the proof; ``memory`` as
     ``RunWitness`` has it."""
+    plan = _Plan(_without_cells(graph, shape, memory), log_records)
+    found = (plan.need(op) for op in graph.claim_order())
+    return [need for need in found if need is not None]
+
+
+def values(graph: StepGraph, shape: Shape, memory: int | None) -> int:
+    """Bytes of the tensors that are computed once and kept beside all that relations take, if
+    there is room for all of them."""
+    witness = _without_cells(graph, shape, memory)
+    return witness.all_values if witness.keeps else 0
+
+
+def _without_cells(graph: StepGraph, shape: Shape, memory: int | None) -> RunWitness:
     nothing = np.zeros(0, dtype=np.int64)
     given = {t.name: nothing for t in graph.tensors if t.hint is not None}
     batches = [op.output for op in graph.operations if isinstance(op, Batch)]
     rows = dict.fromkeys(batches, Gathered(nothing, nothing, 1))
-    plan = _Plan(RunWitness(graph, shape, {**given, **rows}, memory), log_records)
-    found = (plan.need(op) for op in graph.claim_order())
-    return [need for need in found if need is not None]
+    return RunWitness(graph, shape, {**given, **rows}, memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,8 @@ class _Plan:
 
     def _range(self, names: tuple[str, ...], tables: int) -> tuple[int, int, int]:
         """Bytes of the longest range and of one sample, and the range's samples."""
-        shape, one = self.witness.shape, tables + self.witness.needs(names)
-        samples = max(at.count for at in self.witness.ranges(names, tables))
+        witness, shape = self.witness, self.witness.shape
+        one = tables + (0 if witness.keeps else witness.needs(names))
+        samples = next(witness.cut(names, tables)).count  # the first one is the longest
         least = next(cut(shape, 1)).count * one
         return samples * one, least, samples

@@ -62,6 +62,7 @@ class RunWitness:
         self.given = dict(given)
         self.definitions = {name: op for op in graph.operations for name in op.outputs()}
         self._described = {tensor.name: tensor for tensor in graph.tensors}
+        self._real: dict[tuple[int, ...], NDArray[np.uint8]] = {}
 
     def described(self, name: str) -> Tensor:
         """The tensor as the graph has it."""
@@ -88,6 +89,21 @@ class RunWitness:
             raise ValueError("a run has at least one step")
         self.given[name] = out
         return out
+
+    def real(self, name: str) -> NDArray[np.uint8]:
+        """Of every cell of the whole tensor, whether it is real, flat; tensors of the same axes
+        share it."""
+        tensor = self.described(name)
+        dims, found = self.shape.dims(tensor), self._real.get(tensor.axes)
+        if found is None:
+            if dims == (self.shape.steps, self.shape.batch, *tensor.axes):
+                found = np.broadcast_to(np.uint8(1), int(np.prod(dims)))
+            else:
+                cells = self._scratch.zeros(dims, np.uint8)
+                cells[self.shape.real(tensor)] = 1
+                found = cells.reshape(-1)
+            self._real[tensor.axes] = found
+        return found
 
     def _bytes(self, names: Iterable[str]) -> int:
         """Per sample while these tensors are there and one of them is computed."""
@@ -122,17 +138,24 @@ class RunWitness:
     @cached_property
     def keeps(self) -> bool:
         """Whether all tensors of all steps may stay in memory."""
-        samples = self.shape.steps << self.shape.log_batch
-        needed = samples * self._bytes(self._described)
-        return self.memory is None or 2 * needed <= self.memory
+        return self.memory is None or 2 * self.all_values <= self.memory
+
+    @property
+    def all_values(self) -> int:
+        """Bytes of all tensors that are computed, of all steps."""
+        return (self.shape.steps << self.shape.log_batch) * self._bytes(self._described)
 
     def ranges(self, names: tuple[str, ...], tables: int = 0) -> list[Range]:
         """Ranges short enough for these tensors and for ``tables`` bytes per sample besides, in
         half of the memory."""
+        return list(self.cut(names, tables))
+
+    def cut(self, names: tuple[str, ...], tables: int = 0) -> Iterator[Range]:
+        """As ``ranges``, one after the other."""
         if self.memory is None:
-            return [whole(self.shape)]
+            return iter((whole(self.shape),))
         cost = tables + (0 if self.keeps else self.needs(names))
-        return list(cut(self.shape, max(1, self.memory // (2 * max(1, cost)))))
+        return cut(self.shape, max(1, self.memory // (2 * max(1, cost))))
 
     @cached_property
     def _whole(self) -> View:

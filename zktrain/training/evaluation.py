@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from ..arguments.tensors import Tensor
 from ..circuit.circuit import Circuit
-from ..circuit.evaluation import PREDICTION, evaluation_graph
+from ..circuit.evaluation import PREDICTION, evaluation_graph, records_at_once
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
 from ..operations.base import StepGraph
@@ -20,9 +19,6 @@ from ..scratch import IN_MEMORY, Scratch
 from .arithmetic import Softmax
 from .interpreter import Rules, Step
 from .trajectory import check_records, check_weights
-
-_MOST_RECORDS = 1024
-_MOST_CELLS = 1 << 24
 
 IntegerWeights = Mapping[str, npt.NDArray[np.int64]]
 Part = tuple[slice, dict[str, npt.NDArray[np.float64]]]
@@ -66,8 +62,7 @@ def _parts(
         name: torch.from_numpy(np.asarray(values)).to(device=device, dtype=torch.float64)
         for name, values in weights.items()
     }
-    cells = sum(prod(tensor.axes) for tensor in graph.tensors)
-    size = max(1, min(_MOST_RECORDS, _MOST_CELLS // cells))
+    size = records_at_once(graph, count)
     names = [tensor.name for tensor in _asked(graph)]
     for start in range(first, first + count, size):
         part = slice(start, min(start + size, first + count))

@@ -39,6 +39,27 @@ class Values:
     columns: tuple[NDArray[Any], ...]
 
 
+LEAST = 1 << 24
+"""With less memory nothing more is gained: what does not fill blocks is stored."""
+
+
+def held(entries: Sequence[Entry], memory: int | None = None) -> int:
+    """Bytes that :func:`prove` takes besides columns and multiplicities."""
+    tables = tables_of(entries)
+    live = sum(entry.cells for entry in entries)
+    layers, _ = fraction_tree.unwritten_layers(live, memory)
+    cut = _cut(entries, tables, memory)
+    unwritten = sum(stretch.unwritten for stretch in cut)
+    written = sum(stretch.stop - stretch.start for stretch in cut) - unwritten
+    bound = 0
+    for layer in range(layers):  # that of leaves has two tables, not four
+        pairs = unwritten >> layer + 1
+        kept = fraction_tree.BOUND_BYTES // (1 if layer else 2)
+        bound = max(bound, kept * (pairs >> fraction_tree.rounds_unwritten(pairs, memory)))
+    stored = fraction_tree.STORED_BYTES * (unwritten >> layers + 1)
+    return fraction_tree.STORED_BYTES * written // 2 + max(stored, bound)
+
+
 COUNTED = 1 << 18
 """Lookups that are counted at once: their rows stay in cache."""
 
@@ -115,6 +136,17 @@ def _stretches(layout: Sequence[Leaf], entries: Sequence[Entry], align: int) -> 
     yield now
 
 
+def _cut(entries: Sequence[Entry], tables: Sequence[str], memory: int | None) -> list[_Stretch]:
+    """All leaves; few of them are all stored."""
+    layout, _ = layout_of(entries, tables)
+    live = sum(entry.cells for entry in entries)
+    stretches = list(_stretches(layout, entries, fraction_tree.unwritten_layers(live, memory)[1]))
+    if memory is None and sum(s.unwritten for s in stretches) < 2 * UNWRITTEN_PAIRS:
+        for stretch in stretches:
+            stretch.unwritten = 0
+    return stretches
+
+
 def _leaf_layer(
     entries: Sequence[Entry],
     values: Sequence[Values],
@@ -124,13 +156,8 @@ def _leaf_layer(
     beta_powers: list[Ext],
     memory: int | None,
 ) -> list[fraction_tree.Run]:
-    layout, _ = layout_of(entries, tables)
-    live = sum(entry.cells for entry in entries)
-    layers, align = fraction_tree.unwritten_layers(live, memory)
-    stretches = list(_stretches(layout, entries, align))
-    if memory is None and sum(s.unwritten for s in stretches) < 2 * UNWRITTEN_PAIRS:
-        for stretch in stretches:
-            stretch.unwritten = 0
+    layers, _ = fraction_tree.unwritten_layers(sum(entry.cells for entry in entries), memory)
+    stretches = _cut(entries, tables, memory)
 
     def block_of(leaf: Leaf) -> LeafBlock:
         if leaf.index >= 0:

@@ -5,8 +5,8 @@ are one block of SHA-256 for every position. It is not kept unless it is small; 
 are made again, by a transform of which only their branches are followed to the end. So a
 commitment of ``n`` positions takes, besides what it commits to, no more than
 
-    64 n (or 2^28) for the buffer, 4 n for its roots of unity, 32 n for states, then leaves,
-    32 n for inner nodes, 16 n for salts
+    64 n (or 2^28, or the memory) for the buffer, 4 n for its roots of unity,
+    32 n for states, then leaves, 32 n for inner nodes, 16 n for salts
 
 bytes; buffer and inner nodes are not there at once.
 """
@@ -26,9 +26,9 @@ from ..kernels import ntt, sha256
 from . import merkle
 
 KEPT_BYTES = 1 << 27
-"""A code word that is not larger is kept."""
+"""A code word that is not larger is kept; nor than a quarter of the memory."""
 BUFFER_BYTES = 1 << 28
-"""The buffer is not larger, unless eight lanes are."""
+"""The buffer is not larger, nor than the memory, unless eight lanes are."""
 BLOCK = 8
 """Lanes over F_p in one block of SHA-256."""
 
@@ -53,14 +53,46 @@ class Lanes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes of a commitment beside what it commits to: those that are kept, and those besides while
+    it is made or opened."""
+
+    kept: int
+    working: int
+
+
+def held(columns: int, code_log: int, salt_cells: int, memory: int | None = None) -> Held:
+    """Of :func:`commit`, and of :meth:`Word.rows` after it."""
+    positions = 1 << code_log
+    kept = positions * (64 + 8 * salt_cells)  # leaves and inner nodes
+    if _keeps(columns, code_log, memory):
+        return Held(kept + 8 * positions * -(-columns // BLOCK) * BLOCK, 4 * positions)
+    return Held(kept, positions * (8 * _width(columns, code_log, memory) + 4))
+
+
+def _keeps(columns: int, code_log: int, memory: int | None) -> bool:
+    most = KEPT_BYTES if memory is None else min(KEPT_BYTES, memory // 4)
+    return 8 * columns << code_log <= most
+
+
+def _width(columns: int, code_log: int, memory: int | None) -> int:
+    """Lanes that are encoded at once."""
+    most = BUFFER_BYTES if memory is None else min(BUFFER_BYTES, memory)
+    fitting = (most >> code_log) // (8 * BLOCK) * BLOCK
+    return min(max(BLOCK, fitting), -(-columns // BLOCK) * BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
-    """A committed matrix: its lanes, the code word if it is kept, tree, salts if it has any."""
+    """A committed matrix: its lanes, the code word if it is kept, tree, salts if it has any;
+    ``memory``: what the buffer may take."""
 
     lanes: Lanes
     code_log: int
     code: Rows | None
     tree: merkle.MerkleTree
     salts: Rows | None = None
+    memory: int | None = None
 
     def rows(self, indices: list[int]) -> Rows:
         """Positions of the code word, each with its salt."""
@@ -71,7 +103,7 @@ class Word:
 
     def _made(self, indices: list[int]) -> Rows:
         out = np.empty((len(indices), self.lanes.count), dtype=np.uint64)
-        for first, here, buffer in _batches(self.lanes, self.code_log):
+        for first, here, buffer in _batches(self.lanes, self.code_log, self.memory):
             mark("encode")
             found = ntt.values_at(buffer, self.lanes.filled, indices)
             out[:, first : first + here] = found[:, :here]
@@ -90,17 +122,19 @@ def encode(lanes: Lanes, code_log: int) -> Rows:
     return matrix[:, : lanes.count]
 
 
-def commit(lanes: Lanes, code_log: int, salts: Rows | None = None) -> Word:
+def commit(
+    lanes: Lanes, code_log: int, salts: Rows | None = None, memory: int | None = None
+) -> Word:
     """Encode and hash; the code word is kept if it is small."""
-    if 8 * lanes.count << code_log <= KEPT_BYTES:
+    if _keeps(lanes.count, code_log, memory):
         code = encode(lanes, code_log)
         mark("hash")
         tree = merkle.build(code, salts)
         mark(None)
-        return Word(lanes, code_log, code, tree, salts)
+        return Word(lanes, code_log, code, tree, salts, memory)
     states = sha256.begin(1 << code_log, LEAF)
     cells = lanes.count + (0 if salts is None else salts.shape[1])
-    for first, here, buffer in _batches(lanes, code_log):
+    for first, here, buffer in _batches(lanes, code_log, memory):
         mark("encode")
         ntt.transform(buffer, lanes.filled)
         mark("hash")
@@ -113,13 +147,14 @@ def commit(lanes: Lanes, code_log: int, salts: Rows | None = None) -> Word:
     del buffer
     tree = merkle.above(states)
     mark(None)
-    return Word(lanes, code_log, None, tree, salts)
+    return Word(lanes, code_log, None, tree, salts, memory)
 
 
-def _batches(lanes: Lanes, code_log: int) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
+def _batches(
+    lanes: Lanes, code_log: int, memory: int | None
+) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
     """First lane, number of lanes, and the one buffer that holds their coefficients."""
-    fitting = (BUFFER_BYTES >> code_log) // (8 * BLOCK) * BLOCK
-    width = min(max(BLOCK, fitting), -(-lanes.count // BLOCK) * BLOCK)
+    width = _width(lanes.count, code_log, memory)
     mark("fill")
     buffer = ntt.matrix(1 << code_log, width)
     for first in range(0, lanes.count, width):

@@ -60,7 +60,8 @@ class TensorLanes:
 class Committed:
     """What the prover keeps: flat integer tensors by name, tree, and the code word
     ``[position][live lane]`` if it is small; where the commitment hides, random coefficients
-    ``tails (live lanes, tail)`` above the message of each lane, and a salt for each position."""
+    ``tails (live lanes, tail)`` above the message of each lane, and a salt for each position.
+    ``memory``: as ``code.commit`` has it."""
 
     packing: Packing
     tensors: dict[str, NDArray[Any]]
@@ -68,6 +69,7 @@ class Committed:
     tree: prover_merkle.MerkleTree
     tails: NDArray[np.uint64] | None = None
     salts: NDArray[np.uint64] | None = None
+    memory: int | None = None
 
     @property
     def root(self) -> bytes:
@@ -77,7 +79,7 @@ class Committed:
     def word(self) -> Word:
         """What is opened."""
         lanes = TensorLanes(self.packing, self.tensors, self.tails)
-        return Word(lanes, self.packing.code_log, self.code, self.tree, self.salts)
+        return Word(lanes, self.packing.code_log, self.code, self.tree, self.salts, self.memory)
 
 
 def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
@@ -90,13 +92,17 @@ def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
 
 
 def commit(
-    packing: Packing, tensors: dict[str, NDArray[Any]], random: Randomness | None = None
+    packing: Packing,
+    tensors: dict[str, NDArray[Any]],
+    random: Randomness | None = None,
+    memory: int | None = None,
 ) -> Committed:
     """Commit to integer tensors; the tree's root is the commitment.
 
     Tensors hold at least the used cells of their blocks, in C order; they may be memory maps.
     ``random`` is asked for where ``packing.tail`` says that the commitment hides: for the tails,
-    then for the salts.
+    then for the salts. ``memory``: bytes that the code word or its buffer may take, if not less
+    than eight lanes; the root does not depend on it.
     """
     mark("fill")
     flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
@@ -107,5 +113,5 @@ def commit(
         mark("randomness")
         tails = random.cells(len(packing.live_lanes), packing.tail)
         salts = random.cells(1 << packing.code_log, merkle.SALT_CELLS)
-    word = code_words.commit(TensorLanes(packing, flat, tails), packing.code_log, salts)
-    return Committed(packing, flat, word.code, word.tree, tails, salts)
+    word = code_words.commit(TensorLanes(packing, flat, tails), packing.code_log, salts, memory)
+    return Committed(packing, flat, word.code, word.tree, tails, salts, memory)

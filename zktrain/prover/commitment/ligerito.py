@@ -82,6 +82,7 @@ def prove(
     mark("fold lanes")
     offsets, _ = arrange([c.packing for c in committed])
     values, weights, folded_tails = [], [], []
+    memory = committed[0].memory
     for commitment, offset in zip(committed, offsets, strict=True):
         packing = commitment.packing
         low, row, high = parts_of(z, packing)
@@ -104,7 +105,7 @@ def prove(
             values = _in_lanes(values, following)
             weights = _in_lanes(weights, following)
             with span("code"):
-                matrix, tails, mask = _commit_level(following, values, random or system())
+                matrix, tails, mask = _commit_level(following, values, random or system(), memory)
             channel.send_digest(f"{label}/root", matrix.tree.root)  # P -> V
         if current[0].masked:
             channel.send_cells(f"{label}/tail", tail.T)  # P -> V
@@ -200,7 +201,7 @@ def _add_zeros(
 
 
 def _commit_level(
-    level: Level, values: Sequence[ExtVec], random: Randomness
+    level: Level, values: Sequence[ExtVec], random: Randomness, memory: int | None
 ) -> tuple[Word, ExtVec, ExtVec]:
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
     empty if it has none."""
@@ -210,7 +211,8 @@ def _commit_level(
         mask = random.cells(2, 1 << level.message_log)
         tails = random.cells(2, level.tail, level.lanes)
         salts = random.cells(1 << level.code_log, level.salt_cells)
-    return commit(LevelLanes(level, values, mask, tails), level.code_log, salts), tails, mask
+    lanes = LevelLanes(level, values, mask, tails)
+    return commit(lanes, level.code_log, salts, memory), tails, mask
 
 
 class LanesMachine:

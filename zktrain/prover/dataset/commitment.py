@@ -13,6 +13,7 @@ from ...dataset.commitment import (
     MAX_CLASSES,
     MAX_RECORDS,
     DatasetHeader,
+    Part,
     lookups,
     parts_of,
 )
@@ -62,10 +63,14 @@ def _random(secret: bytes) -> Randomness:
 
 
 def commit_records(
-    records: Records, secret: bytes | None = None, openings: int = DEFAULT_OPENINGS
+    records: Records,
+    secret: bytes | None = None,
+    openings: int = DEFAULT_OPENINGS,
+    memory: int | None = None,
 ) -> CommittedDataset:
     """Without ``secret`` deterministic: the same records give the same root everywhere. With one,
-    hiding, for so many ``openings``. Raises :class:`InputError`."""
+    hiding, for so many ``openings``. ``memory`` is that of ``commit``. Raises
+    :class:`InputError`."""
     count, features = records.inputs.shape
     openings = 0 if secret is None else openings
     blank = DatasetHeader(count, features, records.classes, bytes(32), openings, records.scaling)
@@ -79,19 +84,28 @@ def commit_records(
             f"{count} records of {features} inputs are more than a commitment holds; "
             f"commit at most 2^{MAX_CELLS_LOG} padded cells"
         )
-    return commit_columns(blank, columns_of(blank, records), secret)
+    return commit_columns(blank, columns_of(blank, records), secret, memory)
 
 
 def commit_columns(
-    blank: DatasetHeader, columns: Columns, secret: bytes | None = None
+    blank: DatasetHeader,
+    columns: Columns,
+    secret: bytes | None = None,
+    memory: int | None = None,
 ) -> CommittedDataset:
     """``blank`` describes the records of the columns; its Merkle root is not looked at."""
     mark("columns")
     tensors: dict[str, NDArray[Any]] = dict(columns)
     tensors |= lookup.count_lookups(lookups(blank), lookup_values(blank, columns))
     random = None if secret is None else _random(secret)
-    committed = commit(blank.packing(), tensors, random)
+    committed = commit(blank.packing(), tensors, random, memory)
     return CommittedDataset(replace(blank, merkle_root=committed.root), columns, committed)
+
+
+def all_real(header: DatasetHeader, part: Part) -> bool:
+    """Whether the committed columns hold nothing but what records say."""
+    width = header.features if part.source == "inputs" else header.classes
+    return width >= part.first + (1 << part.log_rows) and header.records == 1 << header.log_records
 
 
 def lookup_values(header: DatasetHeader, columns: Columns) -> list[lookup.Values]:
@@ -103,7 +117,7 @@ def lookup_values(header: DatasetHeader, columns: Columns) -> list[lookup.Values
         width = header.features if part.source == "inputs" else header.classes
         stop = part.first + (1 << part.log_rows)
         cells = 1 << part.log_rows + header.log_records
-        if width >= stop and header.records == padded:  # all are real
+        if all_real(header, part):
             ones = np.broadcast_to(np.uint8(1), cells)
             out.append(lookup.Values((source[part.first : stop].reshape(-1), ones)))
             continue

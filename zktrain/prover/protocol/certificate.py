@@ -22,9 +22,14 @@ from ..randomness import Randomness
 
 
 def certify(
-    dataset: CommittedDataset, *, trace: Trace | None = None, random: Randomness | None = None
+    dataset: CommittedDataset,
+    *,
+    memory: int | None = None,
+    trace: Trace | None = None,
+    random: Randomness | None = None,
 ) -> bytes:
-    """The proof that the dataset is well formed; of one that hides, it is the first opening."""
+    """The proof that the dataset is well formed; of one that hides, it is the first opening.
+    ``memory`` is that of lookups; the bytes do not depend on it."""
     header = dataset.header
     layout = certificate_layout(header)
     mark("pads")
@@ -33,7 +38,10 @@ def certify(
     mark("columns")
     values = lookup_values(header, dataset.columns)
     counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
-    claims = located(header, lookup.prove(channel, "lookup", lookups(header), values, counts))
+    entries = lookups(header)
+    found = lookup.prove(channel, "lookup", entries, values, counts, memory)
+    del values
+    claims = located(header, found)
     record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P
     claims.append(label_sums(header, record))
     opening.prove(channel, "opening", [dataset.committed], claims, query_bits(), random)

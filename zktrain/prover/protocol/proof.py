@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ...arguments import lookup
 from ...arguments.claims import Ledger
-from ...arguments.tensors import Shape
 from ...field.extension import Ext, Point
 from ...operations.base import Ends
 from ...profile import mark
@@ -73,18 +72,19 @@ def _prove(
     random: Randomness | None,
     journal: Journal | None,
 ) -> bytes:
-    graph, shape = statement.graph, statement.shape
     random = journal.randomness() if journal else random or system()
     progress("commit", 0, 1)
     mark("pads")
     challenger = challenger_of(statement, trace)
     channel = prover_channel(challenger, statement.layout, statement.query_bits, random)
     mark("columns")
-    values = [_lookup_values(witness, shape, entry) for entry in statement.entries]
+    values = [_lookup_values(witness, entry) for entry in statement.entries]
     if counts is None:
         counts = prover_lookup.count_lookups(statement.entries, values)
-    tensors: dict[str, Any] = {t.name: witness.tensor(t.name) for t in graph.tensors if t.committed}
-    committed = commit(statement.packing, {**tensors, **counts}, random)
+    tensors: dict[str, Any] = {
+        t.name: witness.tensor(t.name) for t in statement.graph.tensors if t.committed
+    }
+    committed = commit(statement.packing, {**tensors, **counts}, random, witness.memory)
 
     def commitment() -> None:
         channel.send_digest("commitment", committed.root)  # P -> V
@@ -131,11 +131,8 @@ def _prove(
     return channel.proof()
 
 
-def _lookup_values(witness: RunWitness, shape: Shape, entry: lookup.Entry) -> prover_lookup.Values:
+def _lookup_values(witness: RunWitness, entry: lookup.Entry) -> prover_lookup.Values:
     columns = [witness.tensor(name).reshape(-1) for name in entry.columns]
     if entry.indicator is not None:
-        tensor = witness.tensor(entry.columns[0])
-        real = np.zeros(tensor.shape, dtype=np.uint8)
-        real[shape.real(witness.graph.tensor(entry.columns[0]))] = 1
-        columns.append(real.reshape(-1))
+        columns.append(witness.real(entry.columns[0]))
     return prover_lookup.Values(tuple(columns))
