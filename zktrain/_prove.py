@@ -263,9 +263,7 @@ def _prove_training(
         )
         given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
         witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
-        return prove_statement(
-            statement, witness, dataset, public, progress=clock, journal=journal
-        )
+        return prove_statement(statement, witness, dataset, public, progress=clock, journal=journal)
 
 
 @checked

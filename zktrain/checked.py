@@ -33,6 +33,7 @@ _KINDS: dict[str, Callable[[object], bool]] = {
     "bool": lambda value: isinstance(value, bool),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "Progress": callable,
+    "Planned": callable,
 }
 _WORDS = {
     "None": "None",
@@ -42,6 +43,7 @@ _WORDS = {
     "bool": "True or False",
     "int": "an int",
     "Progress": "a function (stage, done, total, **figures)",
+    "Planned": "a function (plan)",
 }
 
 
