@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,6 @@ from zktrain.commitment import opening
 from zktrain.commitment.hiding import Layout
 from zktrain.commitment.packing import Claim, claim_on, pack
 from zktrain.commitment.parameters import carried_tail_for
-from zktrain.cost import memory
 from zktrain.field import multilinear as ml
 from zktrain.prover.commitment import code
 from zktrain.prover.commitment import opening as prover_opening
@@ -157,5 +157,30 @@ def test_large_code_words_are_not_kept() -> None:
     assert code.KEPT_BYTES == 1 << 27 and code.BUFFER_BYTES == 1 << 28
 
 
-def test_the_memory_plan_knows_the_sizes() -> None:
-    assert (memory.KEPT_BYTES, memory.BUFFER_BYTES) == (code.KEPT_BYTES, code.BUFFER_BYTES)
+@pytest.mark.parametrize("memory", [None, 1 << 26, 1 << 22, 1])
+@pytest.mark.parametrize("tail", [False, True])
+def test_what_a_commitment_holds_is_what_it_says(tail: bool, memory: int | None) -> None:
+    """And less memory does not change the root."""
+    length = carried_tail_for(12, BITS - 20, 1, 3) if tail else 0
+    packing, tensors = pack(SHAPES["more than two batches"], 12, length, 3), _many()
+    random = expand(SECRET, "commitment") if tail else None
+    expected = commit(packing, tensors, random)
+    lanes = len(packing.live_lanes)
+    held = code.held(lanes, packing.code_log, packing.row_cells - lanes, memory)
+    tracemalloc.start()
+    random = expand(SECRET, "commitment") if tail else None
+    made = commit(packing, tensors, random, memory)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    rows = made.word.rows([0, 77])
+    opened = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.root == expected.root and np.array_equal(rows, expected.word.rows([0, 77]))
+    own = 8 * lanes * packing.tail + (1 << 18)  # tails, and what is small
+    assert 0.9 * held.kept < kept < held.kept + own
+    assert max(peak, opened) < held.kept + held.working + own
+    assert (made.code is None) is (memory is not None and memory < 1 << 26)
+
+
+def _many() -> dict[str, np.ndarray]:
+    return _tensors(SHAPES["more than two batches"])

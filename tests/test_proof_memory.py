@@ -1,0 +1,83 @@
+"""Whole processes that prove keep to the memory that they are given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zktrain
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORKS = {
+    "dense": ("mlp-64-64-10.onnx", 64, 256),
+    "residual": ("resnet-8x8.onnx", 32, 16),
+}
+"""Network, batch, steps."""
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained on digits, and proved once, so that the dataset has its certificate."""
+    network, batch, steps = NETWORKS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        f"""[model]
+onnx = "{ROOT / "models" / network}"
+[training]
+loss = "cross_entropy"
+optimizer = "sgd"
+learning_rate = 0.0625
+batch_size = {batch}
+steps = {steps}
+order_seed = "memory order"
+[init]
+seed = "memory weights"
+[proof]
+"""
+    )
+    zktrain.train(recipe, data="digits", out=folder / "run")
+    child("prove", 1, folder / "run" / "proof.zkt", run=str(folder / "run"))
+    return folder / "run"
+
+
+def child(what: str, share: float, out: Path, **arguments: Any) -> list[Any]:
+    script = Path(__file__).with_name("proof_memory.py")
+    given = [sys.executable, str(script), what, str(share), str(out), json.dumps(arguments)]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("share", [-1, 0, 0.5])
+def test_a_proof_keeps_to_its_memory(run: Path, tmp_path: Path, share: float) -> None:
+    """And has the bytes that it has anyway; predictions are not far above what is taken."""
+    out = tmp_path / "proof.zkt"
+    limit, expected, peak, files, memory = child("prove", share, out, run=str(run))
+    assert peak <= expected <= limit
+    assert peak > 0.7 * expected
+    assert out.read_bytes() == (run / "proof.zkt").read_bytes()
+    assert files is (share < 0) and memory is not None
+
+
+def test_an_evaluation_keeps_to_its_memory(run: Path, tmp_path: Path) -> None:
+    arguments = {
+        "weights": str(run / "weights.safetensors"),
+        "circuit": str(run / "circuit.json"),
+        "data": "digits",
+    }
+    proofs = []
+    for share in (-1, 0, 1):
+        out = tmp_path / f"{len(proofs)}.zkt"
+        limit, expected, peak, _, _ = child("prove_eval", share, out, **arguments)
+        assert peak <= expected <= limit
+        proofs.append(out.read_bytes())
+    assert proofs == [proofs[0]] * 3
