@@ -25,7 +25,7 @@ def main(what: str, share: float, out: str, arguments: dict[str, Any]) -> None:
 
     def plan(*given: Any, **more: Any) -> memory_plan.Plan:
         path, folder, statement, _ = given
-        sized = memory_plan._Sized(statement, more["certified"], memory_plan._base())
+        sized = memory_plan.Sized(statement, more["certified"], memory_plan.base())
         whole = sized.peak(None, False)
         least = min(sized.peak(memory_plan.LEAST, files) for files in (False, True))
         if share < 0:

@@ -133,7 +133,7 @@ LEAST = (Plan(), Plan(1, True), Plan(1 << 16, False))
 
 
 def prove_with(found: Plan, verb: Callable[[], Any]) -> Any:
-    small = mock.patch("zktrain.scratch._SMALL", 1)  # every array is in a file
+    small = mock.patch("zktrain.scratch.SMALL", 1)  # every array is in a file
     with mock.patch.object(memory_plan, "plan", return_value=found), small:
         return verb()
 

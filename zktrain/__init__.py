@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ._commit import DatasetCommitment, commit
     from ._compile import CompiledRecipe, compile
     from ._inspect import Inspection, inspect
-    from ._prove import Proved, ProvedEvaluation, prove, prove_eval
+    from ._prove import Proved, prove
+    from ._prove_eval import ProvedEvaluation, prove_eval
     from ._train import TrainedRun, train
     from ._verify import CheckpointVerdict, EvaluationVerdict, Verdict, verify, verify_eval
     from .errors import (
@@ -84,7 +85,7 @@ _HOMES = {
     "Inspection": "_inspect",
     "Progress": "progress",
     "Proved": "_prove",
-    "ProvedEvaluation": "_prove",
+    "ProvedEvaluation": "_prove_eval",
     "TrainedRun": "_train",
     "Verdict": "_verify",
     "bench": "_bench",
@@ -92,7 +93,7 @@ _HOMES = {
     "compile": "_compile",
     "inspect": "_inspect",
     "prove": "_prove",
-    "prove_eval": "_prove",
+    "prove_eval": "_prove_eval",
     "train": "_train",
     "verify": "_verify",
     "verify_eval": "_verify",

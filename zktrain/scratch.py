@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 
-_SMALL = 1 << 20
+SMALL = 1 << 20
 """Bytes from which on an array is worth a file."""
 _SETTLED_SECONDS = 0.02
 
@@ -33,7 +33,7 @@ class Scratch:
         """A new array. Raises ``InputError`` where the folder takes no such file."""
         kind = np.dtype(dtype)
         size = int(np.prod(shape)) * kind.itemsize
-        if self._folder is None or size < _SMALL:
+        if self._folder is None or size < SMALL:
             return np.zeros(shape, dtype=kind)
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:

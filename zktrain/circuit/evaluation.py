@@ -15,7 +15,6 @@ and ``(d_k, h_k)`` is a row of the table ``winner``: ``(d, 0)`` for ``0 <= d < 2
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 
 from ..arguments.hints import FirstLargest
 from ..layers import AnyLayer
@@ -66,13 +65,3 @@ def evaluation_graph(circuit: Circuit) -> StepGraph:
 @lru_cache(maxsize=16)
 def _graph(layers: tuple[AnyLayer, ...], fixed_point: FixedPoint) -> StepGraph:
     return build_evaluation(layers, fixed_point)
-
-
-_MOST_RECORDS = 1024
-_MOST_CELLS = 1 << 24
-
-
-def records_at_once(graph: StepGraph, records: int) -> int:
-    """Of how many of its records an evaluation computes all tensors at once."""
-    cells = sum(prod(tensor.axes) for tensor in graph.tensors)
-    return max(1, min(records, _MOST_RECORDS, _MOST_CELLS // cells))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .._inspect import Inspection
-    from .._prove import ProvedEvaluation
+    from .._prove_eval import ProvedEvaluation
     from .._verify import EvaluationVerdict
     from ..protocol.statement import Statement
     from ..protocol.tasks import Counts

@@ -316,7 +316,7 @@ def prove_eval(
         from ..extras import require
 
         require("prove", "proving", "numba", "torch")
-        from .._prove import prove_eval as verb
+        from .._prove_eval import prove_eval as verb
         from ..machine import parse_size
 
         asked["memory"] = None if memory is None else parse_size(memory)

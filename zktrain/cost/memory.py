@@ -12,7 +12,6 @@ from math import prod
 
 import numpy as np
 
-from ..circuit.evaluation import records_at_once
 from ..commitment import ligero
 from ..commitment.hiding import Layout
 from ..commitment.packing import BLOCK_LOG_MIN, Packing
@@ -24,6 +23,7 @@ from ..prover.arguments import lookup
 from ..prover.commitment import code
 from ..prover.dataset.commitment import all_real
 from ..prover.needs import Need, needs, values
+from ..training.at_once import records_at_once
 from .parts import ELEMENT_BYTES as E
 
 Held = dict[str, float]

@@ -67,7 +67,7 @@ def plan(
     what the machine has left); files are in ``folder``. Raises :class:`InputError` where even the
     least does not fit, or the disk takes no such files."""
     available = _available() if memory is None else memory
-    sized = _Sized(statement, certified, _base())
+    sized = Sized(statement, certified, base())
     if available is None or sized.peak(None, False) <= available:
         return sized.plan(None, False, available)
     least = min(sized.peak(LEAST, files) for files in (False, True))
@@ -90,7 +90,9 @@ def plan(
 
 
 @dataclass(frozen=True)
-class _Sized:
+class Sized:
+    """What a proof takes, with ``base`` bytes that the process has anyway."""
+
     statement: Statement
     certified: bool
     base: int
@@ -133,7 +135,7 @@ class _Sized:
         )
 
 
-def _base() -> int:
+def base() -> int:
     """What the process takes before anything of the proof is there, libraries included."""
     return max(0, resident_bytes()) + LIBRARIES
 

@@ -11,12 +11,13 @@ import torch
 
 from ..arguments.tensors import Tensor
 from ..circuit.circuit import Circuit
-from ..circuit.evaluation import PREDICTION, evaluation_graph, records_at_once
+from ..circuit.evaluation import PREDICTION, evaluation_graph
 from ..dataset.readers import Records
 from ..errors import RangeOverflow
 from ..operations.base import StepGraph
 from ..scratch import IN_MEMORY, Scratch
 from .arithmetic import Softmax
+from .at_once import records_at_once
 from .interpreter import Rules, Step
 from .trajectory import check_records, check_weights
 
