@@ -175,7 +175,7 @@ def verify_eval(
     layers and fixed-point format; without it the verdict's statement says which one was evaluated.
     ``like`` is the public file of the training data: inputs must then have been scaled as theirs
     were. Without it the verdict's statement says how (``statement.dataset.scaling``).
-    ``certificate`` as for :func:`verify`, where the proof does not repeat it.
+    ``certificate`` as for ``verify``, where the proof does not repeat it.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def records_used(records: int, batch_size: int, *, drop_last: bool) -> int:
 
 def permuted(records: int, batch_size: int, steps: int, *, drop_last: bool) -> int:
     """How many records the permutations of all epochs of a run have together: what it costs to
-    know its order, in segments of any length, up to the logarithm of ``records``."""
+    know its order, up to the logarithm of ``records``."""
     used = records_used(records, batch_size, drop_last=drop_last)
     return -(-steps * batch_size // used) * records
 

@@ -51,7 +51,7 @@ def lane_log_for(cells_log: int, hiding: bool) -> int:
 class Scheme:
     """What openings are like.
 
-    A segment's commitments have rate ``2^-rate_log``, a dataset's ``2^-dataset_rate_log``, levels
+    A run's commitment has rate ``2^-rate_log``, a dataset's ``2^-dataset_rate_log``, levels
     1, 2, ... of an opening the rates ``2^-deeper[0]``, ``2^-deeper[1]``, ..., and all after those
     the last of them. Folding stops at ``2^clear_log`` elements of E, or two variables earlier if
     that saves a level. Every draw of positions costs ``2^work_bits`` hashes, and so many bits less

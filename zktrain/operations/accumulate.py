@@ -1,4 +1,4 @@
-"""Accumulated weights: claims on weights inside or at the end of a segment become claims on its
+"""Accumulated weights: claims on weights inside or at the end of a run become claims on its
 first weights and on activations and errors.
 
 ``W_t = W_0 - sum_{tau < t} m_tau A_tau^T E_tau``, so for claim ``k`` with step weights ``omega_k``
@@ -6,7 +6,7 @@ first weights and on activations and errors.
     first_k W_0(row_k, col_k) - v_k = sum_{tau,b} decay_k(tau) A(tau, b, row_k) E(tau, b, col_k),
 
 biases alike with ``A = 2^f``. Of images, the places of the grid count as samples. All claims of a
-layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the claim on the segment's last
+layer in one sumcheck over ``(b, tau)`` with powers of ``gamma``; the claim on the run's last
 weights has ``omega`` at the end: ``first = 1``, ``decay = m``. Under momentum or weight decay
 ``first`` and ``decay`` are those of the public filter (``time_filter``), and nothing else differs.
 

@@ -1,4 +1,4 @@
-"""Lookups: cells are rows of a public table. ``arguments.lookup`` proves all of a segment at once,
+"""Lookups: cells are rows of a public table. ``arguments.lookup`` proves all of a run at once,
 before all other operations."""
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ Matrix = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """``sum_{t, b} left[t, b, i] right[t, b, k]`` is the public matrix of the segment."""
+    """``sum_{t, b} left[t, b, i] right[t, b, k]`` is the public matrix."""
 
     left: str
     right: str
