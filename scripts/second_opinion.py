@@ -358,6 +358,7 @@ class Relations:
         self._operations = circuit["operations"]
         self._t, self._b = clog(steps), clog(circuit["batch_size"])
         self._committed, self._record_variables = committed, record_variables
+        self.checkpoints = 0
         self._names = count()
 
     def width(self, name: str) -> int:
@@ -477,7 +478,9 @@ class Relations:
                 self.boundary[side, name, at] = None
                 self.scalars.sent += 1
         self.scalars.rounds(self._b + self._t, 3)
-        self.reductions["weight updates"] += len(claims) + 3 * (self._b + self._t) + rows + columns
+        published = self.checkpoints * len(ends)  # their values are in clear
+        batched = len(claims) + published
+        self.reductions["weight updates"] += batched + 3 * (self._b + self._t) + rows + columns
         point = self._fresh(self._b + self._t)
         for name, row, column in claims:
             if name == op["weight"]:
@@ -590,6 +593,7 @@ class Bundle:
         # the query terms rounded up to a quarter of a bit, and two bits more
         self.target: Bits = self.security + 2 + Fraction(clog(QUERY_TERMS**4), 4)
         self.relations = Relations(circuit, circuit["steps"], (), self.dataset.records)
+        self.relations.checkpoints = len(statement.get("checkpoints", []))
         cells = cells_log(self._committed())
         lane = lane_log(cells, self.hiding)
         tail = committed_tail(lane, RATE, self.target - WORK, 1) if self.hiding else 0

@@ -26,7 +26,7 @@ from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.protocol.certificate import certificate_layout
 from zktrain.protocol.statement import Statement
-from zktrain.protocol.tasks import Training
+from zktrain.protocol.tasks import Checkpoint, Training
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "second_opinion.py"
@@ -169,6 +169,7 @@ def statement(
     openings: int = 0,
     security: int = 100,
     zero_knowledge: bool = False,
+    checkpoints: int = 0,
 ) -> Statement:
     layers = tuple(
         Layer(f"fc{i}", a, b, f"fc{i}.weight", f"fc{i}.bias" if bias else None, i < len(widths) - 1)
@@ -180,11 +181,16 @@ def statement(
     )  # fmt: skip
     header = DatasetHeader(records, widths[0], widths[-1], bytes(32), openings)
     ends = "00" * 32, "00" * 32
-    return Statement(Training(circuit, *ends), header, security, zero_knowledge)
+    kept = tuple(Checkpoint(step, "00" * 32) for step in range(1, checkpoints + 1))
+    return Statement(Training(circuit, *ends, kept), header, security, zero_knowledge)
 
 
 STATEMENTS = {
     "five steps": statement((5, 6, 3)),
+    "checkpoints": statement((5, 6, 3), checkpoints=4),
+    "hiding, checkpoints, no bias": statement(
+        (5, 6, 3), bias=False, steps=999, openings=64, zero_knowledge=True, checkpoints=900
+    ),
     "one of everything": statement((1, 1, 1), batch=1, steps=1, records=1),
     "hiding": statement((5, 6, 3), openings=64, zero_knowledge=True),
     "hiding, no bias": statement((5, 6, 3), bias=False, openings=64, zero_knowledge=True),

@@ -25,6 +25,7 @@ def prepare(root: Path) -> None:
     write_data(root / "data.npz", records=8)
     write_data(root / "test.npz", seed=9, records=5)
     recipe = write_recipe(root, steps=2, batch_size=2)
+    recipe.write_text(recipe.read_text().replace("order_seed", "checkpoints = [1]\norder_seed"))
     zktrain.compile(recipe, out=root / "tiny.circuit.json")
     zktrain.commit(root / "data.npz", out=root / "data.zkd")
     zktrain.train(recipe, data=root / "data.npz", out=root / "run", dataset=root / "data.zkd")
@@ -66,13 +67,22 @@ def _trained(root: Path) -> None:
     assert run.results["weights_digest"] == first.results["weights_digest"]
     shapes, bits = run.circuit.parameter_shapes(), run.circuit.fixed_point.weight_bits
     assert digest(read_weights(run.weights_path, shapes, bits)) == run.results["weights_digest"]
+    run.require_checkpoints()
+    assert run.checkpoints == first.checkpoints and len(run.checkpoints) == 1
+    assert run.checkpoint_path(1).read_bytes() != run.weights_path.read_bytes()
     secret = secret_file.read_for(run.path / "dataset.zkd.secret", run.header())
     assert secret.positions == 0
 
 
 def _proved(root: Path) -> None:
     run = root / "run"
-    zktrain.verify(run / "weights.safetensors", proof=run / "proof.zkt", dataset=root / "data.zkd")
+    found = zktrain.verify(
+        run / "weights.safetensors",
+        proof=run / "proof.zkt",
+        dataset=root / "data.zkd",
+        checkpoints=[run / "checkpoint-000001.safetensors"],
+    )
+    assert [one.checked for one in found.checkpoints] == [True]
 
 
 def _evaluated(root: Path) -> None:
