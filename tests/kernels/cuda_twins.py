@@ -1,19 +1,27 @@
-"""Run by ``test_cuda_twins``: every twin against Python integers and against the CPU's kernel, in
-the CUDA simulator or on ``one_thread_device``. Prints what was found equal."""
+"""Run by ``test_cuda_twins`` and ``scripts/gpu_check.py``: every twin against Python integers and
+against the CPU's kernel, on a CUDA device, in the CUDA simulator or on ``one_thread_device``.
+
+    python cuda_twins.py [CHECK ...]
+
+Prints what was found equal, and its seconds; all of it is checked, whatever fails."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
+import time
+import traceback
 import warnings
 
 import field_oracle as oracle
 import numpy as np
 from field_oracle import EDGES, WORST, P, Pair, pair, pairs, random_pairs, residues
+from numba import cuda
 
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import bit_reverse
-from zktrain.prover.kernels import field, fractions, ntt, sha256, sumcheck, unwritten
+from zktrain.prover.kernels import device, field, fractions, ntt, sha256, sumcheck, unwritten
 from zktrain.prover.kernels.cuda import field as field_twin
 from zktrain.prover.kernels.cuda import fractions as fractions_twin
 from zktrain.prover.kernels.cuda import grid, scalars
@@ -26,19 +34,42 @@ from zktrain.prover.kernels.leaves import LeafBlock
 RNG = np.random.default_rng(20)
 
 
+@scalars.kernel
+def _scalars(x, y, signed, out):  # type: ignore[no-untyped-def]
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        out[0, i] = scalars.add(x[i], y[i])
+        out[1, i] = scalars.sub(x[i], y[i])
+        out[2, i] = scalars.mul(x[i], y[i])
+        out[3, i] = scalars.from_signed(signed[i])
+
+
+@scalars.kernel
+def _products(x, out):  # type: ignore[no-untyped-def]
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        out[0, i], out[1, i] = scalars.ext_mul(x[i, 0], x[i, 1], x[i, 2], x[i, 3])
+
+
 def scalar_functions() -> None:
     """On all pairs of edge values, and the extension's product on many of their quadruples."""
-    for x, y in itertools.product(EDGES, EDGES):
-        assert int(scalars.add(x, y)) == (x + y) % P
-        assert int(scalars.sub(x, y)) == (x - y) % P
-        assert int(scalars.mul(x, y)) == x * y % P
-    for v in (*EDGES[:12], 2**62):
-        for signed in (v, -v):
-            if abs(signed) < 2**63:
-                assert int(scalars.from_signed(signed)) == signed % P
+    x, y = zip(*itertools.product(EDGES, EDGES), strict=True)
+    sizes = [v for v in (*EDGES[:12], 2**62) if v < 2**63]
+    signed = [sign * v for v in sizes for sign in (1, -1)] * (1 + len(x) // len(sizes))
+    signed = signed[: len(x)]
+    out = grid.empty(4, len(x))
+    sent = (grid.send(np.array(v, dtype=np.uint64)) for v in (x, y))
+    grid.launch(_scalars, len(x), *sent, grid.send(np.array(signed, dtype=np.int64)), out)
+    for total, difference, product, residue, a, b, v in zip(
+        *grid.fetch(out).tolist(), x, y, signed, strict=True
+    ):
+        assert (total, difference, product) == ((a + b) % P, (a - b) % P, a * b % P)
+        assert residue == v % P
     quadruples = RNG.choice(np.array(EDGES, dtype=np.uint64), size=(2000, 4)).tolist()
-    for a, b, c, d in [*quadruples, [WORST] * 4, [P - 1] * 4]:
-        assert tuple(map(int, scalars.ext_mul(a, b, c, d))) == oracle.mul((a, b), (c, d))
+    quadruples += [[WORST] * 4, [P - 1] * 4]
+    out = grid.empty(2, len(quadruples))
+    sent = grid.send(np.array(quadruples, dtype=np.uint64))
+    grid.launch(_products, len(quadruples), sent, out)
+    for (a, b, c, d), found in zip(quadruples, pairs(grid.fetch(out)), strict=True):
+        assert found == oracle.mul((a, b), (c, d))
 
 
 def transforms() -> None:
@@ -66,7 +97,9 @@ def folds() -> None:
     expected = field.fold(inner, Ext(5, 7))
     assert field_twin.fold(inner, Ext(5, 7), target) is target
     assert np.array_equal(target, expected)
+    wide.setflags(write=False)  # as arrays in files are
     assert np.array_equal(field_twin.fold(inner, Ext(5, 7)), field.fold(inner, Ext(5, 7)))
+    assert np.array_equal(field_twin.fold(wide, Ext(5, 7)), field.fold(wide, Ext(5, 7)))
 
 
 def line(cells: list[Pair], i: int, x: Pair) -> Pair:
@@ -237,12 +270,67 @@ def leaf_hashes() -> None:
             assert hashlib.sha256(prefix + message.tobytes()).digest() == digest.tobytes()
 
 
+def large_work() -> None:
+    """Many blocks, and more pairs than threads; against the CPU's kernels alone."""
+    size = 1 << (4 if scalars.SIMULATED else 17)
+    tables = tuple(residues(RNG, 2, 2 * size + 12) for _ in range(4))
+    point, scale = (Ext(*value) for value in random_pairs(RNG, 2))
+    assert np.array_equal(field_twin.fold(tables[0], point), field.fold(tables[0], point))
+    for count in (2, 3):
+        factors = tables[:count]
+        assert sumcheck_twin.round_message(factors) == sumcheck.round_message(factors)
+    for log, lanes in ((size.bit_length() - 3, 9), (3, size // 8 + 1)):
+        ours, theirs = (m.copy() for m in [residues(RNG, 1 << log, lanes)] * 2)
+        ntt_twin.transform(ours)
+        ntt.transform(theirs)
+        assert np.array_equal(ours, theirs)
+    rows, salts = (residues(RNG, size // 4 + 3, cells) for cells in (33, 4))
+    hashed = (rows, bytes(64), salts)
+    assert np.array_equal(sha256_twin.hash_rows(*hashed), sha256.hash_rows(*hashed))
+    found, _ = leaves_of(size)
+    none = (np.zeros((2, 0), dtype=np.uint64),) * 2
+    for layer in (found, found.parents()):
+        for mine, theirs in zip(
+            fractions_twin.combine(*tables, layer), fractions.combine(*tables, layer), strict=True
+        ):
+            assert np.array_equal(mine, theirs)
+        variables = ((layer.pairs + tables[0].shape[1]) // 2).bit_length()
+        weights = fractions.weight_tables(tuple(Ext(*r) for r in random_pairs(RNG, variables)))
+        arguments = (none, tables, scale, weights, 0, layer)
+        assert fractions_twin.round_sums(*arguments) == fractions.round_sums(*arguments)
+    for mine, theirs in zip(
+        unwritten_twin.leaves_fold(found, [point, scale], scale),
+        found.fold([point, scale], scale),
+        strict=True,
+    ):
+        assert np.array_equal(mine, theirs)
+
+
+CHECKS = [scalar_functions, transforms, folds, round_messages, unwritten_leaves]
+CHECKS += [unwritten_parents, layers, layer_rounds, leaf_hashes, large_work]
+
+
+def main(names: list[str]) -> int:
+    """The exit code."""
+    failed = 0
+    # The last one: threads stride, and partial sums are gathered.
+    grids = [(128, 1 << 15, 1 << 9), (8, 40, 16)] if device.has_cuda() else [(1, 1, 1)]
+    for grid.BLOCK, grid.MOST_THREADS, grid._FEW in [(8, 40, 16)] if scalars.SIMULATED else grids:
+        for check in CHECKS:
+            if names and check.__name__ not in names:
+                continue
+            started = time.perf_counter()
+            try:
+                check()
+            except Exception:
+                failed += 1
+                print(f"{check.__name__} failed with blocks of {grid.BLOCK}:", file=sys.stderr)
+                traceback.print_exc()
+            else:
+                print(check.__name__, round(time.perf_counter() - started, 2), flush=True)
+    return 1 if failed else 0
+
+
 if __name__ == "__main__":
-    # Threads stride, and partial sums are gathered.
-    simulated = scalars.SIMULATED
-    grid.BLOCK, grid.MOST_THREADS, grid._FEW = (8, 40, 16) if simulated else (1, 1, 1)
-    checks = [transforms, folds, round_messages, unwritten_leaves, unwritten_parents, layers]
     warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # words wrap
-    for check in [*checks, layer_rounds, leaf_hashes, *([scalar_functions] if simulated else [])]:
-        check()
-        print(check.__name__, flush=True)
+    sys.exit(main(sys.argv[1:]))

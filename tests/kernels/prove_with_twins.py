@@ -57,7 +57,8 @@ def on_cuda(choose: Callable[[str], AbstractContextManager[None]]) -> Callable[.
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # words wrap
-    grid.BLOCK, grid.MOST_THREADS = (2, 4) if scalars.SIMULATED else (1, 1)
+    if not device.has_cuda():
+        grid.BLOCK, grid.MOST_THREADS = (2, 4) if scalars.SIMULATED else (1, 1)
     with tempfile.TemporaryDirectory() as name:
         bundle = make_bundle(Path(name))
         prove = partial(zktrain.prove, bundle.run, zero_knowledge=False)

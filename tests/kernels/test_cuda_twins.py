@@ -1,5 +1,6 @@
 """The twins for CUDA devices without one: as Python, as numba compiles them, and compiled for a
-GPU. numba decides when it is imported where kernels run, hence the processes."""
+GPU; and on a device, where there is one. numba decides when it is imported where kernels run, hence
+the processes."""
 
 from __future__ import annotations
 
@@ -11,9 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from zktrain.prover.kernels.device import has_cuda
+
 HERE = Path(__file__).parent
-FAMILIES = "transforms folds round_messages unwritten_leaves "
-FAMILIES += "unwritten_parents layers layer_rounds leaf_hashes"
+FAMILIES = ["scalar_functions", "transforms", "folds", "round_messages", "unwritten_leaves"]
+FAMILIES += ["unwritten_parents", "layers", "layer_rounds", "leaf_hashes", "large_work"]
+PROVING = {
+    *("field.fold", "fractions.combine", "fractions.round_sums"),
+    *("ntt.transform", "sha256.hash_rows", "sumcheck.round_message"),
+}
+"""All but the leaves that a run so small writes."""
+on_a_device = pytest.mark.skipif(not has_cuda(), reason="numba finds no CUDA device")
 
 
 def run(
@@ -40,14 +49,27 @@ def run(
 def test_twins_in_the_simulator() -> None:
     done = run("cuda_twins.py", simulated=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [*FAMILIES.split(), "scalar_functions"]
+    assert done.stdout.split()[::2] == FAMILIES
+
+
+@on_a_device
+def test_twins_on_a_device() -> None:
+    """In large blocks, then in small ones."""
+    done = run("cuda_twins.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[::2] == 2 * FAMILIES
+
+
+@on_a_device
+def test_a_proof_through_twins_on_a_device_has_the_same_bytes() -> None:
+    assert twins_used(run("prove_with_twins.py")) == PROVING
 
 
 @pytest.mark.slow("compiles every twin, and proves with them")
 def test_twins_as_numba_compiles_them() -> None:
     done = run("one_thread_device.py", "cuda_twins.py")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == FAMILIES.split()
+    assert done.stdout.split()[::2] == FAMILIES
 
 
 def twins_used(done: subprocess.CompletedProcess[str]) -> set[str]:
@@ -57,12 +79,7 @@ def twins_used(done: subprocess.CompletedProcess[str]) -> set[str]:
 
 @pytest.mark.slow("compiles every twin, and proves with them")
 def test_a_proof_through_compiled_twins_has_the_same_bytes() -> None:
-    """All but the leaves that a run so small writes."""
-    done = run("one_thread_device.py", "prove_with_twins.py")
-    assert twins_used(done) == {
-        *("field.fold", "fractions.combine", "fractions.round_sums"),
-        *("ntt.transform", "sha256.hash_rows", "sumcheck.round_message"),
-    }
+    assert twins_used(run("one_thread_device.py", "prove_with_twins.py")) == PROVING
 
 
 @pytest.mark.slow("compiles every twin, and proves with them")
@@ -70,10 +87,7 @@ def test_a_proof_through_compiled_twins_has_the_same_bytes() -> None:
 def test_a_proof_through_simulated_twins_has_the_same_bytes() -> None:
     """Larger work than 20 cells is done by the CPU's kernels: the simulator is slow."""
     done = run("prove_with_twins.py", simulated=True, LIMIT="20")
-    assert twins_used(done) == {
-        *("field.fold", "fractions.combine", "fractions.round_sums"),
-        *("sha256.hash_rows", "sumcheck.round_message"),
-    }
+    assert twins_used(done) == PROVING - {"ntt.transform"}
 
 
 def test_twins_compile_for_a_gpu() -> None:

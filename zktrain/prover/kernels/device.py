@@ -32,11 +32,21 @@ def require_device(device: str, *, kernels: bool = False) -> None:
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         _refuse(device, str(error).splitlines()[0] if str(error) else type(error).__name__)
     if kernels and kind.type == "cuda":
+        if not has_cuda():
+            _refuse(device, "numba finds no CUDA device: install zktrain[cuda]")
         from numba import cuda
 
-        if not cuda.is_available():
-            _refuse(device, "numba finds no CUDA device: install zktrain[cuda]")
         cuda.select_device(kind.index or 0)
+
+
+def has_cuda() -> bool:
+    """Whether numba has a CUDA device; its simulator is none."""
+    try:
+        from numba import cuda
+        from numba.core import config
+    except ImportError:
+        return False
+    return bool(cuda.is_available()) and not config.ENABLE_CUDASIM
 
 
 def _refuse(device: str, reason: str) -> None:

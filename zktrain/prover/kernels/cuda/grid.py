@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ BLOCK = 128
 MOST_THREADS = 1 << 15
 """Of a kernel that adds up: each leaves a partial sum."""
 _FEW = 1 << 9
+
+# Layers become small towards the root: that cannot be helped.
+warnings.filterwarnings("ignore", "Grid size .* under-utilization")
 
 
 def send(array: NDArray[Any]) -> Any:
