@@ -3,7 +3,7 @@ for it, and no address changes, so that a step can be captured as a graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conv_networks import NETWORKS
+from filter_oracle import filtered, stated
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -27,6 +28,7 @@ from zktrain.training import graph as graph_module
 from zktrain.training.arithmetic import Softmax
 from zktrain.training.graph import Repeated
 from zktrain.training.interpreter import column_of
+from zktrain.training.past import Past
 from zktrain.training.trajectory import Trajectory
 from zktrain.training.witness import Traces
 
@@ -43,6 +45,11 @@ CIRCUITS = [
         for layers in (NETWORKS["strided"], NETWORKS["residual"])
     ),
 ]  # fmt: skip
+REMEMBERING = [
+    filtered(circuit, stated(0.9, 1e-3, nesterov=True, restart_steps=32))
+    for circuit in (CIRCUITS[0], CIRCUITS[4])
+]
+ALL = CIRCUITS + REMEMBERING
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +80,19 @@ class _OnDevice(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("circuit", CIRCUITS, ids=range(len(CIRCUITS)))
+@pytest.mark.parametrize(
+    "circuit", [*CIRCUITS, *REMEMBERING], ids=range(len(CIRCUITS + REMEMBERING))
+)
 def test_every_operation_of_a_window_and_its_record_stays_on_the_device(circuit: Circuit) -> None:
     outputs: list[Traces] = []
     with FakeTensorMode():
         run = _on_device(circuit)
         outputs.append(Traces(circuit, 64, DEVICE, IN_MEMORY))
         window = next(run._batches(0, 16))
+        if circuit.optimizer.remembers:
+            run._past = Past(run._rules, run._weights, run._inputs)
+            run._past.seek(0)
+            run._past.prepare(19)
         program = run._prepared()
         run._step = program.run  # type: ignore[assignment]
         with _OnDevice() as seen:
@@ -87,6 +100,28 @@ def test_every_operation_of_a_window_and_its_record_stays_on_the_device(circuit:
             run._issue(program, window.part(0, 3), outputs[0].record, 16)
     assert seen.operations > 20 * 19
     assert all(cells.device.type == "cuda" for cells in outputs[0].staged.values())
+
+
+def test_records_land_in_memory_that_is_used_again() -> None:
+    circuit = CIRCUITS[0]
+    straight, landed = (Traces(circuit, 64, "cpu", IN_MEMORY) for _ in range(2))
+    real = landed._real
+    landed.staged = {
+        name: torch.empty((32, *cells.shape[1:]), dtype=cells.dtype) for name, cells in real.items()
+    }
+    most = max(staged.nbytes for staged in landed.staged.values())
+    landed.landing = torch.empty(most, dtype=torch.uint8)
+    trajectory = Trajectory(circuit, _records(circuit), seeded_weights(circuit))
+
+    def record(cells: Callable[[str], torch.Tensor], step: int) -> None:
+        straight.record(cells, step)
+        landed.record(cells, step)
+
+    trajectory.advance(0, 37, recorder=record)
+    landed.fetch()
+    assert any(array.any() for array in straight.arrays.values())
+    for name, array in straight.arrays.items():
+        assert np.array_equal(array, landed.arrays[name])
 
 
 def _on_device(circuit: Circuit) -> Trajectory:

@@ -33,12 +33,16 @@ Moves = list[tuple[int, torch.Tensor]]
 
 @dataclass(slots=True)
 class _Kept:
-    """Of one layer, by step modulo the length: activations and errors, or gradients."""
+    """Of one layer, by step modulo the length: activations and errors, or gradients. ``due`` are
+    the places of the errors of some steps' changes and what they are multiplied by, ``(2, n)`` on
+    the device, from change number ``first`` on."""
 
     op: Accumulate
     rows: torch.Tensor | None
     errors: torch.Tensor | None
     gradients: tuple[torch.Tensor, ...]
+    due: torch.Tensor
+    first: int = 0
 
 
 class Past:
@@ -109,6 +113,7 @@ class Past:
     def _room(self, op: Accumulate, count: int) -> _Kept:
         sizes, batch = bounds.sizes(self._rules.circuit), self._rules.circuit.batch_size
         device = self._inputs.device
+        none = torch.zeros((2, 0), dtype=torch.int64, device=device)
 
         def rows(name: str) -> torch.Tensor:
             kind = torch.float32 if sizes[name] <= _FLOAT32 else torch.float64
@@ -116,13 +121,24 @@ class Past:
             return torch.zeros((count, batch, width), dtype=kind, device=device)
 
         if op.weight not in self.windows:
-            return _Kept(
-                op, None if op.activation == INPUTS else rows(op.activation), rows(op.error), ()
-            )
+            activations = None if op.activation == INPUTS else rows(op.activation)
+            return _Kept(op, activations, rows(op.error), (), none)
         return _Kept(op, None, None, tuple(
             torch.zeros((count, *self._weights[name].shape), dtype=torch.int64, device=device)
             for name in op.outputs()
-        ))  # fmt: skip
+        ), none)  # fmt: skip
+
+    def prepare(self, steps: int) -> None:
+        """Send the device what the changes after the next ``steps`` steps are made of: nothing then
+        waits for it step by step."""
+        for kept in self._kept:
+            if kept.errors is None:
+                continue
+            known = self._known[kept.op.weight]
+            kept.first, end = known.offsets[[self._next + 1, self._next + 1 + steps]].tolist()
+            part = slice(kept.first, end)
+            due = np.stack([known.tau[part] % len(self._indices), known.by[part]])
+            kept.due = torch.from_numpy(due).to(self._inputs.device)
 
     def keep(
         self,
@@ -203,12 +219,12 @@ class Past:
         this step, in parts whose products add up to the change of the weight."""
         if kept.errors is None:
             return
-        known, due = self._known[kept.op.weight], self._range(kept.op)
+        due = self._range(kept.op)
         for first in due[::_STEPS_AT_ONCE]:
-            part = slice(first, min(due.stop, first + _STEPS_AT_ONCE))
-            places = self._on_device(known.tau[part] % len(self._indices))
+            count = min(due.stop - first, _STEPS_AT_ONCE)
+            places, by = kept.due.narrow(1, first - kept.first, count)
             errors = kept.errors.index_select(0, places).to(torch.float64)
-            errors *= self._on_device(known.by[part]).view(-1, 1, 1)
+            errors *= by.view(-1, 1, 1)
             if kept.rows is not None:
                 activations = kept.rows.index_select(0, places)
             else:
@@ -223,6 +239,3 @@ class Past:
             place = int(known.tau[at]) % len(self._indices)
             for name, ring in zip(kept.op.outputs(), kept.gradients, strict=True):
                 yield name, int(known.by[at]), ring.select(0, place)
-
-    def _on_device(self, values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self._inputs.device)

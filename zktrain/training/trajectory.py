@@ -206,6 +206,7 @@ class Trajectory:
         past, rates = self._past, window.multipliers.astype(np.float64)
         if past is not None:
             rates = past.loads(len(window)).astype(np.float64)
+            past.prepare(len(window))
         with _threads_for(program.multiplications, self._inputs.device):
             self._issue(program, window, recorder, done)
         fetched = self._figures[: len(window) + 1].cpu().numpy()
@@ -236,6 +237,7 @@ class Trajectory:
         indices = window.indices[0]
         if self._past is not None:
             self._past.seek(window.first)
+            self._past.prepare(1)
         step = Step(
             self._rules,
             self._weights,

@@ -34,13 +34,14 @@ files need not stay in memory."""
 
 class Traces:
     """Zeroed arrays of the padded shapes; steps are written to their real parts. Those of another
-    device are ``staged`` there."""
+    device are ``staged`` there, and come by way of ``landing``, memory that a GPU writes itself."""
 
     def __init__(
         self, circuit: Circuit, padded_steps: int, device: torch.device | str, scratch: Scratch
     ) -> None:
         self.arrays: dict[str, npt.NDArray[Any]] = {}
         self.staged: dict[str, torch.Tensor] = {}
+        self.landing: torch.Tensor | None = None
         self._scratch = scratch
         self._real: dict[str, torch.Tensor] = {}
         self._begun = self._ended = 0
@@ -57,6 +58,9 @@ class Traces:
             if torch.device(device).type != "cpu":
                 staged = torch.empty((AT_ONCE, *real), dtype=kind, device=device)
                 self.staged[tensor.name] = staged
+        if self.staged and torch.cuda.is_available():
+            most = max(staged.nbytes for staged in self.staged.values())
+            self.landing = torch.empty(most, dtype=torch.uint8, pin_memory=True)
 
     def record(self, cells: Callable[[str], torch.Tensor], step: int) -> None:
         """Write the tensors of one step; steps come one after the other."""
@@ -73,7 +77,11 @@ class Traces:
         """All that was recorded is in the arrays."""
         first, count = self._begun, self._ended - self._begun
         for name, staged in self.staged.items():
-            self._real[name].narrow(0, first, count).copy_(staged.narrow(0, 0, count))
+            found = staged.narrow(0, 0, count)
+            if self.landing is not None:
+                landed = self.landing.narrow(0, 0, found.nbytes).view(found.dtype)
+                found = landed.view(found.shape).copy_(found)
+            self._real[name].narrow(0, first, count).copy_(found)
         self._begun = self._ended
         self._scratch.settle()
 
