@@ -47,14 +47,14 @@ def report(stage: str, done: int, total: int, **_: float) -> None:
     print(f"{stage}\t{done}\t{total}", flush=True)
 
 
-def warm_up() -> None:
-    """Prove a few steps once, on the device of no particular setting."""
+def warm_up(device: str = "cpu") -> None:
+    """Prove a few steps once, of no particular setting."""
     report("compile kernels", 0, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         given, run = write_inputs(WARM_UP, folder), folder / "run"
-        train(given.recipe, data=given.data, out=run, compare_float=True)
-        proved = prove(run)
+        train(given.recipe, data=given.data, out=run, compare_float=True, device=device)
+        proved = prove(run, device=device)
         verify(run / "weights.safetensors", proof=proved.path, dataset=run / "dataset.zkd")
 
 
@@ -199,6 +199,7 @@ def on_cuda(setting: Setting, folder: Path) -> dict[str, Any] | None:
 
     if not torch.cuda.is_available():
         return None
+    warm_up("cuda")
     measured = measure(setting, folder, "cuda")
     return {
         "device": torch.cuda.get_device_name(0),

@@ -46,7 +46,8 @@ def has_cuda() -> bool:
         from numba.core import config
     except ImportError:
         return False
-    return bool(cuda.is_available()) and not config.ENABLE_CUDASIM
+    simulated = config.ENABLE_CUDASIM  # type: ignore[attr-defined]
+    return bool(cuda.is_available()) and not simulated
 
 
 def _refuse(device: str, reason: str) -> None:
