@@ -139,6 +139,7 @@ MESSAGES: dict[str, dict[str, dict[str, Entry]]] = {
             "linear/*": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "transposed/*/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "transposed/*/factors": Entry("elements", SumcheckMismatch, SumcheckMismatch),
+            "weights/*/checkpoints": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "weights/*/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "weights/*/factors": Entry("elements", SumcheckMismatch, SumcheckMismatch),
             "product/*/round": Entry("elements", SumcheckMismatch, SumcheckMismatch),
@@ -297,9 +298,21 @@ JSON: dict[str, dict[str, Errors]] = {
 text is always ``MalformedProof``."""
 
 JSON_CLEAR: dict[str, dict[str, Errors]] = {
-    "statement": {"security_bits": SumcheckMismatch, "zero_knowledge": MalformedProof}
+    "statement": {
+        "checkpoints": SumcheckMismatch,
+        "checkpoints[]": MalformedProof,
+        "checkpoints[][]": SumcheckMismatch,
+        "security_bits": SumcheckMismatch,
+        "zero_knowledge": MalformedProof,
+    }
 }
-"""Where it matters that the dataset does not hide."""
+"""Where it matters that the dataset does not hide, and that the run has checkpoints."""
+
+OPTIONAL: dict[str, Errors] = {
+    "checkpoints": SumcheckMismatch,
+    "checkpoints[]": SumcheckMismatch,
+}
+"""What need not be there: without it a text is another statement."""
 
 FIXED = {
     "fixed_point.activation_bits",
