@@ -64,4 +64,4 @@ def test_accepted_rates_are_within_a_quarter(rate: float, batch_size: int) -> No
 
 
 def test_schedule() -> None:
-    assert AskedSgd().quantised(((0, 0.25), (512, 0.125)), 64, None, ()) == Sgd(((0, 4), (512, 2)))
+    assert AskedSgd().quantised(((0, 0.25), (512, 0.125)), 64, ()) == Sgd(((0, 4), (512, 2)))

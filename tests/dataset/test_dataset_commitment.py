@@ -37,7 +37,7 @@ def fields(**changes: Any) -> bytes:
     document = {
         "classes": 3,
         "features": 17,
-        "format": "zktrain-dataset-4",
+        "format": "zktrain-dataset-1",
         "high": "406fe00000000000",
         "low": "0000000000000000",
         "merkle_root": bytes(range(32)).hex(),
@@ -51,7 +51,7 @@ def fields(**changes: Any) -> bytes:
 def test_header_text() -> None:
     assert HEADER.to_json() == fields()
     assert DatasetHeader.from_json(fields()) == HEADER
-    root = hashlib.sha256(b"zktrain dataset root v4\0" + fields()).digest()
+    root = hashlib.sha256(b"zktrain dataset root v1\0" + fields()).digest()
     assert HEADER.root == root
 
 
@@ -61,7 +61,7 @@ MALFORMED: dict[str, bytes] = {
     "no object": b"[100,17,3]",
     "a number": b"7",
     "null": b"null",
-    "text": b'"zktrain-dataset-4"',
+    "text": b'"zktrain-dataset-1"',
     "no UTF-8": b"\xff\xfe{}",
     "UTF-16": fields().decode().encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + fields(),
@@ -75,7 +75,7 @@ MALFORMED: dict[str, bytes] = {
     "a field twice": fields().replace(b'"records":100', b'"records":100,"records":100'),
     "two values of a field": fields().replace(b'"records":100', b'"records":7,"records":100'),
     "a field more": fields(note="x"),
-    "another format": fields(format="zktrain-dataset-1"),
+    "another format": fields(format="zktrain-dataset-4"),
     "escaped text": fields().replace(b"zktrain-dataset", b"zktrain\\u002ddataset"),
     "too long": fields(note="x" * 5000),
     "upper case root": fields(merkle_root=bytes(range(32)).hex().upper()),
@@ -210,11 +210,12 @@ def test_certificates_of_honest_owners(count: int, features: int, classes: int) 
 def test_columns_hold_the_records() -> None:
     records = records_of(5, 3, 3)
     dataset = commit_records(records)
-    assert dataset.labels.shape == (4, 8)
-    assert dataset.inputs[:3, :5].T.tolist() == records.inputs.tolist()
-    assert not dataset.inputs[3:].any() and not dataset.inputs[:, 5:].any()
+    inputs, labels = dataset.columns["inputs"], dataset.columns["labels"]
+    assert labels.shape == (4, 8)
+    assert inputs[:3, :5].T.tolist() == records.inputs.tolist()
+    assert not inputs[3:].any() and not inputs[:, 5:].any()
     one_hot = [[int(j == label) for j in range(4)] for label in records.labels.tolist()]
-    assert dataset.labels[:, :5].T.tolist() == one_hot and not dataset.labels[:, 5:].any()
+    assert labels[:, :5].T.tolist() == one_hot and not labels[:, 5:].any()
 
 
 def test_extreme_records() -> None:
@@ -255,7 +256,8 @@ def columns(sizes: tuple[int, int, int] = SIZES) -> tuple[DatasetHeader, np.ndar
     """Blank header and honest columns, wide enough for wrong values."""
     dataset = commit_records(records_of(*sizes))
     header = replace(dataset.header, merkle_root=bytes(32))
-    return header, dataset.inputs.astype(np.int16), dataset.labels.astype(np.int16)
+    inputs, labels = (dataset.columns[name].astype(np.int16) for name in ("inputs", "labels"))
+    return header, inputs, labels
 
 
 def refused(
@@ -263,7 +265,7 @@ def refused(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prover_lookup, "count_lookups", clipped_counts)
-        dataset: CommittedDataset = commit_columns(header, inputs, labels)
+        dataset: CommittedDataset = commit_columns(header, {"inputs": inputs, "labels": labels})
     proof = certify(dataset)
     with pytest.raises(error):
         verify_certificate(dataset.header, proof)
@@ -271,8 +273,8 @@ def refused(
 
 def test_honest_columns_by_hand_are_accepted() -> None:
     header, inputs, labels = columns()
-    assert inputs.shape == (68, PADDED) and labels.shape == (16, PADDED)
-    dataset = commit_columns(header, inputs, labels)
+    assert inputs.shape == (80, PADDED) and labels.shape == (16, PADDED)
+    dataset = commit_columns(header, {"inputs": inputs, "labels": labels})
     verify_certificate(dataset.header, certify(dataset))
     assert dataset.header.root == commit_records(records_of(*SIZES)).header.root
 

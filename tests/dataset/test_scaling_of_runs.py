@@ -39,9 +39,7 @@ def standardised(path: Path, seed: int, count: int, **more: Any) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("scaled")
-    recipe = write_recipe(
-        folder, name="recipe", steps=400, segment_steps="512", learning_rate="0.125"
-    )
+    recipe = write_recipe(folder, name="recipe", steps=400, learning_rate="0.125")
     write_onnx(folder / "tiny.onnx", (WIDTH, 8, CLASSES))
     assert recipe == folder / "recipe.toml"
     standardised(folder / "train.npz", 1, 60, **SPAN)
