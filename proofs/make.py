@@ -265,7 +265,7 @@ def _counts(statement: Statement, witness: RunWitness) -> dict[str, NDArray[np.i
     out: dict[str, NDArray[np.int64]] = {}
     for entry in statement.entries:
         table, name = TABLES[entry.table], lookup.multiplicity(entry.table)
-        values = prover_proof._lookup_values(witness, statement.shape, entry)
+        values = prover_proof._lookup_values(witness, entry)
         rows, shift = table.row([column[: entry.cells] for column in values.columns])
         place = np.clip(rows.astype(np.int64) + shift + entry.offset, 0, (1 << table.log_size) - 1)
         out[name] = out.get(name, 0) + np.bincount(place, None, 1 << table.log_size)

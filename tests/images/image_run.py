@@ -149,7 +149,7 @@ def forged_counts(statement: Statement, own: RunWitness) -> Tensors:
     counts: Tensors = {}
     for entry in statement.entries:
         table = TABLES[entry.table]
-        values = prover_proof._lookup_values(own, statement.shape, entry).columns
+        values = prover_proof._lookup_values(own, entry).columns
         rows, shift = table.row(list(values))
         at = rows.astype(np.int64) + shift + entry.offset
         inside = at[(at >= 0) & (at < 1 << table.log_size)]

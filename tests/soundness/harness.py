@@ -292,7 +292,7 @@ def forged_counts(run: Run, tensors: Tensors) -> dict[str, NDArray[np.int64]]:
     out = {}
     for entry in statement.entries:
         table = TABLES[entry.table]
-        values = prover_proof._lookup_values(witness, statement.shape, entry)
+        values = prover_proof._lookup_values(witness, entry)
         rows, shift = table.row(list(values.columns))
         place = rows.astype(np.int64) + shift + entry.offset
         name = lookup.multiplicity(entry.table)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import harness as h
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ EPOCHS = -(-h.STEPS * h.BATCH // h.RECORDS)
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Epochs, as they are drawn."""
     epochs: list[int] = []
     true = order.epoch_permutation
@@ -26,15 +24,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return true(seed, records, epoch)
 
     monkeypatch.setattr(order, "epoch_permutation", noted)
-    yield epochs
-    order._last_permutation.cache_clear()
+    return epochs
 
 
 @pytest.mark.parametrize("hiding", [False, True], ids=["clear", "hiding"])
 def test_an_order_is_drawn_once_after_everything_else(drawn: list[int], hiding: bool) -> None:
     run = h.honest("mse", hiding=hiding)
     proof = h.prove(run)
-    order._last_permutation.cache_clear()
     drawn.clear()
     for at in range(0, len(proof), len(proof) // 40):
         for false in (proof[:at] + bytes([proof[at] ^ 1]) + proof[at + 1 :], proof[:at]):

@@ -308,8 +308,8 @@ def test_tree_of_other_values_than_the_committed_ones() -> None:
     names = [name for name, _ in lookup.columns_of(entries, lookup.tables_of(entries), (ONE,) * 64)]
     asked = iter(names)
 
-    def true_bits(witness: Any, shape: Any, entry: lookup.Entry) -> prover_lookup.Values:
-        values = look(witness, shape, entry)
+    def true_bits(witness: Any, entry: lookup.Entry) -> prover_lookup.Values:
+        values = look(witness, entry)
         if entry.columns != ("z1", "s1"):
             return values
         z, s = values.columns
