@@ -113,7 +113,7 @@ def train(sizes: Sizes, folder: Path, note: Note) -> None:
 
     data = images(folder, sizes)
     runs: Json = {}
-    cases = {"fashion-mlp-1024x1024": 300, "fashion-lenet5": 200, "fashion-mlp-128-momentum": 200}
+    cases = {"fashion-mlp-1024x1024": 200, "fashion-lenet5": 200, "fashion-mlp-128-momentum": 200}
     for name, steps in cases.items():
         recipe = recipe_of(name, folder, 3 if sizes.tiny else steps, 8 if sizes.tiny else 64)
         found: Json = {}
