@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from simulator import (
     Planned,
     SimulatedTree,
     Simulator,
+    encoded,
+    pairs,
     plan_opening,
     positions,
     uniform_tree,
@@ -30,6 +33,7 @@ from simulator import (
 from tiny_run import RECORDS, write_data, write_recipe
 
 import zktrain
+from zktrain.arguments.claims import Ledger
 from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import digest
@@ -38,13 +42,17 @@ from zktrain.commitment.hiding import HidingVerifier, Layout
 from zktrain.commitment.packing import Claim, Packing, claim_on, pack
 from zktrain.dataset.commitment import DatasetHeader, query_bits
 from zktrain.errors import Rejected
+from zktrain.field.extension import ZERO, vector
+from zktrain.field.multilinear import evaluate_integers
+from zktrain.operations import Accumulate
+from zktrain.operations.base import Ends
 from zktrain.protocol import certificate as certificates
 from zktrain.protocol import proof as proofs
 from zktrain.protocol.bundle import Bundle
 from zktrain.protocol.certificate import certificate_layout, certificate_plan
-from zktrain.protocol.proof import Padded, evaluated_weights, trained_weights
+from zktrain.protocol.proof import Padded, evaluated_weights, side_of, trained_weights
 from zktrain.protocol.statement import Statement
-from zktrain.protocol.tasks import Evaluation, Training
+from zktrain.protocol.tasks import Checkpoint, Evaluation, Training
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import commit
 from zktrain.prover.commitment.hiding import HidingProver
@@ -110,7 +118,37 @@ def _evaluation(circuit: Circuit, weights: Weights) -> tuple[Evaluation, Padded]
     return Evaluation(circuit, digest(weights), counts), evaluated_weights(weights)
 
 
-TASKS = {"training": _training, "evaluation": _evaluation}
+def _kept(circuit: Circuit) -> dict[int, Weights]:
+    """Checkpoints that nobody has trained."""
+    weights = _weights(circuit)
+    return {step: {name: step * w for name, w in weights.items()} for step in (2, 4)}
+
+
+def _with_checkpoints(circuit: Circuit, weights: Weights) -> tuple[Training, Padded]:
+    kept, initial = _kept(circuit), seeded_weights(circuit)
+    stated = tuple(Checkpoint(step, digest(found)) for step, found in kept.items())
+    task = Training(circuit, digest(initial), digest(weights), stated)
+    files = {step: found.__getitem__ for step, found in kept.items()}
+    return task, trained_weights(circuit, initial, weights, files)
+
+
+TASKS = {
+    "training": _training,
+    "training with checkpoints": _with_checkpoints,
+    "evaluation": _evaluation,
+}
+
+
+def plan_checkpoints(statement: Statement, public: Padded) -> Planned:
+    """Values of published weights, at points that the oracle is going to give."""
+    context = proofs.context_of(statement, Ledger(), Ends(lambda *_: ZERO))
+    out: Planned = {}
+    for op in statement.graph.operations if context.checkpoints else ():
+        if isinstance(op, Accumulate):
+            places = op.published(context, *op.point(Frozen("proof"), context))
+            values = [evaluate_integers(public[side_of(s)][name], at) for s, name, at in places]
+            out[f"{op.label}/checkpoints"] = deque([encoded(pairs(vector(values)[:, None]))])
+    return out
 
 
 @dataclass(frozen=True)
@@ -146,6 +184,7 @@ def simulate(folder: Path, circuit: Circuit, kind: str) -> Published:
 
     planned = plan_opening("proof", plans["proof"], [own, dataset])
     planned["commitment"] = deque([own.root])
+    planned |= plan_checkpoints(statement, public)
     assert statement.layout is not None
     proof = Simulator(Frozen("proof"), statement.layout, statement.query_bits, planned)
     proofs.check_messages(proof, statement, public)
@@ -175,17 +214,27 @@ def test_a_simulated_proof_is_accepted_and_looks_like_a_real_one(
     same labels and sizes in the same order."""
     path, compiled = circuit
     published = simulate(tmp_path, compiled, kind)
-    judge = zktrain.verify if kind == "training" else zktrain.verify_eval
+    judge: Any = zktrain.verify_eval if kind == "evaluation" else zktrain.verify
+    more = {}
+    if "checkpoints" in kind:
+        files = [tmp_path / f"{step}.safetensors" for step in (2, 4)]
+        for file, found in zip(files, _kept(compiled).values(), strict=True):
+            write_weights(file, found, compiled.fixed_point.weight_bits, {})
+        more = {"checkpoints": files}
     verdict = judge(
-        published.weights, proof=published.proof, dataset=published.dataset, circuit=path
+        published.weights, proof=published.proof, dataset=published.dataset, circuit=path, **more
     )
     assert verdict.zero_knowledge
+    assert not more or all(one.checked for one in verdict.checkpoints)
     simulated = dict(traces)
 
     data, dataset, run = tmp_path / "data.npz", tmp_path / "data.zkd", tmp_path / "run"
     zktrain.commit(write_data(data), out=dataset, openings=OPENINGS)
-    if kind == "training":
-        recipe = path.with_name("tiny.toml")
+    if "training" in kind:
+        text = path.with_name("tiny.toml").read_text()
+        recipe = path.with_name("kept.toml")
+        steps = "checkpoints = [2, 4]\norder_seed" if more else "order_seed"
+        recipe.write_text(text.replace("order_seed", steps))
         weights = zktrain.train(recipe, data=data, out=run, dataset=dataset).weights
         real = zktrain.prove(run).path
         assert weights.read_bytes() != published.weights.read_bytes()
@@ -204,7 +253,7 @@ def test_without_the_programmed_oracle_a_simulated_proof_is_refused(
 ) -> None:
     """Challenges that depend on the messages do not fit them."""
     published = simulate(tmp_path, circuit[1], kind)
-    judge = zktrain.verify if kind == "training" else zktrain.verify_eval
+    judge: Any = zktrain.verify_eval if kind == "evaluation" else zktrain.verify
     with pytest.raises(Rejected):
         judge(published.weights, proof=published.proof, dataset=published.dataset)
 
