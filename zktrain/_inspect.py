@@ -46,6 +46,8 @@ def _parts(statement: Statement, size: int) -> dict[str, int]:
     the opened positions."""
     parts = {"lookups": lookup.proof_bytes(statement.entries)}
     parts |= opening.proof_sizes(statement.packings, statement.opening_plan)
+    if steps := statement.task.checkpoint_steps:
+        parts["checkpoints"] = 16 * len(steps) * len(statement.circuit.trained_shapes())
     if statement.layout is not None:
         parts["pads of hidden scalars"] = statement.layout.proof_bytes(statement.query_bits)
     return {**parts, "relations and Merkle paths": size - sum(parts.values())}

@@ -13,6 +13,7 @@ import pytest
 from tiny_run import write_data, write_recipe
 
 import zktrain
+from zktrain._compile import estimate
 from zktrain.circuit.initial import seeded_weights
 from zktrain.circuit.weights import read_metadata
 from zktrain.errors import InputError, StatementMismatch
@@ -177,6 +178,23 @@ def test_no_epoch_ends_before_the_last_step(plain: Path) -> None:
     text.write_text(text.read_text().replace("[init]", 'checkpoints = "epoch"\n[init]'))
     run = zktrain.train(text, data=plain / "data.npz", out=plain / "run")
     assert not run.checkpoints and any("no checkpoints" in said for said in run.warnings)
+
+
+def test_inspection_and_estimate(run: Path) -> None:
+    """Values of two checkpoints of every trained parameter; a statement that is longer."""
+    found = zktrain.inspect(run / "proof.zkt")
+    moving = found.statement.circuit.trained_shapes()
+    assert found.parts["checkpoints"] == 16 * len(KEPT) * len(moving)
+    with_them = estimate(run.parent / "tiny.toml", records=24)
+    guessed = with_them.proof_parts["lookups and relations"]
+    assert with_them.to_json()["checkpoints"] == len(KEPT)
+    text = (run.parent / "tiny.toml").read_text().replace('checkpoints = "epoch"', "")
+    (run.parent / "without.toml").write_text(text)
+    without = estimate(run.parent / "without.toml", records=24)
+    less = without.proof_parts["lookups and relations"]
+    assert guessed - less == found.parts["checkpoints"]
+    assert with_them.statement.layout == without.statement.layout  # nothing more is hidden
+    assert with_them.statement.union_bits <= without.statement.union_bits
 
 
 def test_on_the_command_line(run: Path) -> None:

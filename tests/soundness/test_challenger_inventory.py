@@ -15,6 +15,7 @@ from pathlib import Path
 import evaluation_harness as evaluations
 import harness as h
 import pytest
+from test_lying_checkpoints import publish
 
 from zktrain.protocol import proof as proofs
 from zktrain.protocol.certificate import verify_certificate
@@ -30,13 +31,16 @@ RUNS = (
     "hiding",
     "evaluation",
     "hiding evaluation",
+    "checkpoints",
 )
-"""In clear by loss; the hiding one has cross entropy."""
+"""In clear by loss; the hiding one has cross entropy, the one with checkpoints mse."""
 
 
 def _run(name: str) -> h.Run:
     if "evaluation" in name:
         return evaluations.statement(hiding="hiding" in name)
+    if name == "checkpoints":
+        return publish("mse")
     return h.honest("cross_entropy", hiding=True) if name == "hiding" else h.honest(name)
 
 

@@ -134,7 +134,12 @@ def show_estimate(found: Estimate) -> None:
         layers.append((layer.name, layer.kind, *counts, f"{layer.seconds:.2f}"))
     headers = ("layer", "kind", "cells per step", "lookups per step", "seconds")
     show_table(out, headers, layers, left=2, ruled=True)
+    steps = found.statement.task.checkpoint_steps
+    files = wording.several(len(steps), "weight file")
+    each = wording.size(8 * found.statement.circuit.parameters)
+    kept = [("checkpoints", f"{files} of {each} beside the result")] if steps else []
     totals = (
+        *kept,
         ("prove", wording.span(found.seconds)),
         ("peak memory", wording.size(found.peak_bytes)),
         ("proof", wording.size(found.proof_bytes)),

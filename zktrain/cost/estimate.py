@@ -89,6 +89,7 @@ class Estimate:
             "multiplications": round(sum(work.multiplications for work in self.work)),
             "bytes_moved": round(sum(work.bytes for work in self.work)),
             "records": header.records,
+            "checkpoints": len(self.statement.task.checkpoint_steps),
             "calibration": self.calibration.remark(),
         }
 
