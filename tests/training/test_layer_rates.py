@@ -249,6 +249,19 @@ def test_filters_of_all_layers_have_a_bound_together() -> None:
     assert "2 kinds of rates" in str(violation(replace(circuit, optimizer=other)))
 
 
+def test_changes_of_the_rates_of_all_layers_have_a_bound_together() -> None:
+    """Under weight decay, gradients of earlier rates are followed: those of one filter may be."""
+    circuit = layered("momentum", 10_000)
+    often = tuple((step, 1000 + step // 1000) for step in range(0, 10_000, 1000))
+    base = replace(
+        circuit.optimizer.base, multipliers=often, weight_decay=1 << 24, restart_steps=1 << 14
+    )
+    alone = replace(circuit, optimizer=base)
+    assert violation(alone) is None
+    other = LayerRates(base, (("fc1", ((0, 999), *often[1:])),))
+    assert "change too often" in str(violation(replace(circuit, optimizer=other)))
+
+
 # Recipes
 
 

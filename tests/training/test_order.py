@@ -82,7 +82,7 @@ def test_every_epoch_is_drawn_once_however_the_run_is_cut(
 
     whole = batch_indices("cut", 50, 3, 0, 64, drop_last=drop_last)
     monkeypatch.setattr(order, "epoch_permutation", counted)
-    order._last_permutation.cache_clear()
+    order.last_permutation.cache_clear()
     parts = [batch_indices("cut", 50, 3, step, 1, drop_last=drop_last) for step in range(64)]
     assert np.array_equal(np.concatenate(parts), whole)
     assert sum(drawn) == order.permuted(50, 3, 64, drop_last=drop_last) == 4 * 50

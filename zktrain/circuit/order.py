@@ -47,7 +47,7 @@ def epoch_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[
 
 
 @lru_cache(maxsize=1)
-def _last_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[np.int64]:
+def last_permutation(order_seed: str, records: int, epoch: int) -> npt.NDArray[np.int64]:
     """The permutation that was drawn last, kept: whoever goes through a run in its order, in pieces
     of any length, draws each of its epochs once."""
     order = epoch_permutation(order_seed, records, epoch)
@@ -106,7 +106,7 @@ def _pieces(
     held: list[npt.NDArray[np.int64]] = []
     size = 0
     while missing:
-        here = _last_permutation(order_seed, records, epoch)[skip:used][:missing]
+        here = last_permutation(order_seed, records, epoch)[skip:used][:missing]
         missing -= here.size
         epoch, skip = epoch + 1, 0
         held.append(here)

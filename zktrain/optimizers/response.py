@@ -21,7 +21,7 @@ by one until they have come to rest, which under weight decay they do not.
 By ``FilteredSgd.violation``, up to roundings, ``0 <= c <= 2^40``, and ``-theta c <= v <= 2^40``
 with ``theta = 2 kappa / (1 - mu)`` (``kappa = back / 2^40``). Where ``s > 0``, the largest rate is
 above ``(1 - mu) / 2``, so ``kappa <= (1 - mu) / 2`` and ``theta <= 1``. Where ``s = 0``, ``kappa =
-lambda B / 2^12 < 4`` and ``1 - mu >= 2^-10``, so ``|v| < 2^53``: see :func:`_times`.
+lambda B / 2^12 < 4`` and ``1 - mu >= 2^-10``, so ``|v| < 2^53``: see :func:`times`.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Response:
 
     def after(self, v: Number, c: Number, rate: int) -> tuple[Number, Number]:
         """One step later."""
-        pull = _times(c, self.back) if self.back else 0 * c
-        v = _times(v, self.momentum) - pull
-        moved = _times(v, self.momentum) - pull if self.nesterov else v
-        return v, c + _times(moved, rate)
+        pull = times(c, self.back) if self.back else 0 * c
+        v = times(v, self.momentum) - pull
+        moved = times(v, self.momentum) - pull if self.nesterov else v
+        return v, c + times(moved, rate)
 
     def born(self, rate: int) -> tuple[int, int]:
         """``v`` and ``c`` of a gradient in its own step."""
@@ -186,11 +186,11 @@ def _settled(momentum: int) -> int:
     """Steps after which a velocity is 0 that nothing adds to."""
     v, steps = _ONE, 1
     while v:
-        v, steps = _times(v, momentum), steps + 1
+        v, steps = times(v, momentum), steps + 1
     return steps
 
 
-def _times(values: Number, factor: int) -> Number:
+def times(values: Number, factor: int) -> Number:
     """``floor(values factor / 2^40)``, exactly, for ``|values| <= 2^60``, ``0 <= factor < 2^42``:
     no product of halves leaves 63 bits."""
     above, below = values >> _HALF_BITS, values & _LOW
