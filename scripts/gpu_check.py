@@ -146,7 +146,7 @@ def with_wheels(wheels: Path, folder: Path) -> str:
     seen = [at for at in [*site.getsitepackages(), site.getusersitepackages()] if Path(at).is_dir()]
     lines = [f"import site; site.addsitedir({at!r})" for at in seen]
     (own / "seen.pth").write_text("\n".join(lines) + "\n")
-    install = ["install", "--quiet", "--no-index", "--find-links", str(wheels)]
+    install = ["install", "--isolated", "--quiet", "--no-index", "--find-links", str(wheels)]
     subprocess.run([*quiet, "pip", *install, "--target", str(own), *missing], check=True)
     return str(home / "bin" / "python")
 

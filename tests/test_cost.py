@@ -28,6 +28,7 @@ from zktrain.cost.calibration import Calibration, fit
 from zktrain.cost.counts import prover_work
 from zktrain.cost.estimate import estimate, header_to_be
 from zktrain.errors import InputError
+from zktrain.profile import Recorder
 from zktrain.protocol.bundle import parse, parse_statement, statement_of
 from zktrain.protocol.statement import Statement
 from zktrain.protocol.tasks import Training
@@ -117,11 +118,39 @@ def test_counts_are_sizes_of_real_arrays(
     assert sorted(predicted) == pytest.approx(sorted(sizes), abs=1.1)
 
 
-def test_rows_of_powers_are_as_wide_as_the_kernel_has_them() -> None:
-    from zktrain.cost import parts
-    from zktrain.prover.kernels import commit
+@pytest.mark.parametrize("kept", [0, 1 << 27])
+def test_rows_of_code_words_that_are_not_kept_are_counted(
+    tiny_bundle: TinyBundle, tmp_path: Path, kept: int
+) -> None:
+    """Under the spans in which they are made again, level by level."""
+    from zktrain.prover.commitment import code
+    from zktrain.prover.kernels import ntt
 
-    assert parts.POWERS_ROW == commit.ROW
+    seen: list[int] = []
+    values_at = ntt.values_at
+
+    def counting(cells: Any, filled: int, indices: Any) -> Any:
+        length, lanes = cells.shape
+        layers = ntt.rounds_at(length.bit_length() - 1, lanes)
+        seen.append(length // 2 * layers * lanes)
+        return values_at(cells, filled, indices)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        everywhere(ntt, "values_at", counting),
+        Recorder() as recorder,
+    ):
+        patch.setattr(code, "KEPT_BYTES", kept)
+        patch.setattr(ntt, "_vector_cells", lambda: 1)
+        out = tmp_path / "proof.zkt"
+        zktrain.prove(tiny_bundle.run, out=out, zero_knowledge=False)
+        work = prover_work(statement_of(out), certified=True)
+    again = [w for w in work if w.kind == "encode" and "rows" in w.place]
+    assert (kept > 0) is (not seen)
+    assert sum(w.amounts["butterflies"] for w in again) == sum(seen)
+    spans = dict(recorder.root.walk())
+    assert {w.place for w in work if w.kind in ("open rows", "powers")} <= set(spans)
+    assert {w.place for w in again} <= set(spans)
 
 
 def test_hashed_blocks_are_counted(counted: tuple[Statement, dict[str, list[int]]]) -> None:

@@ -12,7 +12,10 @@ import pytest
 
 import zktrain
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc"),
+    pytest.mark.slow("some ten processes that prove, one after the other"),
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {

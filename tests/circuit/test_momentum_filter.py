@@ -21,6 +21,8 @@ from zktrain.circuit.circuit import Circuit
 from zktrain.circuit.initial import start_violation
 from zktrain.circuit.initialisation import Initialisation
 from zktrain.errors import MalformedProof
+from zktrain.field.extension import Ext
+from zktrain.field.goldilocks import P
 from zktrain.optimizers import response
 from zktrain.optimizers.filtered_sgd import MAX_MOMENTUM, FilteredSgd
 from zktrain.optimizers.response import dither
@@ -482,3 +484,21 @@ def test_long_runs_of_one_rate_are_quickly_known() -> None:
         known = optimizer.coefficients(circuit, 0, 60_000)
         assert time.process_time() - began < 10
         assert len(known.by) <= optimizer.most_changes(circuit)
+
+
+@given(circuits())
+@settings(max_examples=30, deadline=None)
+def test_weights_after_one_step_are_a_row_of_the_filter(circuit: Circuit) -> None:
+    """What a checkpoint is compared with: ``D[t]`` and ``M[t]`` of every step before the last."""
+    steps, log_steps = circuit.steps, (circuit.steps - 1).bit_length()
+    rule = circuit.optimizer.of(circuit, "")
+    found = rule.time_filter(circuit, 0, steps, log_steps)
+    stretch = min(steps, circuit.optimizer.stretch(circuit, 0)[1])
+    start, rows = oracle.integers(circuit, 0, stretch)
+    for t in range(min(stretch + 1, steps)):
+        assert found.start(t) * (1 << 12) == Ext(start[t] % P)
+        omega = np.zeros((2, 1 << log_steps), dtype=np.uint64)
+        omega[:, t] = 3, 5
+        wanted = [row % P for row in rows[t]] + [0] * ((1 << log_steps) - t)
+        for part, times in zip(found.decay(omega), (3, 5), strict=True):
+            assert part.tolist() == [times * value % P for value in wanted]

@@ -230,11 +230,11 @@ def _level_1(change: Callable[[list[ExtVec]], None]) -> Any:
     """Other vectors in the lanes of level 1 than the folds; all later messages go on with them."""
     true, calls = ligerito._commit_level, []
 
-    def lie(level: Level, values: list[ExtVec], random: Randomness) -> Any:
+    def lie(level: Level, values: list[ExtVec], random: Randomness, memory: int | None) -> Any:
         if not calls:
             change(values)
         calls.append(level)
-        return true(level, values, random)
+        return true(level, values, random, memory)
 
     return mock.patch.object(ligerito, "_commit_level", lie)
 

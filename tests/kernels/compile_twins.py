@@ -7,11 +7,21 @@ from types import SimpleNamespace
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from zktrain.prover.kernels.cuda import field, fractions, grid, ntt, sha256, sumcheck, unwritten
+from zktrain.prover.kernels.cuda import (
+    field,
+    fractions,
+    grid,
+    grids,
+    ntt,
+    sha256,
+    sumcheck,
+    unwritten,
+)
 
 CAPABILITY = (8, 0)
 WORDS = types.Array(types.uint64, 1, "C")
 ROWS = types.Array(types.uint64, 2, "C")
+STACK = types.Array(types.uint64, 3, "C")
 COLUMN = types.Array(types.int16, 1, "C")
 HALVES = types.Array(types.uint32, 1, "C")
 INT, WORD = types.int64, types.uint64
@@ -30,13 +40,16 @@ SIGNATURES = {
     unwritten._split: (ROWS, ROWS, ROWS),
     fractions._round: (ROWS, ROWS, ROWS, ROWS, INT, ROWS, ROWS, INT, ROWS),
     fractions._round_of_units: (ROWS, ROWS, INT, ROWS, ROWS, INT, ROWS),
+    grids._lift: (COLUMN, ROWS),
+    grids._grid: (ROWS, ROWS, INT, INT, STACK, STACK, INT, ROWS),
+    grids._fold_quads: (COLUMN, ROWS, ROWS),
     sha256._hash: (ROWS, ROWS, HALVES, WORD, HALVES, ROWS),
 }
 
 if __name__ == "__main__":
     # Functions that kernels call are compiled for the device that is there.
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)
-    modules = (field, ntt, grid, sumcheck, unwritten, fractions, sha256)
+    modules = (field, ntt, grid, grids, sumcheck, unwritten, fractions, sha256)
     kernels = {
         value
         for module in modules

@@ -21,10 +21,11 @@ from numba import cuda
 
 from zktrain.field.extension import Ext
 from zktrain.field.goldilocks import bit_reverse
-from zktrain.prover.kernels import device, field, fractions, ntt, sha256, sumcheck, unwritten
+from zktrain.prover.kernels import device, field, fractions, grids, ntt, sha256, sumcheck, unwritten
 from zktrain.prover.kernels.cuda import field as field_twin
 from zktrain.prover.kernels.cuda import fractions as fractions_twin
 from zktrain.prover.kernels.cuda import grid, scalars
+from zktrain.prover.kernels.cuda import grids as grids_twin
 from zktrain.prover.kernels.cuda import ntt as ntt_twin
 from zktrain.prover.kernels.cuda import sha256 as sha256_twin
 from zktrain.prover.kernels.cuda import sumcheck as sumcheck_twin
@@ -121,6 +122,60 @@ def round_messages() -> None:
                     product = oracle.mul(product, line(pairs(table), i, (x, 0)))
                 terms.append(product)
             assert pair(got) == oracle.total(terms)
+
+
+def as_pairs(factor: grids.Factor, cells: int) -> list[Pair]:
+    if isinstance(factor, int):
+        return [(factor, 0)] * cells
+    return pairs(factor) if factor.ndim == 2 else [(v % P, 0) for v in factor.tolist()]
+
+
+def spread(cells: list[Pair], variables: int, place: int, point: int) -> Pair:
+    """The cells of a place on their lines."""
+    first = place << variables
+    found = cells[first : first + (1 << variables)]
+    for _ in range(variables):
+        found = [line(found, i, (point % 3, 0)) for i in range(len(found) // 2)]
+        point //= 3
+    return found[0]
+
+
+def sums_at_points() -> None:
+    for variables, size, chunks in ((1, 4, 2), (2, 1, 3), (2, 4, 2)):
+        cells = size * chunks << variables
+        small = (RNG.integers(-40, 40, cells).astype(np.int16), RNG.integers(0, 9, cells))
+        small = (small[0], small[1].astype(np.uint8))
+        wide = (residues(RNG, 2, cells), residues(RNG, 2, cells))
+        for (a, e), weighted in itertools.product((wide, (7, wide[1]), small), (True, False)):
+            if not weighted and a is small[0]:
+                continue  # integers have a lower weight
+            weights = [
+                (residues(RNG, 2, size) if weighted else None, residues(RNG, 2, chunks))
+                for _ in range(2)
+            ]
+            ours = grids_twin.grid(a, e, variables, weights)
+            assert ours == grids.grid(a, e, variables, weights)
+            left, right = as_pairs(a, cells), as_pairs(e, cells)
+            for (low, high), points in zip(weights, ours, strict=True):
+                for point, found in enumerate(points):
+                    terms = []
+                    for place in range(size * chunks):
+                        term = oracle.mul(
+                            spread(left, variables, place, point),
+                            spread(right, variables, place, point),
+                        )
+                        if low is not None:
+                            term = oracle.mul(term, pairs(low)[place % size])
+                        terms.append(oracle.mul(term, pairs(high)[place // size]))
+                    assert pair(found) == oracle.total(terms)
+    for size in (0, 4, 120):
+        values = RNG.integers(-(2**17), 2**17, size).astype(np.int32)
+        weights_ = residues(RNG, 2, 4)
+        ours_ = grids_twin.fold_quads(values, weights_)
+        assert np.array_equal(ours_, grids.fold_quads(values, weights_))
+        for i, found in enumerate(pairs(ours_)):
+            quad = [(v % P, 0) for v in values[4 * i : 4 * i + 4].tolist()]
+            assert found == oracle.total(map(oracle.mul, quad, pairs(weights_)))
 
 
 def leaves_of(pairs_wanted: int) -> tuple[unwritten.Leaves, list[Pair]]:
@@ -287,6 +342,9 @@ def large_work() -> None:
     rows, salts = (residues(RNG, size // 4 + 3, cells) for cells in (33, 4))
     hashed = (rows, bytes(64), salts)
     assert np.array_equal(sha256_twin.hash_rows(*hashed), sha256.hash_rows(*hashed))
+    weights = [(residues(RNG, 2, size // 8), residues(RNG, 2, 8))]
+    arguments = (tables[0][:, : 2 * size], tables[1][:, : 2 * size], 1, weights)
+    assert grids_twin.grid(*arguments) == grids.grid(*arguments)
     found, _ = leaves_of(size)
     none = (np.zeros((2, 0), dtype=np.uint64),) * 2
     for layer in (found, found.parents()):
@@ -307,7 +365,7 @@ def large_work() -> None:
 
 
 CHECKS = [scalar_functions, transforms, folds, round_messages, unwritten_leaves]
-CHECKS += [unwritten_parents, layers, layer_rounds, leaf_hashes, large_work]
+CHECKS += [sums_at_points, unwritten_parents, layers, layer_rounds, leaf_hashes, large_work]
 
 
 def main(names: list[str]) -> int:

@@ -16,10 +16,17 @@ from zktrain.prover.kernels.device import has_cuda
 
 HERE = Path(__file__).parent
 FAMILIES = ["scalar_functions", "transforms", "folds", "round_messages", "unwritten_leaves"]
-FAMILIES += ["unwritten_parents", "layers", "layer_rounds", "leaf_hashes", "large_work"]
+FAMILIES += [
+    "sums_at_points",
+    "unwritten_parents",
+    "layers",
+    "layer_rounds",
+    "leaf_hashes",
+    "large_work",
+]
 PROVING = {
-    *("field.fold", "fractions.combine", "fractions.round_sums"),
-    *("ntt.transform", "sha256.hash_rows", "sumcheck.round_message"),
+    *("field.fold", "fractions.combine", "fractions.round_sums", "grids.grid"),
+    *("grids.fold_quads", "ntt.transform", "sha256.hash_rows", "sumcheck.round_message"),
 }
 """All but the leaves that a run so small writes."""
 on_a_device = pytest.mark.skipif(not has_cuda(), reason="numba finds no CUDA device")
@@ -95,4 +102,4 @@ def test_twins_compile_for_a_gpu() -> None:
         pytest.skip("numba-cuda is not installed: install zktrain[cuda]")
     done = run("compile_twins.py")
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 14
+    assert len(done.stdout.split()) == 17

@@ -16,6 +16,9 @@ from ..commitment.hiding import Layout
 from ..commitment.packing import BLOCK_LOG_MIN, Packing
 from ..commitment.parameters import Level, Plan
 from ..field.multilinear import log2_ceil
+from ..prover.commitment import code
+from ..prover.kernels import ntt
+from ..prover.kernels.commit import ROW
 
 EXTENSION = 4
 """Multiplications of a product in E."""
@@ -23,8 +26,6 @@ ROUND = {2: 12, 3: 36}
 """Multiplications of a sumcheck per element of its tables, all rounds, by factors of a term."""
 
 ELEMENT_BYTES = 16
-POWERS_ROW = 512
-"""``prover.kernels.commit.ROW``, without loading kernels."""
 NS = 1e-9
 MULTIPLY_NS = 0.285
 """Budget of a multiplication on two cores, where nothing better is stated."""
@@ -81,9 +82,9 @@ def commitment(place: tuple[str, ...], packing: Packing) -> Iterator[Work]:
     yield hashing((*place, "hash"), log, packing.row_cells)
 
 
-def encode(place: tuple[str, ...], log: int, lanes: int) -> Work:
-    """The transform of ``lanes`` columns of ``2^log`` cells."""
-    butterflies = lanes * log * (1 << log) / 2
+def encode(place: tuple[str, ...], log: int, lanes: int, layers: int | None = None) -> Work:
+    """The transform of ``lanes`` columns of ``2^log`` cells, or its first layers."""
+    butterflies = lanes * (log if layers is None else layers) * (1 << log) / 2
     return Work(
         place,
         "encode",
@@ -190,10 +191,10 @@ def joint_opening(
         multiplications=2.0 * used,
         bytes=2.0 * used,
     )
-    opened: Sequence[tuple[Level, int]] = [
-        (level, packing.row_cells)
-        for level, packing in zip(levels.commitments, packings, strict=True)
-    ]
+    opened: Sequence[tuple[Level, int, int]] = []
+    for level, packing in zip(levels.commitments, packings, strict=True):
+        lanes = len(packing.live_lanes)
+        opened = [*opened, (level, lanes, packing.row_cells - lanes)]
     for number, deeper in enumerate((*levels.deeper, None)):
         place = (*stage, f"level {number}")
         first = opened[0][0]
@@ -201,12 +202,28 @@ def joint_opening(
             folds = first.folds if number else levels.variables - levels.free
             folding = folds * 2.0**first.fold_work_bits if first.fold_work_bits else 0.0
             yield Work((*place, "work"), "work", {"hashes": 2.0**first.work_bits + folding})
-        cells = sum(level.queries * width for level, width in opened)
-        yield Work(place, "open rows", {"cells": cells, "calls": 1})
+        rows = (*place, "rows")
+        cells = sum(level.queries * (columns + salts) for level, columns, salts in opened)
+        yield Work(rows, "open rows", {"cells": cells, "calls": 1})
+        for level, columns, _ in opened:
+            yield from _again(rows, level, columns)
         if deeper is None:
             return
-        yield from _deeper(place, deeper, [level for level, _ in opened])
-        opened = [(deeper, 2 * deeper.lanes + deeper.salt_cells)]
+        yield from _deeper(place, deeper, [level for level, *_ in opened])
+        opened = [(deeper, 2 * deeper.lanes, deeper.salt_cells)]
+
+
+def _again(place: tuple[str, ...], level: Level, columns: int) -> Iterator[Work]:
+    """Lanes of a code word that was not kept, for the rows that are opened."""
+    if code.keeps(columns, level.code_log):
+        return
+    positions = 1 << level.code_log
+    written = columns << level.message_log
+    fill = {"cells": written, "zeros": positions * columns}
+    yield Work((*place, "fill"), "fill", fill, bytes=10.0 * written)
+    width = code.width_of(columns, level.code_log)
+    made, layers = -(-columns // width) * width, ntt.rounds_at(level.code_log, width)
+    yield encode((*place, "encode"), level.code_log, made, layers)
 
 
 def _deeper(place: tuple[str, ...], level: Level, above: Sequence[Level]) -> Iterator[Work]:
@@ -220,7 +237,7 @@ def _deeper(place: tuple[str, ...], level: Level, above: Sequence[Level]) -> Ite
     tails = [opened for opened in above if opened.tail and not opened.masked]
     butterflies = multiplications = table = 0.0
     for opened, part in zip((*above, *tails), level.parts, strict=True):
-        width = min(1 << part.log_size, POWERS_ROW)
+        width = min(1 << part.log_size, ROW)
         transformed = (1 << opened.code_log) * (opened.code_log - log2_ceil(width))
         butterflies += transformed
         multiplications += transformed + 2.0 * opened.queries * width

@@ -65,17 +65,18 @@ def held(columns: int, code_log: int, salt_cells: int, memory: int | None = None
     """Of :func:`commit`, and of :meth:`Word.rows` after it."""
     positions = 1 << code_log
     kept = positions * (64 + 8 * salt_cells)  # leaves and inner nodes
-    if _keeps(columns, code_log, memory):
+    if keeps(columns, code_log, memory):
         return Held(kept + 8 * positions * -(-columns // BLOCK) * BLOCK, 4 * positions)
-    return Held(kept, positions * (8 * _width(columns, code_log, memory) + 4))
+    return Held(kept, positions * (8 * width_of(columns, code_log, memory) + 4))
 
 
-def _keeps(columns: int, code_log: int, memory: int | None) -> bool:
+def keeps(columns: int, code_log: int, memory: int | None = None) -> bool:
+    """Whether the code word is kept."""
     most = KEPT_BYTES if memory is None else min(KEPT_BYTES, memory // 4)
     return 8 * columns << code_log <= most
 
 
-def _width(columns: int, code_log: int, memory: int | None) -> int:
+def width_of(columns: int, code_log: int, memory: int | None = None) -> int:
     """Lanes that are encoded at once."""
     most = BUFFER_BYTES if memory is None else min(BUFFER_BYTES, memory)
     fitting = (most >> code_log) // (8 * BLOCK) * BLOCK
@@ -126,7 +127,7 @@ def commit(
     lanes: Lanes, code_log: int, salts: Rows | None = None, memory: int | None = None
 ) -> Word:
     """Encode and hash; the code word is kept if it is small."""
-    if _keeps(lanes.count, code_log, memory):
+    if keeps(lanes.count, code_log, memory):
         code = encode(lanes, code_log)
         mark("hash")
         tree = merkle.build(code, salts)
@@ -154,7 +155,7 @@ def _batches(
     lanes: Lanes, code_log: int, memory: int | None
 ) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
     """First lane, number of lanes, and the one buffer that holds their coefficients."""
-    width = _width(lanes.count, code_log, memory)
+    width = width_of(lanes.count, code_log, memory)
     mark("fill")
     buffer = ntt.matrix(1 << code_log, width)
     for first in range(0, lanes.count, width):

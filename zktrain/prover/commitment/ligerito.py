@@ -118,9 +118,10 @@ def prove(
             )
             for level in current
         ]
-        for part, indices in zip(opened, drawn, strict=True):
-            channel.send_cells(f"{label}/rows", part.rows(indices))  # P -> V
-            merkle.prove(channel, f"{label}", part.tree, indices)
+        with span("rows"):
+            for part, indices in zip(opened, drawn, strict=True):
+                channel.send_cells(f"{label}/rows", part.rows(indices))  # P -> V
+                merkle.prove(channel, f"{label}", part.tree, indices)
         if following is None:
             mark(None)
             return

@@ -26,6 +26,7 @@ from .arithmetic import (
     settled,
     sub,
 )
+from .device import with_twin
 from .threads import run
 
 PIECE = 256
@@ -191,12 +192,13 @@ def _integer_grid(lo, hi, a, e, step, low, high, size):  # type: ignore[no-untyp
     return out
 
 
+@with_twin
 def grid(a: Factor, e: Factor, variables: int, weights: Sequence[Weight]) -> list[list[Ext]]:
     """For every weight the sums at all ``X``; ``high`` has a value for every ``2^variables`` times
     as many cells as ``low``, or without ``low`` than there are values. Integers: the products of
     two, on all lines, are below ``2^24`` (``integer_products.fit``), and ``low`` is given."""
     step = 1 << variables
-    low, high = _stacked([w[0] for w in weights]), np.stack([w[1] for w in weights])
+    low, high = stacked([w[0] for w in weights]), np.stack([w[1] for w in weights])
     if isinstance(e, int):
         raise TypeError("the second factor has cells")
     places = e.shape[-1] // step
@@ -222,7 +224,8 @@ def grid(a: Factor, e: Factor, variables: int, weights: Sequence[Weight]) -> lis
     return _results(run(chunks, vectors, grain=max(1, _GRAIN // (size * step))))
 
 
-def _stacked(lows: Sequence[ExtVec | None]) -> NDArray[np.uint64]:
+def stacked(lows: Sequence[ExtVec | None]) -> NDArray[np.uint64]:
+    """``(W, 2, size)``, or ``(W, 2, 0)`` where all are 1."""
     given = [low for low in lows if low is not None]
     if len(given) == len(lows):
         return np.stack(given)
@@ -256,6 +259,7 @@ def _fold_quads(t, w, o0, o1):  # type: ignore[no-untyped-def]
         o1[i] = from_halves(np.uint64(c), np.uint64(d))
 
 
+@with_twin
 def fold_quads(values: NDArray[Any], weights: ExtVec) -> ExtVec:
     """``sum_j weights[j] values[4 i + j]`` for integers below ``2^18``: the two lowest variables
     bound, where ``weights`` is the equality table of their challenges."""

@@ -204,12 +204,17 @@ def _one_pass(
     )
 
 
+def rounds_at(log_length: int, lanes: int) -> int:
+    """Layers that :func:`values_at` makes of all rows."""
+    return _pass_logs(log_length, lanes)[0]
+
+
 def values_at(cells: NDArray[np.uint64], filled: int, indices: Sequence[int]) -> NDArray[np.uint64]:
     """Some rows of :func:`transform`, which is done to the end for their branches alone; ``cells``
     are overwritten."""
     length, lanes = cells.shape
     log_length = length.bit_length() - 1
-    layers = _pass_logs(log_length, lanes)[0]
+    layers = rounds_at(log_length, lanes)
     size, log_size = length >> layers, log_length - layers
     _one_pass(cells, layers, size, filled, _twiddles(log_length))
     root = root_of_unity(log_size)
