@@ -117,6 +117,8 @@ def test_a_full_disk_is_named_before_anything_is_done() -> None:
         chosen(lenet(256), 6 * 10**9)
     with mock.patch.object(memory_plan.shutil, "disk_usage", return_value=usage):
         assert chosen(lenet(256), 1 << 40).memory is None
+        assert not chosen(lenet(256), 7 * 10**9).files  # in memory it takes longer
+    assert chosen(lenet(256), 7 * 10**9).files
 
 
 def test_evaluations_are_planned_too() -> None:

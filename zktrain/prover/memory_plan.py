@@ -77,16 +77,16 @@ def plan(
             "are available; give more --memory, or use a machine that has more"
         )
     kept, filed = (sized.most(available, files) for files in (False, True))
-    files = 2 * kept < filed
-    found = sized.plan(filed if files else kept, files, available)
-    free = shutil.disk_usage(folder).free
-    if found.disk_bytes + _DISK > free:
-        raise InputError(
-            f"proving {path} within {_size(available)} of memory puts {_size(found.disk_bytes)} "
-            f"into files and {folder} has {_size(free)} free; make room there, or give more "
-            "--memory"
-        )
-    return found
+    files, free = 2 * kept < filed, shutil.disk_usage(folder).free
+    if files and sized.disk + _DISK > free:
+        if not kept:
+            raise InputError(
+                f"proving {path} within {_size(available)} of memory puts {_size(sized.disk)} "
+                f"into files and {folder} has {_size(free)} free; make room there, or give more "
+                "--memory"
+            )
+        files = False
+    return sized.plan(filed if files else kept, files, available)
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,11 @@ class Sized:
     statement: Statement
     certified: bool
     base: int
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the witness."""
+        return sum(held.witness_parts(self.statement))
 
     def peak(self, memory: int | None, files: bool) -> int:
         stages = held.stages(self.statement, certified=self.certified, memory=memory, files=files)
@@ -122,12 +127,11 @@ class Sized:
             taken * passes.get(work.place[-1], 1) if work.place[0] == "relations" else taken
             for work, taken in known.timed
         )
-        size = sum(held.witness_parts(self.statement)) if files else 0
         return Plan(
             memory,
             files,
             limit,
-            size,
+            self.disk if files else 0,
             sum(passes.values()),
             len(passes),
             seconds,
