@@ -35,7 +35,7 @@ ORDER = (
 """Folders of what both sides know, lowest first. Modules beside them are below all of them."""
 VERBS = ("judging", "_verify", "_inspect")
 """Above these folders, below everything else."""
-BUDGET = 12_650
+BUDGET = 12_790
 """Lines that verifying may import. It falls; raise it for nothing but a new capability."""
 LONGEST = 500
 PAIRED = ("arguments", "operations", "transcript", "commitment", "dataset", "protocol")

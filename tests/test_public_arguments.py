@@ -59,7 +59,7 @@ ODD: dict[str, Any] = {
 
 def test_the_functions_are_those_of_the_package() -> None:
     assert set(FUNCTIONS) == {
-        *("bench", "commit", "compile", "inspect_bundle", "inspect_evaluation"),
+        *("bench", "commit", "compile", "inspect"),
         *("prove", "prove_eval", "train", "verify", "verify_eval"),
         *("ezkl.inspect", "ezkl.prove", "ezkl.verify"),
     }
@@ -74,8 +74,7 @@ def good(tiny: TinyBundle, folder: Path) -> dict[str, dict[str, Any]]:
         "bench": {"plan": "nothing", "out": folder / "bench"},
         "commit": {"data": data, "out": folder / "x.zkd", "public": True},
         "compile": {"recipe": tiny.recipe, "out": folder / "x.json"},
-        "inspect_bundle": {"path": tiny.proof},
-        "inspect_evaluation": {"path": tiny.proof},
+        "inspect": {"path": tiny.proof},
         "ezkl.inspect": {"path": tiny.proof},
         "prove": {"run": tiny.run, "out": folder / "x.zkt"},
         "prove_eval": {
