@@ -16,7 +16,13 @@ from typing import Any
 import pytest
 
 import zktrain
+from zktrain.benchmarking import worker
+from zktrain.prover import journal as journals
+from zktrain.prover.kernels import device as devices
 from zktrain.prover.kernels.device import has_cuda
+from zktrain.prover.kernels.field import fold
+from zktrain.prover.protocol import certificate as certificates
+from zktrain.training.graph import Repeated
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -101,6 +107,24 @@ def test_a_rehearsal_of_whole_runs(
     assert run["cuda"] is None and run["cpu"]["stages"]["opening"] > 0
 
 
+@pytest.mark.parametrize("captured", [True, False])
+def test_training_without_graphs_tells_more_where_it_differs(
+    parts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, captured: bool
+) -> None:
+    def train(recipe: Path, *, device: str, **given: Any) -> SimpleNamespace:
+        wrong = device == "cuda" and (captured or Repeated.__call__ is plain)
+        return SimpleNamespace(weights_digest=f"wrong {wrong}", seconds=0.5)
+
+    plain = Repeated.__call__
+    monkeypatch.setattr(Repeated, "__call__", plain)  # put back afterwards
+    monkeypatch.setattr(zktrain, "train", train)
+    notes = Notes()
+    with pytest.raises(parts.Wrong):
+        parts.train(parts.Sizes("cuda", True), tmp_path, notes)
+    assert [run["same_bits_without_graph"] for run in notes["runs"].values()] == [not captured] * 3
+    assert Repeated.__call__ is plain
+
+
 def pretended(scripts: ModuleType, folder: Path, body: str, monkeypatch: Any) -> None:
     """In the place of the Python that runs a part: a program with ``name`` and ``folder``."""
     path = folder / "python"
@@ -141,17 +165,19 @@ def test_a_part_that_takes_too_long_ends_with_all_its_processes(
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def test_all_parts_together_have_a_limit(
+def test_what_a_part_leaves_over_is_for_the_next(
     scripts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretended(scripts, tmp_path, "time.sleep(3)", monkeypatch)
-    for name, limit in {"device": 1.5, "kernels": 0.0}.items():
+    """And all together have a limit."""
+    pretended(scripts, tmp_path, "time.sleep(30 * (name == 'kernels'))", monkeypatch)
+    for name, limit in {"device": 3.0, "kernels": 0.5, "train": 0.5}.items():
         monkeypatch.setitem(scripts.LIMITS, name, limit)
-    for name in ("train", "prove", "bench"):
-        monkeypatch.setitem(scripts.LIMITS, name, 0.0)
-    code, result = checked(scripts, tmp_path, "--device", "cpu", "--parts", "device,kernels")
+    names = "device,kernels,train"
+    code, result = checked(scripts, tmp_path, "--device", "cpu", "--parts", names)
     assert code == 1
-    assert verdicts(result) == {"device": "out of time", "kernels": "not measured"}
+    expected = {"device": "passed", "kernels": "out of time", "train": "not measured"}
+    assert verdicts(result) == expected
+    assert 0.5 < result["parts"][1]["limit"] <= 3.5 and result["seconds"] < 10
 
 
 def test_eight_minutes_are_the_most(scripts: ModuleType) -> None:
@@ -206,9 +232,45 @@ def test_other_weights_are_noticed(
     else:
         with pytest.raises(parts.Wrong, match="weights are not the CPU's"):
             parts.train(parts.Sizes("cuda", True), tmp_path, notes)
-    assert made == ["cpu", "cuda", "cuda"] * 3
+    again = ["cuda"] if odd is not None else []  # without graphs
+    assert made == [*("cpu", "cuda", "cuda"), *again, *("cpu", "cuda", "cuda") * 2]
     same = [run["same_bits"] for run in notes["runs"].values()]
     assert same == [odd is None, True, True]
+
+
+@pytest.mark.parametrize("odd", [None, "proof.zkt", "dataset.zkd", "verdict", "kernels"])
+def test_other_proofs_are_noticed(
+    parts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str | None
+) -> None:
+    def train(recipe: Path, *, data: Path, out: Path) -> None:
+        out.mkdir()
+
+    def prove(run: Path, *, device: str, **given: Any) -> SimpleNamespace:
+        for name in ("proof.zkt", "dataset.zkd"):
+            (run / name).write_text(device if name == odd else "bytes")
+        if device == "cuda" and odd != "kernels":
+            devices.twin(fold)
+        stages = {"opening": 0.25}
+        return SimpleNamespace(path=run / "proof.zkt", seconds=0.5, stages=stages, proof_bytes=5)
+
+    def verify(weights: Path, **given: Any) -> None:
+        if odd == "verdict":
+            raise zktrain.Rejected("no")
+
+    monkeypatch.setattr(worker, "warm_up", lambda device: None)
+    for name, stub in {"train": train, "prove": prove, "verify": verify}.items():
+        monkeypatch.setattr(zktrain, name, stub)
+    for module, name in ((devices, "twin"), (certificates, "certify"), (journals, "new_secret")):
+        monkeypatch.setattr(module, name, getattr(module, name))  # put back afterwards
+    notes = Notes()
+    if odd is None:
+        parts.prove(parts.Sizes("cuda", True), tmp_path, notes)
+        (run,) = notes["runs"].values()
+        assert run["twins"] == {"field.fold": 1} and run["device_stages"] == {"opening": 0.25}
+    else:
+        reason = "no kernel ran" if odd == "kernels" else "other bytes than the CPU's"
+        with pytest.raises(parts.Wrong, match=reason):
+            parts.prove(parts.Sizes("cuda", True), tmp_path, notes)
 
 
 def test_a_network_that_fails_does_not_stop_the_next(
@@ -241,6 +303,18 @@ def test_a_kernel_that_is_not_right_is_noticed(
     program.write_text("")
     with pytest.raises(parts.Wrong, match="did not run"):
         parts.kernels(parts.Sizes("cuda", False), tmp_path, Notes())
+
+
+def test_what_no_longer_fits_in_the_time_is_left_out(
+    parts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(recipe: Path, **given: Any) -> SimpleNamespace:
+        return SimpleNamespace(weights_digest="one", seconds=0.5)
+
+    monkeypatch.setattr(zktrain, "train", train)
+    notes = Notes()
+    parts.train(parts.Sizes("cuda", True, 0.0), tmp_path, notes)
+    assert list(notes["runs"]) == ["fashion-mlp-1024x1024"] and len(notes["left_out"]) == 2
 
 
 def test_digits_fill_an_image(parts: ModuleType, tmp_path: Path) -> None:

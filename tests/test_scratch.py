@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from zktrain.errors import InputError
-from zktrain.scratch import Scratch
+from zktrain.scratch import IN_MEMORY, Scratch
 
 SHAPE = (512, 1024)
 
@@ -42,6 +44,27 @@ def test_pages_leave_memory_when_settled(tmp_path: Path) -> None:
     scratch.settle()
     assert before - resident() > 1 << 25
     assert found[-1] == 1
+
+
+def test_pages_leave_memory_while_others_work(tmp_path: Path) -> None:
+    """Without being asked, and only as long as it is wanted."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    scratch, threads = Scratch(tmp_path), threading.active_count()
+    found = scratch.zeros((1 << 26,), "uint8")
+    before, until = resident(), time.monotonic() + 20
+    with scratch.settling():
+        found[...] = 1
+        while resident() > before + (1 << 24) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert resident() < before + (1 << 24)
+    found[...] = 2
+    time.sleep(0.1)
+    assert resident() > before + (1 << 25) and threading.active_count() == threads
+    with IN_MEMORY.settling():
+        assert threading.active_count() == threads
 
 
 def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
