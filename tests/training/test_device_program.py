@@ -25,6 +25,7 @@ from zktrain.operations.fixed_point import FixedPoint
 from zktrain.optimizers.sgd import Sgd
 from zktrain.scratch import IN_MEMORY
 from zktrain.training import graph as graph_module
+from zktrain.training import trajectory as trajectory_module
 from zktrain.training.arithmetic import Softmax
 from zktrain.training.graph import Repeated
 from zktrain.training.interpreter import column_of
@@ -203,6 +204,36 @@ def _storages(run: Trajectory) -> dict[int, tuple[str]]:
                     address = tensor.untyped_storage().data_ptr()
                     found.setdefault(address, (f"{attribute}.{position}",))
     return found
+
+
+class _Replayed:
+    """In the place of ``Repeated``: as a graph, which knows what ``run`` asks of the device and
+    nothing else that it does."""
+
+    def __init__(self, program: Callable[[], None], device: torch.device) -> None:
+        self._operations = program.__self__._tape.operations  # type: ignore[attr-defined]
+
+    def __call__(self) -> None:
+        for operation in self._operations:
+            operation()
+
+
+@pytest.mark.parametrize("circuit", [circuit_of(5, 4, steps=40), *ALL], ids=range(1 + len(ALL)))
+def test_a_replayed_step_is_recorded_as_by_the_interpreter(
+    circuit: Circuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one has a single rescale, whose limbs are read twice in a row."""
+    found = []
+    monkeypatch.setattr(trajectory_module, "Repeated", _Replayed)
+    for made in (Trajectory.attempt, lambda *_: []):  # with the latter all steps are careful
+        monkeypatch.setattr(Trajectory, "attempt", made)
+        traces = Traces(circuit, 64, "cpu", IN_MEMORY)
+        run = Trajectory(circuit, _records(circuit), seeded_weights(circuit))
+        run.advance(0, 21, recorder=traces.record)
+        found.append(traces.arrays)
+    assert any(name.endswith("low") and array.any() for name, array in found[0].items())
+    for name, array in found[0].items():
+        assert np.array_equal(array, found[1][name]), name
 
 
 def test_a_program_is_captured_once_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:

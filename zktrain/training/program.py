@@ -85,10 +85,14 @@ class Program:
         self.multiplications = products.multiplications
 
     def run(self) -> None:
-        """One step."""
-        self._rescales.forget()
+        """One step, by operations of the device alone: they may be captured, and replayed without
+        this function."""
         for operation in self._tape.operations:
             operation()
+
+    def ended(self) -> None:
+        """A step has run: what was read of an earlier one is forgotten."""
+        self._rescales.forget()
 
     def measure(self) -> None:
         """Write the figures of the parameters."""

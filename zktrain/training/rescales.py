@@ -52,7 +52,7 @@ class Rescales:
         return out
 
     def forget(self) -> None:
-        """A new step begins."""
+        """Another step has run."""
         self._scratch_of = None
 
     def limb(self, hint: Floor, bits: int) -> torch.Tensor:

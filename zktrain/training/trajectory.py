@@ -223,6 +223,7 @@ class Trajectory:
             program.indices.copy_(window.indices.select(0, at))
             program.negated.copy_(window.negated.select(0, at))
             self._step()
+            program.ended()
             if recorder is not None:
                 recorder(program.cells, done + at)
             if past is not None:
