@@ -56,6 +56,14 @@ NEEDED |= {"rich": "rich"}
 """Modules, and the distributions that have them."""
 VERSIONS = ("torch", "numba", "numba-cuda", "llvmlite", "numpy", "cuda-bindings", "cuda-core")
 VERSIONS += ("nvidia-nvvm", "nvidia-nvjitlink", "nvidia-cuda-nvrtc", "nvidia-cublas", "onnx")
+SITE = """try:
+    import numpy
+    if not hasattr(numpy, "row_stack"):
+        numpy.row_stack = numpy.vstack
+except ImportError:
+    pass
+"""
+"""Run by every Python of the check: numba-cuda 0.30 wants a name that numpy 2.5 has removed."""
 _TAIL = 4000
 """Characters of the output of a part that are kept where it did not pass."""
 
@@ -101,7 +109,9 @@ def environment(folder: Path, options: argparse.Namespace) -> dict[str, str]:
     kept = Path(options.keep).resolve() if options.keep else folder
     for name in ("numba", "cache"):
         (kept / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site" / "sitecustomize.py").write_text(SITE)
+    path = [str(folder / "site"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),

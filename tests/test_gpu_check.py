@@ -180,6 +180,16 @@ def test_what_a_part_leaves_over_is_for_the_next(
     assert 0.5 < result["parts"][1]["limit"] <= 3.5 and result["seconds"] < 10
 
 
+def test_numpy_has_what_numba_cuda_wants(
+    scripts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("vstack = 7\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    env = scripts.environment(tmp_path, scripts.arguments([]))
+    words = [sys.executable, "-c", "import numpy; print(numpy.row_stack)"]
+    assert subprocess.run(words, env=env, capture_output=True, text=True).stdout == "7\n"
+
+
 def test_eight_minutes_are_the_most(scripts: ModuleType) -> None:
     assert sum(scripts.LIMITS.values()) <= 480
 

@@ -44,7 +44,7 @@ def has_cuda() -> bool:
     try:
         from numba import cuda
         from numba.core import config
-    except ImportError:
+    except (ImportError, AttributeError):  # or made for another numpy
         return False
     simulated = config.ENABLE_CUDASIM  # type: ignore[attr-defined]
     return bool(cuda.is_available()) and not simulated
