@@ -64,7 +64,7 @@ except ImportError:
     pass
 """
 """Run by every Python of the check: numba-cuda 0.30 wants a name that numpy 2.5 has removed."""
-_TAIL = 4000
+_TAIL = 12000
 """Characters of the output of a part that are kept where it did not pass."""
 
 Json = dict[str, Any]

@@ -305,11 +305,11 @@ def test_a_kernel_that_is_not_right_is_noticed(
     monkeypatch.setattr(parts, "ROOT", tmp_path)
     program = tmp_path / "tests" / "kernels" / "cuda_twins.py"
     program.parent.mkdir(parents=True)
-    program.write_text("print('folds', 0.5)\nraise SystemExit(1)\n")
+    program.write_text("print('folds', 0.5)\nprint('layers', 'failed')\nraise SystemExit(1)\n")
     notes = Notes()
     with pytest.raises(parts.Wrong, match="some kernels are not right"):
         parts.kernels(parts.Sizes("cuda", False), tmp_path, notes)
-    assert notes["checks"] == [["folds", 0.5]] and not notes["simulated"]
+    assert notes["checks"] == [["folds", 0.5], ["layers", "failed"]] and not notes["simulated"]
     program.write_text("")
     with pytest.raises(parts.Wrong, match="did not run"):
         parts.kernels(parts.Sizes("cuda", False), tmp_path, Notes())

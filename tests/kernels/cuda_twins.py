@@ -3,7 +3,7 @@ against the CPU's kernel, on a CUDA device, in the CUDA simulator or on ``one_th
 
     python cuda_twins.py [CHECK ...]
 
-Prints what was found equal, and its seconds; all of it is checked, whatever fails."""
+Prints what was found equal, and its seconds, or that it failed; all of it is checked."""
 
 from __future__ import annotations
 
@@ -382,6 +382,7 @@ def main(names: list[str]) -> int:
                 check()
             except Exception:
                 failed += 1
+                print(check.__name__, "failed", flush=True)
                 print(f"{check.__name__} failed with blocks of {grid.BLOCK}:", file=sys.stderr)
                 traceback.print_exc()
             else:
