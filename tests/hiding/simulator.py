@@ -151,7 +151,7 @@ class Simulator(HidingVerifier):
             raise ValueError(f"nobody asked for {unused}")
         return b"".join(data for _, data in self._messages)
 
-    def _take(self, label: str, size: int, count: int = 1) -> bytes:
+    def take(self, label: str, size: int, count: int = 1) -> bytes:
         return b"".join(self._message(label, size) for _ in range(count))
 
     def _message(self, label: str, size: int) -> bytes:

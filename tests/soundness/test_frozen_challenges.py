@@ -245,7 +245,7 @@ def _messages(case: Case) -> dict[str, int]:
     """Where in the proof the first message of each label begins."""
     out: dict[str, int] = {}
     at = 0
-    take = VerifierChannel._take
+    take = VerifierChannel.take
 
     def watch(self: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         nonlocal at
@@ -254,7 +254,7 @@ def _messages(case: Case) -> dict[str, int]:
         at += size * count
         return take(self, label, size, count)
 
-    with mock.patch.object(channels.VerifierChannel, "_take", watch):
+    with mock.patch.object(channels.VerifierChannel, "take", watch):
         case.judge(case.proof)
     return out
 

@@ -90,14 +90,14 @@ def _transcript(loss: str) -> dict[str, list[int]]:
     """Labels of all messages of a proof, each with the sizes of its messages."""
     run = h.honest(loss)
     out: dict[str, list[int]] = {}
-    take = VerifierChannel._take
+    take = VerifierChannel.take
 
     def record(channel: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         if count:
             out.setdefault(label, []).extend([size] * count)
         return take(channel, label, size, count)
 
-    with mock.patch.object(VerifierChannel, "_take", record):
+    with mock.patch.object(VerifierChannel, "take", record):
         h.accept(run, h.prove(run))
     return out
 

@@ -91,14 +91,14 @@ def _honest() -> bytes:
 @cache
 def _nonces() -> tuple[int, ...]:
     """Where the nonce of each level is in the honest proof."""
-    honest, places, take = _honest(), [], VerifierChannel._take
+    honest, places, take = _honest(), [], VerifierChannel.take
 
     def note(channel: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         if label == WORK:
             places.append(channel._at)
         return take(channel, label, size, count)
 
-    with mock.patch.object(VerifierChannel, "_take", note):
+    with mock.patch.object(VerifierChannel, "take", note):
         _judge(honest)
     return tuple(places)
 

@@ -402,7 +402,7 @@ def _messages(proven: Proven) -> list[Field]:
     of them."""
     streams: list[dict[str, list[Field]]] = []
     last: list[VerifierChannel] = []
-    take = VerifierChannel._take
+    take = VerifierChannel.take
 
     def record(channel: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         if not last or last[-1] is not channel:
@@ -413,7 +413,7 @@ def _messages(proven: Proven) -> list[Field]:
             streams[-1].setdefault(label, []).append(found)
         return take(channel, label, size, count)
 
-    with mock.patch.object(VerifierChannel, "_take", record):
+    with mock.patch.object(VerifierChannel, "take", record):
         proven.judge(proven.data)
     _, stream = streams
     base = _places(proven)["proof"].offset

@@ -103,7 +103,7 @@ KINDS = {
 @contextmanager
 def _messages(into: list[Message]) -> Iterator[None]:
     """Note whatever is read, and how."""
-    take, kind = VerifierChannel._take, ["unknown"]
+    take, kind = VerifierChannel.take, ["unknown"]
 
     def note(self: VerifierChannel, label: str, size: int, count: int = 1) -> bytes:
         for number in range(count):
@@ -123,7 +123,7 @@ def _messages(into: list[Message]) -> Iterator[None]:
         return read
 
     readers = {name: reading(name) for name in KINDS}
-    with mock.patch.multiple(VerifierChannel, _take=note, **readers):
+    with mock.patch.multiple(VerifierChannel, take=note, **readers):
         yield
 
 

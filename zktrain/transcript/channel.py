@@ -47,7 +47,7 @@ class VerifierChannel:
         self.sizes: dict[str, int] = {}
         self._late: list[tuple[Difference, ZktrainError]] = []
 
-    def _take(self, label: str, size: int, count: int = 1) -> bytes:
+    def take(self, label: str, size: int, count: int = 1) -> bytes:
         """``count`` messages of ``size`` bytes each, not absorbed yet."""
         size *= count
         if size > len(self._proof) - self._at:
@@ -63,7 +63,7 @@ class VerifierChannel:
         return data
 
     def _absorbed(self, label: str, size: int) -> bytes:
-        data = self._take(label, size)
+        data = self.take(label, size)
         self.challenger.absorb(label, data)
         return data
 
@@ -107,7 +107,7 @@ class VerifierChannel:
 
     def receive_digests(self, label: str, count: int) -> list[bytes]:
         """P -> V: several hashes, each a message of its own."""
-        data = self._take(label, DIGEST_BYTES, count)
+        data = self.take(label, DIGEST_BYTES, count)
         self.challenger.absorb_each(label, data, DIGEST_BYTES)
         return [data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES)]
 
