@@ -381,10 +381,12 @@ def circuits() -> list[Any]:
         Layer,
         LeakyReLU,
         MaxPool,
+        Reduce,
         Unflatten,
     )
     from zktrain.operations.fixed_point import FixedPoint
     from zktrain.optimizers.filtered_sgd import FilteredSgd
+    from zktrain.optimizers.layer_rates import LayerRates
 
     def conv(name: str, inputs: int, *, relu: bool = True) -> Convolution:
         pairs = ((3, 3), (1, 1), (1, 1))
@@ -398,8 +400,9 @@ def circuits() -> list[Any]:
         conv("c3", 2, relu=False),
         Add("sum", "max", True),
         AveragePool("mean", (2, 2), (2, 2)),
+        Reduce("lines", 1, 2, 1, False),
         Flatten("flat"),
-        Layer("hidden", 8, 4, "h.w", "h.b", False),
+        Layer("hidden", 4, 4, "h.w", "h.b", False),
         Activation("curve", "tanh"),
         LeakyReLU("leak", 655),
         Layer("last", 4, 3, "l.w", None, False),
@@ -423,6 +426,7 @@ def circuits() -> list[Any]:
         replace(plain, layers=smooth),
         replace(filtered, optimizer=FilteredSgd(schedule, 9 << 36, True, 0, 4)),
         replace(filtered, optimizer=FilteredSgd(schedule, 9 << 36, False, 1 << 20, 16)),
+        replace(plain, optimizer=LayerRates(plain.optimizer, (("a", ((0, 3),)),))),
     ]
     return [Circuit.from_json(circuit.canonical_json()) for circuit in made]
 
@@ -432,12 +436,13 @@ def circuit(folder: Path) -> Reader:
     from zktrain.circuit.circuit import Circuit
     from zktrain.dataset.commitment import DatasetHeader
     from zktrain.protocol.statement import Statement
+    from zktrain.protocol.tasks import Training
 
     def read(data: bytes) -> object:
         found = Circuit.from_json(data)
         header = DatasetHeader(24, found.features, found.classes, bytes(32))
         ends = "00" * 32, "00" * 32
-        return Statement(found, header, *ends, 4, 100).problem()
+        return Statement(Training(found, *ends), header, 100).misfit()
 
     return Reader([[Part(found.canonical_json(), "json")] for found in circuits()], read)
 

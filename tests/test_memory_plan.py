@@ -33,6 +33,12 @@ CIRCUITS = Path(__file__).resolve().parents[1] / "circuits"
 HERE = Path()
 
 
+@pytest.fixture(autouse=True)
+def _small_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process holds already does not count."""
+    monkeypatch.setattr(memory_plan, "base", lambda: 500_000_000)
+
+
 def lenet(steps: int) -> Statement:
     circuit = Circuit.from_json((CIRCUITS / "fashion-lenet5.circuit.json").read_bytes())
     task = Training(replace(circuit, steps=steps), NO_DIGEST, NO_DIGEST)

@@ -219,13 +219,15 @@ def _judge(
     public: Padded,
     progress: Progress,
 ) -> None:
-    """The dataset's certificate, and the proof; each is read when it is checked."""
-    certified = bundle.certificate
-    if not len(certified):
-        certified = certificate_of(given, certificate)
+    """The dataset's certificate, that of the bundle and one that is given, and the proof; each is
+    read when it is checked."""
+    certificates = [bundle.certificate] if len(bundle.certificate) else []
+    if certificate is not None or not certificates:
+        certificates.append(certificate_of(given, certificate))
     progress("dataset certificate", 0, 2)
-    check = partial(verify_certificate, statement.dataset, certified)
-    staged("dataset certificate", check)
+    for found in certificates:
+        check = partial(verify_certificate, statement.dataset, found)
+        staged("dataset certificate", check)
     progress("proof", 1, 2)
     staged("proof", partial(proofs.verify, statement, bundle.proof, public))
     progress("done", 2, 2)

@@ -96,7 +96,7 @@ def test_a_child_killed_in_the_middle_loses_no_step(
     def call(self: Native, name: str, **arguments: Any) -> Any:
         calls.append(name)
         if name == "prove" and calls.count("prove") == 1 and self.pid is not None:
-            threading.Timer(0.3, os.kill, (self.pid, signal.SIGKILL)).start()
+            threading.Timer(0.05, os.kill, (self.pid, signal.SIGKILL)).start()
         return honest(self, name, **arguments)
 
     monkeypatch.setattr(Native, "call", call)

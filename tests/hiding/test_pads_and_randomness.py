@@ -39,7 +39,7 @@ from zktrain.protocol import certificate as certificates
 from zktrain.protocol import proof as run_proof
 from zktrain.protocol.bundle import Bundle, parse, parse_statement
 from zktrain.protocol.statement import Statement
-from zktrain.prover import randomness
+from zktrain.prover import journal, randomness
 from zktrain.prover.commitment import hiding
 from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.dataset import secret_file
@@ -162,6 +162,26 @@ def logged() -> Iterator[dict[str, Log]]:
 
 
 @contextmanager
+def expanded() -> Iterator[list[int]]:
+    """Sizes of all requests to what is expanded from the seed of a proof."""
+    sizes: list[int] = []
+
+    def expand(secret: bytes, label: str) -> randomness.Randomness:
+        assert label == "proof"
+        source = true(secret, label)._source
+
+        def counted(number: int, size: int) -> bytes:
+            sizes.append(size)
+            return source(number, size)
+
+        return randomness.Randomness(counted)
+
+    true = journal.expand
+    with mock.patch.object(journal, "expand", expand):
+        yield sizes
+
+
+@contextmanager
 def recorded() -> Iterator[list[int]]:
     """Sizes of all requests to the operating system's randomness."""
     sizes: list[int] = []
@@ -195,13 +215,14 @@ class Trained:
 
 @dataclass(frozen=True)
 class Proved:
-    """One proof of the run: bundle, logs, and bytes drawn."""
+    """One proof of the run: bundle, logs, bytes drawn from the system, and from the seed."""
 
     bundle: Bundle
     data: bytes
     certificate: bytes
     logs: dict[str, Log]
     drawn: int
+    expanded: int
 
     @property
     def statement(self) -> Statement:
@@ -226,10 +247,10 @@ def proofs(trained: Trained) -> tuple[Proved, Proved]:
     for _ in range(2):
         for name in ("proof.zkt", "dataset.zkd"):
             (trained.run / name).unlink(missing_ok=True)
-        with logged() as logs, recorded() as sizes:
+        with logged() as logs, recorded() as sizes, expanded() as more:
             data = zktrain.prove(trained.run).path.read_bytes()
         _, certificate = read_public(trained.run / "dataset.zkd")
-        found.append(Proved(parse(data), data, certificate, logs, sum(sizes)))
+        found.append(Proved(parse(data), data, certificate, logs, sum(sizes), sum(more)))
     return found[0], found[1]
 
 
@@ -331,20 +352,19 @@ def _mask_bytes(plan) -> int:  # type: ignore[no-untyped-def]
     return 16 * ((1 << level.message_log) + level.tail * level.lanes + (1 << level.code_log))
 
 
-def test_a_proof_draws_all_its_randomness_from_the_system(proofs: tuple[Proved, Proved]) -> None:
-    """Each byte of the certificate and of the proof. Rejection asks for more only once in four
-    thousand million cells."""
+def test_a_proof_draws_all_its_randomness(proofs: tuple[Proved, Proved]) -> None:
+    """Each byte of the certificate and of the proof's seed from the system, each byte of the proof
+    from its seed. Rejection asks for more only once in four thousand million cells."""
     for proved in proofs:
         statement = proved.statement
-        layouts = {
-            "certificate": (certificates.certificate_layout(statement.dataset), query_bits()),
-            "proof": (statement.layout, statement.query_bits),
-        }
+        layout = certificates.certificate_layout(statement.dataset)
+        drawn = _pads_bytes(layout, query_bits()) + _mask_bytes(_plan(proved, "certificate"))
+        assert drawn + SECRET_BYTES <= proved.drawn < drawn + SECRET_BYTES + 256
         packing = statement.packing
-        expected = 8 * len(packing.live_lanes) * packing.tail + 16 * (1 << packing.code_log)
-        for name, (layout, bits) in layouts.items():
-            expected += _pads_bytes(layout, bits) + _mask_bytes(_plan(proved, name))
-        assert expected <= proved.drawn < expected + 256
+        own = 8 * len(packing.live_lanes) * packing.tail + 16 * (1 << packing.code_log)
+        own += _pads_bytes(statement.layout, statement.query_bits)
+        own += _mask_bytes(_plan(proved, "proof"))
+        assert own <= proved.expanded < own + 256
 
 
 def test_a_commitment_draws_a_new_secret(tmp_path: Path, trained: Trained) -> None:
@@ -611,7 +631,7 @@ def test_the_generators_of_randomness_are_the_two_known() -> None:
 
 
 def test_where_randomness_is_made() -> None:
-    """Only datasets expand secrets; the verbs pass no randomness of theirs to a proof."""
+    """Datasets and proofs expand secrets of their own; the verbs pass them no randomness."""
     makers: dict[str, set[str]] = {"expand": set(), "Randomness": set(), "new_secret": set()}
     labels, passing = [], []
     for module, tree in _modules().items():
@@ -626,11 +646,11 @@ def test_where_randomness_is_made() -> None:
             if module in ("_prove.py", "_commit.py", "_train.py"):
                 passing += [k for k in node.keywords if k.arg == "random"]
     assert makers == {
-        "expand": {"prover/dataset/commitment.py"},
+        "expand": {"prover/dataset/commitment.py", "prover/journal.py"},
         "Randomness": {"prover/randomness.py"},
-        "new_secret": {"_commit.py", "_train.py"},
+        "new_secret": {"_commit.py", "_train.py", "prover/journal.py"},
     }
-    assert labels == ["'dataset'"]
+    assert sorted(labels) == ["'dataset'", "'proof'"]
     assert not passing
 
 

@@ -287,7 +287,7 @@ def test_an_opening_with_levels_in_clear_is_simulated_with_zeros() -> None:
     prover = Recording(Frozen("opening"), layout, BITS)
     prover_opening.prove(prover, "opening", [committed], _claims(), BITS)
 
-    simulator = Simulator(Frozen("opening"), layout, BITS, prover.messages)
+    simulator = Simulator(Frozen("opening"), layout, BITS, prover.planned)
     _verify(simulator, committed.root, packing)
     simulator.close()
     verifier = HidingVerifier(Frozen("opening"), simulator.proof(), layout, BITS)
@@ -304,10 +304,10 @@ class Recording(HidingProver):
     """Keeps all messages by label but the root of its pads."""
 
     def __init__(self, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
-        self.messages: Planned = {}
+        self.planned: Planned = {}
         super().__init__(*args, **kwargs)
-        self.messages.clear()
+        self.planned.clear()
 
     def _append(self, label: str, data: bytes) -> None:
-        self.messages.setdefault(label, deque()).append(data)
+        self.planned.setdefault(label, deque()).append(data)
         super()._append(label, data)

@@ -76,6 +76,11 @@ OTHERS: dict[str, list[Case]] = {
         (lambda other, none: none, InputError),
         (lambda other, none: other.weights, InputError),
     ],
+    "checkpoints": [
+        (lambda other, none: [other.weights], StatementMismatch),
+        (lambda other, none: [none], InputError),
+        (lambda other, none: none, TypeError),
+    ],
     "min_security_bits": [
         (lambda other, none: 101, StatementMismatch),
         (lambda other, none: 121, InputError),
@@ -96,7 +101,7 @@ def test_every_argument_is_tried() -> None:
     names = set(inspect.signature(zktrain.verify).parameters)
     assert names == {*OTHERS, "proof", "progress"}
     names = set(inspect.signature(zktrain.verify_eval).parameters)
-    assert names == {*OTHERS, "like", "proof", "progress"} - {"initial", "certificate"}
+    assert names == {*OTHERS, "like", "proof", "progress"} - {"initial", "checkpoints"}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,10 @@ def test_another_value_is_refused(
         name: wanted,
     }
     weights = str(asked.pop("weights", tiny_bundle.weights))
-    options = [f"--{key.replace('_', '-')}={given}" for key, given in asked.items()]
+    asked["checkpoint"] = asked.pop("checkpoints", [None])[0]
+    options = [
+        f"--{key.replace('_', '-')}={given}" for key, given in asked.items() if given is not None
+    ]
     with pytest.raises(SystemExit) as end:
         run(["verify", weights, *options])
     assert end.value.code == (1 if error is StatementMismatch else 2)
@@ -134,7 +142,7 @@ def test_the_values_of_the_proof_are_accepted(tiny_bundle: TinyBundle, first_wei
         min_security_bits=100,
     )
     assert verdict.statement.circuit.initialisation.kind == "seed"
-    assert _verify(tiny_bundle, dataset=tiny_bundle.dataset, min_security_bits=0).segments == 2
+    assert _verify(tiny_bundle, dataset=tiny_bundle.dataset, min_security_bits=0).proof_bytes
 
 
 def test_the_training_data_of_an_evaluation_are_compared(
@@ -156,7 +164,7 @@ def test_the_training_data_of_an_evaluation_are_compared(
 @pytest.mark.parametrize(
     ("name", "number"),
     [(name, k) for name, cases in OTHERS.items() for k in range(len(cases))
-     if name not in ("initial", "certificate")],
+     if name not in ("initial", "checkpoints")],
 )  # fmt: skip
 def test_another_value_of_an_evaluation_is_refused(
     evaluated: Path,

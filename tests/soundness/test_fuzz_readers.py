@@ -44,7 +44,7 @@ def test_circuits_have_every_kind_of_layer() -> None:
     kinds = {type(layer).__name__ for circuit in fuzz.circuits() for layer in circuit.layers}
     assert kinds == set(_KINDS)
     texts = [json.loads(circuit.canonical_json()) for circuit in fuzz.circuits()]
-    assert {text["optimizer"]["kind"] for text in texts} == {"sgd", "filtered_sgd"}
+    assert {text["optimizer"]["kind"] for text in texts} == {"sgd", "filtered_sgd", "layer_rates"}
     assert {text["initialisation"]["kind"] for text in texts} == {"seed", "file"}
     assert any("frozen" in text for text in texts) and any("last_batch" in text for text in texts)
 

@@ -481,10 +481,11 @@ def test_first_weights_that_are_not_those_of_the_seed(tmp_path: Path) -> None:
     weights = seeded_weights(seeded)
     weights["fc2.weight"][0, 0] += 1
     write_weights(tmp_path / "w.safetensors", weights, 32, {})
-    site = "judging.initial_weights: digest(_read(circuit, path)) != digest(seeded)"
+    site = (
+        "judging.initial_weights: path is not None and digest(read_of(circuit, path)) != "
+        "digest(seeded)"
+    )
     attack = lambda: judging.initial_weights(seeded, tmp_path / "w.safetensors")  # noqa: E731
-    if "digest(_read" in find("judging.initial_weights: seed, and the file").text:
-        site = find("judging.initial_weights: seed, and the file").name
     refused_by(site, attack, StatementMismatch)
 
 

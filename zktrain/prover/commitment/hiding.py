@@ -20,12 +20,12 @@ from . import ligero as prover_ligero
 
 
 class _Knowing(VerifierChannel):
-    """Reads padded scalars and knows the pads, ``take(n)``."""
+    """Reads padded scalars and knows the pads, which ``take`` gives."""
 
     hiding = True
 
     def __init__(
-        self, challenger: Challenger, sent: bytes, take: Callable[[int], list[Ext]]
+        self, challenger: Challenger, sent: bytes, take: Callable[[str, int], list[Ext]]
     ) -> None:
         super().__init__(challenger, sent)
         self._pads_of = take
@@ -33,7 +33,7 @@ class _Knowing(VerifierChannel):
     def receive(self, label: str, count: int) -> list[Scalar]:
         """P -> V: ``sent + pad``."""
         found = self.receive_clear(label, count)
-        return [value + pad for value, pad in zip(found, self._pads_of(count), strict=True)]
+        return [value + pad for value, pad in zip(found, self._pads_of(label, count), strict=True)]
 
     def check_nonzero(self, label: str, left: Scalar, right: Scalar, error: ZktrainError) -> None:
         """The product and its inverse."""
@@ -73,13 +73,13 @@ class HidingProver(ProverChannel):
 
     def send(self, label: str, values: list[Ext]) -> None:
         """P -> V: ``value - pad``; each pad serves once."""
-        pads = self._next_pads(len(values))
+        pads = self._next_pads(label, len(values))
         self.send_clear(label, [value - pad for value, pad in zip(values, pads, strict=True)])
 
-    def _next_pads(self, count: int) -> list[Ext]:
+    def _next_pads(self, label: str, count: int) -> list[Ext]:
         first, self._used = self._used, self._used + count
         if self._used > self._layout.scalars:
-            raise ValueError("there are more scalars than pads")
+            raise ValueError(f"'{label}' has more scalars than there are pads")
         return ext.scalars(self._pads[:, first : self._used])
 
     def _reader(self, sent: bytes) -> VerifierChannel:
