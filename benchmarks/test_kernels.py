@@ -22,7 +22,7 @@ from zktrain.field.extension import Ext, ExtVec
 from zktrain.field.goldilocks import P
 from zktrain.prover.kernels import field as kf
 from zktrain.prover.kernels.arithmetic import kernel, mul
-from zktrain.prover.kernels.fractions import combine, round_sums
+from zktrain.prover.kernels.fractions import combine, round_sums, weight_tables
 from zktrain.prover.kernels.ntt import transform
 from zktrain.prover.kernels.sha256 import hash_rows
 from zktrain.prover.kernels.sumcheck import round_message
@@ -109,8 +109,8 @@ def test_layer_combine(measure: Measure) -> None:
 def test_layer_round(measure: Measure) -> None:
     tables = (vector(SIZE // 2), vector(SIZE // 2), vector(SIZE // 2), vector(SIZE // 2))
     none = np.zeros((2, 0), dtype=np.uint64)
-    rest = points(LOG - 2)
-    work = lambda: round_sums((none, none), tables, CHALLENGE, rest)  # noqa: E731
+    weights = weight_tables(points(LOG - 2))
+    work = lambda: round_sums((none, none), tables, CHALLENGE, weights)  # noqa: E731
     measure("leaf", work, SIZE, 4.6)
     assert len(work()) == 2
 
