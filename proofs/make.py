@@ -520,7 +520,7 @@ def _rejected(out: Path, two: Published, one: Published) -> None:
     case("statement-of-another-version", "MalformedProof", MSE, reframed.to_bytes())
     file = "rejected/certificate-of-another-dataset.zkd"
     write_public(out / file, one.dataset, two.certificate)
-    case("certificate-of-another-dataset", "SumcheckMismatch", MSE, None, dataset=file)
+    case("certificate-of-another-dataset", "Rejected", MSE, None, dataset=file)
     root = one.dataset.root.hex()
     case("certificate-not-given", "InputError", MSE, None, dataset=root)
 

@@ -158,9 +158,9 @@ class Named:
     error: Fraction
 
 
-def lane_log(cells: int, hiding: bool) -> int:
-    """Of a commitment to ``2^cells`` cells."""
-    return max(12 if hiding else 10, min(cells - 4, max(16, cells - 5), 23), cells - 10)
+def lane_log(cells: int, hiding: bool, lanes: int) -> int:
+    """Of a commitment to ``2^cells`` cells in ``2^lanes`` lanes."""
+    return max(12 if hiding else 10, min(cells - 4, max(16, cells - lanes), 23), cells - 10)
 
 
 @dataclass(frozen=True)
@@ -537,7 +537,7 @@ class Dataset:
         sizes = [features + self.records, self.classes + self.records, TABLES["byte"][1]]
         self.tail = 0
         self.cells = cells_log(sizes)
-        self.lane = lane_log(self.cells, self.openings > 0)
+        self.lane = lane_log(self.cells, self.openings > 0, 6)
         if self.openings:
             # of each lane as many random coefficients as positions, the certificate's too
             while self._tail() > 1 << self.lane:
@@ -595,7 +595,7 @@ class Bundle:
         self.relations = Relations(circuit, circuit["steps"], (), self.dataset.records)
         self.relations.checkpoints = len(statement.get("checkpoints", []))
         cells = cells_log(self._committed())
-        lane = lane_log(cells, self.hiding)
+        lane = lane_log(cells, self.hiding, 5)
         tail = committed_tail(lane, RATE, self.target - WORK, 1) if self.hiding else 0
         own = Lanes(lane, max(0, cells - lane), tail)
         self.opening = Opening((own, self.dataset.lanes), self.target, self.hiding)

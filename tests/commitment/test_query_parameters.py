@@ -23,6 +23,7 @@ from zktrain.commitment.parameters import (
     radius,
 )
 from zktrain.cost.sizes import opening_parts
+from zktrain.dataset.commitment import DatasetHeader
 
 P = 2**64 - 2**32 + 1
 SIZES = [(10, 0), (10, 6), (11, 3), (12, 6), (13, 1), (16, 6), (18, 6), (19, 7), (22, 6), (26, 6)]
@@ -212,17 +213,31 @@ def test_no_sizes_for_hidden_scalars_give_a_smaller_proof(count: int, bits: floa
     assert ligero.parameters(count, bits) == min(tried, key=lambda item: item[:3])[3]
 
 
+KNOWN = {
+    5: {14: 10, 16: 12, 20: 16, 22: 17, 26: 21, 28: 23, 30: 23, 33: 23, 34: 24, 36: 26},
+    6: {14: 10, 16: 12, 20: 16, 22: 16, 26: 20, 28: 22, 30: 23, 33: 23, 34: 24, 36: 26},
+}
+"""Lengths of lanes by log2 of all cells: 32 lanes, 64 lanes."""
+
+
+@pytest.mark.parametrize("lanes_log", KNOWN)
 @pytest.mark.parametrize("hiding", [False, True])
-def test_lengths_of_lanes(hiding: bool) -> None:
+def test_lengths_of_lanes(hiding: bool, lanes_log: int) -> None:
     """At least eight lanes where there is room for them; not longer than 2^23 until they are more
     than 2^10."""
     least = 12 if hiding else 10
-    known = {14: 10, 16: 12, 20: 16, 22: 17, 26: 21, 28: 23, 30: 23, 33: 23, 34: 24, 36: 26}
-    for cells_log, lane_log in known.items():
-        assert lane_log_for(cells_log, hiding) == max(least, lane_log)
+    for cells_log, lane_log in KNOWN[lanes_log].items():
+        assert lane_log_for(cells_log, hiding, lanes_log) == max(least, lane_log)
     for cells_log in range(10, 40):
-        lanes = cells_log - lane_log_for(cells_log, hiding)
-        assert lanes <= 10 and (lanes >= 3 or lane_log_for(cells_log, hiding) == least)
+        lane_log = lane_log_for(cells_log, hiding, lanes_log)
+        assert cells_log - lane_log <= 10 and (cells_log - lane_log >= 3 or lane_log == least)
+
+
+def test_lanes_of_datasets_are_shorter() -> None:
+    assert (SCHEME.lanes_log, SCHEME.dataset_lanes_log) == (5, 6)
+    header = DatasetHeader(60000, 784, 10, bytes(32), 64)
+    assert header.packing().log_size - header.packing().lane_log == 6
+    assert len(header.packing().live_lanes) == 26
 
 
 @pytest.mark.parametrize("cells_log", [13, 16, 18, 20, 22, 24, 26])
@@ -234,6 +249,6 @@ def test_no_other_lanes_are_much_better(cells_log: int) -> None:
         made = opening.level_plan([packing], 105.0, hiding=False)
         return sum(opening_parts([packing], made).values())
 
-    chosen = lane_log_for(cells_log, False)
+    chosen = lane_log_for(cells_log, False, SCHEME.lanes_log)
     best = min(size(lane_log) for lane_log in range(10, chosen + 2))
     assert size(chosen) <= 1.1 * best

@@ -163,7 +163,8 @@ class DatasetHeader:
 @lru_cache(maxsize=64)
 def _lanes(header: DatasetHeader) -> tuple[int, int]:
     """log2 of a lane's cells, and random coefficients above it, which are no more."""
-    lane_log = lane_log_for(total_log(header.tensors(0)), header.hiding)
+    cells_log = total_log(header.tensors(0))
+    lane_log = lane_log_for(cells_log, header.hiding, SCHEME.dataset_lanes_log)
     if not header.hiding:
         return lane_log, 0
     bits, openings, rate_log = _positions_bits(), header.openings + 1, SCHEME.dataset_rate_log

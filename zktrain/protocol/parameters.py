@@ -17,6 +17,10 @@ from . import soundness
 
 
 @lru_cache(maxsize=2)
+def _lane_logs(lanes_log: int) -> list[int]:
+    return [parameters.lane_log_for(cells, False, lanes_log) for cells in range(10, 40)]
+
+
 def parameter_digest(hiding: bool = False) -> bytes:
     """SHA-256 of the canonical JSON of all constants. Proofs that hide have some more."""
     fields: dict[str, object] = {
@@ -34,7 +38,8 @@ def parameter_digest(hiding: bool = False) -> bytes:
         "opening_work_bits": SCHEME.work_bits,
         "fold_log": parameters.FOLD_LOG,
         "lane_log_min": parameters.LANE_LOG_MIN,
-        "lane_logs": [parameters.lane_log_for(cells, False) for cells in range(10, 40)],
+        "lane_logs": _lane_logs(SCHEME.lanes_log),
+        "dataset_lane_logs": _lane_logs(SCHEME.dataset_lanes_log),
         "max_work_bits": parameters.MAX_WORK_BITS,
         "margin_bits": soundness.MARGIN_BITS,
         "fold_margin_bits": parameters.FOLD_MARGIN_BITS,

@@ -191,7 +191,7 @@ class Statement:
     @cached_property
     def lane_log(self) -> int:
         """log2 of the cells of a lane."""
-        return lane_log_for(total_log(self.tensors), self.zero_knowledge)
+        return lane_log_for(total_log(self.tensors), self.zero_knowledge, SCHEME.lanes_log)
 
     @cached_property
     def packing(self) -> Packing:
