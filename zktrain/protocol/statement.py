@@ -16,12 +16,7 @@ from ..circuit.circuit import Circuit
 from ..commitment import opening
 from ..commitment.hiding import Layout
 from ..commitment.packing import Packing, pack, total_log
-from ..commitment.parameters import (
-    SCHEME,
-    Plan,
-    carried_tail_for,
-    lane_log_for,
-)
+from ..commitment.parameters import SCHEME, Plan, carried_tail_for, lane_log_for
 from ..dataset.commitment import DatasetHeader
 from ..errors import MalformedProof
 from ..operations.base import StepGraph

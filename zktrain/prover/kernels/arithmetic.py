@@ -91,49 +91,66 @@ Parts = tuple[Any, Any, Any, Any]
 upper halves."""
 
 
-def _add(b: Any, x: Any, y: Any) -> Any:
-    return _sub(b, x, b.sub(_PRIME, y))
+def _like(x: Any, constant: ir.Constant) -> ir.Constant:
+    """The constant, for a vector in every cell."""
+    kind = getattr(x, "type", None)  # nothing where instructions are interpreted
+    return (
+        ir.Constant(kind, [constant] * kind.count) if isinstance(kind, ir.VectorType) else constant
+    )
 
 
-def _sub(b: Any, x: Any, y: Any) -> Any:
-    return b.add(b.sub(x, y), b.select(b.icmp_unsigned("<", x, y), _PRIME, _NONE))
+def build_add(b: Any, x: Any, y: Any) -> Any:
+    """Instructions of a sum in F_p, of words or of vectors of them."""
+    return build_sub(b, x, b.sub(_like(y, _PRIME), y))
+
+
+def build_sub(b: Any, x: Any, y: Any) -> Any:
+    """Of a difference."""
+    below = b.icmp_unsigned("<", x, y)
+    return b.add(b.sub(x, y), b.select(below, _like(x, _PRIME), _like(x, _NONE)))
 
 
 def _canonical(b: Any, r: Any) -> Any:
-    return b.add(r, b.select(b.icmp_unsigned(">=", r, _PRIME), _MASK, _NONE))
+    above = b.icmp_unsigned(">=", r, _like(r, _PRIME))
+    return b.add(r, b.select(above, _like(r, _MASK), _like(r, _NONE)))
 
 
 def _where_negative(b: Any, sign: Any) -> Any:
     """``2^64`` modulo p where the top bit of ``sign`` is set."""
-    return b.select(b.icmp_signed("<", sign, _NONE), _MASK, _NONE)
+    none = _like(sign, _NONE)
+    return b.select(b.icmp_signed("<", sign, none), _like(sign, _MASK), none)
 
 
-def _reduce(b: Any, hi: Any, lo: Any) -> Any:
-    """``hi 2^64 + lo``: ``2^64 = 2^32 - 1`` and ``2^96 = -1`` modulo p."""
-    top = b.lshr(hi, _SHIFT)
+def build_reduce(b: Any, hi: Any, lo: Any) -> Any:
+    """Of ``hi 2^64 + lo``: ``2^64 = 2^32 - 1`` and ``2^96 = -1`` modulo p."""
+    mask = _like(hi, _MASK)
+    top = b.lshr(hi, _like(hi, _SHIFT))
     t = b.sub(lo, top)  # borrows only from a small ``lo``, into the top bit
-    t = b.sub(t, _where_negative(b, b.and_(b.xor(lo, _ONES), t)))
-    u = b.mul(b.and_(hi, _MASK), _MASK)
+    t = b.sub(t, _where_negative(b, b.and_(b.xor(lo, _like(lo, _ONES)), t)))
+    u = b.mul(b.and_(hi, mask), mask)
     r = b.add(t, u)
-    r = b.add(r, b.select(b.icmp_unsigned("<", r, u), _MASK, _NONE))
+    r = b.add(r, b.select(b.icmp_unsigned("<", r, u), mask, _like(hi, _NONE)))
     return _canonical(b, r)
 
 
 def _halves_of(b: Any, x: Any) -> tuple[Any, Any]:
-    return b.and_(x, _MASK), b.lshr(x, _SHIFT)
+    return b.and_(x, _like(x, _MASK)), b.lshr(x, _like(x, _SHIFT))
 
 
-def _mul(b: Any, x: Any, y: Any) -> Any:
+def build_mul(b: Any, x: Any, y: Any) -> Any:
+    """Of a product."""
     (x0, x1), (y0, y1) = _halves_of(b, x), _halves_of(b, y)
     low = b.mul(x0, y0)
-    mid = b.add(b.mul(x0, y1), b.lshr(low, _SHIFT))
-    mid2 = b.add(b.mul(x1, y0), b.and_(mid, _MASK))
-    hi = b.add(b.add(b.mul(x1, y1), b.lshr(mid, _SHIFT)), b.lshr(mid2, _SHIFT))
-    return _reduce(b, hi, b.or_(b.shl(mid2, _SHIFT), b.and_(low, _MASK)))
+    mid = b.add(b.mul(x0, y1), _halves_of(b, low)[1])
+    mid2 = b.add(b.mul(x1, y0), _halves_of(b, mid)[0])
+    hi = b.add(b.add(b.mul(x1, y1), _halves_of(b, mid)[1]), _halves_of(b, mid2)[1])
+    upper = b.shl(mid2, _like(mid2, _SHIFT))
+    return build_reduce(b, hi, b.or_(upper, _halves_of(b, low)[0]))
 
 
-def _mul_2_48(b: Any, x: Any) -> Any:
-    return _reduce(b, b.lshr(x, _constant(16)), b.shl(x, _constant(48)))
+def build_mul_2_48(b: Any, x: Any) -> Any:
+    """Of a product with ``2^48``."""
+    return build_reduce(b, b.lshr(x, _like(x, _constant(16))), b.shl(x, _like(x, _constant(48))))
 
 
 def _parts(b: Any, x: Any, y: Any) -> Parts:
@@ -234,15 +251,15 @@ def _base_halves(b: Any, x: Any, y0: Any, y1: Any) -> list[Any]:
     return [half for y in (y0, y1) for half in _to_halves(b, _parts(b, x, y))]
 
 
-add = _intrinsic("add", 2, 1, _add)
+add = _intrinsic("add", 2, 1, build_add)
 """Sum in F_p."""
-sub = _intrinsic("sub", 2, 1, _sub)
+sub = _intrinsic("sub", 2, 1, build_sub)
 """Difference in F_p."""
-mul = _intrinsic("mul", 2, 1, _mul)
+mul = _intrinsic("mul", 2, 1, build_mul)
 """Product in F_p."""
-mul_2_48 = _intrinsic("mul_2_48", 1, 1, _mul_2_48)
+mul_2_48 = _intrinsic("mul_2_48", 1, 1, build_mul_2_48)
 """Product with ``2^48``, a fourth root of unity."""
-reduce128 = _intrinsic("reduce128", 2, 1, _reduce)
+reduce128 = _intrinsic("reduce128", 2, 1, build_reduce)
 """``hi * 2^64 + lo`` modulo p."""
 from_halves = _intrinsic("from_halves", 2, 1, _from_halves)
 """``low + 2^32 high`` modulo p, int64 bits, for ``|low| <= 2^56``, ``|high| < 2^53``."""

@@ -15,16 +15,18 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import llvmlite.binding
 import numpy as np
 from numpy.typing import NDArray
 
 from ...field.goldilocks import P, bit_reverse, powers, root_of_unity
-from .arithmetic import add, kernel, mul, mul_2_48, sub
+from .arithmetic import add, inline, kernel, mul
+from .butterflies import EIGHT, four, four_of_one, four_of_two, four_plain, two
 from .device import with_twin
 from .threads import run
 
 _LEAST_BUFFER = 1 << 18
+_STRETCH = 1 << 6
+"""Words that are read from memory in one go, where they fit in the buffer."""
 _CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
 
@@ -40,96 +42,94 @@ def _buffer_bytes() -> int:
     return max(_LEAST_BUFFER, 3 * known // 4)
 
 
-@lru_cache(maxsize=1)
-def _vector_cells() -> int:
-    """Cells of one vector register."""
-    return 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
-
-
 def matrix(positions: int, lanes: int) -> NDArray[np.uint64]:
-    """An uninitialised matrix to transform, at least ``lanes`` wide: whole vector registers,
-    because what is left over costs as much as four times as many lanes."""
-    unit = _vector_cells()
-    return np.empty((positions, -(-lanes // unit) * unit), dtype=np.uint64)
+    """An uninitialised matrix to transform, at least ``lanes`` wide: whole vectors."""
+    return np.empty((positions, -(-lanes // EIGHT) * EIGHT), dtype=np.uint64)
+
+
+@inline
+def _clear(m, row, gap, rows, filled):  # type: ignore[no-untyped-def]
+    for k in range(rows):
+        if row + k * gap >= filled:
+            m[row + k * gap, :] = 0
+
+
+@inline
+def _known(m, row, gap, filled):  # type: ignore[no-untyped-def]
+    """How many of four rows are to be read: 1, 2, or 4 where those from ``filled`` on are written
+    as 0."""
+    if row < filled and row + gap >= filled:
+        return 1
+    if row + gap < filled and row + 2 * gap >= filled:
+        return 2
+    _clear(m, row, gap, 4, filled)
+    return 4
+
+
+@inline
+def _double(known, m, at, gap, out, to, between, w, lanes):  # type: ignore[no-untyped-def]
+    """Two layers of four rows, of which ``known`` are read."""
+    if known == 4 and w == 1:
+        for k in range(0, lanes, EIGHT):
+            four_plain(m, at + k, gap, out, to + k, between)
+        return
+    w2 = mul(w, w)
+    w3 = mul(w, w2)
+    if known == 4:
+        for k in range(0, lanes, EIGHT):
+            four(m, at + k, gap, out, to + k, between, w, w2, w3)
+    elif known == 2:
+        for k in range(0, lanes, EIGHT):
+            four_of_two(m, at + k, gap, out, to + k, between, w, w2, w3)
+    else:
+        for k in range(0, lanes, EIGHT):
+            four_of_one(m, at + k, gap, out, to + k, between, w, w2, w3)
 
 
 @kernel
-def _pass(lo, hi, m, rows, gap, filled, stride, twiddles):  # type: ignore[no-untyped-def]
-    """``log2(rows)`` layers on each set of ``rows`` rows, ``gap`` apart, number ``lo..hi``; rows
-    from ``filled`` on are 0 and not read. ``stride``: exponent of the first layer's twiddles."""
+def _pass(lo, hi, m, rows, gap, together, filled, stride, twiddles, wanted):  # type: ignore[no-untyped-def]
+    """``log2(rows)`` layers on each set of ``rows`` rows, ``gap`` apart; ``together`` sets that
+    stand side by side are one of ``lo..hi``. Rows from ``filled`` on are 0 and not read.
+    ``stride``: exponent of the first layer's twiddles. Of what comes out, only rows ``k`` of a set
+    with ``wanted[k] < wanted[k + 1]`` are needed."""
     lanes = m.shape[1]
-    buffer = np.empty((rows, lanes), dtype=np.uint64)
+    buffer = np.empty((rows if rows > 4 else 1, together * lanes), dtype=np.uint64)
     for number in range(lo, hi):
-        block = number // gap
-        j = number - block * gap
+        block = number * together // gap
+        j = number * together - block * gap
         base = block * rows * gap + j
-        known = filled
-        for k in range(rows):
-            at = base + k * gap
-            if at < filled:
-                for lane in range(lanes):
-                    buffer[k, lane] = m[at, lane]
-            else:
-                for lane in range(lanes):
-                    buffer[k, lane] = 0
         size = rows
         step = stride
-        while size >= 4:
-            quarter = size // 4
+        source, start, apart = m, base * lanes, gap * lanes
+        if rows == 2:
+            for q in range(together):
+                _clear(m, base + q, gap, 2, filled)
+        while size > 1:
+            jumps = 4 if size > 2 else 2
+            part = size // jumps
+            target, begin, between = buffer, 0, together * lanes
+            if part == 1:
+                target, begin, between = m, base * lanes, gap * lanes
             for first in range(0, rows, size):
-                for i in range(quarter):
-                    r0 = first + i
-                    r1 = r0 + quarter
-                    r2 = r1 + quarter
-                    r3 = r2 + quarter
-                    w1 = twiddles[(i * gap + j) * step]
-                    w2 = mul(w1, w1)
-                    w3 = mul(w1, w2)
-                    if base + r1 * gap >= known:
-                        for lane in range(lanes):
-                            s = buffer[r0, lane]
-                            buffer[r1, lane] = mul(s, w2)
-                            buffer[r2, lane] = mul(s, w1)
-                            buffer[r3, lane] = mul(s, w3)
-                        continue
-                    if base + r2 * gap >= known:
-                        for lane in range(lanes):
-                            s = buffer[r0, lane]
-                            u = buffer[r1, lane]
-                            v = mul_2_48(u)
-                            buffer[r0, lane] = add(s, u)
-                            buffer[r1, lane] = mul(sub(s, u), w2)
-                            buffer[r2, lane] = mul(add(s, v), w1)
-                            buffer[r3, lane] = mul(sub(s, v), w3)
-                        continue
-                    for lane in range(lanes):
-                        a = buffer[r0, lane]
-                        b = buffer[r1, lane]
-                        c = buffer[r2, lane]
-                        d = buffer[r3, lane]
-                        s = add(a, c)
-                        t = sub(a, c)
-                        u = add(b, d)
-                        v = mul_2_48(sub(b, d))
-                        buffer[r0, lane] = add(s, u)
-                        buffer[r1, lane] = mul(sub(s, u), w2)
-                        buffer[r2, lane] = mul(add(t, v), w1)
-                        buffer[r3, lane] = mul(sub(t, v), w3)
-            known = m.shape[0]
-            size //= 4
-            step *= 4
-        if size == 2:
-            w = twiddles[j * step]
-            for first in range(0, rows, 2):
-                for lane in range(lanes):
-                    x = buffer[first, lane]
-                    y = buffer[first + 1, lane]
-                    buffer[first, lane] = add(x, y)
-                    buffer[first + 1, lane] = mul(sub(x, y), w)
-        for k in range(rows):
-            at = base + k * gap
-            for lane in range(lanes):
-                m[at, lane] = buffer[k, lane]
+                if wanted[first] == wanted[first + size]:
+                    continue
+                for i in range(part):
+                    for q in range(together):
+                        at = start + (first + i) * apart + q * lanes
+                        to = begin + (first + i) * between + q * lanes
+                        w = twiddles[(i * gap + j + q) * step]
+                        if jumps == 2:
+                            for k in range(0, lanes, EIGHT):
+                                two(source, at + k, apart, target, to + k, between, w)
+                            continue
+                        known = 4
+                        if size == rows and base + q + (rows - part + i) * gap >= filled:
+                            known = _known(m, base + q + i * gap, part * gap, filled)
+                        distance = part * between
+                        _double(known, source, at, part * apart, target, to, distance, w, lanes)
+            source, start, apart = buffer, 0, together * lanes
+            size = part
+            step *= jumps
 
 
 @kernel
@@ -179,6 +179,12 @@ def transform(cells: NDArray[np.uint64], filled: int | None = None) -> None:
     """In place, each lane of ``cells`` (``(2^k, lanes)``, C-contiguous) by itself. Rows from
     ``filled`` on are taken for 0, whatever they hold."""
     length, lanes = cells.shape
+    if lanes % EIGHT:
+        wide = matrix(length, lanes)
+        wide[:, :lanes], wide[:, lanes:] = cells, 0
+        transform(wide, filled)
+        cells[:] = wide[:, :lanes]
+        return
     if length == 1:
         return
     log_length = length.bit_length() - 1
@@ -191,16 +197,28 @@ def transform(cells: NDArray[np.uint64], filled: int | None = None) -> None:
 
 
 def _one_pass(
-    cells: NDArray[np.uint64], layers: int, gap: int, known: int, twiddles: NDArray[np.uint64]
+    cells: NDArray[np.uint64],
+    layers: int,
+    gap: int,
+    known: int,
+    twiddles: NDArray[np.uint64],
+    branches: Sequence[int] | None = None,
 ) -> None:
-    """So many layers, the last of which has butterflies of rows ``gap`` apart."""
+    """So many layers, the last of which has butterflies of rows ``gap`` apart. Of each set of
+    ``2^layers`` rows only ``branches`` are needed, or all."""
     length, lanes = cells.shape
     rows = 1 << layers
     stride = length // (gap * rows)
+    needed = np.zeros(rows + 1, dtype=np.int64)
+    needed[1:] = 1 if branches is None else np.isin(np.arange(rows), branches)
+    wanted = np.cumsum(needed)
+    together = min(gap, max(1, _STRETCH // lanes))
+    while together > 1 and 8 * lanes * rows * together > _buffer_bytes():
+        together //= 2
     run(
-        length // rows,
-        lambda lo, hi: _pass(lo, hi, cells, rows, gap, known, stride, twiddles),
-        grain=max(1, (1 << 12) // (lanes * rows)),
+        length // (rows * together),
+        lambda lo, hi: _pass(lo, hi, cells, rows, gap, together, known, stride, twiddles, wanted),
+        grain=max(1, (1 << 12) // (lanes * rows * together)),
     )
 
 
@@ -216,7 +234,8 @@ def values_at(cells: NDArray[np.uint64], filled: int, indices: Sequence[int]) ->
     log_length = length.bit_length() - 1
     layers = rounds_at(log_length, lanes)
     size, log_size = length >> layers, log_length - layers
-    _one_pass(cells, layers, size, filled, _twiddles(log_length))
+    needed = sorted({i // size for i in indices})
+    _one_pass(cells, layers, size, filled, _twiddles(log_length), needed)
     root = root_of_unity(log_size)
     roots = [pow(root, bit_reverse(i % size, log_size), P) for i in indices]
     starts = np.array([i - i % size for i in indices], dtype=np.int64)
