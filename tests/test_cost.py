@@ -87,12 +87,10 @@ def counted(
         return prove(channel, label, leaves, *more)
 
     with (
-        pytest.MonkeyPatch.context() as patch,
         everywhere(ntt, "transform", counting_transform),
         everywhere(sha256, "hash_rows", counting_hash),
         everywhere(fraction_tree, "prove", counting_tree),
     ):
-        patch.setattr(ntt, "_vector_cells", lambda: 1)  # lanes as they are, none to fill up
         proved = zktrain.prove(run, zero_knowledge=False)
     return statement_of(proved.path), seen
 
@@ -141,7 +139,6 @@ def test_rows_of_code_words_that_are_not_kept_are_counted(
         Recorder() as recorder,
     ):
         patch.setattr(code, "KEPT_BYTES", kept)
-        patch.setattr(ntt, "_vector_cells", lambda: 1)
         out = tmp_path / "proof.zkt"
         zktrain.prove(tiny_bundle.run, out=out, zero_knowledge=False)
         work = prover_work(statement_of(out), certified=True)

@@ -18,6 +18,7 @@ from ..commitment.parameters import Level, Plan
 from ..field.multilinear import log2_ceil
 from ..prover.commitment import code
 from ..prover.kernels import ntt
+from ..prover.kernels.butterflies import EIGHT
 from ..prover.kernels.commit import ROW
 
 EXTENSION = 4
@@ -83,8 +84,8 @@ def commitment(place: tuple[str, ...], packing: Packing) -> Iterator[Work]:
 
 
 def encode(place: tuple[str, ...], log: int, lanes: int, layers: int | None = None) -> Work:
-    """The transform of ``lanes`` columns of ``2^log`` cells, or its first layers."""
-    butterflies = lanes * (log if layers is None else layers) * (1 << log) / 2
+    """The transform of ``lanes`` columns of ``2^log`` cells, or its first layers: whole vectors."""
+    butterflies = -(-lanes // EIGHT) * EIGHT * (log if layers is None else layers) * (1 << log) / 2
     return Work(
         place,
         "encode",
