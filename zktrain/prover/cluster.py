@@ -1,0 +1,224 @@
+"""Workers of a Dask cluster: processes of this machine, or of many.
+
+A range is given to whoever is free. A worker that dies is replaced by whoever is left or joins: its
+ranges are computed again, and what it had been sent is sent again by other workers, or from here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from .. import __version__
+from ..errors import InputError
+from ..extras import require
+from ..machine import thread_count
+from .workers import ALONE, Workers
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+R = TypeVar("R")
+
+ATTEMPTS = 5
+"""How often what was lost is sent again and computed anew."""
+PATIENCE = 60.0
+"""Seconds to wait for a worker when there is none."""
+LARGE = 1 << 16
+"""Bytes of an array from which on it goes to a worker without the scheduler."""
+LOCAL = ("tcp://127.0.0.1", "tcp://localhost", "inproc://")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """All workers that a client knows."""
+
+    client: Client
+    count: int
+
+    def share(self, value: Any) -> Sent:
+        """See :class:`workers.Workers`."""
+        return Sent(self.client, value)
+
+
+@dataclass(slots=True)
+class Sent:
+    """A value that every worker is sent once; this process keeps it."""
+
+    client: Client
+    value: Any
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _there: Future | None = None
+    _passes: Iterator[int] = field(default_factory=count)
+
+    def map(
+        self, phase: str, function: Callable[..., R], ranges: Sequence[tuple[Any, ...]]
+    ) -> list[R]:
+        """See :class:`workers.Shared`."""
+        found: dict[int, R] = {}
+        here = f"{self.name}-{phase}-{next(self._passes)}"
+        for attempt in range(ATTEMPTS):
+            waiting = [number for number in range(len(ranges)) if number not in found]
+            if not waiting:
+                break
+            _wait_for_one(self.client)
+            self._map(f"{here}-{attempt}", function, ranges, waiting, found)
+        if len(found) < len(ranges):
+            raise InputError(
+                f"workers of the cluster have died {ATTEMPTS} times during {phase}; look at their "
+                "logs, give them more memory, or prove without a cluster"
+            )
+        return [found[number] for number in range(len(ranges))]
+
+    def _map(
+        self,
+        name: str,
+        function: Callable[..., R],
+        ranges: Sequence[tuple[Any, ...]],
+        waiting: list[int],
+        found: dict[int, R],
+    ) -> None:
+        """Put into ``found`` what is not lost on the way."""
+        from distributed import as_completed
+
+        lost = _lost()
+        try:
+            if self._there is None or self._there.status != "finished":
+                self._there = self.client.scatter(self.value, broadcast=True, hash=False)
+            asked = {}
+            for number in waiting:
+                given = [_sent(self.client, argument) for argument in ranges[number]]
+                future = self.client.submit(
+                    function, self._there, *given, key=f"{name}-{number}", pure=False
+                )
+                asked[future] = number
+            for future in as_completed(asked):
+                try:
+                    found[asked[future]] = future.result()
+                except lost:
+                    self._there = None
+        except lost:
+            self._there = None
+
+
+def _sent(client: Client, argument: Any) -> Any:
+    """Large arrays are sent to one worker, which tells others where they are."""
+    if isinstance(argument, np.ndarray) and argument.nbytes >= LARGE:
+        return client.scatter(argument, hash=False)
+    return argument
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    """What says that a worker has died, and not what it was asked."""
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    return CancelledError, CommClosedError, KilledWorker, TimeoutError
+
+
+def _wait_for_one(client: Client) -> None:
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError:
+        raise InputError(
+            f"the cluster has had no worker for {PATIENCE:.0f} s; start some, or prove without it"
+        ) from None
+
+
+@contextmanager
+def workers_of(asked: int | str | Client | None) -> Iterator[Workers]:
+    """``asked`` processes of this machine, those of the cluster at an address or of a client; None:
+    this process alone.
+
+    Raises :class:`InputError` where there are none, or where others could listen or answer.
+    """
+    if asked is None:
+        yield ALONE
+        return
+    require("cluster", "proving with workers", "distributed", "cryptography")
+    if isinstance(asked, int):
+        with _processes(asked) as client:
+            yield _checked(client)
+    elif isinstance(asked, str):
+        with _connected(asked) as client:
+            yield _checked(client)
+    else:
+        yield _checked(asked)
+
+
+@contextmanager
+def _processes(number: int) -> Iterator[Client]:
+    """On this machine, by TLS with keys of their own: others on it can neither listen nor send.
+    What they hold is never put on the disk."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    if not 1 <= number <= 1024:
+        raise InputError(f"{number} workers cannot be had; give a number from 1 to 1024")
+    settings = {
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.scheduler.allowed-failures": ATTEMPTS,
+        "distributed.worker.profile.enabled": False,
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="zktrain-") as folder,
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls",
+            security=Security.temporary(),
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            memory_limit=0,
+            local_directory=folder,
+            env={"ZKTRAIN_THREADS": str(max(1, thread_count() // number))},
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    from distributed import Client
+
+    if not address.startswith(("tls://", *LOCAL)):
+        raise InputError(
+            f"{address} is no address of a cluster that may hold secrets: everything that is to be "
+            "hidden is sent to workers; use TLS (tls://HOST:PORT)"
+        )
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"the cluster at {address} cannot be used ({error})") from None
+    with client:
+        yield client
+
+
+def _checked(client: Client) -> Cluster:
+    """Workers that are there and have this version."""
+    _wait_for_one(client)
+    versions = client.run(_version)
+    for worker, version in versions.items():
+        if version != __version__:
+            raise InputError(
+                f"the worker {worker} has version {version} of zktrain and this is {__version__}: "
+                "install the same"
+            )
+    return Cluster(client, len(versions))
+
+
+def _version() -> str:
+    return __version__
