@@ -185,7 +185,7 @@ def _processes(number: int) -> Iterator[Client]:
             local_directory=folder,
             env={"ZKTRAIN_THREADS": str(max(1, thread_count() // number))},
         ) as cluster,
-        Client(cluster) as client,
+        Client(cluster, direct_to_workers=True) as client,
     ):
         yield client
 
