@@ -14,9 +14,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from oracle.light_work import full_work
 from tiny_run import TinyBundle
 
 import zktrain
+from zktrain.disk import journal_of
 from zktrain.errors import InputError
 from zktrain.prover import cluster, journal
 from zktrain.prover.cluster import Cluster, workers_of
@@ -123,7 +125,7 @@ def test_the_same_bytes_as_alone(
     """With two workers, and when one of them is killed in the middle of the commitment."""
     alone = _prove(tiny_bundle, tmp_path, None)
     assert not phases and _prove(tiny_bundle, tmp_path, two.client) == alone
-    assert phases == ["leaves", "rows"]
+    assert phases == ["leaves", "rows"], "what docs/cluster.md says is computed by workers"
     before = set(two.client.run(os.getpid).values())
     with mock.patch.object(code, "leaves_of", leaves_after_a_death):
         assert _prove(tiny_bundle, tmp_path, two.client) == alone
@@ -151,17 +153,63 @@ def test_whoever_dies_again_and_again(two: Cluster, monkeypatch: pytest.MonkeyPa
 
 def test_a_cluster_that_cannot_be_used(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """None there, without TLS, another version, no number."""
-    with pytest.raises(InputError, match="TLS"), workers_of("tcp://192.0.2.1:8786"):
-        pass
+    for address in ("tcp://192.0.2.1:8786", "tcp://localhost.example.org:1", "inproc://a", "a"):
+        with pytest.raises(InputError, match="TLS"), workers_of(address):
+            pass
     with monkeypatch.context() as patch, pytest.raises(InputError, match="install the same"):
         patch.setattr(cluster, "__version__", "another")
         with workers_of(two.client):
             pass
-    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
-    with pytest.raises(InputError, match="cannot be used"), workers_of("tcp://127.0.0.1:9"):
-        pass
+    monkeypatch.setattr(cluster, "ANSWER", 0.5)
+    for address in ("tcp://127.0.0.1:9", "tls://127.0.0.1:9"):
+        with pytest.raises(InputError, match="cannot be reached"), workers_of(address):
+            pass
     with pytest.raises(InputError, match="from 1 to 1024"), workers_of(0):
         pass
+
+
+COORDINATOR = """
+import os, signal, sys
+import zktrain
+from zktrain.prover import cluster, journal
+from zktrain.prover.commitment import code
+code.KEPT_BYTES, journal.PAUSE = 0, 0.0
+run, out, dies = sys.argv[1:]
+journal.new_secret = lambda: bytes(range(32)) if dies else bytes(32)
+
+def progress(stage, done, total, **figures):
+    if stage == dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+zktrain.prove(run, out=out, workers=2, progress=progress)
+"""
+"""Dies at a stage, with the seed that others have, or has another seed and lives."""
+
+
+UNGUARDED = "import zktrain; zktrain.prove('RUN', out='OUT', workers=1)"
+
+
+def test_a_script_that_workers_would_run_again(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
+    """It is told what to do."""
+    script = tmp_path / "script.py"
+    text = UNGUARDED.replace("RUN", str(tiny_bundle.run)).replace("OUT", str(tmp_path / "o.zkt"))
+    script.write_text(text)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "keep what it does behind if __name__" in done.stderr
+
+
+def test_a_killed_coordinator(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
+    """The same command goes on from the journal; the bytes are those of one process."""
+    with full_work():  # as in other processes
+        alone = _prove(tiny_bundle, tmp_path, None)
+    out = tmp_path / "killed.zkt"
+    command = [sys.executable, "-c", COORDINATOR, str(tmp_path / "run"), str(out)]
+    done = subprocess.run([*command, "opening"], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL and not out.exists()
+    assert journal_of(out).exists()
+    done = subprocess.run([*command, ""], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == alone and not journal_of(out).exists()
 
 
 def test_the_command(tiny_bundle: TinyBundle, tmp_path: Path) -> None:

@@ -150,6 +150,12 @@ def _proved(
     public = trained_weights(circuit, first, last, _checkpoint_readers(opened))
 
     def make(journal: Journal) -> Bundle:
+        if workers is not None:
+            clock("workers", 0, 1)
+        with workers_of(workers) as many:
+            return made(journal, many)
+
+    def made(journal: Journal, many: Workers) -> Bundle:
         clock("commit dataset", 0, 1)
         dataset = commit_columns(header, columns_of(header, records), seed, chosen.memory)
         if dataset.header != header:
@@ -159,10 +165,9 @@ def _proved(
             )
         clock("certify dataset", 0, 1)
         _certify(opened.public_dataset, dataset, secret, chosen.memory)
-        with workers_of(workers) as many:
-            proof = _prove_training(
-                opened, records, statement, dataset, public, device, clock, chosen, journal, many
-            )
+        proof = _prove_training(
+            opened, records, statement, dataset, public, device, clock, chosen, journal, many
+        )
         return bundle_of(statement, b"", proof)
 
     data = published(path, statement, public, secret, make)

@@ -10,10 +10,11 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from ..machine import thread_count
 from .workers import ALONE, Workers
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 R = TypeVar("R")
 
@@ -32,9 +33,11 @@ ATTEMPTS = 5
 """How often what was lost is sent again and computed anew."""
 PATIENCE = 60.0
 """Seconds to wait for a worker when there is none."""
+ANSWER = 20.0
+"""Seconds that a cluster has to answer."""
 LARGE = 1 << 16
 """Bytes of an array from which on it goes to a worker without the scheduler."""
-LOCAL = ("tcp://127.0.0.1", "tcp://localhost", "inproc://")
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class Cluster:
 
 @dataclass(slots=True)
 class Sent:
-    """A value that every worker is sent once; this process keeps it."""
+    """A value that every worker has from its first range on: one of them gets it from this process,
+    which keeps it, and all others from each other."""
 
     client: Client
     value: Any
@@ -92,7 +96,7 @@ class Sent:
         lost = _lost()
         try:
             if self._there is None or self._there.status != "finished":
-                self._there = self.client.scatter(self.value, broadcast=True, hash=False)
+                self._there = _scattered(self.client, self.value)
             asked = {}
             for number in waiting:
                 given = [_sent(self.client, argument) for argument in ranges[number]]
@@ -112,22 +116,26 @@ class Sent:
 def _sent(client: Client, argument: Any) -> Any:
     """Large arrays are sent to one worker, which tells others where they are."""
     if isinstance(argument, np.ndarray) and argument.nbytes >= LARGE:
-        return client.scatter(argument, hash=False)
+        return _scattered(client, argument)
     return argument
+
+
+def _scattered(client: Client, value: Any) -> Future:
+    """At one worker. (Dask's ``broadcast`` never ends where one dies meanwhile.)"""
+    return client.scatter(value, hash=False)
 
 
 def _lost() -> tuple[type[BaseException], ...]:
     """What says that a worker has died, and not what it was asked."""
-    from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
-    return CancelledError, CommClosedError, KilledWorker, TimeoutError
+    return CancelledError, KilledWorker, OSError  # which are those of connections, too
 
 
 def _wait_for_one(client: Client) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
-    except TimeoutError:
+    except OSError:
         raise InputError(
             f"the cluster has had no worker for {PATIENCE:.0f} s; start some, or prove without it"
         ) from None
@@ -165,44 +173,64 @@ def _processes(number: int) -> Iterator[Client]:
     if not 1 <= number <= 1024:
         raise InputError(f"{number} workers cannot be had; give a number from 1 to 1024")
     settings = {
+        "distributed.deploy.lost-worker-timeout": f"{PATIENCE:.0f} s",
         "distributed.scheduler.active-memory-manager.start": False,
         "distributed.scheduler.allowed-failures": ATTEMPTS,
         "distributed.worker.profile.enabled": False,
     }
-    with (
-        tempfile.TemporaryDirectory(prefix="zktrain-") as folder,
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=number,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            protocol="tls",
-            security=Security.temporary(),
-            dashboard_address=None,
-            worker_dashboard_address=None,
-            memory_limit=0,
-            local_directory=folder,
-            env={"ZKTRAIN_THREADS": str(max(1, thread_count() // number))},
-        ) as cluster,
-        Client(cluster, direct_to_workers=True) as client,
-    ):
-        yield client
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))
+        try:
+            cluster = LocalCluster(
+                n_workers=number,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls",
+                security=Security.temporary(),
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                memory_limit=0,
+                local_directory=tempfile.gettempdir(),  # for logs and locks
+                env={"ZKTRAIN_THREADS": str(max(1, thread_count() // number))},
+            )
+        except RuntimeError as error:
+            raise InputError(
+                f"{number} workers could not be started ({error}); in a script, keep what it does "
+                'behind if __name__ == "__main__":, because workers load it, too'
+            ) from None
+        stack.callback(_close, cluster)
+        yield stack.enter_context(Client(cluster, direct_to_workers=True))
+
+
+def _close(cluster: LocalCluster) -> None:
+    """What is computed is there, so nothing may go wrong any more. (Dask may raise KeyError when all
+    workers are gone, where one of them had died.)"""
+    from distributed import Status
+
+    try:
+        cluster.close()
+    except Exception:
+        cluster.status = Status.closed
 
 
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
     from distributed import Client
 
-    if not address.startswith(("tls://", *LOCAL)):
+    parts = urlsplit(address)
+    if parts.scheme != "tls" and not (parts.scheme == "tcp" and parts.hostname in _LOCAL):
         raise InputError(
-            f"{address} is no address of a cluster that may hold secrets: everything that is to be "
-            "hidden is sent to workers; use TLS (tls://HOST:PORT)"
+            f"{address!r} is no address of a cluster that may hold secrets: workers get all that "
+            "the proof hides, so give the address of one with TLS (tls://HOST:PORT)"
         )
     try:
-        client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"the cluster at {address} cannot be used ({error})") from None
+        client = Client(address, timeout=ANSWER, direct_to_workers=True)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"the cluster at {address} cannot be reached ({error!s:.200}); start it, and give its "
+            "address and, in Dask's configuration, its certificates"
+        ) from None
     with client:
         yield client
 
@@ -210,12 +238,13 @@ def _connected(address: str) -> Iterator[Client]:
 def _checked(client: Client) -> Cluster:
     """Workers that are there and have this version."""
     _wait_for_one(client)
-    versions = client.run(_version)
+    versions: dict[str, Any] = client.run(_version, on_error="return")
     for worker, version in versions.items():
         if version != __version__:
+            has = version if isinstance(version, str) else f"none ({version!s:.200})"
             raise InputError(
-                f"the worker {worker} has version {version} of zktrain and this is {__version__}: "
-                "install the same"
+                f"this is zktrain {__version__} and the worker {worker} has {has}; "
+                "install the same everywhere"
             )
     return Cluster(client, len(versions))
 
