@@ -164,10 +164,10 @@ def prove(
     no_zk: Clear = False,
     memory: Memory = None,
     workers: Annotated[
-        int | None, option("N", "Compute in N processes of this machine; needs zktrain[cluster].")
+        int | None, option("N", "Compute in N processes of this machine, too.")
     ] = None,
     cluster: Annotated[
-        str | None, option("tls://HOST:PORT", "Or on a Dask cluster, which learns the records.")
+        str | None, option("tls://HOST:PORT", "Or on a Dask cluster, which learns what is hidden.")
     ] = None,
     profile: Annotated[bool, flag("--profile", "Show where the time went, part by part.")] = False,
     as_json: Json = False,

@@ -204,8 +204,8 @@ def _processes(number: int) -> Iterator[Client]:
 
 
 def _close(cluster: LocalCluster) -> None:
-    """What is computed is there, so nothing may go wrong any more. (Dask may raise KeyError when all
-    workers are gone, where one of them had died.)"""
+    """What was computed is there, so nothing may go wrong. (Dask may raise KeyError when all workers
+    are gone, where one of them had died.)"""
     from distributed import Status
 
     try:
