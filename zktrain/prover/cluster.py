@@ -42,13 +42,26 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """All workers that a client knows."""
+    """All workers that a client knows, those that have come meanwhile included."""
 
     client: Client
-    count: int
+
+    @property
+    def count(self) -> int:
+        """See :class:`workers.Workers`."""
+        return max(1, len(self.client.nthreads()))
 
     def share(self, value: Any) -> Sent:
-        """See :class:`workers.Workers`."""
+        """See :class:`workers.Workers`; raises :class:`InputError` unless all have this version."""
+        _wait_for_one(self.client)
+        versions: dict[str, Any] = self.client.run(_version, on_error="return")
+        for worker, version in versions.items():
+            if version != __version__ and not isinstance(version, OSError):  # that one has died
+                has = version if isinstance(version, str) else f"none ({version!s:.200})"
+                raise InputError(
+                    f"this is zktrain {__version__} and the worker {worker} has {has}; "
+                    "install the same everywhere"
+                )
         return Sent(self.client, value)
 
 
@@ -204,8 +217,8 @@ def _processes(number: int) -> Iterator[Client]:
 
 
 def _close(cluster: LocalCluster) -> None:
-    """What was computed is there, so nothing may go wrong. (Dask may raise KeyError when all workers
-    are gone, where one of them had died.)"""
+    """All is computed, so nothing may go wrong. (Dask may raise KeyError when all workers are gone,
+    where one of them had died.)"""
     from distributed import Status
 
     try:
@@ -236,17 +249,10 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 def _checked(client: Client) -> Cluster:
-    """Workers that are there and have this version."""
-    _wait_for_one(client)
-    versions: dict[str, Any] = client.run(_version, on_error="return")
-    for worker, version in versions.items():
-        if version != __version__:
-            has = version if isinstance(version, str) else f"none ({version!s:.200})"
-            raise InputError(
-                f"this is zktrain {__version__} and the worker {worker} has {has}; "
-                "install the same everywhere"
-            )
-    return Cluster(client, len(versions))
+    """With workers that can be used, now."""
+    found = Cluster(client)
+    found.share(None)
+    return found
 
 
 def _version() -> str:
