@@ -189,6 +189,8 @@ def _processes(number: int) -> Iterator[Client]:
         "distributed.deploy.lost-worker-timeout": f"{PATIENCE:.0f} s",
         "distributed.scheduler.active-memory-manager.start": False,
         "distributed.scheduler.allowed-failures": ATTEMPTS,
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
         "distributed.worker.profile.enabled": False,
     }
     with ExitStack() as stack:
@@ -202,6 +204,7 @@ def _processes(number: int) -> Iterator[Client]:
                 protocol="tls",
                 security=Security.temporary(),
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 worker_dashboard_address=None,
                 memory_limit=0,
                 local_directory=tempfile.gettempdir(),  # for logs and locks
