@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from zktrain import machine
+from zktrain.commitment.parameters import SCHEME, lane_log_for
+from zktrain.field.multilinear import log2_ceil
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "cluster.json"
@@ -74,7 +76,6 @@ def measured(run: Path, repeats: int) -> dict[str, Any]:
     return {
         "cells": sum(block.used for block in statement.packing.blocks),
         "witness_bytes": sum(witness_parts(statement)),
-        "positions": 1 << statement.packing.code_log,
         "rounds": sum(work.amounts.get("rounds", 0) for work in prover_work(statement)),
         **least,
     }
@@ -85,7 +86,6 @@ def parts() -> list[float]:
     import numpy as np
 
     from zktrain.commitment.packing import pack
-    from zktrain.field.multilinear import log2_ceil
     from zktrain.prover.commitment.code import leaves_of
     from zktrain.prover.commitment.commit import TensorLanes
 
@@ -148,7 +148,8 @@ class Model:
         while there < workers:
             there, hops = there * (1 + OUTGOING), hops + 1
         copied = (1 + hops * OUTGOING) * self._scaled(self.run["witness_bytes"])
-        back = self._scaled(48 * self.run["positions"])  # salts there, digests back
+        positions = 2 << lane_log_for(log2_ceil(round(self.cells)), True, SCHEME.lanes_log)
+        back = 48 * positions  # salts there, digests back
         sent = (copied + back) / network.bandwidth
         alone = (self.work - each - divided) / 2
         shared = turns * (each + divided / parts)
