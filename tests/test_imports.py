@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.full_work
 
 BLOCKED = (
     *("numba", "llvmlite", "torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "ezkl"),
-    "safetensors",
+    *("safetensors", "dask", "distributed"),
     *("ezkl", "py_ecc", "eth_utils"),
 )
 
@@ -102,6 +103,21 @@ def test_the_missing_extra_of_a_second_backend_is_named(arguments: tuple[str, ..
     assert done.returncode == 2
     assert "pip install 'zktrain[ezkl]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_workers_that_are_missing_are_named(tiny_bundle: TinyBundle, tmp_path: Path) -> None:
+    """All else is there: without ``--workers`` a run can be proved."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_bundle.run, run)
+    code = PRELUDE.replace(repr(BLOCKED), repr(("dask", "distributed")))
+    code += "from zktrain.cli.entry import run\nrun(sys.argv[1:])"
+    for asked, found in (("--workers=2", 2), ("--cluster=tls://localhost:1", 2), ("--json", 0)):
+        arguments = [code, "prove", str(run), "--out", str(tmp_path / "new.zkt"), asked]
+        command = [sys.executable, "-c", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == found, done.stderr
+        assert (found == 0) != ("pip install 'zktrain[cluster]'" in done.stderr)
+        assert "Traceback" not in done.stderr
 
 
 def test_a_missing_ezkl_is_named_with_its_remedy() -> None:

@@ -25,6 +25,7 @@ from .protocol.tasks import Training
 
 if TYPE_CHECKING:
     import numpy as np
+    from distributed import Client
     from numpy.typing import NDArray
 
     from .dataset.readers import Records
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .prover.journal import Journal
     from .prover.memory_plan import Plan
     from .prover.witness import Cells
+    from .prover.workers import Workers
     from .training.run import Run
 
 
@@ -64,6 +66,7 @@ def prove(
     device: str = "cpu",
     zero_knowledge: bool | None = None,
     memory: int | None = None,
+    workers: int | str | Client | None = None,
     planned: Planned = unheard,
     progress: Progress = silent,
 ) -> Proved:
@@ -72,11 +75,13 @@ def prove(
     ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
     heavy kernels run there too. The proof does not depend on it. ``memory`` is how many bytes the
     process may take (None: what the machine has left), and ``planned`` is told before the work
-    begins what follows from it; the proof does not depend on it. A proof of the run that is at
-    ``out`` already is kept.
+    begins what follows from it; the proof does not depend on it. ``workers`` are so many processes
+    of this machine, or those of a Dask cluster at an address or of a client, who get what is
+    committed to; the proof does not depend on them. A proof of the run that is at ``out`` already
+    is kept.
 
-    Raises :class:`InputError` for an unusable run directory or device or too little memory,
-    :class:`RangeOverflow` never for a run that training finished.
+    Raises :class:`InputError` for an unusable run directory, device or cluster, or too little
+    memory, :class:`RangeOverflow` never for a run that training finished.
     """
     require("prove", "proving", "numba", "torch")
     from .prover.kernels.device import kernels_on, require_device
@@ -90,7 +95,7 @@ def prove(
         busy = f"{run} is in use: another process trains or proves it; wait for it, or end it"
         with locked(run_folder(run), busy=busy):
             path, size, hides, chosen = _proved(
-                run, out, device, zero_knowledge, memory, planned, clock
+                run, out, device, zero_knowledge, memory, workers, planned, clock
             )
     seconds = time.perf_counter() - started
     return Proved(path, seconds, size, peak_bytes(), clock.stages, hides, chosen)
@@ -108,11 +113,13 @@ def _proved(
     device: str,
     zero_knowledge: bool | None,
     memory: int | None,
+    workers: int | str | Client | None,
     planned: Planned,
     clock: Clock,
 ) -> tuple[Path, int, bool, Plan]:
     """Where the proof is, its size, whether it hides, and how it was to be made."""
     from .circuit.weights import digest
+    from .prover.cluster import workers_of
     from .prover.dataset import secret_file
     from .prover.dataset.commitment import columns_of, commit_columns
     from .prover.memory_plan import plan
@@ -143,6 +150,12 @@ def _proved(
     public = trained_weights(circuit, first, last, _checkpoint_readers(opened))
 
     def make(journal: Journal) -> Bundle:
+        if workers is not None:
+            clock("workers", 0, 1)
+        with workers_of(workers) as many:
+            return made(journal, many)
+
+    def made(journal: Journal, many: Workers) -> Bundle:
         clock("commit dataset", 0, 1)
         dataset = commit_columns(header, columns_of(header, records), seed, chosen.memory)
         if dataset.header != header:
@@ -153,7 +166,7 @@ def _proved(
         clock("certify dataset", 0, 1)
         _certify(opened.public_dataset, dataset, secret, chosen.memory)
         proof = _prove_training(
-            opened, records, statement, dataset, public, device, clock, chosen, journal
+            opened, records, statement, dataset, public, device, clock, chosen, journal, many
         )
         return bundle_of(statement, b"", proof)
 
@@ -212,6 +225,7 @@ def _prove_training(
     clock: Clock,
     chosen: Plan,
     journal: Journal,
+    workers: Workers,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
     from .prover.witness import RunWitness, batch_tensors
@@ -237,7 +251,9 @@ def _prove_training(
         batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
         given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
         witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
-        return prove_statement(statement, witness, dataset, public, progress=clock, journal=journal)
+        return prove_statement(
+            statement, witness, dataset, public, progress=clock, journal=journal, workers=workers
+        )
 
 
 __all__ = ["Proved", "prove"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -15,7 +18,9 @@ from zktrain.commitment import opening
 from zktrain.commitment.hiding import Layout
 from zktrain.commitment.packing import Claim, claim_on, pack
 from zktrain.commitment.parameters import carried_tail_for
+from zktrain.errors import InputError
 from zktrain.field import multilinear as ml
+from zktrain.field.goldilocks import P
 from zktrain.prover.commitment import code
 from zktrain.prover.commitment import opening as prover_opening
 from zktrain.prover.commitment.commit import Committed, commit
@@ -184,3 +189,77 @@ def test_what_a_commitment_holds_is_what_it_says(tail: bool, memory: int | None)
 
 def _many() -> dict[str, np.ndarray]:
     return _tensors(SHAPES["more than two batches"])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """So many workers, all of them here; each gets a copy of everything."""
+
+    count: int
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def share(self, value: Any) -> Cut.Copied:
+        return Cut.Copied(pickle.dumps(value), self)
+
+    @dataclass(frozen=True)
+    class Copied:
+        value: bytes
+        workers: Cut
+
+        def map(self, phase: str, function: Any, ranges: Sequence[tuple[Any, ...]]) -> list[Any]:
+            self.workers.asked.append((phase, len(ranges)))
+            copies = [pickle.loads(pickle.dumps((function, *range_))) for range_ in ranges]
+            return [call(pickle.loads(self.value), *range_) for call, *range_ in copies]
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 16])
+@pytest.mark.parametrize("tail", [False, True])
+@pytest.mark.parametrize("rate_log", [1, 3])
+def test_parts_that_workers_make(count: int, tail: bool, rate_log: int) -> None:
+    """The same tree and rows, however positions and lanes are cut."""
+    kept, workers = _commit("more than two batches", tail, rate_log), Cut(count)
+    random = expand(SECRET, "commitment") if tail else None
+    with streamed():
+        made = commit(kept.packing, _many(), random, workers=workers)
+    assert kept.code is not None and made.code is None and kept.root == made.root
+    for mine, theirs in zip(made.tree.levels, kept.tree.levels, strict=True):
+        assert np.array_equal(mine, theirs)
+    for indices in ([0], [5, 6, 4000], list(range(0, 1 << 13, 37))):
+        assert np.array_equal(made.word.rows(indices), kept.word.rows(indices))
+    lanes = -(-len(kept.packing.live_lanes) // 8)
+    assert workers.asked[0] == ("leaves", 1 << (count - 1).bit_length())
+    assert [phase for phase, _ in workers.asked[1:]] == ["rows"] * 3
+    assert all(1 < ranges <= min(count, lanes) for _, ranges in workers.asked[1:])
+
+
+@pytest.mark.parametrize("code_log", [4, 9, 14])
+def test_parts_of_a_transform(code_log: int) -> None:
+    """All of them are the whole, for lanes shorter and longer than a part."""
+    length, random = 1 << code_log, np.random.default_rng(code_log)
+    for filled in (1, length // 4 - 1, length // 2 + 3, length):
+        coefficients = random.integers(0, P, (length, 8), dtype=np.uint64)
+        whole = coefficients.copy()
+        ntt.transform(whole, filled)
+        for log_parts in range(4):
+            for part in range(1 << log_parts):
+                cells = coefficients[: max(filled, length >> log_parts)].copy()
+                cells[filled:] = 77
+                found = ntt.transform_part(cells, filled, code_log, part, log_parts)
+                size = length >> log_parts
+                assert np.array_equal(found, whole[part * size : (part + 1) * size])
+
+
+def test_a_worker_that_answers_something_else() -> None:
+    """Its rows are not those of the leaves."""
+    packing, rows_of = _commit("more than two batches", True).packing, code.rows_of
+
+    def wrong(*given: Any) -> np.ndarray:
+        found = rows_of(*given)
+        found[-1, 0] ^= np.uint64(1)
+        return found
+
+    with streamed():
+        made = commit(packing, _many(), expand(SECRET, "commitment"))
+        assert made.word.rows([3, 9]).shape == (2, packing.row_cells)
+        with mock.patch.object(code, "rows_of", wrong), pytest.raises(InputError, match="a worker"):
+            made.word.rows([3, 9])

@@ -163,6 +163,12 @@ def prove(
     device: Prover = "cpu",
     no_zk: Clear = False,
     memory: Memory = None,
+    workers: Annotated[
+        int | None, option("N", "Compute in N processes of this machine, too.")
+    ] = None,
+    cluster: Annotated[
+        str | None, option("tls://HOST:PORT", "Or on a Dask cluster, which learns what is hidden.")
+    ] = None,
     profile: Annotated[bool, flag("--profile", "Show where the time went, part by part.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -173,6 +179,7 @@ def prove(
 
         require("prove", "proving", "numba", "torch")
         from .._prove import prove as verb
+        from ..errors import InputError
         from ..machine import parse_size
         from ..profile import Recorder
         from ..training.run import Run
@@ -180,6 +187,9 @@ def prove(
         recorder = Recorder(memory=True)
         hiding, allowed = False if no_zk else None, None if memory is None else parse_size(memory)
         asked: dict[str, Any] = {"run": run, "out": out, "device": device, "memory": allowed}
+        if workers is not None and cluster is not None:
+            raise InputError("--workers and --cluster are two answers to one question: give one")
+        asked["workers"] = cluster if workers is None else workers
         if not as_json:
             asked["planned"] = screens.planned
         say_first_use()

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...commitment.merkle import LEAF, Rows
+from ...errors import InputError
 from ...profile import mark
 from ..kernels import ntt, sha256
+from ..workers import ALONE, Here, Shared, Workers
 from . import merkle
 
 KEPT_BYTES = 1 << 27
@@ -85,31 +87,41 @@ def width_of(columns: int, code_log: int, memory: int | None = None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A committed matrix: its lanes, the code word if it is kept, tree, salts if it has any;
-    ``memory``: what the buffer may take."""
+    """A committed matrix: ``count`` lanes, which workers have, the code word if it is kept, tree,
+    salts if it has any; ``memory``: what the buffer may take."""
 
-    lanes: Lanes
+    lanes: Shared
+    count: int
     code_log: int
     code: Rows | None
     tree: merkle.MerkleTree
     salts: Rows | None = None
     memory: int | None = None
+    workers: int = 1
 
     def rows(self, indices: list[int]) -> Rows:
-        """Positions of the code word, each with its salt."""
+        """Positions of the code word, each with its salt. Raises :class:`InputError` where those
+        that are made again are not those of the leaves."""
         opened = self._made(indices) if self.code is None else self.code[indices]
-        if self.salts is None:
-            return opened
-        return np.concatenate([opened, self.salts[indices]], axis=1)
+        if self.salts is not None:
+            opened = np.concatenate([opened, self.salts[indices]], axis=1)
+        if self.code is None:
+            leaves = sha256.hash_rows(np.ascontiguousarray(opened), LEAF)
+            if not np.array_equal(leaves, self.tree.levels[0][indices]):
+                raise InputError(
+                    "rows that were committed to are different when they are made again: a worker, "
+                    "or this machine, computes wrongly; prove on others"
+                )
+        return opened
 
     def _made(self, indices: list[int]) -> Rows:
-        out = np.empty((len(indices), self.lanes.count), dtype=np.uint64)
-        for first, here, buffer in _batches(self.lanes, self.code_log, self.memory):
-            mark("encode")
-            found = ntt.values_at(buffer, self.lanes.filled, indices)
-            out[:, first : first + here] = found[:, :here]
-        mark(None)
-        return out
+        width = -(-self.count // (self.workers * BLOCK)) * BLOCK
+        ranges = [
+            (self.code_log, indices, first, min(self.count, first + width), self.memory)
+            for first in range(0, self.count, width)
+        ]
+        made = self.lanes.map("rows", rows_of, ranges)
+        return made[0] if len(made) == 1 else np.concatenate(made, axis=1)
 
 
 def encode(lanes: Lanes, code_log: int) -> Rows:
@@ -124,41 +136,76 @@ def encode(lanes: Lanes, code_log: int) -> Rows:
 
 
 def commit(
-    lanes: Lanes, code_log: int, salts: Rows | None = None, memory: int | None = None
+    lanes: Lanes,
+    code_log: int,
+    salts: Rows | None = None,
+    memory: int | None = None,
+    workers: Workers = ALONE,
 ) -> Word:
-    """Encode and hash; the code word is kept if it is small."""
+    """Encode and hash; the code word is kept if it is small. If not, ``workers`` make parts of
+    it."""
     if keeps(lanes.count, code_log, memory):
         code = encode(lanes, code_log)
         mark("hash")
         tree = merkle.build(code, salts)
         mark(None)
-        return Word(lanes, code_log, code, tree, salts, memory)
-    states = sha256.begin(1 << code_log, LEAF)
+        return Word(Here(lanes), lanes.count, code_log, code, tree, salts, memory)
+    shared, log_parts = workers.share(lanes), (workers.count - 1).bit_length()
+    size = 1 << (code_log - log_parts)
+    parts = []
+    for part in range(1 << log_parts):
+        theirs = None if salts is None else salts[part * size : (part + 1) * size]
+        parts.append((code_log, part, log_parts, theirs, memory))
+    found = shared.map("leaves", leaves_of, parts)
+    mark("hash")
+    tree = merkle.above(found.pop() if not log_parts else np.concatenate(found))
+    mark(None)
+    return Word(shared, lanes.count, code_log, None, tree, salts, memory, workers.count)
+
+
+def leaves_of(
+    lanes: Lanes, code_log: int, part: int, log_parts: int, salts: Rows | None, memory: int | None
+) -> Rows:
+    """Digests ``(n, 4)`` of one of ``2^log_parts`` equal parts of all positions; ``salts`` are
+    theirs."""
+    positions = 1 << (code_log - log_parts)
+    states = sha256.begin(positions, LEAF)
     cells = lanes.count + (0 if salts is None else salts.shape[1])
-    for first, here, buffer in _batches(lanes, code_log, memory):
+    rows = max(positions, lanes.filled)
+    for first, here, buffer in _batches(lanes, rows, 0, lanes.count, memory):
         mark("encode")
-        ntt.transform(buffer, lanes.filled)
+        code = ntt.transform_part(buffer, lanes.filled, code_log, part, log_parts)
         mark("hash")
         whole = here - here % BLOCK
-        sha256.absorb(states, buffer[:, :whole])
+        sha256.absorb(states, code[:, :whole])
         if first + here == lanes.count:
-            rest = buffer[:, whole:here]
-            sha256.finish(states, rest, salts, len(LEAF) + 8 * cells)
-            del rest
-    del buffer
-    tree = merkle.above(states)
+            sha256.finish(states, code[:, whole:here], salts, len(LEAF) + 8 * cells)
     mark(None)
-    return Word(lanes, code_log, None, tree, salts, memory)
+    return states
+
+
+def rows_of(
+    lanes: Lanes, code_log: int, indices: list[int], begin: int, stop: int, memory: int | None
+) -> Rows:
+    """Some positions of the code words of lanes ``begin..stop``."""
+    out = np.empty((len(indices), stop - begin), dtype=np.uint64)
+    for first, here, buffer in _batches(lanes, 1 << code_log, begin, stop, memory):
+        mark("encode")
+        found = ntt.values_at(buffer, lanes.filled, indices)
+        out[:, first - begin : first - begin + here] = found[:, :here]
+    mark(None)
+    return out
 
 
 def _batches(
-    lanes: Lanes, code_log: int, memory: int | None
+    lanes: Lanes, rows: int, begin: int, stop: int, memory: int | None
 ) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
-    """First lane, number of lanes, and the one buffer that holds their coefficients."""
-    width = width_of(lanes.count, code_log, memory)
+    """First lane, number of lanes, and the one buffer of so many ``rows`` that holds their
+    coefficients."""
+    width = width_of(stop - begin, (rows - 1).bit_length(), memory)
     mark("fill")
-    buffer = ntt.matrix(1 << code_log, width)
-    for first in range(0, lanes.count, width):
+    buffer = ntt.matrix(rows, width)
+    for first in range(begin, stop, width):
         mark("fill")
         lanes.fill(first, buffer)
-        yield first, min(width, lanes.count - first), buffer
+        yield first, min(width, stop - first), buffer

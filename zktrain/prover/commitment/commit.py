@@ -13,6 +13,7 @@ from ...commitment.packing import BLOCK_LOG_MIN, Packing
 from ...profile import mark
 from ..kernels.commit import Placed, fill
 from ..randomness import Randomness
+from ..workers import ALONE, Here, Shared, Workers
 from . import code as code_words
 from . import merkle as prover_merkle
 from .code import Word
@@ -61,7 +62,7 @@ class Committed:
     """What the prover keeps: flat integer tensors by name, tree, and the code word
     ``[position][live lane]`` if it is small; where the commitment hides, random coefficients
     ``tails (live lanes, tail)`` above the message of each lane, and a salt for each position.
-    ``memory``: as ``code.commit`` has it."""
+    ``memory``: as ``code.commit`` has it. ``shared``: the lanes, where ``workers`` have them."""
 
     packing: Packing
     tensors: dict[str, NDArray[Any]]
@@ -70,6 +71,8 @@ class Committed:
     tails: NDArray[np.uint64] | None = None
     salts: NDArray[np.uint64] | None = None
     memory: int | None = None
+    shared: Shared | None = None
+    workers: int = 1
 
     @property
     def root(self) -> bytes:
@@ -79,7 +82,9 @@ class Committed:
     def word(self) -> Word:
         """What is opened."""
         lanes = TensorLanes(self.packing, self.tensors, self.tails)
-        return Word(lanes, self.packing.code_log, self.code, self.tree, self.salts, self.memory)
+        shared, code_log = self.shared or Here(lanes), self.packing.code_log
+        kept = self.code, self.tree, self.salts, self.memory
+        return Word(shared, lanes.count, code_log, *kept, self.workers)
 
 
 def flatten(tensor: NDArray[Any], lane_log: int) -> NDArray[Any]:
@@ -96,13 +101,15 @@ def commit(
     tensors: dict[str, NDArray[Any]],
     random: Randomness | None = None,
     memory: int | None = None,
+    workers: Workers = ALONE,
 ) -> Committed:
     """Commit to integer tensors; the tree's root is the commitment.
 
     Tensors hold at least the used cells of their blocks, in C order; they may be memory maps.
     ``random`` is asked for where ``packing.tail`` says that the commitment hides: for the tails,
     then for the salts. ``memory``: bytes that the code word or its buffer may take, if not less
-    than eight lanes; the root does not depend on it.
+    than eight lanes. ``workers`` get all of it but the salts of each other's positions. The root
+    depends on neither.
     """
     mark("fill")
     flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
@@ -113,5 +120,7 @@ def commit(
         mark("randomness")
         tails = random.cells(len(packing.live_lanes), packing.tail)
         salts = random.cells(1 << packing.code_log, merkle.SALT_CELLS)
-    word = code_words.commit(TensorLanes(packing, flat, tails), packing.code_log, salts, memory)
-    return Committed(packing, flat, word.code, word.tree, tails, salts, memory)
+    lanes = TensorLanes(packing, flat, tails)
+    word = code_words.commit(lanes, packing.code_log, salts, memory, workers)
+    kept = word.code, word.tree, tails, salts, memory
+    return Committed(packing, flat, *kept, word.lanes, word.workers)

@@ -34,6 +34,7 @@ from ..kernels import field as kf
 from ..operations.base import Given
 from ..randomness import Randomness, system
 from ..witness import RunWitness
+from ..workers import ALONE, Workers
 from . import walk
 
 
@@ -48,17 +49,19 @@ def prove(
     counts: dict[str, NDArray[np.int64]] | None = None,
     random: Randomness | None = None,
     journal: Journal | None = None,
+    workers: Workers = ALONE,
 ) -> bytes:
-    """The proof's bytes. Stages that the ``journal`` has are not made again; the randomness is its
-    own, or ``random``, or that of the operating system. ``counts`` replaces the multiplicities (for
-    tests)."""
+    """The proof's bytes, whoever the ``workers`` are. Stages that the ``journal`` has are not made
+    again; the randomness is its own, or ``random``, or that of the operating system. ``counts``
+    replaces the multiplicities (for tests)."""
+    given = (statement, witness, dataset, public, progress, trace, counts, random, journal, workers)
     try:
-        return _prove(statement, witness, dataset, public, progress, trace, counts, random, journal)
+        return _prove(*given)
     except Differs:
         if journal is None:
             raise
         journal.renew()
-        return _prove(statement, witness, dataset, public, progress, trace, counts, random, journal)
+        return _prove(*given)
 
 
 def _prove(
@@ -71,6 +74,7 @@ def _prove(
     counts: dict[str, NDArray[np.int64]] | None,
     random: Randomness | None,
     journal: Journal | None,
+    workers: Workers,
 ) -> bytes:
     random = journal.randomness() if journal else random or system()
     progress("commit", 0, 1)
@@ -84,7 +88,7 @@ def _prove(
     tensors: dict[str, Any] = {
         t.name: witness.tensor(t.name) for t in statement.graph.tensors if t.committed
     }
-    committed = commit(statement.packing, {**tensors, **counts}, random, witness.memory)
+    committed = commit(statement.packing, {**tensors, **counts}, random, witness.memory, workers)
 
     def commitment() -> None:
         channel.send_digest("commitment", committed.root)  # P -> V
