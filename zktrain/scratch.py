@@ -4,8 +4,10 @@ process."""
 from __future__ import annotations
 
 import mmap
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +25,16 @@ _SETTLED_SECONDS = 0.02
 
 class Scratch:
     """Where arrays are: in memory, or with a ``folder`` in files there that nobody else can open,
-    as compact as on a disk: what is never written takes no room."""
+    as compact as on a disk: what is never written takes no room. A file goes with its array."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._maps: list[mmap.mmap] = []
+        self._maps: list[weakref.ref[mmap.mmap]] = []
+
+    @property
+    def free(self) -> int | None:
+        """Bytes that the folder has left; None where arrays are in memory."""
+        return None if self._folder is None else shutil.disk_usage(self._folder).free
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """A new array. Raises ``InputError`` where the folder takes no such file."""
@@ -44,15 +51,17 @@ class Scratch:
                 f"{self._folder} takes no temporary file of {size / 1e9:.1f} GB "
                 f"({error.strerror}); make room there, or give more --memory"
             ) from None
-        self._maps.append(found)
+        self._maps = [*(known for known in self._maps if known() is not None), weakref.ref(found)]
         return np.frombuffer(found, dtype=kind).reshape(shape)
 
     def settle(self) -> None:
         """What was read or written need not stay in memory."""
         advice = getattr(mmap, "MADV_DONTNEED", None)
         if advice is not None:
-            for found in tuple(self._maps):
-                found.madvise(advice)
+            for known in self._maps:
+                found = known()
+                if found is not None:
+                    found.madvise(advice)
 
     @contextmanager
     def settling(self) -> Iterator[None]:

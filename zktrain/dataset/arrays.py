@@ -4,7 +4,8 @@ It reads what ``numpy.save``, ``savez`` and ``savez_compressed`` write of boolea
 floats, and nothing else: no pickles, no text that is evaluated, no compression but deflate, no
 array twice. All sizes are known from headers before anything of that size is allocated: an array
 has exactly the bytes that its shape says, and no more than ``MOST_TIMES`` those of the file
-(compressed small files: ``ALWAYS``), nor than the memory that is left.
+(compressed small files: ``ALWAYS``), nor than the memory that is left, or the disk where arrays go
+into files.
 
     zip           https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3 and 4.5.3
     npy           https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -29,6 +30,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..files import Opened, opened
 from ..machine import available_memory
+from ..scratch import IN_MEMORY, Scratch
 
 MOST_TIMES = 20
 """Bytes of arrays per byte of a file."""
@@ -67,14 +69,14 @@ class Unreadable(Exception):
     """What is wrong with the file; readers add its name and what to do."""
 
 
-def read_npy(path: str | Path, what: str) -> npt.NDArray[Any]:
+def read_npy(path: str | Path, what: str, scratch: Scratch = IN_MEMORY) -> npt.NDArray[Any]:
     """The array of an ``.npy`` file. Raises ``InputError``."""
     with _reading(path, what) as file:
-        return _Reader(file, _Member(_STORED, 0, file.size, file.size, None)).array()
+        return _Reader(file, _Member(_STORED, 0, file.size, file.size, None)).array(scratch)
 
 
 def read_npz(
-    path: str | Path, what: str, names: tuple[str, ...]
+    path: str | Path, what: str, names: tuple[str, ...], scratch: Scratch = IN_MEMORY
 ) -> tuple[dict[str, npt.NDArray[Any]], set[str]]:
     """The arrays of an ``.npz`` file with these names, where it has them, and the names of all.
 
@@ -83,11 +85,11 @@ def read_npz(
     with _reading(path, what) as file:
         members = _members(file)
         wanted = {name: members[name] for name in names if name in members}
-        require_room(sum(member.size for member in wanted.values()), file.size)
+        require_room(sum(member.size for member in wanted.values()), file.size, scratch)
         arrays = {}
         for name, member in wanted.items():
             try:
-                arrays[name] = _Reader(file, member).array()
+                arrays[name] = _Reader(file, member).array(scratch)
             except Unreadable as problem:
                 raise Unreadable(f"the array {name!r}: {problem}") from None
         return arrays, set(members)
@@ -103,13 +105,21 @@ def _reading(path: str | Path, what: str) -> Iterator[Opened]:
         raise InputError(f"the {what} {str(path)!r:.200} cannot be read: {problem}") from None
 
 
-def require_room(count: int, file_size: int) -> None:
+def require_room(count: int, file_size: int, scratch: Scratch = IN_MEMORY) -> None:
     """Raise ``Unreadable`` for arrays of ``count`` bytes that are out of proportion."""
     if count > max(ALWAYS, MOST_TIMES * file_size):
         raise Unreadable(
             f"its arrays are said to have {count:,} bytes, more than {MOST_TIMES} times the "
             f"{file_size:,} of the file; write it with numpy.savez, without compression"
         )
+    free = scratch.free
+    if free is not None:
+        if count > free:
+            raise Unreadable(
+                f"its arrays have {count:,} bytes, and the disk for them has {free:,} left; make "
+                "room there, or give more --memory"
+            )
+        return
     left = available_memory()
     if left is not None and count > left:
         raise Unreadable(
@@ -196,7 +206,7 @@ class _Reader:
         self._unpacker = zlib.decompressobj(-15) if member.method == _DEFLATED else None
         self._crc = 0
 
-    def array(self) -> npt.NDArray[Any]:
+    def array(self, scratch: Scratch) -> npt.NDArray[Any]:
         size = self._member.size
         beginning = self._exactly(8)
         if beginning[:6] != b"\x93NUMPY" or beginning[6] not in (1, 2, 3):
@@ -212,7 +222,7 @@ class _Reader:
                 f"its header announces {dtype.itemsize * count:,} bytes of {dtype}, and there are "
                 f"{size - 8 - width - length:,}"
             )
-        values = np.empty(count, dtype)
+        values = scratch.zeros((count,), dtype)
         target, done = values.view(np.uint8), 0
         while done < target.size:
             piece = self._exactly(min(_PIECE, target.size - done))

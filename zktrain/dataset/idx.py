@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..files import opened
+from ..scratch import IN_MEMORY, Scratch
 from .arrays import Unreadable, require_room
 
 _IMAGES = re.compile(r"images[-.]idx3-ubyte(\.gz)?$")
@@ -22,7 +23,7 @@ _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 _CHUNK = 1 << 24
 
 
-def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
+def read_idx(path: Path, dimensions: int, scratch: Scratch = IN_MEMORY) -> npt.NDArray[np.uint8]:
     """The unsigned bytes of an IDX file with exactly ``dimensions`` axes.
 
     Raises ``InputError`` for another type, shape or length than the header says.
@@ -30,15 +31,15 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     try:
         with opened(path, "IDX file") as file:
             if path.suffix != ".gz":
-                return _parse(file.stream, path, dimensions, file.size)
+                return _parse(file.stream, path, dimensions, file.size, scratch)
             with gzip.GzipFile(fileobj=file.stream) as unpacked:
-                return _parse(unpacked, path, dimensions, file.size)
+                return _parse(unpacked, path, dimensions, file.size, scratch)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path} cannot be read: {error}; get the file again") from None
 
 
 def _parse(
-    file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, packed: int
+    file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, packed: int, scratch: Scratch
 ) -> npt.NDArray[np.uint8]:
     """``packed`` bytes are in the file."""
     header = file.read(4 + 4 * dimensions)
@@ -50,12 +51,12 @@ def _parse(
     shape = struct.unpack(f">{dimensions}I", header[4:])
     expected = prod(shape)
     try:
-        require_room(expected, packed)
+        require_room(expected, packed, scratch)
     except Unreadable as problem:
         raise InputError(
             f"{path}: the header announces {expected} bytes of data: {problem}"
         ) from None
-    values = np.empty(expected, dtype=np.uint8)
+    values = scratch.zeros((expected,), np.uint8)
     done = 0
     while done < expected and (piece := file.read(min(_CHUNK, expected - done))):
         values[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)

@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scratch import IN_MEMORY, Scratch
 from .arrays import read_npz
 from .idx import find_pair, read_idx
-from .scaling import BYTES, Scaling
+from .scaling import BYTES, Scaling, pieces
 
 SPLITS = ("train", "test")
 MAX_CLASSES = 1 << 16
@@ -74,14 +75,16 @@ class Like:
     classes: int | None = None
 
 
-def read_dataset(data: str, split: str = "train", like: Like | None = None) -> Records:
+def read_dataset(
+    data: str, split: str = "train", like: Like | None = None, scratch: Scratch = IN_MEMORY
+) -> Records:
     """Read DATA; a suffix ``:train`` or ``:test`` of it goes before ``split``.
 
     A ``.npz`` file is one set without splits: it is read whole for either ``split``, and refuses
     a suffix. With ``like``, inputs are scaled as those data are, which is refused where DATA state
-    another scaling. Raises ``InputError``.
+    another scaling. Arrays are in ``scratch``. Raises ``InputError``.
     """
-    records = _read(data, split, like)
+    records = _read(data, split, like, scratch)
     _require_like(records.source, records.scaling, like)
     return records
 
@@ -96,7 +99,7 @@ def _require_like(source: str, scaling: Scaling, like: Like | None) -> None:
         )
 
 
-def _read(data: str, split: str, like: Like | None) -> Records:
+def _read(data: str, split: str, like: Like | None, scratch: Scratch) -> Records:
     source, suffix = _without_suffix(data)
     split = suffix or split
     if split not in SPLITS:
@@ -105,11 +108,11 @@ def _read(data: str, split: str, like: Like | None) -> Records:
         return _read_digits(split)
     path = Path(source)
     if _is(path, os.path.isdir):
-        return _read_folder(path, split)
+        return _read_folder(path, split, scratch)
     if _is(path, os.path.isfile) and path.suffix == ".npz":
         if suffix is not None:
             raise InputError(f"{source} has no splits; leave out :{suffix}")
-        return _read_npz(path, like)
+        return _read_npz(path, like, scratch)
     exists = _is(path, os.path.exists)
     what = "is neither an .npz file nor a folder" if exists else "does not exist"
     raise InputError(
@@ -188,9 +191,10 @@ def _records(
     )
 
 
-def _read_folder(folder: Path, split: str) -> Records:
+def _read_folder(folder: Path, split: str, scratch: Scratch) -> Records:
     images, labels = find_pair(folder, split)
-    return _records(read_idx(images, 3), read_idx(labels, 1), f"{folder} ({split})")
+    inputs = read_idx(images, 3, scratch)
+    return _records(inputs, read_idx(labels, 1, scratch), f"{folder} ({split})")
 
 
 def _read_digits(split: str) -> Records:
@@ -212,8 +216,9 @@ def _read_digits(split: str) -> Records:
     )
 
 
-def _read_npz(path: Path, like: Like | None) -> Records:
-    arrays, _ = read_npz(path, ".npz file", ("inputs", "labels", "classes", "low", "high"))
+def _read_npz(path: Path, like: Like | None, scratch: Scratch) -> Records:
+    names = ("inputs", "labels", "classes", "low", "high")
+    arrays, _ = read_npz(path, ".npz file", names, scratch)
     for name in ("inputs", "labels"):
         if name not in arrays:
             raise InputError(f"{path} has no array {name!r}; add it with numpy.savez")
@@ -235,7 +240,7 @@ def _read_npz(path: Path, like: Like | None) -> Records:
     _require_like(str(path), scaling, like)
     if inputs.size and not scaling.holds(inputs):
         raise _outside(path, inputs, scaling, stated is not None or like is not None)
-    scaled = scaling.to_bytes(inputs)
+    scaled = scaling.to_bytes(inputs, scratch)
     if inputs.size and scaled.min() == scaled.max() and inputs.min() != inputs.max():
         raise InputError(
             f"{path}: inputs go from {inputs.min():g} to {inputs.max():g}, and with the range "
@@ -284,13 +289,15 @@ def _understood(path: Path, inputs: npt.NDArray[Any], like: Like | None) -> Scal
 
 def _outside(path: Path, inputs: npt.NDArray[Any], scaling: Scaling, stated: bool) -> InputError:
     """Names the first input outside the range."""
-    rows = inputs.reshape(len(inputs), -1)
+    here = next(here for here in pieces(inputs) if not scaling.holds(inputs[here]))
+    rows = inputs[here].reshape(len(inputs[here]), -1)
     row, column = np.argwhere(~((rows >= scaling.low) & (rows <= scaling.high)))[0]
     value = rows[row, column]
+    row += here.start
     what = f"{path}: input {column} of record {row} (both from 0) is {value:g}"
     if np.isnan(value):
         return InputError(f"{what}; replace what is missing by numbers")
-    lowest, highest = np.nanmin(rows), np.nanmax(rows)
+    lowest, highest = np.fmin.reduce(inputs, axis=None), np.fmax.reduce(inputs, axis=None)
     if not stated:
         return InputError(
             f"{what}, and integers without low and high must be 0..255; state their range, for "
