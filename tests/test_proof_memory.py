@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import zktrain
@@ -64,7 +65,7 @@ def child(what: str, share: float, out: Path, **arguments: Any) -> list[Any]:
 def test_a_proof_keeps_to_its_memory(run: Path, tmp_path: Path, share: float) -> None:
     """And has the bytes that it has anyway; predictions are not far above what is taken."""
     out = tmp_path / "proof.zkt"
-    limit, expected, peak, files, memory = child("prove", share, out, run=str(run))
+    limit, expected, peak, files, memory, _ = child("prove", share, out, run=str(run))
     assert peak <= expected <= limit
     assert peak > 0.7 * expected
     assert out.read_bytes() == (run / "proof.zkt").read_bytes()
@@ -80,7 +81,37 @@ def test_an_evaluation_keeps_to_its_memory(run: Path, tmp_path: Path) -> None:
     proofs = []
     for share in (-1, 0, 1):
         out = tmp_path / f"{len(proofs)}.zkt"
-        limit, expected, peak, _, _ = child("prove_eval", share, out, **arguments)
+        limit, expected, peak, *_ = child("prove_eval", share, out, **arguments)
         assert peak <= expected <= limit
         proofs.append(out.read_bytes())
     assert proofs == [proofs[0]] * 3
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Records of which the columns alone have ``2^27`` cells, and their commitment, made in
+    memory."""
+    folder = tmp_path_factory.mktemp("dataset")
+    rng = np.random.default_rng(1)
+    inputs = rng.integers(0, 256, (1 << 17, 784), dtype=np.uint8)
+    labels = rng.integers(0, 10, 1 << 17, dtype=np.uint8)
+    np.savez(folder / "images.npz", inputs=inputs, labels=labels)
+    found = {"data": folder / "images.npz", "whole": folder / "whole.zkd"}
+    limit, expected, peak, files, *_ = child("commit", 1, found["whole"], data=str(found["data"]))
+    assert 0.7 * expected < peak <= expected <= limit and not files
+    return found
+
+
+@pytest.mark.parametrize("share", [0, 0.1])
+def test_a_dataset_keeps_to_its_memory(
+    images: dict[str, Path], tmp_path: Path, share: float
+) -> None:
+    """A quarter of what it takes otherwise is enough, and the file is the same."""
+    out = tmp_path / "images.zkd"
+    found = child("commit", share, out, data=str(images["data"]))
+    limit, expected, peak, files, memory, whole = found
+    assert 0.6 * expected < peak <= expected <= limit
+    assert out.read_bytes() == images["whole"].read_bytes()
+    assert files and memory is not None
+    assert share > 0 or 4 * limit < whole
+    assert list(tmp_path.iterdir()) == [out]

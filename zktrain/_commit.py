@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
+from ._prove import Planned, unheard
 from .checked import checked
 from .dataset.public_file import header_of
 from .dataset.readers import Like, Records, read_dataset
@@ -17,11 +18,13 @@ from .files import read_bytes
 from .locks import claimed
 from .progress import Progress, silent
 from .prover.randomness import new_secret
+from .scratch import IN_MEMORY, Scratch
 
 if TYPE_CHECKING:
     from .dataset.commitment import DatasetHeader
     from .prover.dataset.commitment import CommittedDataset
     from .prover.dataset.secret_file import Owned
+    from .prover.memory_plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class DatasetCommitment:
     is; ``source`` says where the records come from, and inputs from ``low`` to ``high`` became
     bytes. ``openings`` is 0 for a commitment that does not hide; ``warnings`` are sentences about
     what may not be meant. ``kept``: the very same commitment was there already, and nothing was
-    written."""
+    written. ``plan``: how it was made, where the memory was limited."""
 
     root: str
     records: int
@@ -46,6 +49,7 @@ class DatasetCommitment:
     secret: Path | None = None
     warnings: tuple[str, ...] = ()
     kept: bool = False
+    plan: Plan | None = None
 
 
 @checked
@@ -58,6 +62,8 @@ def commit(
     public: bool = False,
     openings: int | None = None,
     like: str | Path | None = None,
+    memory: int | None = None,
+    planned: Planned = unheard,
     progress: Progress = silent,
 ) -> DatasetCommitment:
     """Commit to the records of ``data``, hiding them, or (``public``) with the root that the same
@@ -86,6 +92,11 @@ def commit(
     like
         The public file of the data that a network was trained on: ``data`` are scaled as they
         are, and refused if they state another scaling.
+    memory
+        How many bytes the process may take (None: what it takes). Files without a name are beside
+        ``out``, or in the current folder; the commitment does not depend on it.
+    planned
+        Told before the work begins what follows from ``memory``.
     progress
         Called with the stages ``commit dataset`` and ``certify dataset``.
 
@@ -93,7 +104,8 @@ def commit(
     ------
     InputError
         ``data`` cannot be read or committed, ``out`` cannot be written or is something else that
-        is there, another process is writing it, ``check`` is no root.
+        is there, another process is writing it, ``check`` is no root, or there is too little memory
+        or disk.
     StatementMismatch
         The root of ``data`` is another than ``check``.
     """
@@ -109,6 +121,8 @@ def commit(
         split=split,
         public=public,
         openings=openings,
+        memory=memory,
+        planned=planned,
         progress=progress,
     )
 
@@ -123,9 +137,11 @@ def commit_as(
     public: bool = False,
     openings: int | None = None,
     memory: int | None = None,
+    plan: Plan | None = None,
+    planned: Planned = unheard,
     progress: Progress = silent,
 ) -> DatasetCommitment:
-    """:func:`commit` in the way of data that are known; ``memory``: as ``code.commit`` has it."""
+    """:func:`commit` in the way of data that are known, and as a ``plan`` says if there is one."""
     require("prove", "committing", "numba")
     from .prover.dataset.secret_file import Owned, owned
 
@@ -141,15 +157,18 @@ def commit_as(
         known = owned(check)
         if known.secret is not None and out is not None:
             raise InputError("--check compares with a commitment that hides; it writes none")
-    if out is None:
-        records = read_dataset(str(data), split, like)
-        made = _Made(_committed(records, known, progress, memory=memory).header, None, False)
-    else:
-        busy = f"another process is committing to {out}; wait for it, or end it"
-        with claimed(out, busy=busy):
-            require_writable(out, "dataset file", b"ZKTDATA")
-            records = read_dataset(str(data), split, like)
-            made = _written(Path(out), records, known, progress, memory)
+    folder = Path() if out is None else Path(out).absolute().parent
+    room = _Room(folder, memory, planned, plan)
+    with room.scratch.settling():
+        if out is None:
+            records = read_dataset(str(data), split, like, room.scratch)
+            made = _Made(_committed(records, known, progress, room).header, None, False)
+        else:
+            busy = f"another process is committing to {out}; wait for it, or end it"
+            with claimed(out, busy=busy):
+                require_writable(out, "dataset file", b"ZKTDATA")
+                records = read_dataset(str(data), split, like, room.scratch)
+                made = _written(Path(out), records, known, progress, room)
     return DatasetCommitment(
         made.header.root.hex(),
         made.header.records,
@@ -164,7 +183,38 @@ def commit_as(
         made.secret,
         records.warnings,
         made.kept,
+        room.plan,
     )
+
+
+@dataclass(slots=True)
+class _Room:
+    """The memory that there is for a commitment. Where it is limited, records are read into files:
+    how many there are is known afterwards."""
+
+    folder: Path
+    memory: int | None
+    planned: Planned
+    plan: Plan | None
+    scratch: Scratch = field(init=False)
+
+    def __post_init__(self) -> None:
+        limited = self.memory is not None or (self.plan is not None and self.plan.files)
+        self.scratch = Scratch(self.folder) if limited else IN_MEMORY
+
+    def given(self, records: Records, openings: int) -> tuple[int | None, Scratch]:
+        """Memory and scratch for these records. Raises ``InputError``."""
+        from .prover.dataset.commitment import header_of_records
+        from .prover.memory_plan import commit_plan
+
+        if self.memory is not None:
+            header = header_of_records(records, openings)
+            self.plan = commit_plan(records.source, self.folder, header, self.memory)
+            self.planned(self.plan)
+            self.plan.begin()
+        if self.plan is None:
+            return None, IN_MEMORY
+        return self.plan.memory, self.scratch if self.plan.files else IN_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +230,15 @@ def _committed(
     records: Records,
     known: Owned,
     progress: Progress,
+    room: _Room,
     seed: bytes | None = None,
-    memory: int | None = None,
 ) -> CommittedDataset:
     """The records with the root that they should have, if any."""
     from .prover.dataset.commitment import commit_records
 
+    given = room.given(records, known.openings)
     progress("commit dataset", 0, 1)
-    committed = commit_records(records, seed or known.seed, known.openings, memory)
+    committed = commit_records(records, seed or known.seed, known.openings, *given)
     progress("commit dataset", 1, 1)
     root = committed.header.root.hex()
     if known.root is not None and root != known.root:
@@ -197,9 +248,7 @@ def _committed(
     return committed
 
 
-def _written(
-    path: Path, records: Records, known: Owned, progress: Progress, memory: int | None
-) -> _Made:
+def _written(path: Path, records: Records, known: Owned, progress: Progress, room: _Room) -> _Made:
     """The files of a commitment, where they are not there yet.
 
     The public file waits, whole and on the disk, until the secret file is written, which counts
@@ -220,10 +269,10 @@ def _written(
                 f"{path} is a commitment that hides its records; choose another name for a "
                 "public one"
             )
-        committed = _committed(records, known, progress, memory=memory)
+        committed = _committed(records, known, progress, room)
         if there != committed.header:
             progress("certify dataset", 0, 1)
-            write(path, encoded(committed.header, certify(committed, memory=memory)))
+            write(path, encoded(committed.header, certify(committed)))
             progress("certify dataset", 1, 1)
         return _Made(committed.header, None, there == committed.header)
 
@@ -251,10 +300,10 @@ def _written(
             f"{path} is a commitment that hides its records, and its secret file is not beside it; "
             "choose another name, or remove it if that commitment is not needed any more"
         )
-    committed = _committed(records, known, progress, seed, memory)
+    committed = _committed(records, known, progress, room, seed)
     header, positions = committed.header, certificate_plan(committed.header).commitments[0].queries
     progress("certify dataset", 0, 1)
-    data = encoded(header, certify(committed, memory=memory))
+    data = encoded(header, certify(committed))
     progress("certify dataset", 1, 1)
 
     def count(opened: str) -> None:

@@ -131,7 +131,7 @@ def _proved(
     clock("read", 0, 1)
     path = Path(out) if out is not None else opened.path / "proof.zkt"
     disk.require_writable(path, "proof", *MAGICS)
-    header, records = opened.header(), opened.records()
+    header = opened.header()
     secret, seed = opened.dataset_secret, None
     if secret is not None:
         seed = secret_file.read_for(secret, header).seed
@@ -149,28 +149,32 @@ def _proved(
     chosen.begin()
     public = trained_weights(circuit, first, last, _checkpoint_readers(opened))
 
-    def make(journal: Journal) -> Bundle:
-        if workers is not None:
-            clock("workers", 0, 1)
-        with workers_of(workers) as many:
-            return made(journal, many)
+    with chosen.scratch(opened.path) as scratch:
+        records = opened.records(scratch)
 
-    def made(journal: Journal, many: Workers) -> Bundle:
-        clock("commit dataset", 0, 1)
-        dataset = commit_columns(header, columns_of(header, records), seed, chosen.memory)
-        if dataset.header != header:
-            raise InputError(
-                f"{opened.path} or its secret file has changed: the dataset no longer has the "
-                "root that the run was trained for; train again"
+        def make(journal: Journal) -> Bundle:
+            if workers is not None:
+                clock("workers", 0, 1)
+            with workers_of(workers) as many:
+                return made(journal, many)
+
+        def made(journal: Journal, many: Workers) -> Bundle:
+            clock("commit dataset", 0, 1)
+            columns = columns_of(header, records, scratch)
+            dataset = commit_columns(header, columns, seed, chosen.memory, scratch)
+            if dataset.header != header:
+                raise InputError(
+                    f"{opened.path} or its secret file has changed: the dataset no longer has the "
+                    "root that the run was trained for; train again"
+                )
+            clock("certify dataset", 0, 1)
+            _certify(opened.public_dataset, dataset, secret)
+            proof = _prove_training(
+                opened, records, statement, dataset, public, device, clock, chosen, journal, many
             )
-        clock("certify dataset", 0, 1)
-        _certify(opened.public_dataset, dataset, secret, chosen.memory)
-        proof = _prove_training(
-            opened, records, statement, dataset, public, device, clock, chosen, journal, many
-        )
-        return bundle_of(statement, b"", proof)
+            return bundle_of(statement, b"", proof)
 
-    data = published(path, statement, public, secret, make)
+        data = published(path, statement, public, secret, make)
     return path, len(data), zero_knowledge, chosen
 
 
@@ -193,9 +197,7 @@ def bundle_of(statement: Statement, certificate: bytes, proof: bytes) -> Bundle:
     )
 
 
-def _certify(
-    path: Path, dataset: CommittedDataset, secret: Path | None, memory: int | None
-) -> None:
+def _certify(path: Path, dataset: CommittedDataset, secret: Path | None) -> None:
     """Keep the certificate in the run directory if it is good, else put a new one there."""
     from .prover.dataset import secret_file
     from .prover.dataset.public_file import encoded
@@ -211,7 +213,7 @@ def _certify(
     if certificate is None:
         if secret is not None:
             secret_file.require_left(secret, dataset.header, positions)
-        certificate = certify(dataset, memory=memory)
+        certificate = certify(dataset)
     disk.publish(path, encoded(dataset.header, certificate), count)
 
 
@@ -232,28 +234,27 @@ def _prove_training(
     from .training.witness import run_witness
 
     circuit, shape = statement.circuit, statement.shape
-    with chosen.scratch(run.path) as scratch:
-        clock("witness", 0, shape.steps)
-        mark("steps")
-        arrays, _ = run_witness(
-            circuit,
-            records,
-            run.boundary(0),
-            0,
-            shape.steps,
-            1 << shape.log_steps,
-            scratch=scratch,
-            device=device,
-            progress=clock,
-        )
-        mark("batches")
-        order = statement.task.order(statement.dataset)
-        batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
-        given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
-        witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
-        return prove_statement(
-            statement, witness, dataset, public, progress=clock, journal=journal, workers=workers
-        )
+    clock("witness", 0, shape.steps)
+    mark("steps")
+    arrays, _ = run_witness(
+        circuit,
+        records,
+        run.boundary(0),
+        0,
+        shape.steps,
+        1 << shape.log_steps,
+        scratch=dataset.scratch,
+        device=device,
+        progress=clock,
+    )
+    mark("batches")
+    order = statement.task.order(statement.dataset)
+    batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
+    given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
+    witness = RunWitness(statement.graph, shape, given, chosen.memory, dataset.scratch)
+    return prove_statement(
+        statement, witness, dataset, public, progress=clock, journal=journal, workers=workers
+    )
 
 
 __all__ = ["Proved", "prove"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from .protocol.bundle import MAGICS, Bundle, read_circuit
 from .protocol.proof import Padded, evaluated_weights
 from .protocol.statement import Statement
 from .protocol.tasks import Counts, Evaluation
+from .scratch import IN_MEMORY, Scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +127,8 @@ def prove_eval(
     progress("load", 0, 1)
     require_device(device, kernels=True)
     busy = f"another process is writing {out}; wait for it, or end it"
-    with claimed(out, busy=busy):
+    reading = IN_MEMORY if memory is None else Scratch(Path(out).absolute().parent)
+    with claimed(out, busy=busy), reading.settling():
         disk.require_writable(out, "proof", *MAGICS)
         statement, task, size, source, chosen = _evaluated(
             Path(out),
@@ -141,6 +143,7 @@ def prove_eval(
             zero_knowledge,
             security_bits,
             memory,
+            reading,
             planned,
             progress,
         )
@@ -175,6 +178,7 @@ def _evaluated(
     zero_knowledge: bool,
     security_bits: int,
     memory: int | None,
+    reading: Scratch,
     planned: Planned,
     progress: Progress,
 ) -> tuple[Statement, Evaluation, int, str, Plan]:
@@ -194,7 +198,7 @@ def _evaluated(
     fixed_point = compiled.fixed_point
     integers = read_weights(weights, compiled.parameter_shapes(), fixed_point.weight_bits)
     training = _training_data(weights, like, compiled)
-    records = read_dataset(str(data), split, training)
+    records = read_dataset(str(data), split, training, reading)
     progress("evaluate", 0, 1)
     found = confusion(compiled, integers, records, 0, len(records.labels), device=device)
     task = Evaluation(compiled, digest(integers), tuple(map(tuple, found.tolist())))
@@ -215,35 +219,39 @@ def _evaluated(
         chosen.begin()
         if isinstance(known, Path):
             known = _made(known, data, split, training, zero_knowledge, chosen, progress)
-        progress("commit dataset", 0, 1)
-        committed = commit_records(records, known.seed, known.openings, chosen.memory)
-        root = committed.header.root.hex()
-        if known.root is not None and root != known.root:
-            raise StatementMismatch(
-                f"{records.source} is not the dataset with this root", expected=known.root, got=root
-            )
-        statement = Statement(task, committed.header, security_bits, zero_knowledge)
-        public = evaluated_weights(integers)
+        with chosen.scratch(out.absolute().parent) as scratch:
+            if memory is None:
+                records = replace(records, inputs=scratch.taken(records.inputs))
+            progress("commit dataset", 0, 1)
+            committed = commit_records(records, known.seed, known.openings, chosen.memory, scratch)
+            root = committed.header.root.hex()
+            if known.root is not None and root != known.root:
+                raise StatementMismatch(
+                    f"{records.source} is not the dataset with this root",
+                    expected=known.root,
+                    got=root,
+                )
+            statement = Statement(task, committed.header, security_bits, zero_knowledge)
+            public = evaluated_weights(integers)
 
-        def make(journal: Journal) -> Bundle:
-            progress("certify dataset", 0, 1)
-            certificate = _certificate(dataset_out or dataset, committed)
-            if certificate is None:
-                certificate = certify(committed, memory=chosen.memory)
-            proof = _prove_evaluation(
-                statement,
-                records,
-                committed,
-                public,
-                device,
-                progress,
-                chosen,
-                out.absolute().parent,
-                journal,
-            )
-            return bundle_of(statement, certificate, proof)
+            def make(journal: Journal) -> Bundle:
+                progress("certify dataset", 0, 1)
+                certificate = _certificate(dataset_out or dataset, committed)
+                if certificate is None:
+                    certificate = certify(committed)
+                proof = _prove_evaluation(
+                    statement,
+                    records,
+                    committed,
+                    public,
+                    device,
+                    progress,
+                    chosen,
+                    journal,
+                )
+                return bundle_of(statement, certificate, proof)
 
-        written = published(out, statement, public, known.secret, make)
+            written = published(out, statement, public, known.secret, make)
     return statement, task, len(written), records.source, chosen
 
 
@@ -255,7 +263,6 @@ def _prove_evaluation(
     device: str,
     progress: Progress,
     chosen: Plan,
-    folder: Path,
     journal: Journal,
 ) -> bytes:
     from .prover.protocol.proof import prove as prove_statement
@@ -270,15 +277,12 @@ def _prove_evaluation(
     }
     order = statement.task.order(statement.dataset)
     batches = batch_tensors(records.inputs, records.labels, circuit.classes, order)
-    with chosen.scratch(folder) as scratch:
-        arrays = evaluation_witness(
-            circuit, weights, records, 0, shape.batch, scratch=scratch, device=device
-        )
-        given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
-        witness = RunWitness(statement.graph, shape, given, chosen.memory, scratch)
-        return prove_statement(
-            statement, witness, dataset, public, progress=progress, journal=journal
-        )
+    arrays = evaluation_witness(
+        circuit, weights, records, 0, shape.batch, scratch=dataset.scratch, device=device
+    )
+    given: dict[str, NDArray[Any] | Cells] = {**arrays, **batches}
+    witness = RunWitness(statement.graph, shape, given, chosen.memory, dataset.scratch)
+    return prove_statement(statement, witness, dataset, public, progress=progress, journal=journal)
 
 
 def _training_data(weights: str | Path, like: str | Path | None, circuit: Circuit) -> Like | None:
@@ -339,7 +343,7 @@ def _made(
         out=out,
         split=split,
         public=not zero_knowledge,
-        memory=chosen.memory,
+        plan=chosen,
         progress=progress,
     )
     return owned(out)

@@ -7,8 +7,9 @@ import mmap
 import shutil
 import tempfile
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from .errors import InputError
 SMALL = 1 << 20
 """Bytes from which on an array is worth a file."""
 _SETTLED_SECONDS = 0.02
+_settling: list[Scratch] = []
 
 
 class Scratch:
@@ -32,16 +34,42 @@ class Scratch:
         self._maps: list[weakref.ref[mmap.mmap]] = []
 
     @property
+    def in_files(self) -> bool:
+        """Whether large arrays are."""
+        return self._folder is not None
+
+    @property
     def free(self) -> int | None:
         """Bytes that the folder has left; None where arrays are in memory."""
         return None if self._folder is None else shutil.disk_usage(self._folder).free
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """A new array. Raises ``InputError`` where the folder takes no such file."""
-        kind = np.dtype(dtype)
+        return self._made(np.zeros, shape, np.dtype(dtype), None)
+
+    def scattered(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """As ``zeros``, of any values, for an array of which rows are read here and there: each
+        brings some pages from its file, not megabytes."""
+        return self._made(np.empty, shape, np.dtype(dtype), getattr(mmap, "MADV_RANDOM", None))
+
+    def taken(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array itself, or a ``scattered`` copy where arrays are in files."""
+        if self._folder is None:
+            return array
+        found = self.scattered(array.shape, array.dtype)
+        found[...] = array
+        return found
+
+    def _made(
+        self,
+        new: Callable[..., npt.NDArray[Any]],
+        shape: tuple[int, ...],
+        kind: np.dtype[Any],
+        advice: int | None,
+    ) -> npt.NDArray[Any]:
         size = int(np.prod(shape)) * kind.itemsize
         if self._folder is None or size < SMALL:
-            return np.zeros(shape, dtype=kind)
+            return new(shape, dtype=kind)
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 file.truncate(size)
@@ -51,6 +79,8 @@ class Scratch:
                 f"{self._folder} takes no temporary file of {size / 1e9:.1f} GB "
                 f"({error.strerror}); make room there, or give more --memory"
             ) from None
+        if advice is not None:
+            found.madvise(advice)
         self._maps = [*(known for known in self._maps if known() is not None), weakref.ref(found)]
         return np.frombuffer(found, dtype=kind).reshape(shape)
 
@@ -77,11 +107,29 @@ class Scratch:
 
         thread = threading.Thread(target=settle, daemon=True)
         thread.start()
+        _settling.append(self)
         try:
             yield
         finally:
+            _settling.remove(self)
             done.set()
             thread.join()
 
 
+def settles() -> bool:
+    """Whether arrays are in files now, so that what reads or writes much of them should
+    :func:`pause` now and then: a thread beside it may come too late."""
+    return bool(_settling)
+
+
+def pause(*, at_once: bool = False) -> None:
+    """Arrays settle, if that was not done a moment ago, or ``at_once``."""
+    global _settled
+    if _settling and (at_once or time.monotonic() > _settled + _SETTLED_SECONDS / 2):
+        for scratch in tuple(_settling):
+            scratch.settle()
+        _settled = time.monotonic()
+
+
+_settled = 0.0
 IN_MEMORY = Scratch()

@@ -6,7 +6,7 @@ import pickle
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,6 +28,7 @@ from zktrain.prover.commitment.hiding import prover_channel
 from zktrain.prover.kernels import ntt
 from zktrain.prover.randomness import expand
 from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.scratch import IN_MEMORY, Scratch
 from zktrain.transcript.challenger import Challenger
 from zktrain.transcript.channel import VerifierChannel
 
@@ -101,6 +102,29 @@ def test_some_rows_of_a_transform(code_log: int, lanes: int) -> None:
     assert np.array_equal(ntt.values_at(matrix, filled, indices), whole[indices])
 
 
+@pytest.mark.parametrize("memory", [1, 1 << 18, 1 << 19, 1 << 20, 1 << 22])
+@pytest.mark.parametrize("tail", [False, True])
+@pytest.mark.parametrize("name", SHAPES)
+def test_pieces(name: str, tail: bool, memory: int, tmp_path: Path) -> None:
+    """The code word is made in 16, 8, 4 pieces or in one, and the tree is in files or not."""
+    length = carried_tail_for(12, BITS - 20, 1, 2) if tail else 0
+    packing, tensors = pack(SHAPES[name], 12, length, 2), _tensors(SHAPES[name])
+    pieces = 1 << packing.code_log - code.piece_log(packing.code_log, memory)
+    assert packing.code_log == 14
+    assert pieces == {1: 16, 1 << 18: 8, 1 << 19: 4, 1 << 20: 1, 1 << 22: 1}[memory]
+    kept = _commit(name, tail, 2)
+    with streamed(), mock.patch("zktrain.scratch.SMALL", 1):
+        for scratch in (IN_MEMORY, Scratch(tmp_path)):
+            random = expand(SECRET, "commitment") if tail else None
+            made = commit(packing, tensors, random, memory, scratch)
+            assert kept.code is not None and made.code is None
+            assert made.root == kept.root
+            assert all(level.base is not None for level in made.tree.levels) or scratch is IN_MEMORY
+            indices = [0, 1, 4095, 4096, 9999, (1 << 14) - 1]
+            assert np.array_equal(made.word.rows(indices), kept.word.rows(indices))
+    assert not list(tmp_path.iterdir())
+
+
 def _claims(committed: Committed) -> list[Claim]:
     out = []
     for block in committed.packing.blocks:
@@ -114,10 +138,10 @@ def _claims(committed: Committed) -> list[Claim]:
 
 @pytest.mark.parametrize("hiding", [False, True])
 def test_proofs_have_the_same_bytes(hiding: bool) -> None:
-    """Level 1 is not kept either."""
+    """Level 1 is not kept either, nor made as a whole."""
 
-    def prove() -> bytes:
-        committed = _commit("more than two batches", True)
+    def prove(memory: int | None = None) -> bytes:
+        committed = replace(_commit("more than two batches", True), memory=memory)
         layout = None
         if hiding:
             plan = opening.level_plan([committed.packing], BITS, hiding=True)
@@ -130,7 +154,7 @@ def test_proofs_have_the_same_bytes(hiding: bool) -> None:
 
     kept = prove()
     with streamed():
-        assert prove() == kept
+        assert prove() == prove(1) == kept
 
 
 def test_tensors_in_files(tmp_path: Path) -> None:
@@ -170,6 +194,7 @@ def test_what_a_commitment_holds_is_what_it_says(tail: bool, memory: int | None)
     packing, tensors = pack(SHAPES["more than two batches"], 12, length, 3), _many()
     random = expand(SECRET, "commitment") if tail else None
     expected = commit(packing, tensors, random)
+    commit(packing, tensors, random, 1)  # all kernels are there
     lanes = len(packing.live_lanes)
     held = code.held(lanes, packing.code_log, packing.row_cells - lanes, memory)
     tracemalloc.start()
@@ -215,12 +240,13 @@ class Cut:
 @pytest.mark.parametrize("count", [2, 3, 8, 16])
 @pytest.mark.parametrize("tail", [False, True])
 @pytest.mark.parametrize("rate_log", [1, 3])
-def test_parts_that_workers_make(count: int, tail: bool, rate_log: int) -> None:
+@pytest.mark.parametrize("memory", [None, 1])
+def test_parts_that_workers_make(count: int, tail: bool, rate_log: int, memory: int | None) -> None:
     """The same tree and rows, however positions and lanes are cut."""
     kept, workers = _commit("more than two batches", tail, rate_log), Cut(count)
     random = expand(SECRET, "commitment") if tail else None
     with streamed():
-        made = commit(kept.packing, _many(), random, workers=workers)
+        made = commit(kept.packing, _many(), random, memory, workers=workers)
     assert kept.code is not None and made.code is None and kept.root == made.root
     for mine, theirs in zip(made.tree.levels, kept.tree.levels, strict=True):
         assert np.array_equal(mine, theirs)

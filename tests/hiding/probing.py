@@ -25,6 +25,7 @@ from zktrain.prover.commitment.hiding import HidingProver
 from zktrain.prover.kernels.arithmetic import kernel, mul, sub
 from zktrain.prover.randomness import Randomness
 from zktrain.prover.transcript.channel import ProverChannel
+from zktrain.scratch import IN_MEMORY, Scratch
 from zktrain.transcript.challenger import Challenger, Trace
 
 Cells = NDArray[np.uint64]
@@ -90,7 +91,7 @@ class Tape(Randomness):
     def length(self) -> int:
         return self.draws[-1][1] if self.draws else 0
 
-    def cells(self, *shape: int) -> Cells:
+    def cells(self, *shape: int, scratch: Scratch = IN_MEMORY) -> Cells:
         first = self.length
         stop = first + int(np.prod(shape))
         out = uniform(f"tape {len(self.draws)}", stop - first)

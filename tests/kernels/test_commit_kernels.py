@@ -9,7 +9,8 @@ from field_oracle import WORST, P, pairs, random_pairs, residues
 
 from zktrain.field.extension import Ext
 from zktrain.prover.commitment.ligerito import code_point
-from zktrain.prover.kernels.commit import Placed, add_powers, fill, fill_pairs
+from zktrain.prover.kernels import commit
+from zktrain.prover.kernels.commit import Placed, add_powers, add_rows, fill, fill_pairs
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
@@ -48,12 +49,47 @@ def test_fill_pairs(rows: int, lanes: int) -> None:
     assert matrix[:rows, [0, 1, -2, -1]].tolist() == around
 
 
+@pytest.mark.parametrize("size", [1, 7, 700, 4096, 9000])
+def test_some_positions(size: int) -> None:
+    """Are what the whole matrix has there; beyond its rows nothing is written."""
+    rng = np.random.default_rng(size)
+    values = rng.integers(-99, 99, size=20_000)
+    placed = [Placed(values, 0, 0), Placed(values[:100], 3, 8000)]
+    cells = residues(rng, 2, 2 * 8192)
+    whole, pairs_too = np.zeros((8192, 6), dtype=np.uint64), np.zeros((8192, 4), dtype=np.uint64)
+    fill(placed, 8192, whole)
+    fill_pairs(cells, 8192, 0, pairs_too)
+    for row in (0, size, 8191 // size * size, 8192 + size):
+        some, others = np.full((size, 6), 5, dtype=np.uint64), np.full((size, 4), 5, np.uint64)
+        fill(placed, 8192, some, row)
+        fill_pairs(cells, 8192, 0, others, row)
+        for found, expected in ((some, whole), (others, pairs_too)):
+            there = expected[row : row + size]
+            assert np.array_equal(found[: len(there)], there) and (found[len(there) :] == 5).all()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9000])
+def test_add_rows(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    cells, out = residues(rng, rows, 3), residues(rng, rows, 3)
+    expected, power = out.tolist(), WORST
+    for there, own in zip(expected, cells.tolist(), strict=True):
+        there[:] = [(x + power * y) % P for x, y in zip(there, own, strict=True)]
+        power = power * (P - 2) % P
+    add_rows(cells, WORST, P - 2, out)
+    assert out.tolist() == expected
+
+
+@pytest.mark.parametrize("at_once", [commit.POWER_BYTES, 1])
 @pytest.mark.parametrize(
     ("log_size", "code_log"),
     [(0, 0), (0, 3), (1, 2), (6, 8), (9, 9), (9, 10), (10, 11), (12, 14), (13, 13)],
 )
 @pytest.mark.parametrize("queries", [1, 7])
-def test_add_powers(log_size: int, code_log: int, queries: int) -> None:
+def test_add_powers(
+    log_size: int, code_log: int, queries: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "POWER_BYTES", at_once)
     rng = np.random.default_rng(code_log + queries)
     target = residues(rng, 2, 1 << log_size)
     indices = [int(i) for i in rng.integers(0, 1 << code_log, size=queries)]  # some twice

@@ -77,6 +77,9 @@ def commit(
     like: Annotated[
         Path | None, option("TRAIN.zkd", "Scale inputs as those of this dataset are.")
     ] = None,
+    memory: Annotated[
+        str | None, option("512MB", "What it may use; default: what it takes.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Commit to a dataset, or check that data have a published root."""
@@ -84,7 +87,11 @@ def commit(
     judges = verdict_code if checks else None
     with guarded(as_json, interrupted=partial(stopped.commit, out), exit_code=judges):
         from .._commit import commit as verb
+        from ..machine import parse_size
 
+        asked["memory"] = None if memory is None else parse_size(memory)
+        if not as_json:
+            asked["planned"] = screens.planned
         show = partial(screens.committed, checked=checks)
         answer(as_json, _worked(verb, asked), partial(result_fields, left_out=("source",)), show)
 

@@ -191,17 +191,18 @@ def trained(result: TrainedRun) -> None:
 
 
 def planned(plan: Plan) -> None:
-    """Before a proof is made."""
+    """Before a proof or a commitment is made."""
     where = "all in memory"
     if plan.files:
         where = f"in files of {wording.size(plan.disk_bytes)} without a name"
     elif plan.memory is not None:
         where = "in memory; what follows from it is computed range by range"
-    passes = f"{plan.passes}, for {wording.several(plan.relations, 'relation')}"
     limit = "" if plan.limit is None else f", of {wording.size(plan.limit)}"
-    rows = [
-        ("witness", where),
-        ("passes over it", passes),
+    rows = [("witness" if plan.relations else "records", where)]
+    if plan.relations:
+        passes = f"{plan.passes}, for {wording.several(plan.relations, 'relation')}"
+        rows.append(("passes over it", passes))
+    rows += [
         ("expected time", wording.span(plan.seconds)),
         ("expected peak", wording.size(plan.peak_bytes) + limit),
     ]

@@ -50,6 +50,11 @@ def prover_work(statement: Statement, *, certified: bool = False) -> list[Work]:
     ]
 
 
+def commit_work(header: dataset.DatasetHeader) -> list[Work]:
+    """Everything that ``commit`` does."""
+    return [*_read(header), *_dataset(header), *_certificate(header)]
+
+
 def _cells(header: dataset.DatasetHeader) -> int:
     """Committed cells of all records, padding included."""
     return (header.covered_features + (1 << header.log_classes)) << header.log_records

@@ -222,7 +222,8 @@ class _Reader:
                 f"its header announces {dtype.itemsize * count:,} bytes of {dtype}, and there are "
                 f"{size - 8 - width - length:,}"
             )
-        values = scratch.zeros((count,), dtype)
+        make = scratch.scattered if dtype.itemsize == 1 else scratch.zeros  # records, or not yet
+        values = make((count,), dtype)
         target, done = values.view(np.uint8), 0
         while done < target.size:
             piece = self._exactly(min(_PIECE, target.size - done))

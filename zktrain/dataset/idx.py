@@ -56,7 +56,7 @@ def _parse(
         raise InputError(
             f"{path}: the header announces {expected} bytes of data: {problem}"
         ) from None
-    values = scratch.zeros((expected,), np.uint8)
+    values = scratch.scattered((expected,), np.uint8)
     done = 0
     while done < expected and (piece := file.read(min(_CHUNK, expected - done))):
         values[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)

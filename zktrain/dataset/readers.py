@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from ..errors import InputError
 from ..scratch import IN_MEMORY, Scratch
 from .arrays import read_npz
 from .idx import find_pair, read_idx
-from .scaling import BYTES, Scaling, pieces
+from .scaling import BYTES, Scaling
 
 SPLITS = ("train", "test")
 MAX_CLASSES = 1 << 16
+_AT_ONCE = 1 << 20
+"""Cells that are looked at or scaled at once."""
 _DIGITS_TRAIN = 1500
 _DIGITS = Scaling(0, 17)
 """Their inputs are 0..16, and become multiples of 15."""
@@ -238,9 +241,11 @@ def _read_npz(path: Path, like: Like | None, scratch: Scratch) -> Records:
     stated = _stated(path, arrays)
     scaling = stated or _understood(path, inputs, like)
     _require_like(str(path), scaling, like)
-    if inputs.size and not scaling.holds(inputs):
+    if not all(scaling.holds(inputs[here]) for here in _pieces(inputs)):
         raise _outside(path, inputs, scaling, stated is not None or like is not None)
-    scaled = scaling.to_bytes(inputs, scratch)
+    scaled = scratch.scattered(inputs.shape, np.uint8)
+    for here in _pieces(inputs):
+        scaled[here] = scaling.to_bytes(inputs[here])
     if inputs.size and scaled.min() == scaled.max() and inputs.min() != inputs.max():
         raise InputError(
             f"{path}: inputs go from {inputs.min():g} to {inputs.max():g}, and with the range "
@@ -254,6 +259,12 @@ def _read_npz(path: Path, like: Like | None, scratch: Scratch) -> Records:
             f"network sees 0 and 0.004; if they are yes and no, add low=0, high=1",
         )
     return _records(scaled, arrays["labels"], str(path), scaling, classes, warnings)
+
+
+def _pieces(values: npt.NDArray[Any]) -> Iterator[slice]:
+    """Ranges of the first axis that have few cells."""
+    rows = max(1, _AT_ONCE // max(1, prod(values.shape[1:])))
+    return (slice(first, first + rows) for first in range(0, len(values), rows))
 
 
 def _stated(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> Scaling | None:
@@ -289,7 +300,7 @@ def _understood(path: Path, inputs: npt.NDArray[Any], like: Like | None) -> Scal
 
 def _outside(path: Path, inputs: npt.NDArray[Any], scaling: Scaling, stated: bool) -> InputError:
     """Names the first input outside the range."""
-    here = next(here for here in pieces(inputs) if not scaling.holds(inputs[here]))
+    here = next(here for here in _pieces(inputs) if not scaling.holds(inputs[here]))
     rows = inputs[here].reshape(len(inputs[here]), -1)
     row, column = np.argwhere(~((rows >= scaling.low) & (rows <= scaling.high)))[0]
     value = rows[row, column]

@@ -12,9 +12,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,10 +20,9 @@ import numpy.typing as npt
 
 from ..circuit.weights import read_metadata
 from ..errors import InputError
-from ..scratch import IN_MEMORY, Scratch
 
-_CELLS = 1 << 20
-"""That are looked at or scaled at once."""
+_ROWS = 1 << 22
+"""Cells that are scaled at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +79,20 @@ class Scaling:
 
     def holds(self, values: npt.NDArray[Any]) -> bool:
         """Whether all values are numbers in the range."""
-        return all(
-            bool(((values[here] >= self.low) & (values[here] <= self.high)).all())
-            for here in pieces(values)
-        )
+        return bool(((values >= self.low) & (values <= self.high)).all())
 
-    def to_bytes(
-        self, values: npt.NDArray[Any], scratch: Scratch = IN_MEMORY
-    ) -> npt.NDArray[np.uint8]:
-        """Values that :meth:`holds`, of any real type, as bytes of the same shape, C-contiguous in
-        ``scratch``."""
-        out = scratch.zeros(values.shape, np.uint8)
-        for here in pieces(values):
-            if self == BYTES and values.dtype.kind in "iu":
-                out[here] = values[here].astype(np.uint8)
-                continue
-            part = values[here].astype(np.float64)
+    def to_bytes(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Values that :meth:`holds`, of any real type, as bytes of the same shape."""
+        if self == BYTES and values.dtype.kind in "iu":
+            return values.astype(np.uint8)
+        flat = values.reshape(-1)
+        out = np.empty(flat.shape, np.uint8)
+        for first in range(0, flat.size, _ROWS):
+            part = flat[first : first + _ROWS].astype(np.float64)
             part -= self.low
             part /= self.high - self.low
-            out[here] = np.rint(part * 255)
-        return out
-
-
-def pieces(values: npt.NDArray[Any]) -> Iterator[slice]:
-    """Ranges of the first axis that have few cells."""
-    rows = max(1, _CELLS // max(1, prod(values.shape[1:])))
-    return (slice(first, first + rows) for first in range(0, len(values), rows))
+            out[first : first + _ROWS] = np.rint(part * 255)
+        return out.reshape(values.shape)
 
 
 BYTES = Scaling(0.0, 255.0)

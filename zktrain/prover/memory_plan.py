@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import machine
 from ..cost import memory as held
+from ..cost.calibration import load
+from ..cost.counts import commit_work
 from ..cost.estimate import estimate
+from ..dataset.commitment import DatasetHeader
 from ..errors import InputError
 from ..memory import return_freed_memory
 from ..profile import resident_bytes
@@ -30,12 +33,12 @@ _TIGHT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one proof is made; its bytes do not depend on it.
+    """How one proof or commitment is made; its bytes do not depend on it.
 
     ``memory`` bytes are for what is computed from the witness (None: as many as it takes), which is
-    in memory itself, or in ``files`` of ``disk_bytes``. Relations read it in ``passes``, of
-    ``relations`` at least. ``limit`` is what the process may take (None: not known), ``peak_bytes``
-    and ``seconds`` are predicted.
+    in memory itself, as are dataset and trees, or in ``files`` of ``disk_bytes``. Relations read it
+    in ``passes``, of ``relations`` at least. ``limit`` is what the process may take (None: not
+    known), ``peak_bytes`` and ``seconds`` are predicted.
     """
 
     memory: int | None = None
@@ -49,7 +52,7 @@ class Plan:
 
     @contextmanager
     def scratch(self, folder: Path) -> Iterator[Scratch]:
-        """Where the witness goes."""
+        """Where all of that goes."""
         found = Scratch(folder) if self.files else IN_MEMORY
         with found.settling():
             yield found
@@ -89,6 +92,47 @@ def plan(
     return sized.plan(filed if files else kept, files, available)
 
 
+def commit_plan(source: str, folder: Path, header: DatasetHeader, limit: int) -> Plan:
+    """How the commitment to what is read from ``source`` keeps to ``limit`` bytes for the whole
+    process; files are in ``folder``. Raises :class:`InputError` as ``plan`` does."""
+    own = base()
+
+    def peak(memory: int | None, files: bool) -> int:
+        stages = held.dataset_stages(header, memory=memory, files=files)
+        return own + round(max(sum(amounts.values()) for _, amounts in stages))
+
+    seconds = sum(map(load().time, commit_work(header)))
+    if peak(None, False) <= limit:
+        return Plan(None, False, limit, 0, 0, 0, seconds, peak(None, False))
+    memory = _most(lambda memory: peak(memory, True) <= limit, limit)
+    if not memory:
+        raise InputError(
+            f"committing to {source} needs at least {_at_least(peak(LEAST, True))} of memory and "
+            f"{_size(limit)} are available; give more --memory"
+        )
+    disk, free = held.dataset_files(header), shutil.disk_usage(folder).free
+    if disk + _DISK > free:
+        raise InputError(
+            f"committing to {source} within {_size(limit)} of memory puts {_size(disk)} into files "
+            f"and {folder} has {_size(free)} free; make room there, or give more --memory"
+        )
+    return Plan(memory, True, limit, disk, 0, 0, seconds, peak(memory, True))
+
+
+def _most(fitting: Callable[[int], bool], available: int) -> int:
+    """The most for what is computed, within some per cent; 0 if the least does not fit."""
+    fits, too_much = LEAST, max(LEAST, available)
+    if not fitting(fits):
+        return 0
+    for _ in range(8):
+        middle = math.isqrt(fits * too_much)
+        if fitting(middle):
+            fits = middle
+        else:
+            too_much = middle
+    return fits
+
+
 @dataclass(frozen=True)
 class Sized:
     """What a proof takes, with ``base`` bytes that the process has anyway."""
@@ -99,25 +143,16 @@ class Sized:
 
     @property
     def disk(self) -> int:
-        """Bytes of the witness."""
-        return sum(held.witness_parts(self.statement))
+        """Bytes of files."""
+        return held.proof_files(self.statement)
 
     def peak(self, memory: int | None, files: bool) -> int:
         stages = held.stages(self.statement, certified=self.certified, memory=memory, files=files)
         return round(max(sum(amounts.values()) for _, amounts in stages)) + self.base
 
     def most(self, available: int, files: bool) -> int:
-        """The most for what is computed, within some per cent; 0 if the least does not fit."""
-        fits, too_much = LEAST, max(LEAST, available)
-        if self.peak(fits, files) > available:
-            return 0
-        for _ in range(8):
-            middle = math.isqrt(fits * too_much)
-            if self.peak(middle, files) <= available:
-                fits = middle
-            else:
-                too_much = middle
-        return fits
+        """As ``_most``."""
+        return _most(lambda memory: self.peak(memory, files) <= available, available)
 
     def plan(self, memory: int | None, files: bool, limit: int | None) -> Plan:
         needs = held.relations(self.statement, memory)

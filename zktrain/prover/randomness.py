@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..field.goldilocks import P
+from ..scratch import IN_MEMORY, Scratch
 
 SECRET_BYTES = 32
 BLOCK_CELLS = 1 << 17
@@ -29,11 +31,11 @@ class Randomness:
         self._source = source
         self._requests = 0
 
-    def _draw(self, count: int) -> NDArray[np.uint64]:
+    def _draw(self, count: int, scratch: Scratch = IN_MEMORY) -> NDArray[np.uint64]:
         from .kernels.threads import run
 
-        out = np.empty(count, dtype=np.uint64)
-        blocks = [out[at : at + BLOCK_CELLS] for at in range(0, count, BLOCK_CELLS)]
+        out = scratch.scattered((count,), np.uint64)
+        blocks = _blocks(out)
         first, self._requests = self._requests + 1, self._requests + len(blocks)
 
         def fill(start: int, stop: int) -> None:
@@ -44,17 +46,24 @@ class Randomness:
         run(len(blocks), fill, grain=1)  # sources hold no GIL
         return out
 
-    def cells(self, *shape: int) -> NDArray[np.uint64]:
-        """Uniform in ``[0, p)``, by rejection."""
-        count = 1
-        for n in shape:
-            count *= n
-        out = self._draw(count)
-        while True:
-            (bad,) = np.nonzero(out >= np.uint64(P))
-            if not len(bad):
-                return out.reshape(shape)
+    def cells(self, *shape: int, scratch: Scratch = IN_MEMORY) -> NDArray[np.uint64]:
+        """Uniform in ``[0, p)``, by rejection; in ``scratch``."""
+        out = self._draw(prod(shape), scratch)
+        bad = np.concatenate(
+            [
+                number * BLOCK_CELLS + np.flatnonzero(block >= np.uint64(P))
+                for number, block in enumerate(_blocks(out))
+            ]
+            or [np.zeros(0, dtype=np.int64)]
+        )
+        while len(bad):
             out[bad] = self._draw(len(bad))
+            bad = bad[out[bad] >= np.uint64(P)]
+        return out.reshape(shape)
+
+
+def _blocks(cells: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    return [cells[at : at + BLOCK_CELLS] for at in range(0, len(cells), BLOCK_CELLS)]
 
 
 def system() -> Randomness:

@@ -58,7 +58,7 @@ class RunWitness:
         self.graph = graph
         self.shape = shape
         self.memory = memory
-        self._scratch = scratch
+        self.scratch = scratch
         self.given = dict(given)
         self.definitions = {name: op for op in graph.operations for name in op.outputs()}
         self._described = {tensor.name: tensor for tensor in graph.tensors}
@@ -80,7 +80,7 @@ class RunWitness:
             at, found = view.at, view.tensor(name)
             kind = found.dtype if out is None else np.result_type(out.dtype, found.dtype)
             if out is None or kind != out.dtype:
-                wider = self._scratch.zeros(dims, kind)
+                wider = self.scratch.zeros(dims, kind)
                 if out is not None:
                     wider[...] = out
                 out = wider
@@ -99,7 +99,7 @@ class RunWitness:
             if dims == (self.shape.steps, self.shape.batch, *tensor.axes):
                 found = np.broadcast_to(np.uint8(1), int(np.prod(dims)))
             else:
-                cells = self._scratch.zeros(dims, np.uint8)
+                cells = self.scratch.zeros(dims, np.uint8)
                 cells[self.shape.real(tensor)] = 1
                 found = cells.reshape(-1)
             self._real[tensor.axes] = found
@@ -164,7 +164,7 @@ class RunWitness:
     def view(self, at: Range) -> View:
         """The tensors of a range; what is computed goes with it, unless there is room for all, and
         what was read before need not stay in memory."""
-        self._scratch.settle()
+        self.scratch.settle()
         if at == self._whole.at and self.keeps:
             return self._whole
         return View(self, at, self._whole if self.keeps else None)

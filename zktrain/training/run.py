@@ -42,6 +42,7 @@ from ..dataset.commitment import DatasetHeader
 from ..dataset.readers import Records
 from ..errors import InputError, MalformedProof, StatementMismatch
 from ..protocol.tasks import Checkpoint
+from ..scratch import IN_MEMORY, Scratch
 from .weight_file import write_weights
 
 FORMAT = "zktrain-run-4"
@@ -263,12 +264,12 @@ class Run:
         secret = self.dataset_secret
         return None if secret is None else secret_file.read(secret, self.dataset_root).seed
 
-    def records(self) -> Records:
-        """The records that the run was trained on. Raises ``InputError``, also where the secret of
-        their commitment is missing."""
+    def records(self, scratch: Scratch = IN_MEMORY) -> Records:
+        """The records that the run was trained on, in ``scratch``. Raises ``InputError``,
+        also where the secret of their commitment is missing."""
         inputs_path = self.path / "dataset-inputs.npy"
         labels_path = self.path / "dataset-labels.npy"
-        inputs, labels = _read_array(inputs_path), _read_array(labels_path)
+        inputs, labels = _read_array(inputs_path, scratch), _read_array(labels_path)
         if inputs.dtype != np.uint8 or inputs.ndim != 2 or len(inputs) == 0:
             _unusable(inputs_path, "is not a table of bytes")
         if inputs.shape[1] != self.circuit.features:
@@ -319,9 +320,9 @@ def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
     disk.write(path, buffer.getbuffer(), private=True)
 
 
-def _read_array(path: Path) -> npt.NDArray[Any]:
+def _read_array(path: Path, scratch: Scratch = IN_MEMORY) -> npt.NDArray[Any]:
     with _train_again():
-        return np.ascontiguousarray(read_npy(path, "file"))
+        return np.ascontiguousarray(read_npy(path, "file", scratch))
 
 
 def _are_boundaries(values: Sequence[int], steps: int) -> bool:

@@ -22,6 +22,7 @@ from ...field import extension as ext
 from ...field.extension import Ext, ExtVec, Point
 from ...field.multilinear import log2_ceil
 from ...profile import mark
+from ...scratch import pause
 from ...tables import MAX_COLUMNS, TABLES
 from ..kernels import field as kf
 from ..kernels.leaves import LeafBlock, histogram, write_leaves
@@ -82,6 +83,7 @@ def count_lookups(
             entry.cells,
             lambda lo, hi: _count(entry, value, lo, hi),  # noqa: B023
             grain=COUNTED,
+            pauses=False,
         )
         for part in parts:
             counts[entry.table] += part
@@ -96,6 +98,7 @@ def _count(entry: Entry, value: Values, lo: int, hi: int) -> NDArray[np.int64]:
         here = [column[first : min(hi, first + COUNTED)] for column in value.columns]
         rows, shift = TABLES[entry.table].row(here)
         histogram(rows, shift + entry.offset, counts)
+        pause()
     return counts
 
 

@@ -8,7 +8,12 @@ commitment of ``n`` positions takes, besides what it commits to, no more than
     64 n (or 2^28, or the memory) for the buffer, 4 n for its roots of unity,
     32 n for states, then leaves, 32 n for inner nodes, 16 n for salts
 
-bytes; buffer and inner nodes are not there at once.
+bytes; buffer and inner nodes are not there at once. States, nodes and salts may be in files.
+
+Where the memory takes no buffer of ``64 n``, the code word is made in pieces of ``m = n / 2^t``
+neighbouring positions. Those of piece ``p`` evaluate at the ``m``-th roots of unity times ``g =
+omega^bitreverse(p)``, so that the piece is the transform of ``sum_r g^(r m + j) f_(r m + j)``, ``j
+< m``: two buffers of ``64 m`` bytes.
 """
 
 from __future__ import annotations
@@ -22,8 +27,11 @@ from numpy.typing import NDArray
 
 from ...commitment.merkle import LEAF, Rows
 from ...errors import InputError
+from ...field.goldilocks import P, bit_reverse, root_of_unity
 from ...profile import mark
+from ...scratch import IN_MEMORY, Scratch
 from ..kernels import ntt, sha256
+from ..kernels.commit import add_rows
 from ..workers import ALONE, Here, Shared, Workers
 from . import merkle
 
@@ -33,6 +41,8 @@ BUFFER_BYTES = 1 << 28
 """The buffer is not larger, nor than the memory, unless eight lanes are."""
 BLOCK = 8
 """Lanes over F_p in one block of SHA-256."""
+PIECES_LOG = 4
+"""log2 of the pieces of a code word, at most: each reads all lanes."""
 
 
 class Lanes(Protocol):
@@ -48,9 +58,9 @@ class Lanes(Protocol):
         """Coefficients of a column."""
         ...
 
-    def fill(self, first: int, matrix: NDArray[np.uint64]) -> None:
+    def fill(self, first: int, matrix: NDArray[np.uint64], row: int = 0) -> None:
         """Write the columns from number ``first`` on, as many as there are and as the matrix has
-        room for, into its first ``filled`` rows."""
+        room for, into its rows: coefficients from number ``row`` on, up to ``filled``."""
         ...
 
 
@@ -63,13 +73,22 @@ class Held:
     working: int
 
 
-def held(columns: int, code_log: int, salt_cells: int, memory: int | None = None) -> Held:
-    """Of :func:`commit`, and of :meth:`Word.rows` after it."""
-    positions = 1 << code_log
-    kept = positions * (64 + 8 * salt_cells)  # leaves and inner nodes
+def held(
+    columns: int, code_log: int, salt_cells: int, memory: int | None = None, files: bool = False
+) -> Held:
+    """Of :func:`commit`, and of :meth:`Word.rows` after it; with a scratch folder, ``files``."""
+    tree = tree_bytes(code_log, salt_cells)
     if keeps(columns, code_log, memory):
-        return Held(kept + 8 * positions * -(-columns // BLOCK) * BLOCK, 4 * positions)
-    return Held(kept, positions * (8 * width_of(columns, code_log, memory) + 4))
+        word = 8 * -(-columns // BLOCK) * BLOCK << code_log
+        return Held(tree + word, 4 << code_log)
+    log = piece_log(code_log, memory)
+    buffers = 8 * width_of(columns, code_log, memory) if log == code_log else 2 * 8 * BLOCK
+    return Held(0 if files else tree, buffers + 4 << log)
+
+
+def tree_bytes(code_log: int, salt_cells: int) -> int:
+    """Of leaves, inner nodes and salts."""
+    return (64 + 8 * salt_cells) << code_log
 
 
 def keeps(columns: int, code_log: int, memory: int | None = None) -> bool:
@@ -85,10 +104,17 @@ def width_of(columns: int, code_log: int, memory: int | None = None) -> int:
     return min(max(BLOCK, fitting), -(-columns // BLOCK) * BLOCK)
 
 
+def piece_log(code_log: int, memory: int | None = None) -> int:
+    """log2 of the positions that are made at once."""
+    if memory is None or 8 * BLOCK << code_log <= memory:
+        return code_log
+    return max(code_log - PIECES_LOG, (memory // (2 * 8 * BLOCK)).bit_length() - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A committed matrix: ``count`` lanes, which workers have, the code word if it is kept, tree,
-    salts if it has any; ``memory``: what the buffer may take."""
+    salts if it has any; ``memory``: what the buffers may take."""
 
     lanes: Shared
     count: int
@@ -140,10 +166,11 @@ def commit(
     code_log: int,
     salts: Rows | None = None,
     memory: int | None = None,
+    scratch: Scratch = IN_MEMORY,
     workers: Workers = ALONE,
 ) -> Word:
-    """Encode and hash; the code word is kept if it is small. If not, ``workers`` make parts of
-    it."""
+    """Encode and hash; the code word is kept if it is small. If not, ``workers`` make parts of it.
+    The tree is in ``scratch``."""
     if keeps(lanes.count, code_log, memory):
         code = encode(lanes, code_log)
         mark("hash")
@@ -152,36 +179,46 @@ def commit(
         return Word(Here(lanes), lanes.count, code_log, code, tree, salts, memory)
     shared, log_parts = workers.share(lanes), (workers.count - 1).bit_length()
     size = 1 << (code_log - log_parts)
+    here = scratch if isinstance(shared, Here) else IN_MEMORY
     parts = []
     for part in range(1 << log_parts):
         theirs = None if salts is None else salts[part * size : (part + 1) * size]
-        parts.append((code_log, part, log_parts, theirs, memory))
+        parts.append((code_log, part, log_parts, theirs, memory, here))
     found = shared.map("leaves", leaves_of, parts)
     mark("hash")
-    tree = merkle.above(found.pop() if not log_parts else np.concatenate(found))
+    leaves = found.pop() if not log_parts else scratch.taken(np.concatenate(found))
+    tree = merkle.above(leaves, scratch)
     mark(None)
     return Word(shared, lanes.count, code_log, None, tree, salts, memory, workers.count)
 
 
 def leaves_of(
-    lanes: Lanes, code_log: int, part: int, log_parts: int, salts: Rows | None, memory: int | None
+    lanes: Lanes,
+    code_log: int,
+    part: int,
+    log_parts: int,
+    salts: Rows | None,
+    memory: int | None,
+    scratch: Scratch = IN_MEMORY,
 ) -> Rows:
     """Digests ``(n, 4)`` of one of ``2^log_parts`` equal parts of all positions; ``salts`` are
     theirs."""
-    positions = 1 << (code_log - log_parts)
-    states = sha256.begin(positions, LEAF)
+    leaves = scratch.scattered((1 << code_log - log_parts, 4), np.uint64)
     cells = lanes.count + (0 if salts is None else salts.shape[1])
-    rows = max(positions, lanes.filled)
-    for first, here, buffer in _batches(lanes, rows, 0, lanes.count, memory):
-        mark("encode")
-        code = ntt.transform_part(buffer, lanes.filled, code_log, part, log_parts)
-        mark("hash")
-        whole = here - here % BLOCK
-        sha256.absorb(states, code[:, :whole])
-        if first + here == lanes.count:
-            sha256.finish(states, code[:, whole:here], salts, len(LEAF) + 8 * cells)
+    pieces = _Pieces(lanes, code_log, log_parts, 0, lanes.count, memory)
+    for number, at in enumerate(range(0, len(leaves), pieces.size)):
+        states = leaves[at : at + pieces.size]
+        own = None if salts is None else salts[at : at + pieces.size]
+        sha256.begin(states, LEAF)
+        for first, stop, code in pieces.encoded(part * (len(leaves) // pieces.size) + number):
+            mark("hash")
+            whole = (stop - first) // BLOCK * BLOCK
+            sha256.absorb(states, code[:, :whole])
+            if stop == lanes.count:
+                rest = code[:, whole : stop - first]
+                sha256.finish(states, rest, own, len(LEAF) + 8 * cells)
     mark(None)
-    return states
+    return leaves
 
 
 def rows_of(
@@ -189,23 +226,66 @@ def rows_of(
 ) -> Rows:
     """Some positions of the code words of lanes ``begin..stop``."""
     out = np.empty((len(indices), stop - begin), dtype=np.uint64)
-    for first, here, buffer in _batches(lanes, 1 << code_log, begin, stop, memory):
-        mark("encode")
-        found = ntt.values_at(buffer, lanes.filled, indices)
-        out[:, first - begin : first - begin + here] = found[:, :here]
+    pieces = _Pieces(lanes, code_log, 0, begin, stop, memory)
+    for piece in range((1 << code_log) // pieces.size):
+        here = [k for k, index in enumerate(indices) if index // pieces.size == piece]
+        inside = [indices[k] % pieces.size for k in here]
+        for first, end, buffer in pieces.filled(piece) if here else ():
+            mark("encode")
+            found = ntt.values_at(buffer, min(lanes.filled, pieces.size), inside)
+            out[here, first - begin : end - begin] = found[:, : end - first]
     mark(None)
     return out
 
 
-def _batches(
-    lanes: Lanes, rows: int, begin: int, stop: int, memory: int | None
-) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
-    """First lane, number of lanes, and the one buffer of so many ``rows`` that holds their
-    coefficients."""
-    width = width_of(stop - begin, (rows - 1).bit_length(), memory)
-    mark("fill")
-    buffer = ntt.matrix(rows, width)
-    for first in range(begin, stop, width):
+class _Pieces:
+    """Pieces of the code words of lanes ``begin..stop``, of one of ``2^log_parts`` parts or what
+    the memory takes, a few lanes at a time, in one buffer."""
+
+    def __init__(
+        self, lanes: Lanes, code_log: int, log_parts: int, begin: int, stop: int, memory: int | None
+    ) -> None:
+        log = min(code_log - log_parts, piece_log(code_log, memory))
+        self.size = 1 << log
+        self._lanes, self._code_log, self._log = lanes, code_log, code_log - log
+        self._begin, self._stop = begin, stop
+        whole = piece_log(code_log, memory) == code_log
+        rows = max(self.size, lanes.filled) if whole else self.size
+        self._width = width_of(stop - begin, (rows - 1).bit_length() if whole else code_log, memory)
         mark("fill")
-        lanes.fill(first, buffer)
-        yield first, min(width, stop - first), buffer
+        self._buffer = ntt.matrix(rows, self._width)
+        self._read = None if whole else ntt.matrix(rows, self._width)
+
+    def filled(self, piece: int) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
+        """First lane, the end of the lanes, and the buffer: their coefficients, or those whose
+        transform is the piece."""
+        for first in range(self._begin, self._stop, self._width):
+            mark("fill")
+            if self._read is None:
+                self._lanes.fill(first, self._buffer)
+            else:
+                self._fold(first, piece, self._read)
+            yield first, min(first + self._width, self._stop), self._buffer
+
+    def encoded(self, piece: int) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
+        """The same with the piece of the code word."""
+        filled = self._lanes.filled
+        for first, stop, buffer in self.filled(piece):
+            mark("encode")
+            if self._read is None:
+                yield (
+                    first,
+                    stop,
+                    ntt.transform_part(buffer, filled, self._code_log, piece, self._log),
+                )
+            else:
+                ntt.transform(buffer, min(filled, self.size))
+                yield first, stop, buffer
+
+    def _fold(self, first: int, piece: int, read: NDArray[np.uint64]) -> None:
+        self._buffer[:] = 0
+        g = pow(root_of_unity(self._code_log), bit_reverse(piece, self._log), P)
+        for row in range(0, self._lanes.filled, self.size):
+            rows = min(self.size, self._lanes.filled - row)
+            self._lanes.fill(first, read, row)
+            add_rows(read[:rows], pow(g, row, P), g, self._buffer[:rows])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...commitment import merkle
 from ...commitment.packing import BLOCK_LOG_MIN, Packing
 from ...profile import mark
+from ...scratch import IN_MEMORY, Scratch
 from ..kernels.commit import Placed, fill
 from ..randomness import Randomness
 from ..workers import ALONE, Here, Shared, Workers
@@ -37,7 +38,7 @@ class TensorLanes:
         """Message and tail."""
         return (1 << self.packing.lane_log) + self.packing.tail
 
-    def fill(self, first: int, matrix: NDArray[np.uint64]) -> None:
+    def fill(self, first: int, matrix: NDArray[np.uint64], row: int = 0) -> None:
         """See :class:`code.Lanes`."""
         size = 1 << self.packing.lane_log
         lanes = self.packing.live_lanes[first : first + matrix.shape[1]]
@@ -51,10 +52,12 @@ class TensorLanes:
             if begin < end:
                 here = cells[(begin - lane) * size : (end - lane) * size]
                 placed.append(Placed(here, columns[begin], start))
-        fill(placed, size, matrix)
+        fill(placed, size, matrix, row)
         if self.tails is not None:
-            here = self.tails[first : first + len(lanes)]
-            matrix[size : size + here.shape[1], : len(lanes)] = here.T
+            begin, end = max(row, size), min(row + len(matrix), self.filled)
+            if begin < end:
+                here = self.tails[first : first + len(lanes), begin - size : end - size]
+                matrix[begin - row : end - row, : len(lanes)] = here.T
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class Committed:
     """What the prover keeps: flat integer tensors by name, tree, and the code word
     ``[position][live lane]`` if it is small; where the commitment hides, random coefficients
     ``tails (live lanes, tail)`` above the message of each lane, and a salt for each position.
-    ``memory``: as ``code.commit`` has it. ``shared``: the lanes, where ``workers`` have them."""
+    ``memory``, ``scratch``: as ``code.commit`` has them. ``shared``: the lanes, where ``workers``
+    have them."""
 
     packing: Packing
     tensors: dict[str, NDArray[Any]]
@@ -71,6 +75,7 @@ class Committed:
     tails: NDArray[np.uint64] | None = None
     salts: NDArray[np.uint64] | None = None
     memory: int | None = None
+    scratch: Scratch = IN_MEMORY
     shared: Shared | None = None
     workers: int = 1
 
@@ -101,6 +106,7 @@ def commit(
     tensors: dict[str, NDArray[Any]],
     random: Randomness | None = None,
     memory: int | None = None,
+    scratch: Scratch = IN_MEMORY,
     workers: Workers = ALONE,
 ) -> Committed:
     """Commit to integer tensors; the tree's root is the commitment.
@@ -108,8 +114,8 @@ def commit(
     Tensors hold at least the used cells of their blocks, in C order; they may be memory maps.
     ``random`` is asked for where ``packing.tail`` says that the commitment hides: for the tails,
     then for the salts. ``memory``: bytes that the code word or its buffer may take, if not less
-    than eight lanes. ``workers`` get all of it but the salts of each other's positions. The root
-    depends on neither.
+    than eight lanes; tree and salts are in ``scratch``. ``workers`` get all of it but the salts of
+    each other's positions. The root depends on none of them.
     """
     mark("fill")
     flat = {name: flatten(tensor, packing.lane_log) for name, tensor in tensors.items()}
@@ -119,8 +125,8 @@ def commit(
             raise ValueError("a hiding commitment needs randomness")
         mark("randomness")
         tails = random.cells(len(packing.live_lanes), packing.tail)
-        salts = random.cells(1 << packing.code_log, merkle.SALT_CELLS)
+        salts = random.cells(1 << packing.code_log, merkle.SALT_CELLS, scratch=scratch)
     lanes = TensorLanes(packing, flat, tails)
-    word = code_words.commit(lanes, packing.code_log, salts, memory, workers)
+    word = code_words.commit(lanes, packing.code_log, salts, memory, scratch, workers)
     kept = word.code, word.tree, tails, salts, memory
-    return Committed(packing, flat, *kept, word.lanes, word.workers)
+    return Committed(packing, flat, *kept, scratch, word.lanes, word.workers)

@@ -57,17 +57,20 @@ class LevelLanes:
         """Message and tail."""
         return (1 << self.level.message_log) + self.level.tail
 
-    def fill(self, first: int, matrix: Rows) -> None:
+    def fill(self, first: int, matrix: Rows, row: int = 0) -> None:
         """See :class:`code.Lanes`."""
         size, lane = 1 << self.level.message_log, first // 2
         for vector, part in zip(self.values, self.level.parts, strict=True):
-            fill_pairs(vector, size, part.first - lane, matrix)
+            fill_pairs(vector, size, part.first - lane, matrix, row)
         if not self.level.masked:
             return
-        fill_pairs(self.mask, size, self.level.lanes - 1 - lane, matrix)
-        above = self.tails[:, :, lane : lane + matrix.shape[1] // 2]
-        for k in (0, 1):
-            matrix[size : self.filled, k : 2 * above.shape[2] : 2] = above[k]
+        fill_pairs(self.mask, size, self.level.lanes - 1 - lane, matrix, row)
+        begin, end = max(row, size), min(row + len(matrix), self.filled)
+        if begin < end:
+            lanes = slice(lane, lane + matrix.shape[1] // 2)
+            above = self.tails[:, begin - size : end - size, lanes]
+            for k in (0, 1):
+                matrix[begin - row : end - row, k : 2 * above.shape[2] : 2] = above[k]
 
 
 def prove(
@@ -82,7 +85,6 @@ def prove(
     mark("fold lanes")
     offsets, _ = arrange([c.packing for c in committed])
     values, weights, folded_tails = [], [], []
-    memory = committed[0].memory
     for commitment, offset in zip(committed, offsets, strict=True):
         packing = commitment.packing
         low, row, high = parts_of(z, packing)
@@ -105,7 +107,9 @@ def prove(
             values = _in_lanes(values, following)
             weights = _in_lanes(weights, following)
             with span("code"):
-                matrix, tails, mask = _commit_level(following, values, random or system(), memory)
+                matrix, tails, mask = _commit_level(
+                    following, values, random or system(), committed[0]
+                )
             channel.send_digest(f"{label}/root", matrix.tree.root)  # P -> V
         if current[0].masked:
             channel.send_cells(f"{label}/tail", tail.T)  # P -> V
@@ -202,18 +206,19 @@ def _add_zeros(
 
 
 def _commit_level(
-    level: Level, values: Sequence[ExtVec], random: Randomness, memory: int | None
+    level: Level, values: Sequence[ExtVec], random: Randomness, first: Committed
 ) -> tuple[Word, ExtVec, ExtVec]:
     """Matrix of a deeper level; its own tails ``(2, tail, lanes)`` and mask ``(2, 2^message_log)``,
-    empty if it has none."""
+    empty if it has none. Memory and scratch are those of the ``first`` commitment."""
     mask = tails = np.zeros((2, 0), dtype=np.uint64)
     salts = None
     if level.masked:
         mask = random.cells(2, 1 << level.message_log)
         tails = random.cells(2, level.tail, level.lanes)
-        salts = random.cells(1 << level.code_log, level.salt_cells)
+        salts = random.cells(1 << level.code_log, level.salt_cells, scratch=first.scratch)
     lanes = LevelLanes(level, values, mask, tails)
-    return commit(lanes, level.code_log, salts, memory), tails, mask
+    word = commit(lanes, level.code_log, salts, first.memory, first.scratch)
+    return word, tails, mask
 
 
 class LanesMachine:

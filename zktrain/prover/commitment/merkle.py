@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...commitment.merkle import LEAF, NODE, Rows
+from ...scratch import IN_MEMORY, Scratch, pause
 from ..kernels.sha256 import hash_rows
 from ..transcript.channel import ProverChannel
+
+_HASHED = 1 << 20
+"""Nodes that are made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +31,22 @@ def build(rows: Rows, salts: Rows | None = None) -> MerkleTree:
     return above(hash_rows(rows, LEAF, salts))
 
 
-def above(leaves: Rows) -> MerkleTree:
-    """Tree over digests of ``2^k`` leaves."""
+def above(leaves: Rows, scratch: Scratch = IN_MEMORY) -> MerkleTree:
+    """Tree over digests of ``2^k`` leaves; its levels are in ``scratch``."""
     levels = [leaves]
     while levels[-1].shape[0] > 1:
-        levels.append(hash_rows(levels[-1].reshape(-1, 8), NODE))
+        levels.append(_parents(levels[-1].reshape(-1, 8), scratch))
     return MerkleTree(tuple(levels))
+
+
+def _parents(pairs: Rows, scratch: Scratch) -> Rows:
+    if not scratch.in_files:
+        return hash_rows(pairs, NODE)
+    nodes = scratch.scattered((len(pairs), 4), np.uint64)
+    for first in range(0, len(pairs), _HASHED):
+        here = slice(first, first + _HASHED)
+        nodes[here] = hash_rows(pairs[here], NODE)
+    return nodes
 
 
 def _sibling_plan(indices: list[int], depth: int) -> list[list[int]]:
@@ -50,3 +66,4 @@ def prove(channel: ProverChannel, label: str, tree: MerkleTree, indices: list[in
     for level, siblings in zip(tree.levels, _sibling_plan(indices, depth), strict=False):
         for sibling in siblings:
             channel.send_digest(f"{label}/path", level[sibling].tobytes())  # P -> V
+        pause(at_once=True)

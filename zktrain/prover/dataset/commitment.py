@@ -20,6 +20,7 @@ from ...dataset.commitment import (
 from ...dataset.readers import Records
 from ...errors import InputError
 from ...profile import mark
+from ...scratch import IN_MEMORY, Scratch, pause
 from ..arguments import lookup
 from ..commitment.commit import Committed, commit
 from ..randomness import Randomness, expand
@@ -32,27 +33,30 @@ N)``."""
 
 @dataclass(frozen=True, slots=True)
 class CommittedDataset:
-    """The owner's side: header, columns, and what opens the commitment."""
+    """The owner's side: header, columns, what opens the commitment, and where all that is."""
 
     header: DatasetHeader
     columns: Columns
     committed: Committed
+    scratch: Scratch = IN_MEMORY
 
 
 _TRANSPOSED = 1 << 8
 """Records that become columns at once."""
 
 
-def columns_of(header: DatasetHeader, records: Records) -> Columns:
-    """Columns of the records that ``header`` describes; its Merkle root is not looked at."""
+def columns_of(header: DatasetHeader, records: Records, scratch: Scratch = IN_MEMORY) -> Columns:
+    """Columns of the records that ``header`` describes; its Merkle root is not looked at. They are
+    in ``scratch``."""
     mark("columns")
     padded = 1 << header.log_records
-    inputs = np.zeros((header.covered_features, padded), dtype=np.uint8)
+    inputs = scratch.zeros((header.covered_features, padded), np.uint8)
+    labels = scratch.zeros((1 << header.log_classes, padded), np.uint8)
     for first in range(0, header.records, _TRANSPOSED):  # a stretch that stays in cache
         here = slice(first, min(header.records, first + _TRANSPOSED))
         inputs[: header.features, here] = records.inputs[here].T
-    labels = np.zeros((1 << header.log_classes, padded), dtype=np.uint8)
-    labels[records.labels.astype(np.int64), np.arange(header.records)] = 1
+        labels[records.labels[here].astype(np.int64), np.arange(here.start, here.stop)] = 1
+        pause()
     mark(None)
     return {"inputs": inputs, "labels": labels}
 
@@ -67,12 +71,18 @@ def commit_records(
     secret: bytes | None = None,
     openings: int = DEFAULT_OPENINGS,
     memory: int | None = None,
+    scratch: Scratch = IN_MEMORY,
 ) -> CommittedDataset:
     """Without ``secret`` deterministic: the same records give the same root everywhere. With one,
-    hiding, for so many ``openings``. ``memory`` is that of ``commit``. Raises
-    :class:`InputError`."""
+    hiding, for so many ``openings``. ``memory`` is that of ``commit``; columns and tree are in
+    ``scratch``. Raises :class:`InputError`."""
+    blank = header_of_records(records, 0 if secret is None else openings)
+    return commit_columns(blank, columns_of(blank, records, scratch), secret, memory, scratch)
+
+
+def header_of_records(records: Records, openings: int) -> DatasetHeader:
+    """Without its root. Raises :class:`InputError` for more than can be committed."""
     count, features = records.inputs.shape
-    openings = 0 if secret is None else openings
     blank = DatasetHeader(count, features, records.classes, bytes(32), openings, records.scaling)
     if records.classes > MAX_CLASSES:
         raise InputError(
@@ -84,7 +94,7 @@ def commit_records(
             f"{count} records of {features} inputs are more than a commitment holds; "
             f"commit at most 2^{MAX_CELLS_LOG} padded cells"
         )
-    return commit_columns(blank, columns_of(blank, records), secret, memory)
+    return blank
 
 
 def commit_columns(
@@ -92,14 +102,16 @@ def commit_columns(
     columns: Columns,
     secret: bytes | None = None,
     memory: int | None = None,
+    scratch: Scratch = IN_MEMORY,
 ) -> CommittedDataset:
     """``blank`` describes the records of the columns; its Merkle root is not looked at."""
     mark("columns")
     tensors: dict[str, NDArray[Any]] = dict(columns)
-    tensors |= lookup.count_lookups(lookups(blank), lookup_values(blank, columns))
+    tensors |= lookup.count_lookups(lookups(blank), lookup_values(blank, columns, scratch))
     random = None if secret is None else _random(secret)
-    committed = commit(blank.packing(), tensors, random, memory)
-    return CommittedDataset(replace(blank, merkle_root=committed.root), columns, committed)
+    committed = commit(blank.packing(), tensors, random, memory, scratch)
+    header = replace(blank, merkle_root=committed.root)
+    return CommittedDataset(header, columns, committed, scratch)
 
 
 def all_real(header: DatasetHeader, part: Part) -> bool:
@@ -108,8 +120,10 @@ def all_real(header: DatasetHeader, part: Part) -> bool:
     return width >= part.first + (1 << part.log_rows) and header.records == 1 << header.log_records
 
 
-def lookup_values(header: DatasetHeader, columns: Columns) -> list[lookup.Values]:
-    """What the certificate looks up."""
+def lookup_values(
+    header: DatasetHeader, columns: Columns, scratch: Scratch = IN_MEMORY
+) -> list[lookup.Values]:
+    """What the certificate looks up; which cells are real is in ``scratch``."""
     out = []
     padded = 1 << header.log_records
     for part in parts_of(header):
@@ -121,7 +135,8 @@ def lookup_values(header: DatasetHeader, columns: Columns) -> list[lookup.Values
             ones = np.broadcast_to(np.uint8(1), cells)
             out.append(lookup.Values((source[part.first : stop].reshape(-1), ones)))
             continue
-        real = np.zeros((1 << part.log_rows, padded), dtype=np.uint8)
-        real[: max(0, width - part.first), : header.records] = 1
+        real = scratch.zeros((1 << part.log_rows, padded), np.uint8)
+        for row in real[: max(0, width - part.first)]:
+            row[: header.records] = 1
         out.append(lookup.Values((source[part.first : stop].reshape(-1), real.reshape(-1))))
     return out

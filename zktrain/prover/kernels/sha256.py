@@ -149,9 +149,14 @@ def hash_rows(
     return out
 
 
-def begin(count: int, prefix: bytes) -> NDArray[np.uint64]:
-    """States ``(count, 4)`` of as many messages that begin with ``prefix`` and go on."""
-    return np.tile(midstate(prefix).view(np.uint64), (count, 1))
+def begin(states: NDArray[np.uint64], prefix: bytes) -> None:
+    """Let ``states (n, 4)`` be those of as many messages that begin with ``prefix`` and go on."""
+    first = midstate(prefix).view(np.uint64)
+
+    def fill(lo: int, hi: int) -> None:
+        states[lo:hi] = first
+
+    run(len(states), fill, grain=1 << 16)
 
 
 def absorb(states: NDArray[np.uint64], rows: NDArray[np.uint64]) -> None:

@@ -24,22 +24,21 @@ from ..randomness import Randomness
 def certify(
     dataset: CommittedDataset,
     *,
-    memory: int | None = None,
     trace: Trace | None = None,
     random: Randomness | None = None,
 ) -> bytes:
     """The proof that the dataset is well formed; of one that hides, it is the first opening.
-    ``memory`` is that of lookups; the bytes do not depend on it."""
+    Lookups take the memory of the commitment; the bytes do not depend on it."""
     header = dataset.header
     layout = certificate_layout(header)
     mark("pads")
     channel = prover_channel(challenger_of(header, trace), layout, query_bits(), random)
     channel.send_work("work", work_bits(header))  # P -> V
     mark("columns")
-    values = lookup_values(header, dataset.columns)
+    values = lookup_values(header, dataset.columns, dataset.scratch)
     counts = {MULTIPLICITY: dataset.committed.tensors[MULTIPLICITY][:512]}
     entries = lookups(header)
-    found = lookup.prove(channel, "lookup", entries, values, counts, memory)
+    found = lookup.prove(channel, "lookup", entries, values, counts, dataset.committed.memory)
     del values
     claims = located(header, found)
     record = tuple(channel.challenger.elements("labels/record", header.log_records))  # V -> P

@@ -88,7 +88,8 @@ def _prove(
     tensors: dict[str, Any] = {
         t.name: witness.tensor(t.name) for t in statement.graph.tensors if t.committed
     }
-    committed = commit(statement.packing, {**tensors, **counts}, random, witness.memory, workers)
+    given = {**tensors, **counts}
+    committed = commit(statement.packing, given, random, witness.memory, witness.scratch, workers)
 
     def commitment() -> None:
         channel.send_digest("commitment", committed.root)  # P -> V
