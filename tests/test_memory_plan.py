@@ -89,6 +89,26 @@ def test_the_least_that_is_named_is_enough_and_hardly_more() -> None:
             chosen(statement, int(0.9 * named))
 
 
+def test_what_is_not_told_takes_three_quarters_of_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of it only where less does not do."""
+    statement = lenet(16)
+
+    def unasked(left: int | None) -> Plan:
+        monkeypatch.setattr(memory_plan, "_available", lambda: left)
+        return plan(Path("run"), HERE, statement, None, certified=False)
+
+    whole, named = unasked(None), least(statement)
+    assert whole.memory is None and whole.limit is None
+    some = unasked(whole.peak_bytes)
+    assert some.memory is not None and some.peak_bytes <= 0.75 * whole.peak_bytes
+    assert unasked(2 * whole.peak_bytes).memory is None
+    assert 0.75 * named < unasked(named).peak_bytes <= named
+    with pytest.raises(InputError, match="needs at least"):
+        unasked(int(0.9 * named))
+
+
 def test_memory_hardly_grows_with_the_steps() -> None:
     assert least(lenet(4096)) < 4 * least(lenet(64))
     assert sum(witness_parts(lenet(4096))) > 63 * sum(witness_parts(lenet(64)))

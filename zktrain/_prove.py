@@ -74,7 +74,7 @@ def prove(
 
     ``zero_knowledge`` overrides the recipe. ``device`` is that of the steps; on ``cuda`` the
     heavy kernels run there too. The proof does not depend on it. ``memory`` is how many bytes the
-    process may take (None: what the machine has left), and ``planned`` is told before the work
+    process may take (None: most of what is left), and ``planned`` is told before the work
     begins what follows from it; the proof does not depend on it. ``workers`` are so many processes
     of this machine, or those of a Dask cluster at an address or of a client, who get what is
     committed to; the proof does not depend on them. A proof of the run that is at ``out`` already

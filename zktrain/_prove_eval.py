@@ -102,7 +102,7 @@ def prove_eval(
     security_bits
         80 to 120.
     memory
-        How many bytes the process may take (None: what the machine has left); the proof does not
+        How many bytes the process may take (None: most of what is left); the proof does not
         depend on it.
     planned
         Told before the proof begins what follows from ``memory``.

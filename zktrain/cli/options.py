@@ -33,7 +33,7 @@ RunFolder = Annotated[Path, argument("RUN/", "A finished run directory.")]
 Prover = Annotated[str, option("", "cpu, cuda: the proof is as good.")]
 Clear = Annotated[bool, flag("--no-zk", "Hide nothing: a smaller proof, which leaks.")]
 Memory = Annotated[
-    str | None, option("8GB", "What it may use; default: what the machine has left.")
+    str | None, option("8GB", "What it may use; default: 3/4 of what is left.")
 ]
 
 Weights = Annotated[Path, argument("WEIGHTS.safetensors", "The file.")]

@@ -27,6 +27,8 @@ LIBRARIES = 150_000_000
 when this is asked."""
 _DISK = 64 << 20
 """Bytes that are left free on a disk."""
+_SHARE = 0.75
+"""Of the memory that is left, what a process takes that was not told how much."""
 _TIGHT = 1.5
 """A limit that is so many times what is needed is not looked at any more."""
 
@@ -67,13 +69,17 @@ def plan(
     path: Path, folder: Path, statement: Statement, memory: int | None, *, certified: bool
 ) -> Plan:
     """How the proof of what is at ``path`` keeps to ``memory`` bytes for the whole process (None:
-    what the machine has left); files are in ``folder``. Raises :class:`InputError` where even the
-    least does not fit, or the disk takes no such files."""
-    available = _available() if memory is None else memory
+    three quarters of what the machine has left, or all where less does not do); files are in
+    ``folder``. Raises :class:`InputError` where even the least does not fit, or the disk takes no
+    such files."""
+    left = _available() if memory is None else memory
+    available = left if left is None or memory is not None else round(_SHARE * left)
     sized = Sized(statement, certified, base())
-    if available is None or sized.peak(None, False) <= available:
+    if left is None or available is None or sized.peak(None, False) <= available:
         return sized.plan(None, False, available)
     least = min(sized.peak(LEAST, files) for files in (False, True))
+    if least > available:
+        available = left
     if least > available:
         raise InputError(
             f"proving {path} needs at least {_at_least(least)} of memory and {_size(available)} "
