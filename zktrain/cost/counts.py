@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from ..arguments.tensors import Shape, log_width
+from ..arguments.tensors import log_width
 from ..circuit.circuit import Circuit
 from ..dataset import commitment as dataset
 from ..layers import AffineLayer
 from ..layers.geometry import geometry
 from ..protocol import certificate
-from ..protocol.dry import Claims
 from ..protocol.statement import Statement
 from ..prover.operations import twin
 from ..prover.operations.base import Sizes
@@ -156,7 +155,7 @@ def _opening(statement: Statement) -> Iterator[Work]:
         terms += many
     yield from joint_opening(("opening",), packings, levels, cells, 0, terms)
     rows, bits = opened_cells(packings, levels), statement.query_bits
-    samples = _claim_samples(statement.shape, claims)
+    samples = statement.shape.steps * statement.shape.batch  # weighed in one pass
     yield from hiding(("opening",), layout, bits, rows, samples, _public(statement))
 
 
@@ -165,11 +164,6 @@ def _public(statement: Statement) -> int:
     claims, sides = statement.claims, 2 if statement.task.KIND == "training" else 1
     shapes = statement.circuit.parameter_shapes()
     return sides * sum(claims.weights.get(name, 0) * _size(dims) for name, dims in shapes.items())
-
-
-def _claim_samples(shape: Shape, claims: Claims) -> int:
-    """Samples that a verifier weighs, once for each claim on a batch."""
-    return sum(claims.dataset.values()) << (shape.log_batch + shape.log_steps)
 
 
 def _size(dims: tuple[int, ...]) -> int:
@@ -187,7 +181,7 @@ def verifier_work(statement: Statement) -> dict[str, float]:
     return {
         "calls": 1.0,
         "rows": float(rows),
-        "samples": float(_claim_samples(statement.shape, statement.claims)),
+        "samples": float(statement.shape.steps * statement.shape.batch),
         "weights": float(_public(statement)),
         "parameters": float(statement.circuit.parameters),
     }
