@@ -21,6 +21,7 @@ KNOWN = {
     ("ezkl/child.py", "write_bytes"): "for a library that wants files, in a folder of its own",
     ("ezkl/evm.py", "chmod"): "a program in a folder of its own",
     ("ezkl/folders.py", "tempfile"): "where the system has temporary files",
+    ("prover/cluster.py", "tempfile"): "where a library has logs and locks of its own",
     ("ezkl/native.py", "open"): "standard error of a process, in a folder of its own",
     ("machine.py", "read_text"): "what the system says of its memory",
     ("profile.py", "read_bytes"): "what the system says of this process",

@@ -32,9 +32,7 @@ Split = Annotated[str, option("", "train or test, where the data have both.")]
 RunFolder = Annotated[Path, argument("RUN/", "A finished run directory.")]
 Prover = Annotated[str, option("", "cpu, cuda: the proof is as good.")]
 Clear = Annotated[bool, flag("--no-zk", "Hide nothing: a smaller proof, which leaks.")]
-Memory = Annotated[
-    str | None, option("8GB", "What it may use; default: 3/4 of what is left.")
-]
+Memory = Annotated[str | None, option("8GB", "What it may use; default: 3/4 of what is left.")]
 
 Weights = Annotated[Path, argument("WEIGHTS.safetensors", "The file.")]
 Bundle = Annotated[Path, option("proof.zkt", "The proof.")]
