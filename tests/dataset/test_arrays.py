@@ -19,6 +19,7 @@ import pytest
 from zktrain.dataset.arrays import read_npy, read_npz
 from zktrain.dataset.idx import read_idx
 from zktrain.errors import InputError, ZktrainError
+from zktrain.scratch import Scratch
 
 ARRAYS: dict[str, Any] = {
     "bytes": np.arange(24, dtype=np.uint8).reshape(2, 3, 4),
@@ -262,6 +263,25 @@ def test_arrays_beyond_the_memory_that_is_left(
     monkeypatch.setattr("zktrain.dataset.arrays.available_memory", lambda: 8000)
     with pytest.raises(InputError, match="8,000 of memory are left"):
         read_npz(tmp_path / "a.npz", "file", ("a",))
+
+
+def test_arrays_beyond_the_disk_that_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where arrays go into files, memory does not matter."""
+    np.savez(tmp_path / "a.npz", a=np.zeros(1000))
+    monkeypatch.setattr("zktrain.dataset.arrays.available_memory", lambda: 0)
+    monkeypatch.setattr(Scratch, "free", 8000)
+    with pytest.raises(InputError, match="the disk for them has 8,000 left"):
+        read_npz(tmp_path / "a.npz", "file", ("a",), Scratch(tmp_path))
+    monkeypatch.setattr(Scratch, "free", 9000)
+    arrays, _ = read_npz(tmp_path / "a.npz", "file", ("a",), Scratch(tmp_path))
+    assert arrays["a"].shape == (1000,)
+
+
+def test_arrays_for_which_a_folder_takes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"takes no temporary file of 0\.0 GB"):
+        Scratch(tmp_path / "gone").zeros((1 << 21,), "uint8")
 
 
 @pytest.mark.parametrize("packed", [False, True])
