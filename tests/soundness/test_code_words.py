@@ -326,10 +326,10 @@ def _next_vector(change: Callable[[ExtVec], None]) -> Iterator[None]:
 
     fill = kernel.fill_pairs
 
-    def lie(values: ExtVec, rows: int, first: int, matrix: Any) -> None:
+    def lie(values: ExtVec, rows: int, first: int, matrix: Any, *piece: Any) -> None:
         if not first:
             change(values)
-        fill(values, rows, first, matrix)
+        fill(values, rows, first, matrix, *piece)
 
     with everywhere(kernel, "fill_pairs", lie):
         yield

@@ -249,13 +249,13 @@ def _folded(level: int, change: Callable[[ExtVec], None], keep: bool) -> Iterato
 
     fill, calls = kernel.fill_pairs, [0]
 
-    def lie(values: ExtVec, rows: int, first: int, matrix: Any) -> None:
+    def lie(values: ExtVec, rows: int, first: int, matrix: Any, *piece: Any) -> None:
         calls[0] += not first
         if not first and calls[0] == level:
             forged = values.copy() if keep else values
             change(forged)
             values = forged
-        fill(values, rows, first, matrix)
+        fill(values, rows, first, matrix, *piece)
 
     with everywhere(kernel, "fill_pairs", lie):
         yield
