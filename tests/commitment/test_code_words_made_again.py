@@ -258,6 +258,26 @@ def test_parts_that_workers_make(count: int, tail: bool, rate_log: int, memory: 
     assert all(1 < ranges <= min(count, lanes) for _, ranges in workers.asked[1:])
 
 
+@dataclass(frozen=True)
+class Given:
+    """Lanes of these coefficients ``(filled, count)``; what is beyond them is not written."""
+
+    coefficients: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return self.coefficients.shape[1]
+
+    @property
+    def filled(self) -> int:
+        return self.coefficients.shape[0]
+
+    def fill(self, first: int, matrix: np.ndarray, row: int = 0) -> None:
+        here = self.coefficients[row : row + len(matrix), first : first + matrix.shape[1]]
+        matrix[:] = 77
+        matrix[: len(here), : here.shape[1]] = here
+
+
 @pytest.mark.parametrize("code_log", [4, 9, 14])
 def test_parts_of_a_transform(code_log: int) -> None:
     """All of them are the whole, for lanes shorter and longer than a part."""
@@ -266,12 +286,13 @@ def test_parts_of_a_transform(code_log: int) -> None:
         coefficients = random.integers(0, P, (length, 8), dtype=np.uint64)
         whole = coefficients.copy()
         ntt.transform(whole, filled)
+        lanes = Given(coefficients[:filled])
         for log_parts in range(4):
+            pieces = code.Pieces(lanes, code_log, code_log - log_parts, 0, 8, None)
             for part in range(1 << log_parts):
-                cells = coefficients[: max(filled, length >> log_parts)].copy()
-                cells[filled:] = 77
-                found = ntt.transform_part(cells, filled, code_log, part, log_parts)
+                ((first, stop, found),) = pieces.encoded(part)
                 size = length >> log_parts
+                assert (first, stop, len(found)) == (0, 8, size)
                 assert np.array_equal(found, whole[part * size : (part + 1) * size])
 
 

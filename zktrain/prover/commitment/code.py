@@ -10,10 +10,10 @@ commitment of ``n`` positions takes, besides what it commits to, no more than
 
 bytes; buffer and inner nodes are not there at once. States, nodes and salts may be in files.
 
-Where the memory takes no buffer of ``64 n``, the code word is made in pieces of ``m = n / 2^t``
-neighbouring positions. Those of piece ``p`` evaluate at the ``m``-th roots of unity times ``g =
-omega^bitreverse(p)``, so that the piece is the transform of ``sum_r g^(r m + j) f_(r m + j)``, ``j
-< m``: two buffers of ``64 m`` bytes.
+Where the memory takes no buffer of ``64 n``, or workers share the code word, it is made in pieces
+of ``m = n / 2^t`` neighbouring positions. Those of piece ``p`` evaluate at the ``m``-th roots of
+unity times ``g = omega^bitreverse(p)``, so that the piece is the transform of ``sum_r g^(r m + j)
+f_(r m + j)``, ``j < m``: two buffers of ``64 m`` bytes.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ def leaves_of(
     theirs."""
     leaves = scratch.scattered((1 << code_log - log_parts, 4), np.uint64)
     cells = lanes.count + (0 if salts is None else salts.shape[1])
-    pieces = _Pieces(lanes, code_log, log_parts, 0, lanes.count, memory)
+    log = min(code_log - log_parts, piece_log(code_log, memory))
+    pieces = Pieces(lanes, code_log, log, 0, lanes.count, memory)
     for number, at in enumerate(range(0, len(leaves), pieces.size)):
         states = leaves[at : at + pieces.size]
         own = None if salts is None else salts[at : at + pieces.size]
@@ -226,7 +227,7 @@ def rows_of(
 ) -> Rows:
     """Some positions of the code words of lanes ``begin..stop``."""
     out = np.empty((len(indices), stop - begin), dtype=np.uint64)
-    pieces = _Pieces(lanes, code_log, 0, begin, stop, memory)
+    pieces = Pieces(lanes, code_log, piece_log(code_log, memory), begin, stop, memory)
     for piece in range((1 << code_log) // pieces.size):
         here = [k for k, index in enumerate(indices) if index // pieces.size == piece]
         inside = [indices[k] % pieces.size for k in here]
@@ -238,27 +239,24 @@ def rows_of(
     return out
 
 
-class _Pieces:
-    """Pieces of the code words of lanes ``begin..stop``, of one of ``2^log_parts`` parts or what
-    the memory takes, a few lanes at a time, in one buffer."""
+class Pieces:
+    """The code words of lanes ``begin..stop`` in pieces of ``2^log`` positions, a few lanes at a
+    time, in one buffer."""
 
     def __init__(
-        self, lanes: Lanes, code_log: int, log_parts: int, begin: int, stop: int, memory: int | None
+        self, lanes: Lanes, code_log: int, log: int, begin: int, stop: int, memory: int | None
     ) -> None:
-        log = min(code_log - log_parts, piece_log(code_log, memory))
-        self.size = 1 << log
+        self.size, whole = 1 << log, log == code_log
         self._lanes, self._code_log, self._log = lanes, code_log, code_log - log
         self._begin, self._stop = begin, stop
-        whole = piece_log(code_log, memory) == code_log
-        rows = max(self.size, lanes.filled) if whole else self.size
-        self._width = width_of(stop - begin, (rows - 1).bit_length() if whole else code_log, memory)
+        self._width = width_of(stop - begin, log if whole else log + 1, memory)
         mark("fill")
-        self._buffer = ntt.matrix(rows, self._width)
-        self._read = None if whole else ntt.matrix(rows, self._width)
+        self._buffer = ntt.matrix(self.size, self._width)
+        self._read = None if whole else ntt.matrix(self.size, self._width)
 
     def filled(self, piece: int) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
-        """First lane, the end of the lanes, and the buffer: their coefficients, or those whose
-        transform is the piece."""
+        """First lane, the end of the lanes, and the buffer: coefficients whose transform is the
+        piece."""
         for first in range(self._begin, self._stop, self._width):
             mark("fill")
             if self._read is None:
@@ -269,18 +267,10 @@ class _Pieces:
 
     def encoded(self, piece: int) -> Iterator[tuple[int, int, NDArray[np.uint64]]]:
         """The same with the piece of the code word."""
-        filled = self._lanes.filled
         for first, stop, buffer in self.filled(piece):
             mark("encode")
-            if self._read is None:
-                yield (
-                    first,
-                    stop,
-                    ntt.transform_part(buffer, filled, self._code_log, piece, self._log),
-                )
-            else:
-                ntt.transform(buffer, min(filled, self.size))
-                yield first, stop, buffer
+            ntt.transform(buffer, min(self._lanes.filled, self.size))
+            yield first, stop, buffer
 
     def _fold(self, first: int, piece: int, read: NDArray[np.uint64]) -> None:
         self._buffer[:] = 0

@@ -146,23 +146,6 @@ def _branches(lo, hi, m, starts, roots, size, out):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _fold(lo, hi, m, above, start, step, jump):  # type: ignore[no-untyped-def]
-    """Rows ``j`` in ``lo..hi`` of ``m``, with those of ``above`` that follow all of ``m``:
-    ``start step^(j - lo) (m[j] + sum_k jump^(k + 1) above[j + k size])``."""
-    size, lanes = m.shape
-    power = start
-    for j in range(lo, hi):
-        factor = power
-        for lane in range(lanes):
-            m[j, lane] = mul(factor, m[j, lane])
-        for at in range(j, above.shape[0], size):
-            factor = mul(factor, jump)
-            for lane in range(lanes):
-                m[j, lane] = add(m[j, lane], mul(factor, above[at, lane]))
-        power = mul(power, step)
-
-
-@kernel
 def _scaled(factor, row, out):  # type: ignore[no-untyped-def]
     for i in range(out.shape[0]):
         out[i] = mul(factor, row[i])
@@ -237,31 +220,6 @@ def _one_pass(
         lambda lo, hi: _pass(lo, hi, cells, rows, gap, together, known, stride, twiddles, wanted),
         grain=max(1, (1 << 12) // (lanes * rows * together)),
     )
-
-
-def transform_part(
-    cells: NDArray[np.uint64], filled: int, log_length: int, part: int, log_parts: int
-) -> NDArray[np.uint64]:
-    """Rows ``part 2^(log_length - log_parts)`` and following, as many, of :func:`transform` of so
-    long a matrix with ``filled`` rows, of which ``cells`` holds at least those and at least as many
-    as there are in a part. It is overwritten, and the part is at its start.
-
-    These are the values at a coset of the points: ``f(w^e x)`` for all ``x`` of the part's order,
-    which is the transform of ``sum_k w^(e (j + k size)) f_(j + k size)``.
-    """
-    size = 1 << (log_length - log_parts)
-    out = cells[:size]
-    if log_parts:
-        root = pow(root_of_unity(log_length), bit_reverse(part, log_parts), P)
-        jump, above = np.uint64(pow(root, size, P)), cells[size:filled]
-        run(
-            min(size, filled),
-            lambda lo, hi: _fold(
-                lo, hi, out, above, np.uint64(pow(root, lo, P)), np.uint64(root), jump
-            ),
-        )
-    transform(out, min(size, filled))
-    return out
 
 
 def rounds_at(log_length: int, lanes: int) -> int:
